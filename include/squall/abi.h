@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The one layout shared by bpf/ and user space.
+ *
+ * Everything here crosses a BPF map, so: fixed-width fields, widest first, no
+ * holes, sizes asserted below. A change of any layout or meaning is a new
+ * SQ_ABI_VERSION; squalld refuses pinned maps of another version (libbpf
+ * compares sizes only, which would let a reordered struct through).
+ *
+ * Times are nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns()). Rates are
+ * bits per second. Probabilities are fractions of 2^32, and SQ_ALWAYS means 1.
+ * "up" leaves the target, "down" reaches it. Ports are in host order,
+ * addresses in network order. "Remote" and "local" are seen from the target.
+ */
+#ifndef SQUALL_ABI_H
+#define SQUALL_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define SQ_ABI_VERSION 1u
+
+#define SQ_MAX_CLAUSES 8  /* filters of one rule */
+#define SQ_MAX_EXCEPTS 16 /* allow-list entries of one rule */
+#define SQ_MAX_LEVELS  12 /* depth of a ruled cgroup below the v2 root */
+#define SQ_MAX_RULES   32768
+#define SQ_MAX_ATTACH  4096 /* interfaces, over all network namespaces */
+#define SQ_ALWAYS      0xffffffffu
+
+enum sq_dir { SQ_UP = 0, SQ_DOWN = 1, SQ_DIRS = 2 };
+
+/* Which packets: all given parts must hold. All zero matches everything. */
+#define SQ_M_PORT_NAMED 1 /* the user named a port: port exemptions do not apply */
+#define SQ_M_ADDR_NAMED 2 /* the user named an address: address exemptions do not apply */
+struct sq_match {
+	__u8 addr[16];   /* remote; IPv4 in the first four bytes */
+	__u8 mask[16];   /* of the prefix, derived */
+	__u16 rport_lo;  /* remote port range, inclusive; 0..0 = any */
+	__u16 rport_hi;
+	__u16 lport_lo;  /* local port range, inclusive; 0..0 = any */
+	__u16 lport_hi;
+	__u16 aport_lo;  /* either port (remote or local); 0..0 = any */
+	__u16 aport_hi;
+	__u8 family;     /* 0 any, 4, 6 */
+	__u8 proto;      /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
+	__u8 prefix_len; /* of addr; 0 = any address */
+	__u8 flags;      /* SQ_M_* */
+};
+
+enum sq_loss_model {
+	SQ_LOSS_NONE = 0,
+	SQ_LOSS_RANDOM = 1,  /* loss_p[0] = p, loss_corr */
+	SQ_LOSS_GEMODEL = 2, /* loss_p = p, r, 1-h, 1-k: tc-netem(8) "gemodel p r 1-h 1-k" */
+	SQ_LOSS_STATE = 3,   /* loss_p = p13, p31, p32, p23, p14: tc-netem(8) "state" */
+};
+
+/* Jitter distributions: indices of tables in sq_dist; uniform needs none. */
+enum sq_distribution {
+	SQ_DIST_UNIFORM = 0,
+	SQ_DIST_NORMAL = 1,
+	SQ_DIST_PARETO = 2,
+	SQ_DIST_PARETONORMAL = 3,
+	SQ_DIST_CUSTOM = 4, /* first slot for tables loaded from a file */
+	SQ_DIST_SLOTS = 12,
+};
+#define SQ_DIST_SIZE  4096 /* entries of a table */
+#define SQ_DIST_SCALE 8192 /* table value of one sigma, as in netem */
+
+/* sq_faults.flags */
+#define SQ_F_BLACKHOLE  1
+#define SQ_F_WIRE       2 /* derived: judge wire packets, so GSO packets are segmented first */
+#define SQ_F_SUM        4 /* derived: needs a finished checksum before judging (corrupt) */
+#define SQ_F_LANE       8 /* derived: may have to wait: delay, jitter or rate */
+#define SQ_F_LIMIT_TIME 16 /* the user gave the limit as a time (tbf "latency"), not in bytes */
+#define SQ_F_ACTIVE     32 /* derived: at least one fault is set */
+
+/* What happens to the matched packets of one direction. Zero = not asked for. */
+struct sq_faults {
+	__u64 delay_ns;
+	__u64 jitter_ns;
+	__u64 rate_bps;
+	__u64 burst_bytes; /* bucket depth as asked; 0 = derived (see sq_rule_finish()) */
+	__u64 limit_bytes; /* queue bound as asked in bytes; 0 if asked in time or not at all */
+	__u64 burst_ns;    /* derived: time that the bucket takes at rate_bps */
+	__u64 limit_ns;    /* asked (SQ_F_LIMIT_TIME) or derived: longest wait for the rate */
+	__u32 loss_p[5];
+	__u32 loss_corr;
+	__u32 loss_model; /* enum sq_loss_model */
+	__u32 delay_corr;
+	__u32 distribution;
+	__u32 duplicate;
+	__u32 duplicate_corr;
+	__u32 corrupt;
+	__u32 corrupt_corr;
+	__u32 reorder;
+	__u32 reorder_corr;
+	__u32 gap;
+	__u32 flags;
+	__u32 counter; /* key in sq_counters, given by squalld; kept over a replace */
+};
+
+struct sq_clause {
+	struct sq_match match;
+	struct sq_faults faults[SQ_DIRS];
+};
+
+/* State the kernel side changes; a replaced rule starts afresh. */
+struct sq_dyn {
+	__u64 chain; /* packet number << 8 | state of the loss chain, one atomic word */
+	__u64 tat;   /* rate: when the link is free again */
+	__u64 gap;   /* reorder: packets since the last reordered one */
+	__u64 pad;
+};
+
+/* sq_rule.flags */
+#define SQ_R_KEEP       1 /* on-crash keep: acts until its expiry even if squalld is gone */
+#define SQ_R_SEED_GIVEN 2 /* the user chose the seed (otherwise squalld drew it) */
+#define SQ_R_LANE       4 /* derived: some fault of the rule needs a lane */
+
+struct sq_rule {
+	__u64 target;     /* cgroup id */
+	__u64 seed;
+	__u64 expires_ns; /* 0 = never */
+	__u64 for_ns;     /* as asked; expires_ns = time of setting + for_ns */
+	__u64 set_ns;     /* CLOCK_REALTIME of the setting, for people */
+	__u32 id;         /* unique per version of a rule: key in sq_rules */
+	__u32 flags;
+	__u32 n_clauses;
+	__u32 n_excepts;
+	struct sq_clause clause[SQ_MAX_CLAUSES]; /* most specific first */
+	struct sq_match except[SQ_MAX_EXCEPTS];
+	struct sq_dyn dyn[SQ_MAX_CLAUSES][SQ_DIRS];
+};
+
+/* Per CPU, per clause and direction. Packets are wire packets (GSO segments). */
+struct sq_counters {
+	__u64 seen_pkts, seen_bytes;
+	__u64 lost_pkts, lost_bytes;
+	__u64 delayed_pkts, delayed_bytes;
+	__u64 duplicated_pkts, duplicated_bytes;
+	__u64 corrupted_pkts, corrupted_bytes;
+	__u64 reordered_pkts, reordered_bytes;
+	__u64 over_limit_pkts, over_limit_bytes;
+	__u64 errors; /* a helper failed and the packet went on unfaulted */
+	__u64 pad;
+};
+
+/* sq_cfg.flags */
+#define SQ_C_TRACE     1 /* someone reads the ring buffer */
+#define SQ_C_HOST_DOWN 2 /* some ruled target needs a socket look-up at ingress for "down" */
+
+enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
+
+/* One element, memory-mapped by squalld: renewing the lease is a store. */
+#define SQ_LEASE_NS 2000000000ull      /* "clear" rules stop when the lease is older */
+#define SQ_PACER_LEASE_NS 500000000ull /* lane rules stop when the tap pacer is silent */
+struct sq_cfg {
+	__u64 lease_ns;
+	__u64 pacer_ns;
+	__u64 errors; /* packets passed on because a helper failed, outside any rule */
+	__u32 abi_version;
+	__u32 levels; /* bit n: some ruled cgroup is n levels below the root */
+	__u32 flags;
+	__u32 lane; /* enum sq_lane */
+	__u32 trace_every; /* sample one packet in so many; 0 and 1 = all */
+	__u32 control_port;
+};
+
+/* sq_att.flags */
+#define SQ_A_EDGE    1 /* veth whose other end is another namespace: up at ingress, down at egress */
+#define SQ_A_HOST    2 /* sockets live on this side: up at egress, down at ingress */
+#define SQ_A_SHARED  4 /* edge: several cgroups behind it, told apart by socket look-up */
+#define SQ_A_LOOP    8 /* lo */
+struct sq_att {
+	__u64 owner[SQ_MAX_LEVELS]; /* edge: cgroup ids of whom the far side belongs to, by level */
+	__u32 ifindex;
+	__u32 lane_ifindex; /* where packets wait, in the interface's namespace */
+	__u32 seg_ifindex;  /* where GSO packets are cut and checksums finished */
+	__u32 flags;
+	__s32 peer_nsid; /* edge: namespace id of the far side, -1 if none */
+	__u32 pad;
+};
+
+/* What was done to a sampled packet. */
+#define SQ_E_LOST       1
+#define SQ_E_DELAYED    2
+#define SQ_E_DUPLICATED 4
+#define SQ_E_CORRUPTED  8
+#define SQ_E_REORDERED  16
+#define SQ_E_OVER_LIMIT 32
+#define SQ_E_BLACKHOLE  64
+struct sq_event {
+	__u64 time_ns;
+	__u64 target; /* cgroup id of the rule */
+	__u64 delay_ns;
+	__u8 saddr[16];
+	__u8 daddr[16];
+	__u32 rule_id;
+	__u32 len;
+	__u32 ifindex;
+	__u32 what; /* SQ_E_* */
+	__u16 sport;
+	__u16 dport;
+	__u16 segs;
+	__u8 family; /* 4, 6 */
+	__u8 proto;
+	__u8 dir;
+	__u8 clause;
+	__u8 pad[6];
+};
+
+/* In front of each frame on its way into the tap lane; between the Ethernet
+ * and the IP header on the way back, where bpf_skb_adjust_room() can take it
+ * out. */
+struct sq_lane_hdr {
+	__u64 depart_ns;
+	__u32 mark;
+	__u16 tc_index;
+	__u16 magic;
+};
+#define SQ_LANE_MAGIC 0x5153
+
+#define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
+SQ_ASSERT_SIZE(sq_match, 48);
+SQ_ASSERT_SIZE(sq_faults, 128);
+SQ_ASSERT_SIZE(sq_clause, 304);
+SQ_ASSERT_SIZE(sq_dyn, 32);
+SQ_ASSERT_SIZE(sq_rule, 56 + 8 * 304 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_counters, 128);
+SQ_ASSERT_SIZE(sq_cfg, 48);
+SQ_ASSERT_SIZE(sq_att, 120);
+SQ_ASSERT_SIZE(sq_event, 88);
+SQ_ASSERT_SIZE(sq_lane_hdr, 16);
+
+#endif

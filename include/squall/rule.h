@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rules: text <-> struct sq_rule <-> JSON. One implementation for the command
+ * line, the HTTP API, docker-tc's labels and state files.
+ *
+ * Text (words of tc-netem(8) and tc-tbf(8); `also` starts another clause):
+ *
+ *   RULE    := CLAUSE [ also CLAUSE ]... OPTION...
+ *   CLAUSE  := [ up | down | both ] FAULT... [ up|down FAULT... ]... [ match MATCH... ]
+ *   FAULT   := loss PERCENT [CORR] | loss random PERCENT [CORR]
+ *            | loss gemodel P [R [1-H [1-K]]] | loss state P13 [P31 [P32 [P23 [P14]]]]
+ *            | delay TIME [JITTER [CORR]] [distribution uniform|normal|pareto|paretonormal]
+ *            | duplicate PERCENT [CORR] | corrupt PERCENT [CORR]
+ *            | reorder PERCENT [CORR] [gap N]
+ *            | rate RATE [burst SIZE] [limit SIZE | latency TIME]
+ *            | blackhole
+ *   MATCH   := proto tcp|udp|icmp|any | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
+ *            | port PORT[-PORT]
+ *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep
+ *
+ * Seen from the target: `to` is the remote address and dport the remote port
+ * in both directions, sport the local one, `port` either. Without a direction
+ * the faults act `up`, as "outgoing" is what docker-tc's manual promises.
+ * Several `except` words add entries.
+ *
+ * Functions fill struct sq_error on failure: one line that names the field,
+ * the value and what is accepted. The rule is untouched then.
+ */
+#ifndef SQUALL_RULE_H
+#define SQUALL_RULE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <squall/abi.h>
+
+#define SQ_RULE_TEXT_MAX 65536 /* bytes of a rule's text */
+
+struct sq_error {
+	char field[64];  /* "up.loss", "clause[1].match.to", "for"; "" if none */
+	char text[512];  /* the whole line: field, value (escaped, cut), what is accepted */
+};
+
+/* 0, -EINVAL or -E2BIG. rule->id, target, counters and expires_ns are zero; seed is zero unless
+ * given (SQ_R_SEED_GIVEN). `words` need not be quoted: words[i] are argv words. The result has been
+ * through sq_rule_finish(). */
+int sq_rule_from_words(int n, const char *const *words, struct sq_rule *ret, struct sq_error *err);
+int sq_rule_from_text(const char *text, size_t len, struct sq_rule *ret, struct sq_error *err);
+
+/* Canonical text that parses back to an equal rule. Returns its length or -ENOSPC. */
+int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
+
+/*
+ * JSON (strict: an unknown key is an error; keys carry their units):
+ *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH}], "except":[MATCH...],
+ *    "for_ns":N, "seed":N, "on_crash":"clear"|"keep"}
+ *   {"text":"up loss 10% delay 100ms"}   (alone, or with for_ns/seed/on_crash)
+ *   FAULTS := {"loss":{"pct":10,"corr_pct":25} | {"gemodel":{"p_pct":..,"r_pct":..,"1-h_pct":..,
+ *              "1-k_pct":..}} | {"state":{"p13_pct":..,"p31_pct":..,"p32_pct":..,"p23_pct":..,
+ *              "p14_pct":..}},
+ *              "delay_ns":N,"jitter_ns":N,"delay_corr_pct":X,"distribution":"normal",
+ *              "duplicate_pct":X,"duplicate_corr_pct":X,"corrupt_pct":X,"corrupt_corr_pct":X,
+ *              "reorder_pct":X,"reorder_corr_pct":X,"gap":N,
+ *              "rate_bps":N,"burst_bytes":N,"limit_bytes":N | "latency_ns":N,"blackhole":true}
+ *   MATCH  := {"proto":"tcp","to":"10.0.0.0/8","dport":"8883" | 8883 | "8000-9000","sport":..,
+ *              "port":..}
+ * sq_rule_to_json() adds, for reading only (ignored by sq_rule_from_json()): "text", "id",
+ * "target_id", "set_ms", "expires_in_ns". Returns a new reference or NULL (out of memory).
+ */
+int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *err);
+json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns);
+
+/*
+ * Checks the whole rule and fills every derived field: masks, burst_ns,
+ * limit_ns, flags (SQ_F_WIRE for loss/duplicate/corrupt/reorder, or rate with a
+ * burst below 64 KiB; SQ_F_SUM for corrupt; SQ_F_LANE for delay/jitter/rate;
+ * SQ_R_LANE), and sorts the clauses, most specific first (longer prefix, then
+ * narrower ports, then protocol). Defaults: burst = max(4 ms at the rate,
+ * 5 KiB), limit = 50 ms ("latency 50ms", docker-tc's) but never less than what
+ * lets one full-size packet wait. Two clauses with the same match and a
+ * common direction are refused.
+ */
+int sq_rule_finish(struct sq_rule *rule, struct sq_error *err);
+
+/* Same faults, filters and options (ignores id, counters, expiry, seed that was drawn). */
+bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b);
+bool sq_match_equal(const struct sq_match *a, const struct sq_match *b);
+
+/* Fills one jitter table of SQ_DIST_SIZE entries, sigma = SQ_DIST_SCALE. */
+void sq_distribution_table(enum sq_distribution which, int16_t *table);
+
+#endif

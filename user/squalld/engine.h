@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel side of squalld: BPF programs and maps, attachments, lanes,
+ * lease, and the rules as the kernel has them. Knows nothing of HTTP, Docker
+ * or names; a target is a cgroup id, which the caller found with
+ * engine_cgroup_id().
+ *
+ * Functions return 0 or a negative errno and, where they take a struct
+ * sq_error, a line for people. All of them may be called from any thread;
+ * one internal lock, never held while waiting for the network.
+ */
+#ifndef SQUALLD_ENGINE_H
+#define SQUALLD_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <squall/abi.h>
+#include <squall/rule.h>
+
+struct engine;
+
+struct engine_options {
+	const char *pin_dir;       /* below a bpffs; made if missing */
+	const char *lane;          /* "auto", "fq", "tap" */
+	const char *const *ifaces; /* fnmatch(3) patterns of host interfaces; NULL = all but lo */
+	const char *probe_missing; /* comma list: features to treat as missing, for tests */
+	uint16_t control_port;
+};
+
+/* Probes, loads or adopts pinned maps, attaches, starts the lane. Nothing is
+ * attached if it fails; err says why and what to do. */
+int engine_open(const struct engine_options *options, struct engine **ret, struct sq_error *err);
+
+/* Detaches and frees. keep_rules: leave maps pinned and programs attached, so
+ * that `on-crash keep` rules go on and a restart adopts them. */
+void engine_close(struct engine *engine, bool keep_rules);
+
+/* squalld --cleanup: removes every filter, link, lane and pin of ours. */
+int engine_cleanup(const char *pin_dir, struct sq_error *err);
+
+/* cgroup path below the v2 mount ("/a/b", "" or "/" = the root, refused) -> id. */
+int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err);
+/* id -> path below the v2 mount; -ENOENT when the cgroup is gone. */
+int engine_cgroup_path(uint64_t id, char *ret_path, size_t size);
+
+/*
+ * Puts a whole rule in force for a target, atomically; the kernel has it when
+ * this returns. Draws a seed if none was given, sets id, counters, set_ns and
+ * expires_ns. *ret (may be NULL) is the rule as the kernel now has it.
+ * -EOPNOTSUPP: this kernel, lane or target cannot do what the rule asks.
+ */
+int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule,
+		    struct sq_rule *ret, struct sq_error *err);
+int engine_delete_rule(struct engine *engine, uint64_t cgroup_id); /* -ENOENT if none */
+int engine_get_rule(struct engine *engine, uint64_t cgroup_id, struct sq_rule *ret);
+/* Calls fn for each rule in force (expired ones are not). Stops when fn returns non-zero. */
+int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule, void *arg),
+		     void *arg);
+
+/* Sum over CPUs of one clause and direction; counters live until the rule is deleted. */
+int engine_counters(struct engine *engine, uint32_t counter, struct sq_counters *ret);
+
+/* What there is to know, as JSON: kernel, lane and why, programs, features
+ * {name, available, why}, faults {name, available, why}, limits, attachments
+ * [{netns, ifindex, name, role, hooks}], lane queue, errors. New reference. */
+json_t *engine_status(struct engine *engine);
+
+/* Health: 0, or -errno with the reason (detached, lease stale, pacer behind). */
+int engine_health(struct engine *engine, struct sq_error *err);
+
+/* Tells the engine that namespaces or processes may have changed (a container
+ * started): it rescans who is behind which interface soon. */
+void engine_rescan(struct engine *engine);
+
+/* How a target's packets can be seen now, for `target list`: "host", "bridge",
+ * "netns" (attached inside its namespace) or "none" (no process yet), and its
+ * interfaces. */
+json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id);
+
+/* Sampled packets. Each reader gets its own queue; closing the last one turns
+ * tracing off in the kernel. next: 1 = event, 0 = none within timeout. */
+struct engine_trace;
+int engine_trace_open(struct engine *engine, uint32_t every, struct engine_trace **ret);
+int engine_trace_next(struct engine_trace *trace, struct sq_event *ret, int timeout_ms);
+void engine_trace_close(struct engine_trace *trace);
+
+#endif
