@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a type of device does: one plain struct, so that it can lie in memory
+ * that several processes share, filled through one table of options
+ * (options.c), which command line, fleet file, seed configuration, environment,
+ * Locust's parsed_options and the web API all use.
+ */
+#ifndef SQUALL_SIM_PROFILE_H
+#define SQUALL_SIM_PROFILE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIM_MAX_TYPES 32
+#define SIM_MAX_ADDRS 16
+#define SIM_MAX_SUBS 8
+#define SIM_TYPE_NAME 64
+#define SIM_PAYLOAD_MAX 65536
+
+union sim_addr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+enum sim_engine_kind { SIM_LEAN, SIM_PAHO };
+enum sim_resume { SIM_RESUME_FULL, SIM_RESUME_ALWAYS, SIM_RESUME_MIXED };
+
+struct sim_profile {
+	char name[SIM_TYPE_NAME];
+	uint8_t engine;  /* enum sim_engine_kind */
+	uint8_t version; /* 4 or 5 */
+	uint8_t qos;
+	bool retain, clean, tls, insecure, e2e, shadow, aws;
+	uint32_t weight;
+	uint32_t first; /* index of this type's first device, for {{index}} */
+
+	/* where to */
+	char broker[256];
+	char host[200];
+	uint16_t port;
+	uint8_t naddrs, nbinds;
+	union sim_addr addr[SIM_MAX_ADDRS], bind[SIM_MAX_ADDRS];
+
+	/* who */
+	char thing[128], client_id[160], username[128], password[128];
+	char ca[256], cert[256], key[256], alpn[64], sni[200];
+	uint8_t tls_min, tls_max; /* 12, 13 or 0 */
+	uint8_t resume;           /* enum sim_resume */
+
+	/* what */
+	char topic[256];
+	char payload[SIM_PAYLOAD_MAX]; /* a size, @FILE, @@FILE (its lines) or a template */
+	uint64_t interval_ns;          /* 0: as fast as the broker takes them */
+	uint32_t jitter_ppm;
+	uint32_t burst;    /* messages that fall due together */
+	uint32_t batch;    /* messages per write() at most; 0: no limit */
+	uint32_t inflight; /* QoS 1 and 2 window */
+	uint32_t count;    /* messages per device, 0: no limit */
+
+	char will_topic[256], will_payload[1024];
+	uint8_t will_qos;
+	bool will_retain;
+
+	uint8_t nsubs, sub_qos;
+	char sub[SIM_MAX_SUBS][256];
+	char command[256], response[256], response_payload[1024];
+
+	/* life */
+	uint32_t keepalive_s, session_expiry_s;
+	uint64_t connect_timeout_ns, ack_timeout_ns, backoff_base_ns, backoff_max_ns;
+	uint64_t churn_milli; /* connections dropped per second of the whole type, in thousandths */
+	uint32_t publish_cap; /* per connection and second, 0: none */
+};
+
+/* One line for people: what is wrong with which field and what is accepted. */
+struct sim_err {
+	char text[512];
+};
+
+/* Fills defaults. */
+void sim_profile_init(struct sim_profile *p);
+/*
+ * Sets one option by its name (without dashes, e.g. "qos", "broker"). 0 or
+ * -EINVAL with `err` filled; -ENOENT when no option has that name. Then *p is
+ * unchanged.
+ */
+int sim_profile_set(struct sim_profile *p, const char *key, const char *value,
+		    struct sim_err *err);
+/*
+ * Checks the whole: fields that exclude each other, presets' rules, templates
+ * parse, files can be read, key fits certificate; resolves the broker's name.
+ * Nothing connects. 0 or -EINVAL.
+ */
+int sim_profile_check(struct sim_profile *p, struct sim_err *err);
+
+struct sim_fleet {
+	unsigned ntypes;
+	struct sim_profile *type; /* ntypes of them */
+};
+
+void sim_fleet_free(struct sim_fleet *f);
+/* Reads a fleet file (docs/sim.md). 0, or -errno and `err`. Each type starts from *base. */
+int sim_fleet_load(const char *path, const struct sim_profile *base, struct sim_fleet *ret,
+		   struct sim_err *err);
+
+#endif
