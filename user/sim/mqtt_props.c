@@ -169,8 +169,12 @@ bad:
 bool mqtt_user_next(const struct mqtt_props *p, uint32_t *at, struct mqtt_slice *ret_key,
 		    struct mqtt_slice *ret_value)
 {
-	struct mqtt_rd b = { p->raw.p + *at, p->raw.p + p->raw.n, !p->raw.p || *at > p->raw.n };
+	struct mqtt_rd b;
 
+	/* Without properties there is no address to add to. */
+	if (*at >= p->raw.n)
+		return false;
+	b = (struct mqtt_rd){ p->raw.p + *at, p->raw.p + p->raw.n, false };
 	while (rd_left(&b)) {
 		const struct prop *t = find(rd_var(&b));
 

@@ -38,7 +38,7 @@ static inline struct mqtt_slice rd_take(struct mqtt_rd *r, uint32_t n)
 
 	if (rd_left(r) < n) {
 		r->bad = true;
-		return (struct mqtt_slice){ NULL, 0 };
+		return (struct mqtt_slice){ r->p, 0 };
 	}
 	r->p += n;
 	return s;
