@@ -27,6 +27,7 @@
 #define SQ_MAX_RULES   32768
 #define SQ_MAX_ATTACH  4096 /* interfaces, over all network namespaces */
 #define SQ_ALWAYS      0xffffffffu
+#define SQ_MAX_CORR    0xf3333333u /* 95 %: the kernel looks back at most 128 packets */
 
 enum sq_dir { SQ_UP = 0, SQ_DOWN = 1, SQ_DIRS = 2 };
 
@@ -150,6 +151,12 @@ struct sq_counters {
 #define SQ_C_TRACE     1 /* someone reads the ring buffer */
 #define SQ_C_HOST_DOWN 2 /* some ruled target needs a socket look-up at ingress for "down" */
 
+/* Value of sq_targets: which version of the rule is in force. */
+struct sq_target {
+	__u32 rule_id;
+	__u32 pad;
+};
+
 enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
 
 /* One element, memory-mapped by squalld: renewing the lease is a store. */
@@ -159,12 +166,13 @@ struct sq_cfg {
 	__u64 lease_ns;
 	__u64 pacer_ns;
 	__u64 errors; /* packets passed on because a helper failed, outside any rule */
+	__u64 levels; /* depths below the v2 root that have ruled cgroups, deepest first, a nibble each */
 	__u32 abi_version;
-	__u32 levels; /* bit n: some ruled cgroup is n levels below the root */
 	__u32 flags;
 	__u32 lane; /* enum sq_lane */
 	__u32 trace_every; /* sample one packet in so many; 0 and 1 = all */
 	__u32 control_port;
+	__u32 pad;
 };
 
 /* sq_att.flags */
@@ -172,6 +180,7 @@ struct sq_cfg {
 #define SQ_A_HOST    2 /* sockets live on this side: up at egress, down at ingress */
 #define SQ_A_SHARED  4 /* edge: several cgroups behind it, told apart by socket look-up */
 #define SQ_A_LOOP    8 /* lo */
+#define SQ_A_CLSACT  16 /* the clsact qdisc there is ours to remove */
 struct sq_att {
 	__u64 owner[SQ_MAX_LEVELS]; /* edge: cgroup ids of whom the far side belongs to, by level */
 	__u32 ifindex;
@@ -228,7 +237,7 @@ SQ_ASSERT_SIZE(sq_clause, 304);
 SQ_ASSERT_SIZE(sq_dyn, 32);
 SQ_ASSERT_SIZE(sq_rule, 56 + 8 * 304 + 16 * 48 + 16 * 32);
 SQ_ASSERT_SIZE(sq_counters, 128);
-SQ_ASSERT_SIZE(sq_cfg, 48);
+SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
 SQ_ASSERT_SIZE(sq_lane_hdr, 16);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* All maps, pinned by squalld under PIN_DIR/v<SQ_ABI_VERSION>/ by these names. */
+#ifndef SQUALL_BPF_MAPS_H
+#define SQUALL_BPF_MAPS_H
+
+/* cgroup id -> version of its rule. The value is one word, so replacing a rule
+ * is one hash update: a packet sees the old version or the new one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SQ_MAX_RULES);
+	__type(key, __u64);
+	__type(value, struct sq_target);
+} sq_targets SEC(".maps");
+
+/* Versions of rules. A version is written before it is referenced and deleted
+ * some time after it no longer is: since 6.1 the kernel reuses a deleted
+ * element at once, under the eyes of a reader. Twice the number of rules, for
+ * the versions that wait. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * SQ_MAX_RULES);
+	__type(key, __u32);
+	__type(value, struct sq_rule);
+} sq_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4 * SQ_MAX_RULES);
+	__type(key, __u32);
+	__type(value, struct sq_counters);
+} sq_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sq_cfg);
+} sq_cfg SEC(".maps");
+
+/* Attachments. A filter's classid carries its index here (cls_bpf puts the
+ * classid it was created with into skb->tc_classid before each run), so there
+ * is no look-up by ifindex, which would be ambiguous across namespaces. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SQ_MAX_ATTACH);
+	__type(key, __u32);
+	__type(value, struct sq_att);
+} sq_att SEC(".maps");
+
+/* Jitter tables, one after the other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SQ_DIST_SLOTS * SQ_DIST_SIZE);
+	__type(key, __u32);
+	__type(value, __s16);
+} sq_dist SEC(".maps");
+
+/* A socket's address on its way from pointer to number, see sk_cgroup(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} sq_scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} sq_events SEC(".maps");
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Which clause of a rule a packet falls under. */
+#ifndef SQUALL_BPF_MATCH_H
+#define SQUALL_BPF_MATCH_H
+
+/* A packet as the target sees it. */
+struct view {
+	__u32 remote[4];
+	__u16 rport;
+	__u16 lport;
+	__u8 family;
+	__u8 proto;
+};
+
+static __always_inline void view_make(const struct packet *p, __u32 dir, struct view *v)
+{
+	if (dir == SQ_UP) {
+		__builtin_memcpy(v->remote, p->daddr, 16);
+		v->rport = p->dport;
+		v->lport = p->sport;
+	} else {
+		__builtin_memcpy(v->remote, p->saddr, 16);
+		v->rport = p->sport;
+		v->lport = p->dport;
+	}
+	v->family = p->family;
+	v->proto = p->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : p->proto;
+}
+
+static __always_inline bool in_range(__u16 port, __u16 lo, __u16 hi)
+{
+	return !hi || (port >= lo && port <= hi);
+}
+
+static __always_inline bool match(const struct sq_match *m, const struct view *v)
+{
+	if (m->proto && m->proto != v->proto)
+		return false;
+	if (!in_range(v->rport, m->rport_lo, m->rport_hi) ||
+	    !in_range(v->lport, m->lport_lo, m->lport_hi))
+		return false;
+	if (m->aport_hi && !in_range(v->rport, m->aport_lo, m->aport_hi) &&
+	    !in_range(v->lport, m->aport_lo, m->aport_hi))
+		return false;
+	if (m->family) {
+		const __u32 *a = (const void *)m->addr, *k = (const void *)m->mask;
+
+		if (m->family != v->family || ((v->remote[0] ^ a[0]) & k[0]))
+			return false;
+		if (m->family == 6 && (((v->remote[1] ^ a[1]) & k[1]) |
+				       ((v->remote[2] ^ a[2]) & k[2]) |
+				       ((v->remote[3] ^ a[3]) & k[3])))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What no catch-all rule may cut: the ways to configure an address, the
+ * metadata services, our own control port, and the port by which a Locust
+ * worker hears its master. ARP is not IP and never gets here.
+ */
+static __always_inline bool exempt(const struct packet *p, const struct view *v,
+				   const struct sq_cfg *cfg, __u8 named)
+{
+	if (p->proto == IPPROTO_ICMPV6 && p->icmp_type >= 133 && p->icmp_type <= 137)
+		return true; /* router and neighbour discovery, redirect */
+	if (!(named & SQ_M_PORT_NAMED)) {
+		__u16 r = v->rport, l = v->lport;
+
+		if (v->proto == IPPROTO_UDP && (r == 67 || r == 68 || r == 546 || r == 547))
+			return true;
+		if (v->proto == IPPROTO_TCP && (r == cfg->control_port || l == cfg->control_port ||
+						r == 5557 || l == 5557))
+			return true;
+	}
+	if (!(named & SQ_M_ADDR_NAMED)) {
+		if (v->family == 4 && (v->remote[0] == bpf_htonl(0xa9fea9fe) ||
+				       v->remote[0] == bpf_htonl(0xa9feaa02)))
+			return true;
+		if (v->family == 6 && v->remote[0] == bpf_htonl(0xfd000ec2) && !v->remote[1] &&
+		    !v->remote[2] && v->remote[3] == bpf_htonl(0x254))
+			return true;
+	}
+	return false;
+}
+
+/* Index of the clause, or -1: let the packet pass. */
+static __noinline int match_clause(const struct sq_rule *rule, const struct packet *p,
+				   const struct sq_cfg *cfg, __u32 dir)
+{
+	struct view v;
+
+	view_make(p, dir, &v);
+	for (__u32 i = 0; i < SQ_MAX_EXCEPTS && i < rule->n_excepts; i++)
+		if (match(&rule->except[i], &v))
+			return -1;
+	for (__u32 i = 0; i < SQ_MAX_CLAUSES && i < rule->n_clauses; i++) {
+		const struct sq_clause *c = &rule->clause[i];
+
+		/* A clause that says nothing of this direction leaves the packet
+		 * to a less specific one. */
+		if (!(c->faults[dir & 1].flags & SQ_F_ACTIVE) || !match(&c->match, &v))
+			continue;
+		return exempt(p, &v, cfg, c->match.flags) ? -1 : (int)i;
+	}
+	return -1;
+}
+
+#endif

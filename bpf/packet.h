@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a packet says of itself, and what it takes on the wire. */
+#ifndef SQUALL_BPF_PACKET_H
+#define SQUALL_BPF_PACKET_H
+
+struct packet {
+	__u32 saddr[4]; /* IPv4: first word */
+	__u32 daddr[4];
+	__u16 sport; /* host order; ICMP and later fragments: 0 */
+	__u16 dport;
+	__u8 family; /* 4, 6 */
+	__u8 proto;
+	__u8 icmp_type;
+	__u8 later_fragment;
+	__u32 l4_off;
+	__u32 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
+};
+
+#define IP_OFFSET_MASK 0x1fff
+
+/* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
+ * because headers need not be in the linear part (tun, GRO). */
+static __always_inline bool packet_parse(struct __sk_buff *skb, struct packet *p)
+{
+	__u32 off = ETH_HLEN;
+	__u8 next;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, off, &ip, sizeof(ip)) || ip.ihl < 5)
+			return false;
+		p->family = 4;
+		p->saddr[0] = ip.saddr;
+		p->daddr[0] = ip.daddr;
+		p->later_fragment = !!(ip.frag_off & bpf_htons(IP_OFFSET_MASK));
+		next = ip.protocol;
+		off += ip.ihl * 4;
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr ip6;
+
+		if (bpf_skb_load_bytes(skb, off, &ip6, sizeof(ip6)))
+			return false;
+		p->family = 6;
+		__builtin_memcpy(p->saddr, &ip6.saddr, 16);
+		__builtin_memcpy(p->daddr, &ip6.daddr, 16);
+		next = ip6.nexthdr;
+		off += sizeof(ip6);
+		/* Hop-by-hop, routing, destination options, fragment: as many as
+		 * are seen outside of attacks. */
+		for (int i = 0; i < 4; i++) {
+			__u8 ext[4];
+
+			if (next != 0 && next != 43 && next != 60 && next != 44)
+				break;
+			if (bpf_skb_load_bytes(skb, off, ext, sizeof(ext)))
+				return false;
+			if (next == 44) {
+				p->later_fragment = ext[2] || (ext[3] & 0xf8);
+				off += 8;
+			} else {
+				off += (ext[1] + 1) * 8;
+			}
+			next = ext[0];
+			if (p->later_fragment)
+				break;
+		}
+	} else {
+		return false;
+	}
+
+	p->proto = next;
+	p->l4_off = off;
+	p->hdr_len = off;
+	if (p->later_fragment)
+		return true;
+	if (next == IPPROTO_TCP) {
+		__u8 tcp[14];
+
+		if (bpf_skb_load_bytes(skb, off, tcp, sizeof(tcp)))
+			return true;
+		p->sport = tcp[0] << 8 | tcp[1];
+		p->dport = tcp[2] << 8 | tcp[3];
+		p->hdr_len = off + (tcp[12] >> 4) * 4;
+	} else if (next == IPPROTO_UDP) {
+		__u8 udp[4];
+
+		if (bpf_skb_load_bytes(skb, off, udp, sizeof(udp)))
+			return true;
+		p->sport = udp[0] << 8 | udp[1];
+		p->dport = udp[2] << 8 | udp[3];
+		p->hdr_len = off + 8;
+	} else if (next == IPPROTO_ICMP || next == IPPROTO_ICMPV6) {
+		bpf_skb_load_bytes(skb, off, &p->icmp_type, 1);
+	}
+	return true;
+}
+
+/* Packets this skb becomes on the wire. */
+static __always_inline __u32 wire_segs(struct __sk_buff *skb)
+{
+	__u32 segs = skb->gso_segs;
+
+	return segs ? segs : 1;
+}
+
+/* Bytes on the wire, the headers of every segment included. skb->wire_len says
+ * the same at egress but is not set at ingress. */
+static __always_inline __u32 wire_bytes(struct __sk_buff *skb, const struct packet *p, __u32 segs)
+{
+	return skb->len + (segs - 1) * p->hdr_len;
+}
+
+#endif

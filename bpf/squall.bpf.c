@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The data path: classify -> decide -> lane -> deliver.
+ *
+ *   squall_ingress, squall_egress   on every interface: find the rule, judge
+ *   squall_seg_in                   after GSO packets were cut: judge the pieces
+ *   squall_{fq,tap}_{out,in}        on our own devices: wait, and come back
+ *
+ * A packet is judged once up and once down; TC_ACT_UNSPEC lets whatever else is
+ * attached run, and, unlike TC_ACT_OK, keeps skb->tc_index, which remembers.
+ * A loss is TC_ACT_STOLEN: TC_ACT_SHOT at egress tells TCP of it at once
+ * (NET_XMIT_DROP), and 2 % loss caused 0 retransmissions.
+ */
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_core_read.h>
+#include <squall/abi.h>
+#include "maps.h"
+#include "packet.h"
+#include "random.h"
+#include "lane.h"
+#include "classify.h"
+#include "match.h"
+#include "decide.h"
+#include "trace.h"
+
+char _license[] SEC("license") = "GPL";
+
+#define PASS 100 /* not a TC verdict: go on */
+
+/* Does the rule act at all now? */
+static __always_inline bool in_force(const struct sq_rule *rule, const struct sq_cfg *cfg, __u64 now)
+{
+	if (rule->expires_ns && now >= rule->expires_ns)
+		return false;
+	if (!(rule->flags & SQ_R_KEEP) && now > cfg->lease_ns + SQ_LEASE_NS)
+		return false;
+	/* The tap dies with squalld; what is sent there is lost. */
+	if ((rule->flags & SQ_R_LANE) && cfg->lane == SQ_LANE_TAP &&
+	    now > cfg->pacer_ns + SQ_PACER_LEASE_NS)
+		return false;
+	return true;
+}
+
+/* Time from which a delay counts. TCP's pacing may have stamped a later
+ * departure; a forwarded packet may carry a REALTIME stamp, decades away. */
+static __always_inline __u64 not_before(struct __sk_buff *skb, __u64 now)
+{
+	__u64 t = skb->tstamp;
+
+	return t > now && t < now + 10000000000ull ? t : now;
+}
+
+/* Judges by a clause and carries it out. PASS: go on as if nothing had been. */
+static __noinline int carry_out(struct __sk_buff *skb, const struct sq_cfg *cfg,
+				const struct sq_att *att, struct judgement *j, struct packet *p)
+{
+	__u32 tci = skb->tc_index;
+	bool error = false, lives;
+	int ret = PASS;
+
+	lives = decide(j);
+	if (!lives) {
+		ret = TC_ACT_STOLEN;
+		goto out;
+	}
+	if (j->what & SQ_E_CORRUPTED) {
+		if (corrupt(skb, p, draw64(j->seed, j->n, DRAW_WHERE))) {
+			j->what &= ~SQ_E_CORRUPTED;
+			error = true;
+		}
+	}
+	if (j->depart > j->now) {
+		/* TCI_HOOK and TCI_ATT are in tci: the caller put them there. */
+		if (j->what & SQ_E_DUPLICATED) {
+			skb->tc_index = tci;
+			skb->cb[0] = (__u32)j->depart;
+			skb->cb[1] = j->depart >> 32;
+			skb->cb[2] = CB_LANE;
+			error |= !!bpf_clone_redirect(skb, att->lane_ifindex, 0);
+		}
+		ret = lane_enter(skb, cfg, att, j->depart, tci);
+	} else if (j->what & SQ_E_DUPLICATED) {
+		skb->tc_index = tci & TCI_DONE;
+		error |= !!bpf_clone_redirect(skb, att->ifindex,
+					      TCI_HOOK(tci) == AT_INGRESS ? BPF_F_INGRESS : 0);
+		skb->tc_index = tci;
+	}
+out:
+	if (cfg->flags & SQ_C_TRACE)
+		trace(skb, cfg, j, p);
+	count(j, j->f, error);
+	return ret;
+}
+
+static __always_inline bool judgement_make(struct judgement *j, struct sq_rule *rule, __u32 clause,
+					   __u32 dir)
+{
+	if (clause >= SQ_MAX_CLAUSES || dir >= SQ_DIRS)
+		return false;
+	j->rule = rule;
+	j->f = &rule->clause[clause].faults[dir];
+	j->dyn = &rule->dyn[clause][dir];
+	/* Clauses and directions draw from streams of their own. */
+	j->seed = rule->seed ^ ((__u64)(clause * SQ_DIRS + dir) << 56);
+	j->clause = clause;
+	j->dir = dir;
+	return true;
+}
+
+static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
+			    const struct sq_att *att, struct sq_target *target, __u32 dir_hook)
+{
+	__u32 dir = dir_hook & 1, hook = dir_hook >> 1 & 1, rule_id = target->rule_id, flags, tci;
+	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &rule_id);
+	__u64 now = bpf_ktime_get_ns();
+	struct judgement j = {};
+	struct packet p;
+	int clause;
+
+	if (!rule || !in_force(rule, cfg, now) || !packet_parse(skb, &p))
+		return PASS;
+	clause = match_clause(rule, &p, cfg, dir);
+	if (clause < 0 || !judgement_make(&j, rule, clause, dir))
+		return PASS;
+
+	flags = j.f->flags;
+	tci = (skb->tc_index & TCI_DONE) | (skb->tc_classid << 1) | hook | tci_done(dir);
+	if ((flags & SQ_F_SUM) || ((flags & SQ_F_WIRE) &&
+				   (skb->gso_segs > 1 || p.proto == IPPROTO_TCP))) {
+		/* Faults strike packets of the wire, and a GSO packet is many.
+		 * All of TCP goes this way, so that none overtakes another. */
+		skb->tc_index = tci;
+		skb->cb[0] = rule_id;
+		skb->cb[1] = clause << 1 | dir;
+		skb->cb[2] = CB_SEG;
+		return bpf_redirect(att->seg_ifindex, 0);
+	}
+	j.now = hook == AT_EGRESS ? not_before(skb, now) : now;
+	j.segs = wire_segs(skb);
+	j.bytes = wire_bytes(skb, &p, j.segs);
+	skb->tc_index = tci;
+	flags = carry_out(skb, cfg, att, &j, &p);
+	if (flags == PASS)
+		skb->tc_index = tci & TCI_DONE;
+	return flags;
+}
+
+static __always_inline int hook(struct __sk_buff *skb, enum hook at)
+{
+	__u32 key = 0, done = skb->tc_index;
+	struct sq_target *t;
+	struct sq_cfg *cfg = bpf_map_lookup_elem(&sq_cfg, &key);
+	struct sq_att *att;
+	int ret;
+
+	if (!cfg || !cfg->levels || (done & TCI_DONE) == TCI_DONE)
+		return TC_ACT_UNSPEC;
+	key = skb->tc_classid;
+	att = bpf_map_lookup_elem(&sq_att, &key);
+	if (!att)
+		return TC_ACT_UNSPEC;
+	if (!(done & TCI_UP_DONE)) {
+		t = classify_up(skb, cfg, att, at);
+		if (t) {
+			ret = judge(skb, cfg, att, t, SQ_UP | at << 1);
+			if (ret != PASS)
+				return ret;
+		}
+	}
+	if (!(done & TCI_DOWN_DONE)) {
+		t = classify_down(skb, cfg, att, at);
+		if (t) {
+			ret = judge(skb, cfg, att, t, SQ_DOWN | at << 1);
+			if (ret != PASS)
+				return ret;
+		}
+	}
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int squall_ingress(struct __sk_buff *skb)
+{
+	return hook(skb, AT_INGRESS);
+}
+
+SEC("tc")
+int squall_egress(struct __sk_buff *skb)
+{
+	return hook(skb, AT_EGRESS);
+}
+
+/* One packet of the wire, with its checksum finished: what judge() sent here. */
+SEC("tc")
+int squall_seg_in(struct __sk_buff *skb)
+{
+	__u32 tci = skb->tc_index, zero = 0, key = TCI_ATT(tci), rule_id = skb->cb[0];
+	struct sq_cfg *cfg = bpf_map_lookup_elem(&sq_cfg, &zero);
+	struct sq_att *att = bpf_map_lookup_elem(&sq_att, &key);
+	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &rule_id);
+	struct judgement j = {};
+	struct packet p;
+	int ret;
+
+	if (skb->cb[2] != CB_SEG || !cfg || !att || !att->ifindex)
+		return TC_ACT_SHOT; /* the device's own chatter */
+	if (!rule || !packet_parse(skb, &p) ||
+	    !judgement_make(&j, rule, skb->cb[1] >> 1, skb->cb[1] & 1))
+		return lane_leave(skb, tci); /* the rule went away meanwhile */
+	j.now = bpf_ktime_get_ns();
+	j.segs = 1;
+	j.bytes = skb->len;
+	ret = carry_out(skb, cfg, att, &j, &p);
+	return ret == PASS ? lane_leave(skb, tci) : ret;
+}
+
+SEC("tc")
+int squall_fq_out(struct __sk_buff *skb)
+{
+	return fq_out(skb);
+}
+
+SEC("tc")
+int squall_fq_in(struct __sk_buff *skb)
+{
+	return fq_in(skb);
+}
+
+SEC("tc")
+int squall_tap_out(struct __sk_buff *skb)
+{
+	return tap_out(skb);
+}
+
+SEC("tc")
+int squall_tap_in(struct __sk_buff *skb)
+{
+	return tap_in(skb);
+}
