@@ -135,38 +135,42 @@ static __always_inline bool delivered_here(struct __sk_buff *skb)
 	return ret == BPF_FIB_LKUP_RET_NOT_FWDED || ret == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-static __noinline struct sq_target *classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
-						const struct sq_att *att, int hook)
+/* Both return the id of the rule in force, 0 for none. */
+__noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
+			     const struct sq_att *att, int hook)
 {
 	struct sq_target *t = 0;
 
+	if (!cfg || !att)
+		return 0;
 	if (att->flags & (hook == AT_EGRESS ? SQ_A_HOST : SQ_A_EDGE))
 		t = target_of_skb(skb, cfg->levels);
 	if (!t && hook == AT_INGRESS && (att->flags & SQ_A_EDGE))
 		t = target_of_owner(att, cfg->levels);
-	return t;
+	return t ? t->rule_id : 0;
 }
 
-static __noinline struct sq_target *classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
-						  const struct sq_att *att, int hook)
+__noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
+			       const struct sq_att *att, int hook)
 {
-	struct sq_target *t;
+	struct sq_target *t = 0;
 
+	if (!cfg || !att)
+		return 0;
 	if (hook == AT_EGRESS) {
 		if (!(att->flags & SQ_A_EDGE))
 			return 0;
-		if (att->flags & SQ_A_SHARED) {
+		if (att->flags & SQ_A_SHARED)
 			t = target_of_receiver(skb, cfg->levels, att->peer_nsid);
-			if (t)
-				return t;
-		}
-		return target_of_owner(att, cfg->levels);
+		if (!t)
+			t = target_of_owner(att, cfg->levels);
+		return t ? t->rule_id : 0;
 	}
 	if (!(att->flags & SQ_A_HOST) || !(cfg->flags & SQ_C_HOST_DOWN) ||
 	    skb->pkt_type != PACKET_HOST)
 		return 0;
 	t = target_of_receiver(skb, cfg->levels, -1);
-	return t && delivered_here(skb) ? t : 0;
+	return t && delivered_here(skb) ? t->rule_id : 0;
 }
 
 #endif

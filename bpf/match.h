@@ -32,8 +32,10 @@ static __always_inline bool in_range(__u16 port, __u16 lo, __u16 hi)
 	return !hi || (port >= lo && port <= hi);
 }
 
-static __always_inline bool match(const struct sq_match *m, const struct view *v)
+__noinline bool match(const struct sq_match *m, const struct view *v)
 {
+	if (!m || !v)
+		return false;
 	if (m->proto && m->proto != v->proto)
 		return false;
 	if (!in_range(v->rport, m->rport_lo, m->rport_hi) ||
@@ -86,11 +88,13 @@ static __always_inline bool exempt(const struct packet *p, const struct view *v,
 }
 
 /* Index of the clause, or -1: let the packet pass. */
-static __noinline int match_clause(const struct sq_rule *rule, const struct packet *p,
-				   const struct sq_cfg *cfg, __u32 dir)
+__noinline int match_clause(const struct sq_rule *rule, const struct packet *p,
+			    const struct sq_cfg *cfg, __u32 dir)
 {
 	struct view v;
 
+	if (!rule || !p || !cfg)
+		return -1;
 	view_make(p, dir, &v);
 	for (__u32 i = 0; i < SQ_MAX_EXCEPTS && i < rule->n_excepts; i++)
 		if (match(&rule->except[i], &v))

@@ -19,12 +19,16 @@ struct packet {
 #define IP_OFFSET_MASK 0x1fff
 
 /* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
- * because headers need not be in the linear part (tun, GRO). */
-static __always_inline bool packet_parse(struct __sk_buff *skb, struct packet *p)
+ * because headers need not be in the linear part (tun, GRO). Global functions
+ * are verified once and not once per path that leads to them: with static
+ * ones, loading took seconds. */
+__noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 {
 	__u32 off = ETH_HLEN;
 	__u8 next;
 
+	if (!p)
+		return false;
 	__builtin_memset(p, 0, sizeof(*p));
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		struct iphdr ip;

@@ -111,9 +111,9 @@ static __always_inline bool judgement_make(struct judgement *j, struct sq_rule *
 }
 
 static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
-			    const struct sq_att *att, struct sq_target *target, __u32 dir_hook)
+			    const struct sq_att *att, __u32 rule_id, __u32 dir_hook)
 {
-	__u32 dir = dir_hook & 1, hook = dir_hook >> 1 & 1, rule_id = target->rule_id, flags, tci;
+	__u32 dir = dir_hook & 1, hook = dir_hook >> 1 & 1, flags, tci;
 	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &rule_id);
 	__u64 now = bpf_ktime_get_ns();
 	struct judgement j = {};
@@ -150,8 +150,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 
 static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 {
-	__u32 key = 0, done = skb->tc_index;
-	struct sq_target *t;
+	__u32 key = 0, done = skb->tc_index, rule_id;
 	struct sq_cfg *cfg = bpf_map_lookup_elem(&sq_cfg, &key);
 	struct sq_att *att;
 	int ret;
@@ -163,17 +162,17 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 	if (!att)
 		return TC_ACT_UNSPEC;
 	if (!(done & TCI_UP_DONE)) {
-		t = classify_up(skb, cfg, att, at);
-		if (t) {
-			ret = judge(skb, cfg, att, t, SQ_UP | at << 1);
+		rule_id = classify_up(skb, cfg, att, at);
+		if (rule_id) {
+			ret = judge(skb, cfg, att, rule_id, SQ_UP | at << 1);
 			if (ret != PASS)
 				return ret;
 		}
 	}
 	if (!(done & TCI_DOWN_DONE)) {
-		t = classify_down(skb, cfg, att, at);
-		if (t) {
-			ret = judge(skb, cfg, att, t, SQ_DOWN | at << 1);
+		rule_id = classify_down(skb, cfg, att, at);
+		if (rule_id) {
+			ret = judge(skb, cfg, att, rule_id, SQ_DOWN | at << 1);
 			if (ret != PASS)
 				return ret;
 		}

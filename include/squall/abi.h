@@ -188,7 +188,7 @@ struct sq_att {
 	__u32 seg_ifindex;  /* where GSO packets are cut and checksums finished */
 	__u32 flags;
 	__s32 peer_nsid; /* edge: namespace id of the far side, -1 if none */
-	__u32 pad;
+	__u32 netns_ino; /* inode of the interface's namespace */
 };
 
 /* What was done to a sampled packet. */
