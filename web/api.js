@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Talks to the daemon that served the page, and to nobody else.
+
+const BASE = new URL('../api/v1/', location.href);
+const KEY = 'squall-token';
+
+export class ApiError extends Error {
+	constructor(status, problem) {
+		super((problem && (problem.detail || problem.title)) || `the daemon answered ${status}`);
+		this.status = status;
+		this.field = (problem && problem.field) || '';
+	}
+}
+
+let token = sessionStorage.getItem(KEY) || localStorage.getItem(KEY) || '';
+let authFailed = () => {};
+
+export const onAuthFailed = (fn) => { authFailed = fn; };
+export function setToken(value, keep) {
+	token = value;
+	sessionStorage.removeItem(KEY);
+	localStorage.removeItem(KEY);
+	if (value)
+		(keep ? localStorage : sessionStorage).setItem(KEY, value);
+}
+export const hasToken = () => token !== '';
+
+function headers(extra) {
+	const all = { Accept: 'application/json', ...extra };
+	if (token)
+		all.Authorization = `Bearer ${token}`;
+	return all;
+}
+
+// Returns {status, data, etag}; throws ApiError for an answer that is not 2xx
+// and status 0 when there was none.
+export async function call(method, path, body, extra) {
+	const init = { method, headers: headers(extra), cache: 'no-store' };
+	let answer;
+
+	if (body !== undefined) {
+		init.body = JSON.stringify(body);
+		init.headers['Content-Type'] = 'application/json';
+	}
+	try {
+		answer = await fetch(new URL(path, BASE), init);
+	} catch {
+		throw new ApiError(0, { detail: 'the daemon does not answer; nothing was changed' });
+	}
+	let data = null;
+	if (/json/.test(answer.headers.get('Content-Type') || ''))
+		data = await answer.json().catch(() => null);
+	else
+		await answer.text().catch(() => '');
+	if (answer.status === 401)
+		authFailed();
+	if (!answer.ok)
+		throw new ApiError(answer.status, data);
+	return { status: answer.status, data, etag: answer.headers.get('ETag') };
+}
+
+export const get = async (path) => (await call('GET', path)).data;
+export const seg = (s) => encodeURIComponent(s);
+
+// A file that needs the token cannot be a plain link: fetch it, then save it.
+export async function download(path, name) {
+	const answer = await fetch(new URL(path, BASE), { headers: headers({ Accept: '*/*' }) });
+	if (!answer.ok)
+		throw new ApiError(answer.status, await answer.json().catch(() => null));
+	const url = URL.createObjectURL(await answer.blob());
+	const a = document.createElement('a');
+	a.href = url;
+	a.download = name;
+	a.click();
+	setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+// Server-sent events read through fetch(), because EventSource cannot send a
+// token and one in the URL would end up in logs. One stream at a time.
+export class Events {
+	constructor(handler, opened, closed) {
+		Object.assign(this, { handler, opened, closed, query: '', abort: null, seen: 0 });
+	}
+
+	start(query = '') {
+		this.stop();
+		this.query = query;
+		this.abort = new AbortController();
+		this.run(this.abort.signal);
+	}
+
+	stop() {
+		if (this.abort)
+			this.abort.abort();
+		this.abort = null;
+	}
+
+	async run(signal) {
+		let why = 'closed';
+		try {
+			const answer = await fetch(new URL(`events${this.query}`, BASE), {
+				headers: headers({ Accept: 'text/event-stream' }), signal, cache: 'no-store' });
+			if (answer.status === 401)
+				authFailed();
+			if (!answer.ok)
+				throw new ApiError(answer.status, null);
+			this.opened();
+			await this.read(answer.body.getReader());
+		} catch (e) {
+			why = e.status || 'closed';
+		}
+		if (!signal.aborted)
+			this.closed(why);
+	}
+
+	async read(reader) {
+		const decoder = new TextDecoder();
+		let rest = '';
+		for (;;) {
+			const { value, done } = await reader.read();
+			if (done)
+				return;
+			this.seen = performance.now();
+			rest += decoder.decode(value, { stream: true });
+			let end;
+			let from = 0;
+			while ((end = rest.indexOf('\n\n', from)) >= 0) {
+				this.message(rest.slice(from, end));
+				from = end + 2;
+			}
+			rest = rest.slice(from);
+		}
+	}
+
+	message(block) {
+		let name = 'message';
+		let data = '';
+		for (const line of block.split('\n')) {
+			if (line.startsWith('event:'))
+				name = line.slice(6).trim();
+			else if (line.startsWith('data:'))
+				data += line.slice(5).trimStart();
+		}
+		if (!data)
+			return;
+		try {
+			data = JSON.parse(data);
+		} catch {
+			return;
+		}
+		this.handler(name, data);
+	}
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The frame: pages by hash, log-in, theme, the stale mark, Clear everything.
+
+import { h, icon, replace, toast } from './dom.js';
+import { call, get, seg, onAuthFailed, setToken, hasToken, ApiError } from './api.js';
+import { state, on, emit, connect, needToken, refresh, ruled } from './store.js';
+import { faultsPage } from './faults.js';
+import { targetPage } from './target.js';
+import { timelinePage } from './timeline.js';
+import { loadPage } from './load.js';
+import { kernelPage } from './kernel.js';
+
+const main = document.getElementById('main');
+const TITLES = { faults: 'Faults', timeline: 'Timeline', load: 'Load', kernel: 'Kernel' };
+let leave = () => {};
+
+// --- pages -------------------------------------------------------------------
+
+function otherProgram() {
+	return h('div', { class: 'empty' }, h('h2', {}, 'This is squall-sim’s panel'),
+		h('p', {}, 'It runs the fleet; faults, timelines and the kernel belong to squalld.'),
+		state.squalld
+			? h('p', {}, h('a', { class: 'button', href: new URL('/ui/', state.squalld).href }, `Open squalld’s panel at ${state.squalld}`))
+			: h('p', {}, 'Start it with ', h('code', {}, 'squall-sim run --web ADDR --squalld http://127.0.0.1:4080'),
+				' to see its fault windows here.'));
+}
+
+function show() {
+	const [, page = 'faults', arg] = /^#\/(\w+)(?:\/(.*))?$/.exec(location.hash) || [];
+	leave();
+	leave = () => {};
+	for (const a of document.querySelectorAll('#nav a'))
+		if (a.dataset.page === page)
+			a.setAttribute('aria-current', 'page');
+		else
+			a.removeAttribute('aria-current');
+	document.title = `${TITLES[page] || 'Faults'} · Squall`;
+	if (!state.kind)
+		return;
+	const root = h('div', { class: `page ${page}` });
+	replace(main, root);
+	window.scrollTo(0, 0);
+	let name;
+	try {
+		name = arg && decodeURIComponent(arg);
+	} catch {
+		name = arg; // a stray % in an address typed by hand
+	}
+	if (state.kind === 'sim' && page !== 'load')
+		root.append(otherProgram());
+	else if (page === 'timeline')
+		leave = timelinePage(root, name);
+	else if (page === 'load')
+		leave = loadPage(root);
+	else if (page === 'kernel')
+		leave = kernelPage(root);
+	else if (name)
+		leave = targetPage(root, name);
+	else
+		leave = faultsPage(root);
+}
+
+window.addEventListener('hashchange', () => {
+	show();
+	main.focus({ preventScroll: true });
+});
+
+// --- log-in ------------------------------------------------------------------
+
+function login() {
+	if (document.getElementById('login'))
+		return;
+	needToken();
+	const field = h('input', { id: 'token', type: 'password', autocomplete: 'current-password', required: true,
+		'aria-describedby': 'token-error', spellcheck: 'false' });
+	const keep = h('input', { type: 'checkbox', id: 'keep' });
+	const error = h('p', { class: 'field-error', id: 'token-error', role: 'alert' },
+		hasToken() ? 'That token was not accepted.' : '');
+	const form = h('form', { id: 'login', class: 'login card', onsubmit: (e) => {
+		e.preventDefault();
+		setToken(field.value.trim(), keep.checked);
+		start();
+	} },
+	h('h1', {}, 'Token needed'),
+	h('p', { class: 'muted' }, 'This daemon was started with ', h('code', {}, '--token-file'), '. Paste what that file holds.'),
+	h('label', { for: 'token' }, 'Token'), field, error,
+	h('label', { class: 'check' }, keep, 'Remember it in this browser'),
+	h('button', { class: 'primary', type: 'submit' }, 'Log in'));
+	leave();
+	leave = () => {};
+	replace(main, form);
+	field.focus();
+}
+
+onAuthFailed(login);
+
+// --- theme -------------------------------------------------------------------
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+function theme() {
+	const chosen = localStorage.getItem('squall-theme');
+	document.documentElement.dataset.theme = chosen || (dark.matches ? 'dark' : 'light');
+	emit('theme');
+}
+dark.addEventListener('change', theme);
+document.getElementById('theme').append(icon('sun'));
+document.getElementById('theme').addEventListener('click', () => {
+	localStorage.setItem('squall-theme', document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
+	theme();
+});
+theme();
+
+// --- Clear everything ----------------------------------------------------------
+
+const clearAll = document.getElementById('clear-all');
+function clearable() {
+	const n = ruled().length;
+	clearAll.disabled = state.kind !== 'squalld' || state.conn === 'auth' || state.conn === 'connecting';
+	clearAll.title = n ? `Remove the rules of ${n} target${n > 1 ? 's' : ''}` : 'No rule is in force';
+	clearAll.classList.toggle('armed', n > 0);
+}
+
+// No question first: in an emergency one click must do. Undo puts the rules
+// back, as new rules with the duration they were asked with.
+clearAll.addEventListener('click', async () => {
+	const before = ruled().map((t) => [t.target, t.rule.rule]);
+	try {
+		await call('DELETE', 'rules');
+		await refresh();
+	} catch (e) {
+		if (e.status !== 401)
+			toast(`Not cleared: ${e.message}`, 'error');
+		return;
+	}
+	toast(before.length ? `Cleared ${before.length} rule${before.length > 1 ? 's' : ''}.` : 'No rule was in force.', 'ok',
+		before.length && { label: 'Undo', run: () => restore(before) });
+});
+
+async function restore(rules) {
+	let failed = 0;
+	for (const [target, rule] of rules)
+		await call('PUT', `rules/${seg(target)}`, rule).catch(() => { failed++; });
+	await refresh().catch(() => {});
+	toast(failed ? `${failed} of ${rules.length} rules could not be put back.` : 'Put back.', failed ? 'error' : 'ok');
+}
+
+// --- freshness -----------------------------------------------------------------
+
+const mark = document.getElementById('conn');
+const bar = document.getElementById('stale');
+function freshness() {
+	const text = { live: 'Live', stale: 'Stale', auth: 'Locked', connecting: 'Connecting' }[state.conn];
+	mark.className = `conn ${state.conn}`;
+	if (mark.textContent !== text)
+		mark.textContent = text;
+	document.body.classList.toggle('is-stale', state.conn === 'stale');
+	bar.hidden = state.conn !== 'stale';
+	if (state.conn === 'stale') {
+		const age = state.lastSeen ? Math.round((performance.now() - state.lastSeen) / 1000) : 0;
+		const said = age
+			? `The daemon does not answer. What you see is ${age} s old; reconnecting by itself.`
+			: 'The daemon does not answer yet; trying again by itself.';
+		if (bar.textContent !== said)
+			bar.textContent = said;
+	}
+	clearable();
+}
+on('conn', freshness);
+on('targets', clearable);
+on('rule', clearable);
+
+// --- start -----------------------------------------------------------------------
+
+// Which program serves this page? Both are asked for what only one has.
+async function start() {
+	try {
+		state.status = await get('status');
+		state.kind = 'squalld';
+	} catch (e) {
+		if (e.status === 401)
+			return;
+		if (e.status === 404) {
+			try {
+				const load = await get('load');
+				state.kind = 'sim';
+				state.squalld = load.squalld;
+				state.conn = 'live';
+				if (!/^#\/load/.test(location.hash))
+					location.replace('#/load');
+				document.body.classList.add('sim');
+				freshness();
+				show();
+				return;
+			} catch (inner) {
+				if (inner.status === 401)
+					return;
+			}
+		}
+		state.conn = 'stale';
+		freshness();
+		setTimeout(start, 1000);
+		return;
+	}
+	await refresh().catch((e) => e instanceof ApiError && e.status !== 401 && toast(e.message, 'error'));
+	connect();
+	show();
+	freshness();
+}
+
+show();
+freshness();
+start();

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// uPlot with this panel's colours. It is a classic script; loading it only
+// when the first chart is drawn keeps it out of the way of the first paint.
+
+import { h } from './dom.js';
+import { on } from './store.js';
+
+let library = null;
+function load() {
+	library ||= new Promise((resolve, reject) => {
+		document.head.append(h('link', { rel: 'stylesheet', href: 'vendor/uplot/uPlot.min.css' }));
+		document.head.append(h('script', { src: 'vendor/uplot/uPlot.iife.min.js',
+			onload: () => resolve(window.uPlot), onerror: reject }));
+	});
+	return library;
+}
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export const SERIES = {
+	passed: ['untouched', '--c-passed'],
+	delayed: ['delayed', '--c-delayed'],
+	lost: ['lost', '--c-lost'],
+	duplicated: ['duplicated', '--c-duplicated'],
+	corrupted: ['corrupted', '--c-corrupted'],
+	reordered: ['reordered', '--c-reordered'],
+	over_limit: ['over limit', '--c-over'],
+};
+
+/*
+ * chart(box, {label, series: [[name, css variable]...], fmt, height, bands})
+ * Returns {set(data), destroy()}. data is [[seconds...], values...]; bands()
+ * gives windows to shade as [from, to] in seconds. span is the width of the
+ * time axis in seconds, so that a young chart does not stretch two points.
+ */
+export function chart(box, { label, series, fmt, height = 150, bands, span = 300 }) {
+	let plot = null;
+	let data = null;
+	let gone = false;
+
+	const shade = (u) => {
+		if (!bands)
+			return;
+		u.ctx.save();
+		u.ctx.fillStyle = color('--band');
+		for (const [from, to] of bands()) {
+			const left = Math.max(u.valToPos(from, 'x', true), u.bbox.left);
+			const right = Math.min(u.valToPos(to, 'x', true), u.bbox.left + u.bbox.width);
+			if (right > left)
+				u.ctx.fillRect(left, u.bbox.top, right - left, u.bbox.height);
+		}
+		u.ctx.restore();
+	};
+
+	const options = () => {
+		const axis = { stroke: color('--muted'), font: '11px system-ui, sans-serif',
+			grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false } };
+		return {
+			width: Math.max(box.clientWidth, 200), height, pxAlign: true,
+			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+			legend: { live: true },
+			scales: { x: { range: (u, lo, hi) => [Math.min(lo, hi - span), hi] },
+				y: { range: (u, lo, hi) => [0, hi > 0 ? hi * 1.08 : 1] } },
+			axes: [{ ...axis, size: 26, space: 70 },
+				{ ...axis, size: 56, space: 34, values: (u, ticks) => ticks.map(fmt) }],
+			series: [{ label: 'time', value: (u, v) => v === null || v === undefined ? '' : new Date(v * 1000).toLocaleTimeString('en-GB') },
+				...series.map(([name, variable, dash]) => ({ label: name, stroke: color(variable), width: 1.75, dash,
+					points: { show: false }, value: (u, v) => v === null || v === undefined ? '–' : fmt(v) }))],
+			hooks: { drawClear: [shade] },
+		};
+	};
+
+	const draw = async () => {
+		const Plot = await load();
+		if (gone || !data)
+			return;
+		if (plot)
+			plot.destroy();
+		plot = new Plot(options(), data, box);
+		plot.root.setAttribute('role', 'img');
+		plot.root.setAttribute('aria-label', label);
+	};
+
+	const offTheme = on('theme', () => plot && draw());
+	const resize = new ResizeObserver(() => plot && box.clientWidth && plot.setSize({ width: box.clientWidth, height }));
+	resize.observe(box);
+
+	return {
+		set(next) {
+			const first = !data;
+			data = next;
+			if (first)
+				draw();
+			else if (plot)
+				plot.setData(data);
+		},
+		destroy() {
+			gone = true;
+			offTheme();
+			resize.disconnect();
+			if (plot)
+				plot.destroy();
+			plot = null;
+		},
+	};
+}

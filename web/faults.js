@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Faults: every target in one searchable table. Only the rows in view exist,
+// so five thousand targets cost what twenty do.
+
+import { h, icon, text, empty, replace, code } from './dom.js';
+import { fmtNum, fmtTime, fmtLeft, fmtCount } from './units.js';
+import { state, on, ruleText } from './store.js';
+
+const rate = (t, outcome) => {
+	const live = state.live.get(t.target);
+	return live && t.rule ? live.up[outcome] + live.down[outcome] : undefined;
+};
+const queue = (t) => {
+	const live = state.live.get(t.target);
+	return live && t.rule ? live.queue_ns : undefined;
+};
+const label = (t) => t.name || t.target;
+
+const COLUMNS = [
+	['target', 'Target', (a, b) => label(a).localeCompare(label(b), 'en', { numeric: true })],
+	['image', 'Image', (a, b) => (a.image || '').localeCompare(b.image || '')],
+	['mode', 'Mode', (a, b) => mode(a).localeCompare(mode(b))],
+	['rule', 'Rule', (a, b) => ruleText(b.rule).localeCompare(ruleText(a.rule))],
+	['pps', 'Packets/s', (a, b) => (rate(b, 'seen') ?? -1) - (rate(a, 'seen') ?? -1)],
+	['lost', 'Lost/s', (a, b) => (rate(b, 'lost') ?? -1) - (rate(a, 'lost') ?? -1)],
+	['delayed', 'Delayed/s', (a, b) => (rate(b, 'delayed') ?? -1) - (rate(a, 'delayed') ?? -1)],
+	['queue', 'Queue', (a, b) => (queue(b) ?? -1) - (queue(a) ?? -1)],
+];
+
+const mode = (t) => t.network_mode || (t.view && t.view.mode) || '';
+const href = (name) => `#/faults/${encodeURIComponent(name)}`;
+
+// What was typed and chosen outlives a visit to a target's page.
+const view = { query: '', only: 'all', sort: 'target', reverse: false, scroll: 0 };
+
+export function faultsPage(root) {
+	const rows = new Map(); // index -> row element
+	let list = [];
+	let rowHeight = 44;
+
+	const search = h('input', { type: 'search', id: 'search', value: view.query, placeholder: 'Name, image, label, rule, or cgroup:/path',
+		autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Search targets', oninput: () => {
+			view.query = search.value;
+			refill();
+		} });
+	const count = h('span', { class: 'muted num', role: 'status', id: 'count' });
+	const only = ['all', 'faulted', 'running'].map((value) => h('button', { class: 'segment', 'data-only': value,
+		onclick: () => { view.only = value; refill(); } }, value[0].toUpperCase() + value.slice(1)));
+	const head = h('div', { class: 'row head', role: 'row' }, COLUMNS.map(([key, title]) =>
+		h('span', { role: 'columnheader', class: `c-${key}` },
+			h('button', { class: 'sort', 'data-key': key, onclick: () => {
+				view.reverse = view.sort === key ? !view.reverse : false;
+				view.sort = key;
+				refill();
+			} }, title))));
+	const body = h('div', { class: 'rows', role: 'rowgroup' });
+	const table = h('div', { class: 'table', role: 'table', 'aria-label': 'Targets' }, h('div', { role: 'rowgroup' }, head), body);
+	const none = h('div', {});
+	root.append(
+		h('div', { class: 'page-head' }, h('h1', {}, 'Faults'), count),
+		h('div', { class: 'toolbar' }, h('label', { class: 'search' }, icon('search'), search),
+			h('div', { class: 'segments', role: 'group', 'aria-label': 'Show' }, only)),
+		table, none);
+
+	const passes = {
+		all: () => true,
+		faulted: (t) => t.rule,
+		running: (t) => t.running !== false,
+	};
+
+	function refill() {
+		const words = view.query.toLowerCase().split(/\s+/).filter(Boolean);
+		list = [...state.targets.values()].filter((t) => passes[view.only](t) && words.every((w) => t.hay.includes(w)));
+		const compare = COLUMNS.find(([key]) => key === view.sort)[2];
+		list.sort((a, b) => (view.reverse ? -compare(a, b) : compare(a, b)) || (a.target < b.target ? -1 : 1));
+		for (const b of only)
+			b.setAttribute('aria-pressed', String(b.dataset.only === view.only));
+		for (const b of head.querySelectorAll('.sort')) {
+			const here = b.dataset.key === view.sort;
+			b.parentElement.setAttribute('aria-sort', here ? (view.reverse ? 'descending' : 'ascending') : 'none');
+		}
+		const faulted = [...state.targets.values()].filter((t) => t.rule).length;
+		text(count, list.length === state.targets.size
+			? `${fmtCount(list.length)} target${list.length === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`
+			: `${fmtCount(list.length)} of ${fmtCount(state.targets.size)} targets`);
+		for (const el of rows.values())
+			el.remove();
+		rows.clear();
+		layout();
+		emptiness();
+	}
+
+	function emptiness() {
+		table.hidden = list.length === 0;
+		if (list.length) {
+			replace(none);
+			return;
+		}
+		const path = /^(?:cgroup:)?(\/\S+)$/.exec(view.query.trim());
+		if (path) {
+			const name = `cgroup:${path[1]}`;
+			replace(none, empty('Not in the list', 'Any cgroup can be a target, whether something runs in it or not.',
+				h('p', {}, h('a', { class: 'button primary', href: href(name) }, `Fault ${name}`))));
+		} else if (state.targets.size) {
+			replace(none, empty('Nothing matches', `No target has “${view.query}” in its name, image, labels or rule${view.only === 'all' ? '' : ` and is ${view.only}`}.`,
+				h('p', {}, h('button', { onclick: () => {
+					view.query = search.value = '';
+					view.only = 'all';
+					refill();
+				} }, 'Show all'))));
+		} else {
+			replace(none, empty('No targets yet', dockerState(),
+				h('p', {}, 'Any cgroup is a target too: type its path below the cgroup v2 mount above, for example ',
+					code('cgroup:/demo'), ', or run ', code('squall fault set cgroup:/demo loss 10%'), '.')));
+		}
+	}
+
+	function layout() {
+		rowHeight = matchMedia('(max-width: 760px)').matches ? 84 : 44;
+		body.style.setProperty('height', `${list.length * rowHeight}px`);
+		table.setAttribute('aria-rowcount', String(list.length + 1));
+		paint();
+	}
+
+	function paint() {
+		const top = body.getBoundingClientRect().top;
+		const first = Math.max(0, Math.floor(-top / rowHeight) - 6);
+		const last = Math.min(list.length, Math.ceil((innerHeight - top) / rowHeight) + 6);
+		for (const [i, el] of rows)
+			if ((i < first || i >= last) && !el.contains(document.activeElement)) {
+				el.remove();
+				rows.delete(i);
+			}
+		for (let i = first; i < last; i++)
+			if (!rows.has(i)) {
+				const el = row(i);
+				rows.set(i, el);
+				body.append(el);
+			}
+		figures();
+	}
+
+	function row(i) {
+		const t = list[i];
+		const cell = (key, ...children) => h('span', { role: 'cell', class: `c-${key}` }, children);
+		const link = h('a', { href: href(t.target), 'data-i': i, title: t.target }, label(t));
+		const el = h('div', { class: 'row', role: 'row', 'aria-rowindex': i + 2, css: { top: `${i * rowHeight}px` },
+			onclick: (e) => { if (!e.target.closest('a') && !String(getSelection())) location.hash = link.getAttribute('href'); } },
+		cell('target', link, t.running === false && h('span', { class: 'tag' }, 'stopped'),
+			t.name && h('small', {}, t.kind === 'container' ? (t.container_id || '').slice(0, 12) : t.target)),
+		cell('image', t.image || '–'),
+		cell('mode', mode(t) || '–'),
+		cell('rule', h('span', { class: 'rule' }), h('span', { class: 'left num' })),
+		['pps', 'lost', 'delayed', 'queue'].map((key) => h('span', { role: 'cell', class: `c-${key} num` })));
+		el.target = t.target;
+		return el;
+	}
+
+	function figures() {
+		for (const el of rows.values()) {
+			const t = state.targets.get(el.target);
+			if (!t)
+				continue;
+			const [, , , rule, pps, lost, delayed, waiting] = el.children;
+			const said = ruleText(t.rule);
+			el.classList.toggle('faulted', Boolean(t.rule));
+			if (rule.firstElementChild.textContent !== said) {
+				text(rule.firstElementChild, said || '');
+				rule.firstElementChild.setAttribute('title', said);
+			}
+			text(rule.lastElementChild, t.rule && t.rule.deadline ? fmtLeft(t.rule.deadline - performance.now()) : '');
+			const l = rate(t, 'lost');
+			text(pps, fmtNum(rate(t, 'seen')));
+			text(lost, fmtNum(l));
+			lost.classList.toggle('hot', l > 0);
+			text(delayed, fmtNum(rate(t, 'delayed')));
+			const q = queue(t);
+			text(waiting, q === undefined ? '–' : q ? fmtTime(Number(q.toPrecision(2))) : '0');
+		}
+	}
+
+	// Rows are links, so Tab works; arrows and / are quicker.
+	function keys(e) {
+		if (e.key === '/' && !/INPUT|TEXTAREA|SELECT/.test(document.activeElement.tagName)) {
+			e.preventDefault();
+			search.focus();
+		}
+		if (e.key !== 'ArrowDown' && e.key !== 'ArrowUp')
+			return;
+		const here = document.activeElement;
+		let i = here === search ? -1 : here.dataset && here.dataset.i !== undefined ? Number(here.dataset.i) : NaN;
+		if (Number.isNaN(i))
+			return;
+		i += e.key === 'ArrowDown' ? 1 : -1;
+		e.preventDefault();
+		if (i < 0) {
+			search.focus();
+			return;
+		}
+		if (i >= list.length)
+			return;
+		const y = body.getBoundingClientRect().top + i * rowHeight;
+		if (y < 120 || y + rowHeight > innerHeight - 70)
+			window.scrollBy(0, y - innerHeight / 2);
+		paint();
+		rows.get(i).querySelector('a').focus({ preventScroll: true });
+	}
+
+	const offs = [on('targets', refill), on('counters', figures), on('rule', () => {
+		if (view.only === 'faulted' || view.sort === 'rule')
+			refill();
+		else
+			figures();
+	})];
+	const tick = setInterval(figures, 1000);
+	let frame = 0;
+	const scrolled = () => { frame ||= requestAnimationFrame(() => { frame = 0; paint(); }); };
+	const resized = () => { refill(); };
+	window.addEventListener('scroll', scrolled, { passive: true });
+	window.addEventListener('resize', resized);
+	document.addEventListener('keydown', keys);
+	refill();
+	if (view.scroll) {
+		window.scrollTo(0, view.scroll);
+		paint();
+	}
+
+	return () => {
+		view.scroll = window.scrollY;
+		for (const off of offs)
+			off();
+		clearInterval(tick);
+		cancelAnimationFrame(frame);
+		window.removeEventListener('scroll', scrolled);
+		window.removeEventListener('resize', resized);
+		document.removeEventListener('keydown', keys);
+	};
+}
+
+function dockerState() {
+	const docker = state.status && state.status.docker;
+	if (docker && docker.connected)
+		return 'Docker is connected and no container runs. Start one and it appears here at once.';
+	const why = docker && (docker.why || docker.error);
+	return why ? `No Docker engine: ${why}. Containers appear here as soon as it answers.`
+		: 'No Docker engine answers. Containers appear here as soon as one does.';
+}

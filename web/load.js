@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Load: the fleet of the squall-sim that serves this page. squalld serves no
+// fleet; there the page says how to get one.
+
+import { h, icon, replace, text, toast, empty, code } from './dom.js';
+import { call, get, download } from './api.js';
+import { parseTime, fmtTime, fmtNum, fmtCount, fmtClock } from './units.js';
+import { state } from './store.js';
+import { chart } from './chart.js';
+
+const KEEP = 600;
+const KINDS = ['--c-lost', '--c-delayed', '--c-duplicated', '--c-reordered', '--c-corrupted', '--c-blue', '--c-passed'];
+const ms = (x) => x === null || x === undefined ? '–' : x < 9.95 ? `${x.toFixed(1)} ms` : x < 9999 ? `${Math.round(x)} ms` : `${(x / 1000).toFixed(1)} s`;
+const bare = (x) => x === null || x === undefined ? '–' : x < 9.95 ? x.toFixed(1) : fmtCount(x);
+
+export function loadPage(root) {
+	if (state.kind !== 'sim') {
+		root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Load')),
+			empty('The fleet has its own panel', 'squalld faults packets; squall-sim makes the load. Start a fleet with a panel of its own, pointed at this daemon, and its charts show the fault windows of here:',
+				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081 --squalld ${location.origin}`)),
+				h('p', {}, 'Then open ', code('http://127.0.0.1:4081/ui/'), '. Locust users keep Locust’s own page: ', code('squall-sim worker --help'), '.')));
+		return () => {};
+	}
+	const samples = [];
+	let faults = [];
+	let last = 0;
+	let kinds = [];
+	let gone = false;
+	let dirty = false;
+
+	const badge = h('span', { class: 'tag', id: 'load-state' });
+	const about = h('span', { class: 'muted' });
+	const problem = h('p', { class: 'field-error', role: 'alert', id: 'load-error' });
+	const input = (id, label, mode) => {
+		const el = h('input', { id, class: 'num', inputmode: mode, autocomplete: 'off', oninput: () => { dirty = true; el.removeAttribute('aria-invalid'); buttons(); } });
+		return [el, h('label', {}, label, el)];
+	};
+	const [devices, devicesL] = input('devices', 'Devices', 'numeric');
+	const [ramp, rampL] = input('ramp', 'Ramp, devices/s', 'decimal');
+	const [interval, intervalL] = input('interval', 'Interval');
+	const qos = h('select', { id: 'qos', onchange: () => { dirty = true; buttons(); } }, [0, 1, 2].map((q) => h('option', { value: q }, String(q))));
+	const start = h('button', { class: 'primary', id: 'start', onclick: () => send('POST', 'load/start') }, icon('play'), 'Start');
+	const change = h('button', { id: 'change', onclick: () => send('PATCH', 'load') }, 'Apply changes');
+	const stop = h('button', { class: 'danger-outline', id: 'stop', onclick: () => send('POST', 'load/stop', {}) }, icon('stop'), 'Stop');
+	const save = (path, name, label) => h('button', { onclick: () => download(path, name).catch((e) => toast(e.message, 'error')) }, icon('download'), label);
+	const figures = h('section', { class: 'card stats', 'aria-label': 'Now' });
+	const boxes = ['devices', 'rate', 'latency', 'failures'].map(() => h('div', { class: 'chart' }));
+	const rows = h('tbody', {});
+	const failures = h('div', {});
+	let current = null;
+
+	const columns = ['Type', 'Name', 'Requests', 'Failures', 'Median', 'p95', 'p99', 'Average', 'Min', 'Max', 'Bytes', 'RPS', 'Failures/s'];
+	root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Load'), badge, about, h('span', { class: 'grow' }),
+		save('load/stats.csv', 'squall-stats.csv', 'CSV'), save('load/report.html', 'squall-report.html', 'Report')),
+	h('div', { class: 'tl' },
+		h('section', { class: 'card', 'aria-label': 'Fleet' }, h('div', { class: 'stack controls' }, devicesL, rampL, intervalL, h('label', {}, 'QoS', qos),
+			h('div', { class: 'controls' }, start, change, stop)), problem),
+		figures,
+		h('div', { class: 'grid2' }, ['Devices', 'Messages per second', 'Publish latency', 'Failures per second'].map((t, i) =>
+			h('section', { class: 'card', 'aria-label': t }, h('div', { class: 'card-head' }, h('h2', {}, t), i === 2 && h('span', { class: 'muted', id: 'window-note' })), boxes[i]))),
+		h('section', { class: 'card', 'aria-label': 'Requests' }, h('div', { class: 'card-head' }, h('h2', {}, 'Requests'), h('span', { class: 'muted' }, 'times in ms')),
+			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Requests' }, h('table', {}, h('thead', {}, h('tr', {}, columns.map((c, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, c)))), rows))),
+		h('section', { class: 'card', 'aria-label': 'Failures' }, h('div', { class: 'card-head' }, h('h2', {}, 'Failures')), failures)));
+
+	const bands = () => faults.map((f) => [f.from_ms / 1000, (f.to_ms || Date.now()) / 1000]);
+	const make = (box, label, series, fmt) => chart(box, { label, series, fmt, bands, span: 120 });
+	const charts = [
+		make(boxes[0], 'Devices', [['asked for', '--c-passed', [4, 4]], ['connected', '--c-blue']], fmtNum),
+		make(boxes[1], 'Messages per second', [['sent', '--c-blue'], ['acknowledged', '--c-green']], fmtNum),
+		make(boxes[2], 'Publish latency percentiles', [['p50', '--c-green'], ['p95', '--c-delayed'], ['p99', '--c-lost']], ms)];
+	let failed = null;
+
+	function body() {
+		const out = {};
+		const fields = [['devices', devices, (s) => /^\d+$/.test(s) ? Number(s) : NaN], ['ramp_per_s', ramp, (s) => /^[\d.]+$/.test(s) ? Number(s) : NaN],
+			['interval_ns', interval, (s) => parseTime(s, 's')]];
+		for (const [key, el, parse] of fields) {
+			const v = parse(el.value.trim());
+			if (Number.isNaN(v)) {
+				el.setAttribute('aria-invalid', 'true');
+				throw new Error(`${key.replace(/_.*/, '')}: “${el.value.trim()}” cannot be read`);
+			}
+			out[key] = v;
+		}
+		out.qos = Number(qos.value);
+		return out;
+	}
+
+	async function send(method, path, fixed) {
+		text(problem, '');
+		try {
+			const { data } = await call(method, path, fixed || body());
+			dirty = false;
+			if (data && data.state)
+				show(data);
+			poll();
+		} catch (e) {
+			text(problem, e.message);
+			const at = { devices, ramp_per_s: ramp, ramp, interval_ns: interval, interval, qos }[e.field];
+			at?.setAttribute('aria-invalid', 'true');
+		}
+	}
+
+	function buttons() {
+		const idle = !current || current.state === 'stopped';
+		start.disabled = !current || !idle;
+		stop.disabled = !current || idle || current.state === 'stopping';
+		change.disabled = !current || idle || !dirty;
+	}
+
+	function show(load) {
+		current = load;
+		state.squalld = load.squalld;
+		text(badge, load.state);
+		badge.className = `tag ${load.state === 'running' ? 'good' : ''}`;
+		text(about, [load.broker, load.engine && `engine ${load.engine}`].filter(Boolean).join(' · '));
+		if (!dirty && load.settings) {
+			devices.value = load.settings.devices;
+			ramp.value = load.settings.ramp_per_s;
+			interval.value = fmtTime(load.settings.interval_ns);
+			qos.value = load.settings.qos;
+		}
+		for (const s of load.history || [])
+			if (s.time_ms > last) {
+				samples.push(s);
+				last = s.time_ms;
+			}
+		samples.splice(0, Math.max(0, samples.length - KEEP));
+		faults = load.faults || [];
+		text(document.getElementById('window-note'), faults.length ? 'shaded: a fault is in force' : load.squalld ? '' : 'no squalld given: no fault windows');
+		const now = load.now || samples.at(-1) || {};
+		const stat = (n, label) => h('div', { class: 'stat' }, h('b', {}, n), h('span', {}, label));
+		replace(figures, stat(`${fmtCount(now.connected)}`, 'connected'), stat(fmtNum(now.sent_per_s), 'messages/s'), stat(ms(now.p50_ms), 'p50'), stat(ms(now.p95_ms), 'p95'),
+			stat(ms(now.p99_ms), 'p99'), stat(fmtNum(Object.values(now.failures || {}).reduce((a, b) => a + b, 0)), 'failures/s'));
+		draw();
+		replace(rows, (load.rows || []).map((r) => h('tr', {}, h('td', {}, r.type), h('td', {}, r.name), [fmtCount(r.requests), fmtCount(r.failures), bare(r.median_ms), bare(r.p95_ms), bare(r.p99_ms),
+			bare(r.avg_ms), bare(r.min_ms), bare(r.max_ms), bare(r.size), fmtNum(r.rps), fmtNum(r.fps)].map((v) => h('td', { class: 'num' }, v)))));
+		const list = load.failures || [];
+		replace(failures, list.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col', class: 'num' }, 'Count'), h('th', { scope: 'col' }, 'Kind'), h('th', { scope: 'col' }, 'Last'))),
+			h('tbody', {}, list.map((f) => h('tr', {}, h('td', { class: 'num' }, fmtCount(f.count)), h('td', {}, f.kind), h('td', { class: 'num' }, f.last_ms ? fmtClock(f.last_ms) : '–')))))
+			: h('p', { class: 'muted' }, 'None so far.'));
+		buttons();
+	}
+
+	function draw() {
+		if (!samples.length)
+			return;
+		const col = (f) => samples.map((s) => f(s) ?? null);
+		const time = col((s) => s.time_ms / 1000);
+		charts[0].set([time, col((s) => s.devices), col((s) => s.connected)]);
+		charts[1].set([time, col((s) => s.sent_per_s), col((s) => s.acked_per_s)]);
+		charts[2].set([time, col((s) => s.p50_ms), col((s) => s.p95_ms), col((s) => s.p99_ms)]);
+		const seen = [...new Set(samples.flatMap((s) => Object.keys(s.failures || {})))].slice(0, KINDS.length);
+		const want = seen.length ? seen : ['failures'];
+		if (!failed || want.join() !== kinds.join()) {
+			failed?.destroy();
+			kinds = want;
+			failed = make(boxes[3], 'Failures per second by kind', kinds.map((k, i) => [k, KINDS[i]]), fmtNum);
+		}
+		failed.set([time, ...kinds.map((k) => col((s) => (s.failures || {})[k] || 0))]);
+	}
+
+	let polling = false;
+	async function poll() {
+		if (polling)
+			return;
+		polling = true;
+		try {
+			const load = await get(`load?since=${last}`);
+			state.conn = 'live';
+			if (!gone)
+				show(load);
+		} catch (e) {
+			if (e.status !== 401 && !gone) {
+				state.conn = 'stale';
+				text(problem, 'squall-sim does not answer; what you see is old. Trying again by itself.');
+			}
+		}
+		if (state.conn === 'live' && /^squall-sim does not/.test(problem.textContent))
+			text(problem, '');
+		polling = false;
+	}
+	poll();
+	buttons();
+	const timer = setInterval(poll, 1000);
+	return () => {
+		gone = true;
+		clearInterval(timer);
+		for (const c of charts)
+			c.destroy();
+		failed?.destroy();
+	};
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One target: what is in force, the form of its next rule, and what happens
+// to its packets meanwhile.
+
+import { h, icon, replace, text, toast, empty } from './dom.js';
+import { call, get, seg } from './api.js';
+import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft } from './units.js';
+import { state, on, OUTCOMES, loadTarget, setRule, clearRule, keepHistory, trace, ruleText, putTarget } from './store.js';
+import { Editor } from './editor.js';
+import { chart, SERIES } from './chart.js';
+
+const FEED = 60; // packets shown
+
+export function targetPage(root, asked) {
+	let name = asked;
+	let left = () => {};
+	let gone = false;
+	root.append(h('p', { class: 'empty' }, 'Looking it up …'));
+	const open = async () => {
+		try {
+			const t = state.targets.get(asked) || await loadTarget(asked);
+			if (gone)
+				return;
+			name = t.target;
+			replace(root);
+			left = page(root, t);
+		} catch (e) {
+			if (gone || e.status === 401)
+				return;
+			replace(root, back(), empty(e.status === 409 ? 'Several targets match' : e.status === 404 ? 'No such target' : 'Cannot show this target', e.message,
+				h('p', {}, e.status === 404 && name.startsWith('cgroup:')
+					? ['Create the cgroup first, for example ', h('code', {}, `mkdir /sys/fs/cgroup${name.slice(7)}`), ', then ']
+					: null, h('button', { onclick: open }, 'Try again'))));
+		}
+	};
+	open();
+	return () => {
+		gone = true;
+		left();
+	};
+}
+
+const back = () => h('a', { class: 'back', href: '#/faults' }, icon('back'), 'All targets');
+
+function facts(t) {
+	const list = [];
+	const fact = (term, value) => value && list.push(h('div', {}, h('dt', {}, term), h('dd', {}, value)));
+	fact('Target', t.name ? t.target : null);
+	fact('Image', t.image);
+	fact('Container', t.container_id && t.container_id.slice(0, 12));
+	fact('Network', t.network_mode);
+	fact('Seen at', t.view && [t.view.mode, (t.view.interfaces || []).join(', ')].filter(Boolean).join(': '));
+	fact('ECS', t.ecs && [t.ecs.cluster, t.ecs.task, t.ecs.container].filter(Boolean).join(' / '));
+	fact('Cgroup id', t.id);
+	return h('dl', { class: 'facts' }, list);
+}
+
+function page(root, first) {
+	const name = first.target;
+	const path = `rules/${seg(name)}`;
+	let etag = null; // of the rule the form started from
+	let busy = false;
+	const offs = [];
+	const target = () => state.targets.get(name) || first;
+	keepHistory(name);
+
+	// --- in force ------------------------------------------------------------
+	const said = h('code', { class: 'in-force-text', id: 'in-force' });
+	const since = h('span', { class: 'muted' });
+	const left = h('span', { class: 'countdown num', id: 'countdown', role: 'timer' });
+	const clear = h('button', { class: 'danger-outline', id: 'clear', onclick: async () => {
+		clear.disabled = true;
+		try {
+			await clearRule(name);
+			toast('Cleared.', 'ok');
+		} catch (e) {
+			if (e.status !== 401)
+				toast(`Not cleared: ${e.message}`, 'error');
+		}
+		inForce();
+	} }, 'Clear');
+	const force = h('section', { class: 'card force', 'aria-label': 'In force' },
+		h('div', { class: 'force-main' }, h('h2', {}, 'In force'), said, since), left, clear);
+
+	function inForce() {
+		const rule = target().rule;
+		force.classList.toggle('on', Boolean(rule));
+		text(said, rule ? ruleText(rule) : 'Nothing: packets pass untouched');
+		const when = rule && rule.rule.set_ms ? `set ${fmtClock(rule.rule.set_ms)}` : '';
+		const source = rule && rule.source && rule.source !== 'api' ? `by ${rule.source}` : '';
+		text(since, rule ? [when, source, `seed ${rule.rule.seed ?? rule.rule.drawn_seed ?? '–'}`].filter(Boolean).join(' · ') : '');
+		clear.disabled = !rule;
+		countdown();
+	}
+	function countdown() {
+		const rule = target().rule;
+		const ms = rule && rule.deadline ? rule.deadline - performance.now() : NaN;
+		text(left, Number.isNaN(ms) ? '' : `${fmtLeft(ms)} left`);
+		if (ms <= -300 && !rule.asked) {
+			// The kernel has ended it; hear that from the daemon too.
+			rule.asked = true;
+			loadTarget(name).then(() => { inForce(); graphs(); }).catch(() => {});
+		}
+	}
+
+	// --- form ------------------------------------------------------------------
+	const problem = h('p', { class: 'field-error form-error', role: 'alert', id: 'form-error' });
+	const apply = h('button', { class: 'primary', id: 'apply', onclick: send }, 'Apply');
+	const revert = h('button', { onclick: () => reload() }, 'Revert');
+	const stateText = h('span', { class: 'muted', role: 'status', id: 'form-state' });
+	const editor = new Editor(() => {
+		problem.textContent = '';
+		formState();
+	});
+	const elsewhere = h('div', { class: 'notice', role: 'status', hidden: true });
+
+	function formState(message) {
+		text(stateText, message || (editor.dirty ? 'Not applied yet' : target().rule ? 'As in force' : 'No fault set'));
+		revert.disabled = !editor.dirty;
+		apply.classList.toggle('ready', editor.dirty);
+	}
+
+	async function reload() {
+		elsewhere.hidden = true;
+		const rule = target().rule;
+		editor.load(rule && rule.rule);
+		problem.textContent = '';
+		formState();
+		etag = null;
+		if (rule)
+			etag = (await call('GET', path).catch(() => ({}))).etag || null;
+	}
+
+	async function send(e, force) {
+		if (busy)
+			return;
+		const body = editor.body();
+		problem.textContent = '';
+		if (!body) {
+			problem.textContent = 'A field above cannot be read; nothing was sent.';
+			return;
+		}
+		busy = true;
+		apply.disabled = true;
+		formState('Applying …');
+		try {
+			const answer = await call('PUT', path, body, etag && !force ? { 'If-Match': etag } : undefined);
+			etag = answer.etag;
+			const rule = answer.data && answer.data.rule ? answer.data : (await get(path));
+			if (rule.rule.expires_in_ns)
+				rule.deadline = performance.now() + rule.rule.expires_in_ns / 1e6;
+			setRule(name, rule);
+			editor.load(rule.rule);
+			elsewhere.hidden = true;
+			formState(`Applied at ${fmtClock(Date.now())}`);
+		} catch (err) {
+			if (err.status === 412) {
+				changedElsewhere('It was changed elsewhere since you opened it.');
+			} else if (err.status !== 401) {
+				const beside = err.field && editor.fails(err);
+				problem.textContent = beside ? 'Nothing was changed.' : `Nothing was changed. ${err.message}`;
+			}
+			formState('Not applied');
+		}
+		busy = false;
+		apply.disabled = false;
+	}
+
+	function changedElsewhere(why) {
+		replace(elsewhere, h('span', {}, `${why} In force now: ${ruleText(target().rule) || 'nothing'}.`),
+			h('button', { onclick: reload }, 'Use that'),
+			h('button', { onclick: () => send(null, true) }, 'Apply mine'));
+		elsewhere.hidden = false;
+	}
+
+	// --- profiles ----------------------------------------------------------------
+	const profiles = h('div', { class: 'chips', id: 'profiles' });
+	const saveName = h('input', { type: 'text', 'aria-label': 'Name of the new profile', placeholder: 'Save these faults as …', maxlength: 64 });
+	const save = h('form', { class: 'inline', onsubmit: async (e) => {
+		e.preventDefault();
+		const body = editor.body();
+		if (!body || !saveName.value.trim())
+			return;
+		delete body.for_ns;
+		delete body.seed;
+		try {
+			await call('PUT', `profiles/${seg(saveName.value.trim())}`, body);
+			toast(`Saved as profile “${saveName.value.trim()}”.`, 'ok');
+			saveName.value = '';
+			listProfiles();
+		} catch (err) {
+			toast(`Not saved: ${err.message}`, 'error');
+		}
+	} }, saveName, h('button', { type: 'submit' }, 'Save'));
+
+	async function listProfiles() {
+		try {
+			const { profiles: all } = await get('profiles');
+			replace(profiles, all.map((p) => h('button', { class: 'chip', title: [p.description, p.source].filter(Boolean).join('. ') || (p.rule && p.rule.text),
+				onclick: async () => {
+					const rule = p.rule || (await get(`profiles/${seg(p.name)}`)).rule;
+					editor.propose(rule);
+					apply.focus({ preventScroll: true });
+				} }, p.name)));
+		} catch (e) {
+			replace(profiles, h('span', { class: 'muted' }, `No profiles: ${e.message}`));
+		}
+	}
+
+	// --- live ----------------------------------------------------------------------
+	const order = ['passed', 'delayed', 'lost', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
+	const boxes = { up: h('div', { class: 'chart' }), down: h('div', { class: 'chart' }) };
+	const charts = Object.fromEntries(['up', 'down'].map((d) => [d, chart(boxes[d], {
+		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum })]));
+	const totals = h('tbody', {});
+	const cells = {};
+	for (const d of ['up', 'down']) {
+		cells[d] = Object.fromEntries(OUTCOMES.map((o) => [o, h('td', { class: 'num', 'data-total': `${d}.${o}` }, '–')]));
+		totals.append(h('tr', {}, h('th', { scope: 'row' }, d === 'up' ? 'Up' : 'Down'), OUTCOMES.map((o) => cells[d][o])));
+	}
+
+	function graphs() {
+		const live = state.live.get(name);
+		for (const d of ['up', 'down']) {
+			const sum = live && target().rule && live.total[d];
+			for (const o of OUTCOMES)
+				text(cells[d][o], sum ? fmtCount(sum[o]) : '–');
+			if (!live || !live.history)
+				continue;
+			const { time, [d]: series } = live.history;
+			// A packet may be both delayed and duplicated; what none of the
+			// outcomes claims passed untouched, and is never less than zero.
+			const passed = series.seen.map((n, i) => Math.max(0, n - series.lost[i] - series.delayed[i] - series.over_limit[i]));
+			charts[d].set([time, passed, ...order.slice(1).map((o) => series[o])]);
+		}
+	}
+
+	// --- feed ------------------------------------------------------------------------
+	const feed = h('tbody', {});
+	const feedBox = h('div', { class: 'feed', tabindex: 0, role: 'region', 'aria-label': 'Sampled packets' },
+		h('table', {}, h('thead', {}, h('tr', {}, ['Time', 'Dir', 'What', 'From → to', 'Bytes'].map((t) => h('th', { scope: 'col', class: t === 'Bytes' ? 'num' : null }, t)))), feed));
+	const feedNote = h('p', { class: 'muted' }, 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
+	const feedSwitch = h('input', { type: 'checkbox', role: 'switch', id: 'feed', onchange: () => {
+		trace(feedSwitch.checked ? name : '');
+		feedBox.hidden = !feedSwitch.checked;
+		text(feedNote, feedSwitch.checked ? 'At most 20 packets a second are shown.' : 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
+	} });
+	feedBox.hidden = true;
+	let shown = 0;
+	offs.push(on('packet', (p) => {
+		if (p.target !== name || shown >= 20)
+			return;
+		shown++;
+		const what = [].concat(p.what || []);
+		feed.prepend(h('tr', {}, h('td', { class: 'num' }, `${fmtClock(p.time_ms)}.${String(Math.floor(p.time_ms % 1000)).padStart(3, '0')}`),
+			h('td', {}, p.direction),
+			h('td', {}, what.map((w) => h('span', { class: `what ${SERIES[w.replace(' ', '_')] || w === 'blackhole' ? w.replace(' ', '_') : ''}` },
+				w === 'delayed' && p.delay_ns ? `delayed ${fmtTime(Number(p.delay_ns.toPrecision(3)))}` : w.replace('_', ' ')))),
+			h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`), h('td', { class: 'num' }, p.len)));
+		while (feed.childElementCount > FEED)
+			feed.lastElementChild.remove();
+	}));
+	const second = setInterval(() => { shown = 0; }, 1000);
+
+	// --- page --------------------------------------------------------------------------
+	root.append(back(),
+		h('div', { class: 'page-head' }, h('h1', {}, first.name || name), first.running === false && h('span', { class: 'tag' }, 'stopped')),
+		facts(first), force,
+		h('div', { class: 'split' },
+			h('section', { class: 'card', 'aria-label': 'Rule' },
+				h('div', { class: 'card-head' }, h('h2', {}, 'Rule')),
+				h('div', { class: 'profiles' }, h('h3', {}, 'Profiles'), profiles, save),
+				editor.el, elsewhere, problem,
+				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
+			h('div', { class: 'live' },
+				h('section', { class: 'card', 'aria-label': 'Live packets' },
+					h('div', { class: 'card-head' }, h('h2', {}, 'Packets per second')),
+					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
+				h('section', { class: 'card', 'aria-label': 'Totals' },
+					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('span', { class: 'muted' }, 'packets')),
+					h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Packet totals' }, h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', {}),
+						OUTCOMES.map((o) => h('th', { scope: 'col', class: 'num' }, o === 'seen' ? 'seen' : o.replace('_', ' '))))), totals))),
+				h('section', { class: 'card', 'aria-label': 'Packet feed' },
+					h('div', { class: 'card-head' }, h('h2', {}, 'Packets'), h('label', { class: 'check' }, feedSwitch, 'Live feed')), feedNote, feedBox))));
+
+	offs.push(on('counters', graphs), on('rule', (who) => {
+		if (who !== name)
+			return;
+		inForce();
+		graphs();
+		if (busy)
+			return;
+		if (editor.dirty)
+			changedElsewhere('Changed elsewhere.');
+		else
+			reload();
+	}), on('targets', () => {
+		// The list was read again: an unlisted cgroup stays known, and a form
+		// nobody touched follows.
+		if (!state.targets.has(name))
+			loadTarget(name).then(inForce).catch(() => {});
+		else if (!editor.dirty && !busy && ruleText(state.targets.get(name).rule) !== said.textContent)
+			reload();
+		inForce();
+	}));
+	const ticking = setInterval(countdown, 250);
+	putTarget(first);
+	inForce();
+	reload();
+	listProfiles();
+	graphs();
+
+	return () => {
+		for (const off of offs)
+			off();
+		clearInterval(ticking);
+		clearInterval(second);
+		trace('');
+		charts.up.destroy();
+		charts.down.destroy();
+	};
+}
