@@ -31,9 +31,11 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <squall/abi.h>
 
-#define SQ_RULE_TEXT_MAX 65536 /* bytes of a rule's text */
+#define SQ_RULE_TEXT_MAX      65536 /* bytes of a rule's text */
+#define SQ_RULE_CANONICAL_MAX 16384 /* holds what sq_rule_to_text() makes of any rule */
 
 struct sq_error {
 	char field[64];  /* "up.loss", "clause[1].match.to", "for"; "" if none */
@@ -63,9 +65,13 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
  *              "rate_bps":N,"burst_bytes":N,"limit_bytes":N | "latency_ns":N,"blackhole":true}
  *   MATCH  := {"proto":"tcp","to":"10.0.0.0/8","dport":"8883" | 8883 | "8000-9000","sport":..,
  *              "port":..}
- * sq_rule_to_json() adds, for reading only (ignored by sq_rule_from_json()): "text", "id",
- * "target_id", "set_ms", "expires_in_ns". Returns a new reference or NULL (out of memory).
+ * sq_rule_to_json() adds, for reading only: "text" (canonical; sent back beside "clauses" it must
+ * still say the same, so drop it before changing them), and, ignored by sq_rule_from_json(), "id",
+ * "target_id" and "drawn_seed" (decimal texts, as 64 bits are too many for JavaScript), "set_ms",
+ * "expires_in_ns". Returns a new reference or NULL (out of memory). Dump it with SQ_JSON_FLAGS,
+ * which keeps 0.1 from becoming 0.10000000000000001 and loses no digit of a percentage.
  */
+#define SQ_JSON_FLAGS (JSON_REAL_PRECISION(12))
 int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *err);
 json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns);
 

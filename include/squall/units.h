@@ -30,7 +30,9 @@ int sq_parse_size(const char *text, uint64_t *ret_bytes);
  * would round to zero becomes 1. */
 int sq_parse_percent(const char *text, uint32_t *ret_fraction);
 
-double sq_fraction_to_percent(uint32_t fraction); /* rounded to 7 significant digits */
+/* With the fewest decimals that sq_percent_to_fraction() gives back exactly. */
+double sq_fraction_to_percent(uint32_t fraction);
+/* -EINVAL for NaN, -ERANGE below 0 or above 100. */
 int sq_percent_to_fraction(double percent, uint32_t *ret_fraction);
 
 /* The shortest text that parses back to the same value. Return buf. */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the text and the JSON form of a rule have in common. */
+#ifndef SQUALL_LIB_RULE_PARTS_H
+#define SQUALL_LIB_RULE_PARTS_H
+
+#include <stdbool.h>
+#include <squall/rule.h>
+#include "lib/error.h"
+
+#define FIELD_SIZE sizeof(((struct sq_error *)0)->field)
+
+/* "up.loss", or "clause[2].up.loss" from the second clause on. */
+void field_name(char *buf, int clause, const char *part, const char *name);
+
+/* Each sets one part of a match from a word and refuses what is not one. */
+int match_set_proto(struct sq_match *m, const char *value, const char *field, struct sq_error *err);
+int match_set_addr(struct sq_match *m, const char *value, const char *field, struct sq_error *err);
+enum port_kind { PORT_REMOTE, PORT_LOCAL, PORT_EITHER };
+int match_set_port(struct sq_match *m, enum port_kind kind, const char *value, const char *field,
+		   struct sq_error *err);
+/* Fills what is derived (mask, flags) and checks the parts against each other. */
+int match_finish(struct sq_match *m, const char *field, struct sq_error *err);
+bool match_is_any(const struct sq_match *m);
+
+/* The words back; "" where nothing was asked. */
+const char *match_proto_name(const struct sq_match *m);
+char *match_format_addr(const struct sq_match *m, char *buf, size_t size);
+char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size);
+
+const char *distribution_name(uint32_t distribution);
+int distribution_by_name(const char *name); /* -1 if none */
+extern const char distribution_names[];	    /* for errors */
+
+/* What each kind of value accepts, for errors. */
+extern const char accepts_percent[], accepts_corr[], accepts_time[], accepts_rate[], accepts_size[],
+	accepts_gap[], accepts_for[], accepts_seed[], accepts_on_crash[];
+
+uint32_t fraction_rest(uint32_t p); /* 1 - p */
+bool faults_any(const struct sq_faults *f);
+
+#endif
