@@ -4,13 +4,15 @@
  * yardstick for squall-sim. One thread, a prebuilt packet, no timers, no
  * statistics, no topic or payload of its own per device.
  *
- *   bare ADDR PORT CONNS QOS BATCH SIZE SECONDS
- *   bare ADDR PORT CONNS connect BATCH SIZE SECONDS
+ *   bare ADDR PORT CONNS QOS BATCH SIZE SECONDS [SOURCE]
+ *   bare ADDR PORT CONNS hold BATCH SIZE SECONDS [SOURCE]
  *
  * QoS 0: round robin, one write() of BATCH messages to each connection.
  * QoS 1: the same, but a connection gets its next BATCH only after its PUBACKs
  * were read (epoll), so that each message costs a write and its share of a read.
- * connect: connects, waits for CONNACK, closes, over and over, CONNS at a time.
+ * hold: connects all, on one epoll, and sends no more.
+ * SOURCE is an address to connect from: past some 14,000 connections from one,
+ * the kernel's search for a free port is what one would measure.
  * Ends after SECONDS, or when killed; what was sent is for the sink to count.
  */
 #include <arpa/inet.h>
@@ -30,7 +32,7 @@
 #define TOPIC	"dt/thing-000001/telemetry"
 #define BATCH	64
 
-static struct sockaddr_in to = { .sin_family = AF_INET };
+static struct sockaddr_in to = { .sin_family = AF_INET }, from = { .sin_family = AF_INET };
 static uint8_t packets[BATCH * 65536];
 static uint32_t one_len;
 static int ep;
@@ -95,6 +97,11 @@ static int open_one(int flags)
 	if (fd < 0)
 		die("socket");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (from.sin_addr.s_addr) {
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		if (bind(fd, (void *)&from, sizeof(from)))
+			die("bind");
+	}
 	if (connect(fd, (void *)&to, sizeof(to)) && errno != EINPROGRESS)
 		die("connect");
 	return fd;
@@ -183,44 +190,37 @@ static void qos1(const int *fds, int n, uint32_t batch, uint64_t end)
 	free(owed);
 }
 
-static void connects(int *fds, int n, uint64_t end)
+/* 256 connects under way at a time; the rest of SECONDS is spent idle. */
+static void hold(int *fds, int n, uint64_t end)
 {
 	struct epoll_event evs[256];
 	uint8_t p[64];
-	int serial = 0;
+	int next = 0, up = 0;
 
 	ep = epoll_create1(EPOLL_CLOEXEC);
-	for (int i = 0; i < n; i++)
-		fds[i] = -1;
-	for (int i = 0; now_ns() < end;) {
-		struct epoll_event ev = { .events = EPOLLOUT, .data.u32 = i };
+	while (now_ns() < end) {
 		int m;
 
-		while (i < n) {
-			ev.data.u32 = i;
-			fds[i] = open_one(SOCK_NONBLOCK);
-			epoll_ctl(ep, EPOLL_CTL_ADD, fds[i++], &ev);
+		while (next < n && next - up < 256) {
+			struct epoll_event ev = { .events = EPOLLOUT, .data.u32 = next };
+
+			fds[next] = open_one(SOCK_NONBLOCK);
+			epoll_ctl(ep, EPOLL_CTL_ADD, fds[next++], &ev);
 		}
 		m = epoll_wait(ep, evs, 256, 1000);
 		for (int j = 0; j < m; j++) {
 			uint32_t k = evs[j].data.u32;
+			struct epoll_event ev = { .events = EPOLLIN, .data.u32 = k };
 
 			if (evs[j].events & EPOLLOUT) {
-				if (write(fds[k], p, connect_packet(p, serial++)) < 0)
+				if (write(fds[k], p, connect_packet(p, k)) < 0)
 					die("write CONNECT");
-				ev = (struct epoll_event){ .events = EPOLLIN, .data.u32 = k };
 				epoll_ctl(ep, EPOLL_CTL_MOD, fds[k], &ev);
 				continue;
 			}
 			if (read(fds[k], p, 4) != 4)
 				die("CONNACK");
-			/* RST on close: no TIME_WAIT, so that ports do not run out. */
-			setsockopt(fds[k], SOL_SOCKET, SO_LINGER,
-				   &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
-			close(fds[k]);
-			fds[k] = open_one(SOCK_NONBLOCK);
-			ev = (struct epoll_event){ .events = EPOLLOUT, .data.u32 = k };
-			epoll_ctl(ep, EPOLL_CTL_ADD, fds[k], &ev);
+			up++;
 		}
 	}
 }
@@ -231,11 +231,13 @@ int main(int argc, char **argv)
 	uint64_t end;
 	int n, *fds, qos, batch;
 
-	if (argc != 8) {
-		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|connect BATCH SIZE SECONDS\n");
+	if (argc != 8 && argc != 9) {
+		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold BATCH SIZE SECONDS [SOURCE]\n");
 		return 2;
 	}
 	inet_pton(AF_INET, argv[1], &to.sin_addr);
+	if (argc == 9)
+		inet_pton(AF_INET, argv[8], &from.sin_addr);
 	to.sin_port = htons(atoi(argv[2]));
 	n = atoi(argv[3]);
 	qos = atoi(argv[4]);
@@ -250,8 +252,8 @@ int main(int argc, char **argv)
 	build(batch, qos, atoi(argv[6]));
 	fds = calloc(n, sizeof(*fds));
 	end = now_ns() + strtod(argv[7], NULL) * 1e9;
-	if (!strcmp(argv[4], "connect")) {
-		connects(fds, n, end);
+	if (!strcmp(argv[4], "hold")) {
+		hold(fds, n, end);
 		return 0;
 	}
 	connect_all(fds, n);

@@ -1,0 +1,523 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What squall-sim costs, next to what it is compared with, in one run.
+
+    bench_sim.py [--short] [--only SECTION,...] [--json FILE] [--markdown FILE]
+
+All senders publish to tests/sim/sink. A figure is messages (or connects) that
+the sink counted in a window, per second of CPU time that the sender's processes
+used in that window (all threads, user and system: /proc/PID/task/*/schedstat).
+Wall time plays no part, so neighbours on the machine disturb little; what they
+do disturb, alternating rounds and the ratio within a round take out. Sender and
+sink have a core each, and the sink polls without sleeping (--spin): otherwise
+every sender would mostly pay for waking the sink, which hides the differences.
+
+--short takes about a minute and asserts rough ratios only, for CI; the exit
+code is 1 when one is missed. The full form reports against the goals.
+"""
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+B = os.path.join(TOP, os.environ.get("B", "build"))
+SIZE = 128
+SENDER_CPU, SINK_CPU = "1", "0"
+TMP = tempfile.TemporaryDirectory(prefix="squall-bench.")
+running = []
+
+
+def start(argv, **kw):
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, **kw)
+    running.append(p)
+    return p
+
+
+def stop(p, sig=signal.SIGINT, wait=20):
+    if p.poll() is None:
+        p.send_signal(sig)
+        try:
+            p.wait(wait)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(tree(p.pid)):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            p.wait()
+    if p in running:
+        running.remove(p)
+
+
+def tree(pid):
+    """pid and all its descendants."""
+    pids = [pid]
+    try:
+        for t in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{t}/children") as f:
+                for c in f.read().split():
+                    pids += tree(int(c))
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return pids
+
+
+def cpu_s(pid):
+    ns = 0
+    for p in tree(pid):
+        for t in os.listdir(f"/proc/{p}/task"):
+            try:
+                with open(f"/proc/{p}/task/{t}/schedstat") as f:
+                    ns += int(f.read().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return ns / 1e9
+
+
+def pss_bytes(pid):
+    """Memory the process tree really holds: shared pages are divided among their users."""
+    kib = 0
+    for p in tree(pid):
+        with open(f"/proc/{p}/smaps_rollup") as f:
+            kib += next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    return kib * 1024
+
+
+class Sink:
+    def __init__(self, *args, spin=True, pin=True):
+        cmd = [f"{B}/tests/sim/sink", *args] + (["--spin"] if spin else [])
+        if pin:
+            cmd = ["taskset", "-c", SINK_CPU] + cmd
+        self.p = start(cmd, stdout=subprocess.PIPE, text=True)
+        self.port = json.loads(self.p.stdout.readline())["listening"]
+
+    def snap(self):
+        self.p.send_signal(signal.SIGUSR1)
+        return json.loads(self.p.stdout.readline())
+
+    def stop(self):
+        stop(self.p, signal.SIGTERM)
+        self.p.stdout.close()
+
+
+def until(what, cond, sender, limit=120):
+    end = time.monotonic() + limit
+    while not cond():
+        if sender.poll() is not None:
+            log = getattr(sender, "log", None)
+            sys.exit(f"bench: {sender.args}: ended with {sender.returncode} before {what}: "
+                     + (open(log).read()[-2000:] if log else ""))
+        if time.monotonic() > end:
+            sys.exit(f"bench: {sender.args}: no {what} within {limit} s")
+        time.sleep(0.05)
+
+
+def sim(port, devices, *args, tls=False, pin=True, ramp="1000000/s", shards=1):
+    log = os.path.join(TMP.name, f"sim-{time.monotonic_ns()}.log")
+    cmd = [f"{B}/bin/squall-sim", "run", "--broker",
+           f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{port}",
+           "--devices", str(devices), "--ramp", ramp, "--shards", str(shards),
+           "--thing", "thing-{index}", "--first", "1", "--topic", "dt/{thing}/telemetry",
+           "--payload", str(SIZE), "--duration", "600s", *args]
+    if pin:
+        cmd = ["taskset", "-c", SENDER_CPU] + cmd
+    with open(log, "w") as f:
+        p = start(cmd, stdout=f, stderr=subprocess.STDOUT)
+    p.log = log
+    return p
+
+
+def sender(kind, port, conns, qos):
+    """One of the programs compared, publishing as fast as it can."""
+    pin = ["taskset", "-c", SENDER_CPU]
+    quiet = dict(stdout=subprocess.DEVNULL)
+    if kind in ("bare", "bare16"):
+        return start(pin + [f"{B}/tests/bench/bare", "127.0.0.1", str(port), str(conns), str(qos),
+                            "16" if kind == "bare16" else "1", str(SIZE), "600"], **quiet)
+    if kind == "libmosquitto":
+        return start(pin + [f"{B}/tests/bench/peer_mosq", "127.0.0.1", str(port), str(conns),
+                            str(qos), str(SIZE), "600"], **quiet)
+    if kind == "locust":
+        env = dict(os.environ, SINK_PORT=str(port), QOS=str(qos), SIZE=str(SIZE))
+        return start(pin + ["locust", "-f", f"{TOP}/tests/bench/locustfile.py", "--headless",
+                            "-u", str(conns), "-r", str(conns), "--only-summary"],
+                     env=env, stderr=subprocess.DEVNULL, **quiet)
+    n = "16" if kind == "squall-sim16" else "1"
+    return sim(port, conns, "--interval", "0", "--qos", str(qos), "--batch", n, "--inflight", n)
+
+
+def throughput(kind, conns, qos, warm, secs):
+    sink = Sink()
+    try:
+        p = sender(kind, sink.port, conns, qos)
+        until(f"{conns} connections", lambda: sink.snap()["connected"] >= conns, p)
+        until("messages", lambda: sink.snap()["publishes"] > conns, p)
+        time.sleep(warm)
+        a, ca = sink.snap(), cpu_s(p.pid)
+        time.sleep(secs)
+        b, cb = sink.snap(), cpu_s(p.pid)
+        if p.poll() is not None or b["connected"] < conns:
+            sys.exit(f"bench: {kind} lost connections: {b}")
+        stop(p, signal.SIGKILL if kind == "locust" else signal.SIGINT)
+    finally:
+        sink.stop()
+    return (b["publishes"] - a["publishes"]) / (cb - ca)
+
+
+def spread(v):
+    return {"min": min(v), "median": median(v), "max": max(v)}
+
+
+def section_throughput(r, short):
+    conns_all = [100] if short else [100, 1000, 10000]
+    rounds = 3
+    warm, secs = (0.2, 1.0) if short else (0.5, 2.0)
+    cells = []
+    for qos in (0, 1):
+        for conns in conns_all:
+            kinds = ["bare", "squall-sim"]
+            if conns <= 1000:
+                kinds.append("libmosquitto")
+            if conns == 100 and not (short and qos):
+                kinds += ["bare16", "squall-sim16"]
+            cells.append((qos, conns, kinds))
+        if not (short and qos):
+            cells.append((qos, 100, ["locust"]))
+    out = {}
+    for rnd in range(1 if short else rounds):
+        for qos, conns, kinds in cells:
+            if kinds == ["locust"]:
+                v = throughput("locust", conns, qos, 1.0, 2.0 if short else 4.0)
+                out.setdefault((qos, conns, "locust"), []).append(v)
+                print(f"  round {rnd + 1} QoS {qos} {conns:6d} locust: {v:.0f}", flush=True)
+    for rnd in range(rounds):
+        for qos, conns, kinds in cells:
+            if kinds == ["locust"]:
+                continue
+            for kind in kinds:
+                v = throughput(kind, conns, qos, warm, secs)
+                out.setdefault((qos, conns, kind), []).append(v)
+                print(f"  round {rnd + 1} QoS {qos} {conns:6d} {kind}: {v:.0f}", flush=True)
+    r["throughput"] = [{"qos": q, "connections": c, "sender": k, "per_cpu_s": spread(v)}
+                       for (q, c, k), v in sorted(out.items())]
+
+    def ratio(name, asked, slack, top, bottom):
+        a, b = out.get(top), out.get(bottom)
+        if a and b:
+            n = min(len(a), len(b))
+            goal(r, name, spread([x / y for x, y in zip(a[:n], b[:n])]), ">=", asked, slack)
+
+    for q in (0, 1):
+        for c in (100, 1000):
+            ratio(f"QoS {q}, {c} connections: squall-sim / bare loop", 0.85, 0.6,
+                  (q, c, "squall-sim"), (q, c, "bare"))
+        ratio(f"QoS {q}, 16 per write: squall-sim / bare loop", 0.6, 0.4,
+              (q, 100, "squall-sim16"), (q, 100, "bare16"))
+        ratio(f"QoS {q}: squall-sim at 10,000 connections / at 100", 0.8, 0.5,
+              (q, 10000, "squall-sim"), (q, 100, "squall-sim"))
+        for c in (100, 1000):
+            ratio(f"QoS {q}, {c} connections: squall-sim / libmosquitto", 1.4, 1.0,
+                  (q, c, "squall-sim"), (q, c, "libmosquitto"))
+        ratio(f"QoS {q}: squall-sim / Locust with paho-python", 20, 8,
+              (q, 100, "squall-sim"), (q, 100, "locust"))
+
+
+def goal(r, name, value, op, asked, slack, unit=""):
+    met = value["median"] >= asked if op == ">=" else value["median"] <= asked
+    rough = value["median"] >= slack if op == ">=" else value["median"] <= slack
+    r["goals"].append({"name": name, "value": value, "op": op, "asked": asked, "met": met,
+                       "rough": rough, "slack": slack, "unit": unit})
+    print(f"  {'met   ' if met else 'MISSED'} {name}: {value['median']:.3g}{unit} "
+          f"[{value['min']:.3g}..{value['max']:.3g}], asked {op} {asked}{unit}", flush=True)
+
+
+def idle(n, *args, sink_args=(), tls=False, settle=2.0, before=None):
+    """Memory of squall-sim with n idle connections, and its CPU while idle."""
+    sink = Sink("--workers", str(max(1, -(-n // 12000))), *sink_args, spin=False, pin=False)
+    try:
+        binds = ["--bind", ",".join(f"127.0.0.{i}" for i in range(1, 5))] if n > 20000 else []
+        p = sim(sink.port, n, "--interval", "1h", "--jitter", "0%", "--keepalive", "1200", *binds,
+                *args, tls=tls, pin=False, ramp="8000/s")
+        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p, 300)
+        if before:
+            before(p, sink)
+        time.sleep(settle)
+        m, procs = pss_bytes(p.pid), len(tree(p.pid))
+        if sink.snap()["connected"] < n:
+            sys.exit(f"bench: connections lost while idle: {sink.snap()}")
+        stop(p)
+        return m, procs
+    finally:
+        sink.stop()
+
+
+def section_memory(r, short):
+    small, big = (100, 5000) if short else (100, 50000)
+    a, _ = idle(small)
+    b, procs = idle(big)
+    each = (b - a) / (big - small) / 1024
+    r["memory"] = {"connections": big, "processes": procs, "pss_small": a, "pss_big": b,
+                   "kib_each": each, "kib_each_all_in": b / big / 1024}
+    v = spread([each])
+    goal(r, f"idle TCP connection, {big} of them", v, "<=", 1.5, 3.0, " KiB")
+
+
+def certs(n):
+    d = os.path.join(TMP.name, "certs")
+    if not os.path.isdir(d):
+        os.mkdir(d)
+        subprocess.run([f"{B}/tests/sim/mkcerts", d, str(n), "thing-%d"], check=True)
+    return d
+
+
+def tls_args(d, *more):
+    return ("--ca", f"{d}/ca.pem", "--cert", d + "/{thing}.pem", "--key", d + "/{thing}.key", *more)
+
+
+def sink_tls(d, version, *more):
+    return ("--cert", f"{d}/server.pem", "--key", f"{d}/server.key", "--cafile", f"{d}/ca.pem",
+            "--tls", version, *more)
+
+
+def section_tls(r, short):
+    d = certs(5000)
+    n, small = (1000, 50) if short else (5000, 50)
+    r["tls_memory"] = []
+    for version, resumed in (("1.3", False), ("1.2", False), ("1.2", True)):
+        args = tls_args(d, "--tls-version", version, "--resume", "always" if resumed else "full")
+
+        def reconnect(p, sink):
+            # Every device reconnects once, with the session of its first connection.
+            p.send_signal(signal.SIGUSR1)
+            until("resumed sessions", lambda: sink.snap()["tls_resumed"] >= small, p)
+            until("all reconnected", lambda: sink.snap()["connected"] >= n
+                  and sink.snap()["tls_resumed"] >= n, p)
+
+        a, _ = idle(small, *args, sink_args=sink_tls(d, version), tls=True)
+        if resumed:
+            b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True, before=reconnect)
+        else:
+            b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True)
+        each = (b - a) / (n - small) / 1024
+        name = f"TLS {version}{', resumed' if resumed else ''}, a certificate per device"
+        r["tls_memory"].append({"name": name, "connections": n, "kib_each": each})
+        goal(r, f"idle connection, {name}, {n} of them", spread([each]), "<=",
+             12 if resumed else 30, 20 if resumed else 45, " KiB")
+
+
+def reconnects(resume, version, secs):
+    d = certs(5000)
+    sink = Sink(*sink_tls(d, version), spin=False)
+    try:
+        p = sim(sink.port, 200, *tls_args(d, "--tls-version", version, "--resume", resume),
+                "--interval", "1h", "--churn", "100000/s", "--backoff", "1ms..1ms", tls=True)
+        until("connections", lambda: sink.snap()["connects"] > 400, p)
+        a, ca = sink.snap(), cpu_s(p.pid)
+        time.sleep(secs)
+        b, cb = sink.snap(), cpu_s(p.pid)
+        stop(p)
+    finally:
+        sink.stop()
+    if resume == "full" and b["tls_resumed"] > 0:
+        sys.exit("bench: --resume full resumed sessions")
+    return (b["connects"] - a["connects"]) / (cb - ca)
+
+
+def section_resume(r, short):
+    r["reconnects"] = []
+    for version in ("1.2",) if short else ("1.2", "1.3"):
+        full, res = [], []
+        for _ in range(1 if short else 3):
+            full.append(reconnects("full", version, 1.5 if short else 3))
+            res.append(reconnects("always", version, 1.5 if short else 3))
+        r["reconnects"].append({"tls": version, "full_per_cpu_s": spread(full),
+                                "resumed_per_cpu_s": spread(res)})
+        goal(r, f"TLS {version} reconnects, resumed / full",
+             spread([x / y for x, y in zip(res, full)]), ">=", 3, 1.5)
+
+
+def connects_bare(n):
+    sink = Sink(spin=False)
+    try:
+        p = start(["taskset", "-c", SENDER_CPU, f"{B}/tests/bench/bare", "127.0.0.1",
+                   str(sink.port), str(n), "hold", "1", str(SIZE), "600"])
+        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p)
+        time.sleep(0.5)
+        c = cpu_s(p.pid)
+        stop(p)
+    finally:
+        sink.stop()
+    return n / c
+
+
+def connects_sim(n):
+    sink = Sink(spin=False)
+    try:
+        p = sim(sink.port, 1, "--interval", "1h")
+        until("a connection", lambda: sink.snap()["connected"] >= 1, p)
+        time.sleep(0.5)
+        base = cpu_s(p.pid)
+        stop(p)
+        p = sim(sink.port, n, "--interval", "1h")
+        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p)
+        time.sleep(0.5)
+        c = cpu_s(p.pid)
+        stop(p)
+    finally:
+        sink.stop()
+    return n / (c - base)
+
+
+def section_connect(r, short):
+    n = 5000 if short else 15000
+    bare, ours = [], []
+    for _ in range(1 if short else 3):
+        bare.append(connects_bare(n))
+        ours.append(connects_sim(n))
+    r["connect"] = {"connections": n, "bare_per_cpu_s": spread(bare), "sim_per_cpu_s": spread(ours)}
+    goal(r, "connects: squall-sim / bare connect loop",
+         spread([x / y for x, y in zip(ours, bare)]), ">=", 0.8, 0.4)
+
+
+def cpu_each(n, secs):
+    sink = Sink("--workers", str(max(1, -(-n // 12000))), spin=False, pin=False)
+    try:
+        binds = ["--bind", ",".join(f"127.0.0.{i}" for i in range(1, 5))] if n > 20000 else []
+        p = sim(sink.port, n, "--interval", "1s", "--jitter", "10%", *binds, pin=False,
+                ramp="5000/s", shards=0)
+        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p, 300)
+        time.sleep(2)
+        a, ca = sink.snap(), cpu_s(p.pid)
+        time.sleep(secs)
+        b, cb = sink.snap(), cpu_s(p.pid)
+        rate = (b["publishes"] - a["publishes"]) / ((b["t_ns"] - a["t_ns"]) / 1e9)
+        stop(p)
+    finally:
+        sink.stop()
+    if not 0.95 * n <= rate <= 1.05 * n:
+        print(f"  note: {n} devices sent {rate:.0f} messages/s")
+    return (cb - ca) / secs / n * 1e6, rate
+
+
+def section_scale(r, short):
+    out = []
+    for n in (1000, 5000) if short else (1000, 10000, 50000):
+        us, rate = cpu_each(n, 2 if short else 6)
+        out.append({"devices": n, "us_cpu_per_device_s": us, "messages_per_s": rate})
+        print(f"  {n} devices: {us:.1f} us of CPU per device and second, {rate:.0f} messages/s",
+              flush=True)
+    r["scale"] = out
+    v = [x["us_cpu_per_device_s"] / out[0]["us_cpu_per_device_s"] for x in out[1:]]
+    goal(r, f"CPU per device, {out[-1]['devices']} / 1000 devices", spread(v[-1:]), "<=", 1.2, 2.0)
+
+
+SECTIONS = {"throughput": section_throughput, "memory": section_memory, "tls": section_tls,
+            "resume": section_resume, "connect": section_connect, "scale": section_scale}
+
+
+def cpu_model():
+    with open("/proc/cpuinfo") as f:
+        return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")),
+                    platform.machine())
+
+
+def num(x):
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
+
+
+def markdown(r):
+    o = ["# Benchmark of squall-sim", "",
+         "Written by `make bench-sim-docs`; do not edit. How each figure is taken stands at the",
+         "top of `tests/bench/bench_sim.py`; ratios are taken within a round, and median, minimum",
+         "and maximum are over the rounds. A goal is met when its median meets it.", "",
+         f"Machine: {r['machine']['cpu']}, {r['machine']['cores']} cores, "
+         f"Linux {r['machine']['kernel']}. Squall {r['version']}.", "",
+         "## Goals", "", "| what | median | min | max | asked | |", "|---|--:|--:|--:|--:|---|"]
+    for g in r["goals"]:
+        v = g["value"]
+        o.append(f"| {g['name']} | {num(v['median'])}{g['unit']} | {num(v['min'])} | "
+                 f"{num(v['max'])} | {g['op']} {g['asked']}{g['unit']} | "
+                 f"{'met' if g['met'] else '**missed**'} |")
+    if "throughput" in r:
+        o += ["", "## Messages per CPU-second of the sender", "",
+              f"{SIZE}-byte payloads; as fast as the sender can. `bare` is a loop of one `write()`",
+              "per message (QoS 1: with the PUBACK read), `16` are sixteen messages per `write()`.",
+              "", "| QoS | connections | sender | median | min | max |", "|--:|--:|---|--:|--:|--:|"]
+        for t in r["throughput"]:
+            v = t["per_cpu_s"]
+            o.append(f"| {t['qos']} | {t['connections']:,} | {t['sender']} | {num(v['median'])} | "
+                     f"{num(v['min'])} | {num(v['max'])} |")
+    if "memory" in r:
+        m = r["memory"]
+        o += ["", "## Memory", "",
+              f"{m['connections']:,} idle TCP connections, from one command in {m['processes']} "
+              f"processes: {m['pss_big'] / 1048576:.1f} MiB in all (PSS of all processes), "
+              f"{m['kib_each']:.2f} KiB for each further connection, {m['kib_each_all_in']:.2f} KiB "
+              "with everything divided among them. The kernel's own memory is not counted."]
+    if "tls_memory" in r:
+        o += ["", "| idle TLS connections | number | KiB each |", "|---|--:|--:|"]
+        o += [f"| {t['name']} | {t['connections']:,} | {t['kib_each']:.1f} |"
+              for t in r["tls_memory"]]
+    if "reconnects" in r:
+        o += ["", "## Reconnects per CPU-second, with mutual TLS", "",
+              "| TLS | full handshakes | resumed |", "|---|--:|--:|"]
+        o += [f"| {t['tls']} | {num(t['full_per_cpu_s']['median'])} | "
+              f"{num(t['resumed_per_cpu_s']['median'])} |" for t in r["reconnects"]]
+    if "connect" in r:
+        c = r["connect"]
+        o += ["", "## Connects", "",
+              f"{c['connections']:,} TCP connects with CONNECT and CONNACK, per CPU-second: "
+              f"squall-sim {num(c['sim_per_cpu_s']['median'])}, bare loop "
+              f"{num(c['bare_per_cpu_s']['median'])}."]
+    if "scale" in r:
+        o += ["", "## CPU per device", "", "One message per second and device, QoS 0.", "",
+              "| devices | µs of CPU per device and second | messages/s |", "|--:|--:|--:|"]
+        o += [f"| {s['devices']:,} | {s['us_cpu_per_device_s']:.1f} | {num(s['messages_per_s'])} |"
+              for s in r["scale"]]
+    return "\n".join(o) + "\n"
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--short", action="store_true")
+    ap.add_argument("--only", default=",".join(SECTIONS))
+    ap.add_argument("--json")
+    ap.add_argument("--markdown")
+    a = ap.parse_args()
+    for s in a.only.split(","):
+        if s not in SECTIONS:
+            sys.exit(f"bench: --only {s}: one of {' '.join(SECTIONS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    version = subprocess.run([f"{B}/bin/squall-sim", "--version"], capture_output=True,
+                             text=True).stdout.split()
+    r = {"machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release()},
+         "version": version[-1] if version else "?", "short": a.short, "goals": []}
+    try:
+        for s in a.only.split(","):
+            print(f"{s}:", flush=True)
+            SECTIONS[s](r, a.short)
+    finally:
+        for p in list(running):
+            stop(p, signal.SIGKILL)
+    if a.json:
+        with open(a.json, "w") as f:
+            json.dump(r, f, indent=1)
+    if a.markdown:
+        with open(a.markdown, "w") as f:
+            f.write(markdown(r))
+    if a.short:
+        for g in r["goals"]:
+            print(f"{'ok' if g['rough'] else 'not ok'} {g['name']}: {g['value']['median']:.3g}"
+                  f"{g['unit']}, at least not beyond {g['slack']}{g['unit']}")
+        sys.exit(0 if all(g["rough"] for g in r["goals"]) else 1)
+
+
+if __name__ == "__main__":
+    main()
