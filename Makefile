@@ -55,8 +55,11 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__TARGET_ARCH_$(
 	    -Iinclude -Ivmlinux -Ivmlinux/$(BPF_ARCH) \
 	    -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(bpf_hdrs) | $(B)/bpf/
+# mkdir and no order-only folder: a folder yet to be made would have make prefer
+# the rule for C below.
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(bpf_hdrs)
 	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPFFLAGS) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o | $(B)/gen/

@@ -17,6 +17,10 @@ $(F)/user/%.o: user/%.c $(skels) tests/fuzz/fuzz.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c $< -o $@
 
+# Embeds web/, see web/web.mk.
+$(F)/user/lib/ui_files.o: FUZZ_CFLAGS += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
+$(F)/user/lib/ui_files.o: | $(web_gz)
+
 define fuzz_archive
 $(F)/lib$(1).a: $(call fuzz_objs,user/$(1))
 	$$(call say,AR,$$@)
