@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What you edit before `npx cdk deploy`. The names of the first block are
+// those of the AWS sample, so that a file filled in for it can be copied over.
+// lib/config.ts says what each value may be; a wrong one stops the synthesis
+// with a line that names it. Any value can also be given for one run:
+//   npx cdk synth -c iotCoreEndpoint=abc-ats.iot.ap-northeast-2.amazonaws.com
+import { CommonConfig, FaultInjectionConfig, LoadTestingConfig } from './lib/config';
+
+const common: CommonConfig = {
+  // Where everything goes. IoT Core must be in the same region.
+  region: 'ap-northeast-2',
+  // Seconds between two messages of one device.
+  mqttWaitTime: 1,
+  // 0 or 1. AWS IoT Core never answers QoS 2.
+  mqttQos: 0,
+  // The "message" field of what each device publishes.
+  mqttMessage: 'Test Message',
+  // Your own: aws iot describe-endpoint --endpoint-type iot:Data-ATS
+  iotCoreEndpoint: '',
+  iotCoreMqttTopic: 'iot/simulator',
+  // The stack makes this thing, its certificate and its policy. Each stack
+  // that is deployed to one region needs another name.
+  iotThingName: '',
+  // Who may open Locust's page (and the control, if publicControl is set).
+  // 0.0.0.0/0 works, but you have to write it yourself.
+  allowedCidrs: ['127.0.0.1/32'],
+  // An ACM certificate of the same region turns HTTPS on.
+  certificateArn: undefined,
+  // Locust's page always asks for a login. Without a password here one is made
+  // and kept in Secrets Manager; with one, only its hash leaves this machine.
+  webUsername: 'locust',
+  webPassword: undefined,
+
+  // --- not in the AWS sample ---
+  // x86_64 or arm64 (Graviton); ec2InstanceType must be of this kind.
+  cpuArchitecture: 'x86_64',
+  // Images to run. Undefined: built from this checkout by `cdk deploy`.
+  simImage: undefined,
+  locustImage: 'locustio/locust:2.46.2',
+  logRetentionDays: 7,
+  // Who is told when an alarm goes off.
+  alarmEmail: undefined,
+};
+
+export const faultInjection: FaultInjectionConfig = {
+  ...common,
+  iotThingName: 'squall-fault-injection',
+  workerDesiredCount: 1,
+  ec2InstanceType: 'm5.xlarge',
+
+  // --- not in the AWS sample ---
+  ec2InstanceCount: 1,
+  // bridge: all workers share the instance's address.
+  // awsvpc: each worker has a network interface and security group of its own.
+  workerNetworkMode: 'bridge',
+  squalldImage: undefined,
+  // The secret that holds the control's token. Undefined: the stack makes one.
+  controlTokenSecretArn: undefined,
+  // true puts the control on the Internet for allowedCidrs. Needs certificateArn.
+  publicControl: false,
+};
+
+export const loadTesting: LoadTestingConfig = {
+  ...common,
+  iotThingName: 'squall-load-testing',
+  workerDesiredCount: 100,
+};

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The parameters and what each may be. Everything is checked before the first
+// construct exists, so that a mistake costs a second and not a roll-back.
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+
+export interface CommonConfig {
+  readonly region: string;
+  readonly mqttWaitTime: number;
+  readonly mqttQos: number;
+  readonly mqttMessage: string;
+  readonly iotCoreEndpoint: string;
+  readonly iotCoreMqttTopic: string;
+  readonly iotThingName: string;
+  readonly allowedCidrs: string[];
+  readonly certificateArn?: string;
+  readonly webUsername?: string;
+  readonly webPassword?: string;
+  readonly cpuArchitecture: 'x86_64' | 'arm64';
+  readonly simImage?: string;
+  readonly locustImage: string;
+  readonly logRetentionDays: number;
+  readonly alarmEmail?: string;
+}
+
+export interface FaultInjectionConfig extends CommonConfig {
+  readonly workerDesiredCount: number;
+  readonly ec2InstanceType: string;
+  readonly ec2InstanceCount: number;
+  readonly workerNetworkMode: 'bridge' | 'awsvpc';
+  readonly squalldImage?: string;
+  readonly controlTokenSecretArn?: string;
+  readonly publicControl: boolean;
+}
+
+export interface LoadTestingConfig extends CommonConfig {
+  readonly workerDesiredCount: number;
+}
+
+/** Thrown with one line: parameter, value, what is accepted. */
+export class ConfigError extends Error {
+  constructor(readonly parameter: string, value: unknown, accepted: string) {
+    super(`cdkconfig.ts: ${parameter}: ${JSON.stringify(value) ?? 'missing'}: ${accepted}`);
+    this.name = 'ConfigError';
+  }
+}
+
+// CloudWatch Logs takes these and no others.
+const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827,
+  2192, 2557, 2922, 3288, 3653];
+
+// A task definition may be 64 KiB in all; the message is part of it.
+const MESSAGE_MAX = 16 * 1024;
+
+const COMMON_KEYS = ['region', 'mqttWaitTime', 'mqttQos', 'mqttMessage', 'iotCoreEndpoint',
+  'iotCoreMqttTopic', 'iotThingName', 'allowedCidrs', 'certificateArn', 'webUsername',
+  'webPassword', 'cpuArchitecture', 'simImage', 'locustImage', 'logRetentionDays', 'alarmEmail',
+  'workerDesiredCount'];
+const FAULT_KEYS = ['ec2InstanceType', 'ec2InstanceCount', 'workerNetworkMode', 'squalldImage',
+  'controlTokenSecretArn', 'publicControl'];
+
+type Raw = Record<string, unknown>;
+
+function need(ok: boolean, parameter: string, value: unknown, accepted: string): void {
+  if (!ok) throw new ConfigError(parameter, value, accepted);
+}
+
+function needText(c: Raw, name: string, pattern: RegExp, accepted: string): void {
+  const v = c[name];
+  need(typeof v === 'string' && pattern.test(v), name, v, accepted);
+}
+
+function needOptional(c: Raw, name: string, pattern: RegExp, accepted: string): void {
+  if (c[name] !== undefined) needText(c, name, pattern, accepted);
+}
+
+function needInteger(c: Raw, name: string, low: number, high: number): void {
+  const v = c[name];
+  need(typeof v === 'number' && Number.isInteger(v) && v >= low && v <= high, name, v,
+    `must be a whole number from ${low} to ${high}`);
+}
+
+function isCidr(v: unknown): boolean {
+  if (typeof v !== 'string') return false;
+  const m = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(v);
+  if (!m) return false;
+  if (m.slice(1, 5).some((o) => Number(o) > 255) || Number(m[5]) > 32) return false;
+  const address = m.slice(1, 5).reduce((a, o) => a * 256 + Number(o), 0);
+  return address % 2 ** (32 - Number(m[5])) === 0;
+}
+
+const IMAGE = /^[a-z0-9][\w.\-/:@]*$/i;
+
+function checkCommon(c: Raw): void {
+  needText(c, 'region', /^[a-z]{2}(-[a-z]+)+-\d$/, 'must be a region such as ap-northeast-2');
+  const wait = c.mqttWaitTime;
+  need(typeof wait === 'number' && wait > 0 && wait <= 86400, 'mqttWaitTime', wait,
+    'must be a number of seconds above 0, at most 86400');
+  need(c.mqttQos === 0 || c.mqttQos === 1, 'mqttQos', c.mqttQos,
+    'must be 0 or 1 (AWS IoT Core has no QoS 2)');
+  const message = c.mqttMessage;
+  need(typeof message === 'string' && Buffer.byteLength(message) <= MESSAGE_MAX, 'mqttMessage',
+    typeof message === 'string' ? `${message.slice(0, 40)}...` : message,
+    `must be a text of at most ${MESSAGE_MAX} bytes`);
+  checkEndpoint(c);
+  checkTopic(c.iotCoreMqttTopic);
+  needText(c, 'iotThingName', /^[a-zA-Z0-9:_-]{1,100}$/,
+    'must be 1 to 100 letters, digits, colons, underscores or hyphens');
+  needInteger(c, 'workerDesiredCount', 0, 5000);
+  const cidrs = c.allowedCidrs;
+  need(Array.isArray(cidrs) && cidrs.length > 0, 'allowedCidrs', cidrs,
+    'must list at least one IPv4 network, such as 203.0.113.7/32');
+  for (const cidr of cidrs as unknown[]) {
+    need(isCidr(cidr), 'allowedCidrs', cidr,
+      'must be an IPv4 network with no bits set after its prefix, such as 203.0.113.0/24');
+  }
+  needOptional(c, 'certificateArn', /^arn:aws[\w-]*:acm:[\w-]+:\d{12}:certificate\/[\w-]+$/,
+    'must be the ARN of an ACM certificate');
+  if (c.certificateArn !== undefined) {
+    need((c.certificateArn as string).split(':')[3] === c.region, 'certificateArn',
+      c.certificateArn, `must be a certificate of region ${c.region}`);
+  }
+  needOptional(c, 'webUsername', /^[^:\s]{1,64}$/, 'must be 1 to 64 characters, no colon or space');
+  // Its value is never printed.
+  need(c.webPassword === undefined
+    || (typeof c.webPassword === 'string' && /^[\x20-\x7e]{12,128}$/.test(c.webPassword)),
+  'webPassword', '(not shown)',
+  'must be 12 to 128 printable characters; leave it out to have one made');
+  need(c.webPassword === undefined || c.webUsername !== undefined, 'webUsername', undefined,
+    'must be given when webPassword is');
+  need(c.cpuArchitecture === 'x86_64' || c.cpuArchitecture === 'arm64', 'cpuArchitecture',
+    c.cpuArchitecture, 'must be x86_64 or arm64');
+  needOptional(c, 'simImage', IMAGE, 'must be an image such as registry/name:tag');
+  needText(c, 'locustImage', IMAGE, 'must be an image such as locustio/locust:2.46.2');
+  need(RETENTION_DAYS.includes(c.logRetentionDays as number), 'logRetentionDays',
+    c.logRetentionDays, `must be one of ${RETENTION_DAYS.join(' ')}`);
+  needOptional(c, 'alarmEmail', /^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'must be an e-mail address');
+}
+
+function checkEndpoint(c: Raw): void {
+  needText(c, 'iotCoreEndpoint', /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/i,
+    'must be the host name that `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints');
+  // The certificate that the stack makes is known to its own region only.
+  const m = /\.iot\.([a-z0-9-]+)\.amazonaws\.com/.exec(c.iotCoreEndpoint as string);
+  need(!m || m[1] === c.region, 'iotCoreEndpoint', c.iotCoreEndpoint,
+    `must be of region ${c.region}, in which the device certificate is made`);
+}
+
+function checkTopic(topic: unknown): void {
+  const fail = (why: string) => { throw new ConfigError('iotCoreMqttTopic', topic, why); };
+  if (typeof topic !== 'string' || topic === '') return fail('must be a topic such as iot/simulator');
+  if (/[+#\0]/.test(topic)) return fail('must not hold + or #: devices publish to it');
+  if (topic.startsWith('$')) return fail('must not begin with $: such topics belong to AWS');
+  // It goes into a policy's resource, where these would widen what it allows.
+  if (/[*?]/.test(topic) || topic.includes('${')) return fail('must not hold *, ? or ${');
+  if (Buffer.byteLength(topic) > 256) return fail('must be at most 256 bytes');
+  if (topic.split('/').length > 8) return fail('must have at most 7 slashes');
+}
+
+function checkFault(c: Raw): void {
+  needInteger(c, 'ec2InstanceCount', 1, 1000);
+  needText(c, 'ec2InstanceType', /^[a-z][a-z0-9-]*\.(nano|micro|small|medium|large|\d*xlarge|metal(-\d+xl)?)$/,
+    'must be an instance type such as m5.xlarge or m7g.xlarge');
+  const name = c.ec2InstanceType as string;
+  const isArm = new ec2.InstanceType(name).architecture === ec2.InstanceArchitecture.ARM_64;
+  need(isArm === (c.cpuArchitecture === 'arm64'), 'ec2InstanceType', name,
+    `is ${isArm ? 'arm64' : 'x86_64'}, but cpuArchitecture is ${c.cpuArchitecture}`);
+  need(c.workerNetworkMode === 'bridge' || c.workerNetworkMode === 'awsvpc', 'workerNetworkMode',
+    c.workerNetworkMode, 'must be bridge or awsvpc');
+  needOptional(c, 'squalldImage', IMAGE, 'must be an image such as registry/name:tag');
+  needOptional(c, 'controlTokenSecretArn',
+    /^arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$/,
+    'must be the full ARN of a secret; the control never runs without a token, ' +
+    'leave it out to have one made');
+  need(typeof c.publicControl === 'boolean', 'publicControl', c.publicControl,
+    'must be true or false');
+  if (c.publicControl) {
+    need(c.certificateArn !== undefined, 'certificateArn', undefined,
+      'must be given when publicControl is true: the token must not cross the Internet in clear');
+    need(!(c.allowedCidrs as string[]).includes('0.0.0.0/0'), 'allowedCidrs', '0.0.0.0/0',
+      'must not be the whole Internet when publicControl is true');
+  }
+}
+
+function checkKeys(c: Raw, known: string[]): void {
+  for (const key of Object.keys(c)) {
+    need(known.includes(key), key, c[key], `is not a parameter; known are ${known.join(' ')}`);
+  }
+}
+
+export function checkFaultInjection(config: FaultInjectionConfig): void {
+  checkKeys(config as unknown as Raw, [...COMMON_KEYS, ...FAULT_KEYS]);
+  checkCommon(config as unknown as Raw);
+  checkFault(config as unknown as Raw);
+}
+
+export function checkLoadTesting(config: LoadTestingConfig): void {
+  checkKeys(config as unknown as Raw, COMMON_KEYS);
+  checkCommon(config as unknown as Raw);
+}
+
+/**
+ * Lays `-c NAME=VALUE` over a configuration. The command line knows only text:
+ * what JSON makes a number, a boolean or a list of is taken as that.
+ */
+export function withContext<T extends object>(config: T, get: (name: string) => unknown): T {
+  const merged: Raw = { ...(config as Raw) };
+  for (const name of [...COMMON_KEYS, ...(('ec2InstanceType' in config) ? FAULT_KEYS : [])]) {
+    const v = get(name);
+    if (v === undefined) continue;
+    merged[name] = v;
+    if (typeof v === 'string' && /^(\[.*\]|true|false|-?\d+(\.\d+)?)$/.test(v)) {
+      try { merged[name] = JSON.parse(v); } catch { /* a text after all */ }
+    }
+  }
+  return merged as T;
+}

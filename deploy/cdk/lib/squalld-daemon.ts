@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// squalld as an ECS daemon: one per instance, in the host's network and
+// process namespaces, with the capabilities it needs and not `privileged`.
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as acm from 'aws-cdk-lib/aws-certificatemanager';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as elb from 'aws-cdk-lib/aws-elasticloadbalancingv2';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as secrets from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { FaultInjectionConfig } from './config';
+import { VPC_CIDR } from './network';
+import { accept } from './nag';
+
+export const CONTROL_PORT = 4080;
+
+export interface SqualldDaemonProps {
+  readonly cluster: ecs.Cluster;
+  readonly config: FaultInjectionConfig;
+  readonly image: ecs.ContainerImage;
+  readonly instances: ec2.ISecurityGroup;
+  readonly capacityProvider: string;
+  readonly key: kms.IKey;
+  readonly logBucket: s3.IBucket;
+  readonly logGroup: logs.ILogGroup;
+}
+
+// ECS has no name for CAP_BPF and CAP_PERFMON; SYS_ADMIN includes both, and
+// entering a task's network namespace needs it anyway. SYS_PTRACE reads
+// /proc/PID/ns of other users' processes.
+const CAPABILITIES = [ecs.Capability.NET_ADMIN, ecs.Capability.SYS_ADMIN, ecs.Capability.SYS_PTRACE];
+
+const MOUNTS: { name: string; path: string; readOnly: boolean }[] = [
+  { name: 'bpffs', path: '/sys/fs/bpf', readOnly: false },
+  { name: 'cgroup', path: '/sys/fs/cgroup', readOnly: true },
+  { name: 'docker-socket', path: '/var/run/docker.sock', readOnly: true },
+  // Rules survive a new version of the task, and `squall` on the instance finds the socket.
+  { name: 'state', path: '/var/lib/squall', readOnly: false },
+  { name: 'run', path: '/run/squall', readOnly: false },
+];
+
+export class SqualldDaemon extends Construct {
+  readonly service: ecs.Ec2Service;
+  readonly task: ecs.Ec2TaskDefinition;
+  readonly loadBalancer: elb.ApplicationLoadBalancer;
+  readonly targets: elb.ApplicationTargetGroup;
+  readonly tokenSecret: secrets.ISecret;
+  readonly url: string;
+
+  constructor(scope: Construct, id: string, private readonly props: SqualldDaemonProps) {
+    super(scope, id);
+    const { config } = props;
+    this.tokenSecret = config.controlTokenSecretArn === undefined ? this.makeToken()
+      : secrets.Secret.fromSecretCompleteArn(this, 'Token', config.controlTokenSecretArn);
+    this.task = this.makeTask();
+    this.service = new ecs.Ec2Service(this, 'Service', {
+      cluster: props.cluster,
+      taskDefinition: this.task,
+      daemon: true,
+      minHealthyPercent: 0,
+      maxHealthyPercent: 100,
+      circuitBreaker: { enable: true, rollback: true },
+    });
+
+    const secure = config.certificateArn !== undefined;
+    this.loadBalancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
+      vpc: props.cluster.vpc,
+      internetFacing: config.publicControl,
+      dropInvalidHeaderFields: true,
+      // The event stream sends something every second; long enough for any pause.
+      idleTimeout: Duration.seconds(120),
+    });
+    this.loadBalancer.logAccessLogs(props.logBucket, 'controlAlbAccessLog');
+    this.targets = this.addListener(secure);
+    const sources = config.publicControl ? config.allowedCidrs : [VPC_CIDR];
+    for (const cidr of sources) {
+      this.loadBalancer.connections.allowFrom(ec2.Peer.ipv4(cidr), ec2.Port.tcp(CONTROL_PORT));
+    }
+    props.instances.connections.allowFrom(this.loadBalancer, ec2.Port.tcp(CONTROL_PORT), 'squalld');
+    this.url = `${secure ? 'https' : 'http'}://${this.loadBalancer.loadBalancerDnsName}:${CONTROL_PORT}`;
+  }
+
+  private makeToken(): secrets.Secret {
+    const secret = new secrets.Secret(this, 'Token', {
+      description: 'Bearer token of the fault control',
+      encryptionKey: this.props.key,
+      generateSecretString: { passwordLength: 48, excludePunctuation: true },
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    accept(secret, 'AwsSolutions-SMG4',
+      'squalld reads its token when it starts; put a new value and force a deployment to rotate it.');
+    return secret;
+  }
+
+  private makeTask(): ecs.Ec2TaskDefinition {
+    const task = new ecs.Ec2TaskDefinition(this, 'TaskDefinition', {
+      networkMode: ecs.NetworkMode.HOST,
+      pidMode: ecs.PidMode.HOST,
+      volumes: MOUNTS.map((m) => ({ name: m.name, host: { sourcePath: m.path } })),
+    });
+    const linux = new ecs.LinuxParameters(this, 'LinuxParameters');
+    linux.dropCapabilities(ecs.Capability.ALL);
+    linux.addCapabilities(...CAPABILITIES);
+    linux.addDevices({
+      hostPath: '/dev/net/tun',
+      containerPath: '/dev/net/tun',
+      permissions: [ecs.DevicePermission.READ, ecs.DevicePermission.WRITE],
+    });
+    const container = task.addContainer('squalld', {
+      image: this.props.image,
+      command: ['--listen', `0.0.0.0:${CONTROL_PORT}`, '--log-format', 'json'],
+      secrets: { SQUALLD_TOKEN: ecs.Secret.fromSecretsManager(this.tokenSecret) },
+      cpu: 128,
+      memoryReservationMiB: 128,
+      memoryLimitMiB: 512,
+      readonlyRootFilesystem: true,
+      linuxParameters: linux,
+      portMappings: [{ containerPort: CONTROL_PORT, hostPort: CONTROL_PORT }],
+      healthCheck: {
+        command: ['CMD', '/usr/lib/squall/squalld-health'],
+        interval: Duration.seconds(10),
+        timeout: Duration.seconds(5),
+        retries: 3,
+        startPeriod: Duration.seconds(15),
+      },
+      // ECS sends SIGTERM; pins and rules stay for the next one to adopt.
+      stopTimeout: Duration.seconds(15),
+      logging: ecs.LogDriver.awsLogs({ streamPrefix: 'squalld', logGroup: this.props.logGroup }),
+    });
+    container.addUlimits({ name: ecs.UlimitName.NOFILE, softLimit: 65536, hardLimit: 65536 });
+    container.addMountPoints(...MOUNTS.map((m) => ({
+      sourceVolume: m.name, containerPath: m.path, readOnly: m.readOnly,
+    })));
+    return task;
+  }
+
+  private addListener(secure: boolean): elb.ApplicationTargetGroup {
+    const targets = new elb.ApplicationTargetGroup(this, 'Targets', {
+      vpc: this.props.cluster.vpc,
+      protocol: elb.ApplicationProtocol.HTTP,
+      port: CONTROL_PORT,
+      targets: [this.service.loadBalancerTarget({
+        containerName: 'squalld', containerPort: CONTROL_PORT,
+      })],
+      deregistrationDelay: Duration.seconds(10),
+      // Each squalld rules its own instance: a browser stays with the one it met.
+      stickinessCookieDuration: Duration.hours(8),
+      healthCheck: { path: '/healthz', healthyHttpCodes: '200', interval: Duration.seconds(10) },
+    });
+    this.loadBalancer.addListener('Control', {
+      protocol: secure ? elb.ApplicationProtocol.HTTPS : elb.ApplicationProtocol.HTTP,
+      port: CONTROL_PORT,
+      open: false,
+      sslPolicy: secure ? elb.SslPolicy.RECOMMENDED_TLS : undefined,
+      certificates: secure ? [acm.Certificate.fromCertificateArn(this, 'Certificate',
+        this.props.config.certificateArn!)] : undefined,
+      defaultTargetGroups: [targets],
+    });
+    return targets;
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The container that carries the devices. It is an ordinary task: what faults
+// its packets lives on the instance, outside of it.
+import { Duration } from 'aws-cdk-lib';
+import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Fleet } from './fleet';
+import { MASTER_NAME, WORKER_PORT } from './locust-master';
+
+export interface WorkerContainerProps {
+  readonly image: ecs.ContainerImage;
+  readonly fleet: Fleet;
+  readonly logGroup: logs.ILogGroup;
+  readonly environment?: Record<string, string>;
+  readonly cpu?: number;
+  readonly memoryReservationMiB?: number;
+  readonly memoryLimitMiB?: number;
+}
+
+export function workerContainer(task: ecs.TaskDefinition,
+  props: WorkerContainerProps): ecs.ContainerDefinition {
+  const linux = new ecs.LinuxParameters(task, 'WorkerLinuxParameters', {
+    // Restarted devices are children; somebody has to reap them.
+    initProcessEnabled: true,
+  });
+  linux.dropCapabilities(ecs.Capability.ALL);
+  const container = task.addContainer('locust-worker', {
+    image: props.image,
+    command: ['worker', '--master-host', `${MASTER_NAME}.iot-simulator`,
+      '--master-port', String(WORKER_PORT)],
+    environment: { ...props.fleet.environment, ...props.environment },
+    secrets: props.fleet.secrets,
+    cpu: props.cpu,
+    memoryReservationMiB: props.memoryReservationMiB,
+    memoryLimitMiB: props.memoryLimitMiB,
+    readonlyRootFilesystem: true,
+    linuxParameters: linux,
+    healthCheck: {
+      command: ['CMD', '/usr/lib/squall/squall-sim-health'],
+      interval: Duration.seconds(10),
+      timeout: Duration.seconds(5),
+      retries: 3,
+      startPeriod: Duration.seconds(60),
+    },
+    stopTimeout: Duration.seconds(10),
+    logging: ecs.LogDriver.awsLogs({ streamPrefix: 'locust-worker', logGroup: props.logGroup }),
+  });
+  // One descriptor per device.
+  container.addUlimits({ name: ecs.UlimitName.NOFILE, softLimit: 65536, hardLimit: 65536 });
+  return container;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A wrong parameter stops the synthesis with one line that names it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { describe, it } from 'node:test';
+import { checkFaultInjection, checkLoadTesting, ConfigError, withContext } from '../lib/config';
+import { CERTIFICATE, fault, load } from './helpers';
+
+const BIN = path.resolve(__dirname, '../bin/squall.js');
+
+// changes, the parameter that must be named, a word of what is accepted
+const BAD: [string, object, string, RegExp][] = [
+  ['no endpoint', { iotCoreEndpoint: undefined }, 'iotCoreEndpoint', /describe-endpoint/],
+  ['empty endpoint', { iotCoreEndpoint: '' }, 'iotCoreEndpoint', /describe-endpoint/],
+  ['endpoint with a scheme', { iotCoreEndpoint: 'mqtts://a.b.com' }, 'iotCoreEndpoint', /host name/],
+  ['endpoint with a port', { iotCoreEndpoint: 'a.b.com:8883' }, 'iotCoreEndpoint', /host name/],
+  ['endpoint of another region', { iotCoreEndpoint: 'x-ats.iot.eu-west-1.amazonaws.com' },
+    'iotCoreEndpoint', /ap-northeast-2/],
+  ['QoS 2', { mqttQos: 2 }, 'mqttQos', /0 or 1/],
+  ['QoS as text', { mqttQos: '1' }, 'mqttQos', /0 or 1/],
+  ['wait 0', { mqttWaitTime: 0 }, 'mqttWaitTime', /above 0/],
+  ['wait negative', { mqttWaitTime: -1 }, 'mqttWaitTime', /above 0/],
+  ['wait NaN', { mqttWaitTime: NaN }, 'mqttWaitTime', /above 0/],
+  ['message too long', { mqttMessage: 'x'.repeat(20000) }, 'mqttMessage', /16384 bytes/],
+  ['topic with a wildcard', { iotCoreMqttTopic: 'a/+/b' }, 'iotCoreMqttTopic', /must not hold/],
+  ['topic that widens the policy', { iotCoreMqttTopic: 'a/*' }, 'iotCoreMqttTopic', /must not hold/],
+  ['reserved topic', { iotCoreMqttTopic: '$aws/x' }, 'iotCoreMqttTopic', /belong to AWS/],
+  ['topic too deep', { iotCoreMqttTopic: 'a/b/c/d/e/f/g/h/i' }, 'iotCoreMqttTopic', /7 slashes/],
+  ['topic too long', { iotCoreMqttTopic: 'a'.repeat(257) }, 'iotCoreMqttTopic', /256 bytes/],
+  ['thing with a space', { iotThingName: 'my thing' }, 'iotThingName', /letters/],
+  ['thing with a star', { iotThingName: '*' }, 'iotThingName', /letters/],
+  ['no region', { region: '' }, 'region', /region/],
+  ['no CIDR', { allowedCidrs: [] }, 'allowedCidrs', /at least one/],
+  ['CIDR without prefix', { allowedCidrs: ['10.0.0.1'] }, 'allowedCidrs', /IPv4 network/],
+  ['CIDR with host bits', { allowedCidrs: ['10.0.0.1/8'] }, 'allowedCidrs', /no bits set/],
+  ['CIDR out of range', { allowedCidrs: ['10.0.0.256/32'] }, 'allowedCidrs', /IPv4 network/],
+  ['workers fractional', { workerDesiredCount: 1.5 }, 'workerDesiredCount', /whole number/],
+  ['workers negative', { workerDesiredCount: -1 }, 'workerDesiredCount', /whole number/],
+  ['certificate that is none', { certificateArn: 'abc' }, 'certificateArn', /ACM/],
+  ['certificate of another region', { certificateArn: CERTIFICATE.replace('ap-northeast-2', 'eu-west-1') },
+    'certificateArn', /ap-northeast-2/],
+  ['short password', { webPassword: 'hunter2' }, 'webPassword', /12 to 128/],
+  ['password without user', { webUsername: undefined, webPassword: 'correct horse battery' },
+    'webUsername', /webPassword/],
+  ['user with a colon', { webUsername: 'a:b' }, 'webUsername', /no colon/],
+  ['unknown architecture', { cpuArchitecture: 'mips' }, 'cpuArchitecture', /x86_64 or arm64/],
+  ['retention CloudWatch lacks', { logRetentionDays: 8 }, 'logRetentionDays', /one of/],
+  ['no mail address', { alarmEmail: 'me' }, 'alarmEmail', /e-mail/],
+  ['image with a space', { simImage: 'a b' }, 'simImage', /image/],
+  ['a parameter that is none', { mqttQoS: 1 }, 'mqttQoS', /not a parameter/],
+];
+
+const BAD_FAULT: [string, object, string, RegExp][] = [
+  ['x86 type for arm64', { cpuArchitecture: 'arm64', ec2InstanceType: 'm5.xlarge' },
+    'ec2InstanceType', /is x86_64, but cpuArchitecture is arm64/],
+  ['Graviton type for x86', { ec2InstanceType: 'm7g.xlarge' }, 'ec2InstanceType',
+    /is arm64, but cpuArchitecture is x86_64/],
+  ['type that is none', { ec2InstanceType: 'big' }, 'ec2InstanceType', /instance type/],
+  ['no instance', { ec2InstanceCount: 0 }, 'ec2InstanceCount', /whole number/],
+  ['network mode', { workerNetworkMode: 'host' }, 'workerNetworkMode', /bridge or awsvpc/],
+  ['public control without a certificate', { publicControl: true }, 'certificateArn',
+    /publicControl/],
+  ['public control without a token',
+    { publicControl: true, certificateArn: CERTIFICATE, controlTokenSecretArn: '' },
+    'controlTokenSecretArn', /never runs without a token/],
+  ['public control for everybody',
+    { publicControl: true, certificateArn: CERTIFICATE, allowedCidrs: ['0.0.0.0/0'] },
+    'allowedCidrs', /whole Internet/],
+  ['publicControl as text', { publicControl: 'yes' }, 'publicControl', /true or false/],
+];
+
+function names(check: () => void, parameter: string, accepted: RegExp): void {
+  assert.throws(check, (e: Error) => {
+    assert.ok(e instanceof ConfigError, `${e.name}: ${e.message}`);
+    assert.equal(e.parameter, parameter);
+    assert.ok(e.message.startsWith(`cdkconfig.ts: ${parameter}: `), e.message);
+    assert.match(e.message, accepted);
+    assert.ok(!e.message.includes('\n'), 'one line');
+    return true;
+  });
+}
+
+describe('a wrong parameter is named', () => {
+  for (const [what, changes, parameter, accepted] of BAD) {
+    it(what, () => {
+      names(() => checkFaultInjection(fault(changes)), parameter, accepted);
+      names(() => checkLoadTesting(load(changes)), parameter, accepted);
+    });
+  }
+  for (const [what, changes, parameter, accepted] of BAD_FAULT) {
+    it(what, () => names(() => checkFaultInjection(fault(changes)), parameter, accepted));
+  }
+  it('a fault parameter in the load stack', () => {
+    names(() => checkLoadTesting(load({ publicControl: false } as object)), 'publicControl', /known are/);
+  });
+  it('never prints the password', () => {
+    assert.throws(() => checkLoadTesting(load({ webPassword: 'short-secret\t' })),
+      (e: Error) => !e.message.includes('short-secret'));
+  });
+});
+
+describe('good values pass', () => {
+  for (const changes of [{}, { allowedCidrs: ['0.0.0.0/0'] }, { mqttQos: 1 }, { mqttWaitTime: 0.1 },
+    { workerDesiredCount: 0 }, { iotCoreEndpoint: 'broker.example.org' },
+    { ec2InstanceType: 'c7i.metal-24xl' }, { ec2InstanceType: 'm7g.xlarge', cpuArchitecture: 'arm64' }]) {
+    it(JSON.stringify(changes), () => checkFaultInjection(fault(changes as object)));
+  }
+});
+
+describe('values from the command line', () => {
+  it('become numbers, booleans and lists', () => {
+    const given: Record<string, string> = { mqttQos: '1', publicControl: 'true',
+      allowedCidrs: '["10.0.0.0/8"]', mqttMessage: '12 apples' };
+    const c = withContext(fault(), (n) => given[n]);
+    assert.equal(c.mqttQos, 1);
+    assert.equal(c.publicControl, true);
+    assert.deepEqual(c.allowedCidrs, ['10.0.0.0/8']);
+    assert.equal(c.mqttMessage, '12 apples');
+  });
+});
+
+describe('the program', () => {
+  const run = (context: object) => {
+    const outdir = fs.mkdtempSync(path.join(os.tmpdir(), 'squall-cdk-'));
+    try {
+      return spawnSync(process.execPath, [BIN], { encoding: 'utf8',
+        env: { ...process.env, CDK_OUTDIR: outdir, CDK_CONTEXT_JSON: JSON.stringify(context) } });
+    } finally {
+      fs.rmSync(outdir, { recursive: true, force: true });
+    }
+  };
+  it('as it comes asks for the endpoint: one line, exit 2', () => {
+    const r = run({});
+    assert.equal(r.status, 2);
+    assert.match(r.stderr, /^cdkconfig\.ts: iotCoreEndpoint: "": must be [^\n]*\n$/);
+  });
+  it('given one, makes both stacks with images of this checkout', () => {
+    const r = run({ iotCoreEndpoint: 'broker.example.org' });
+    assert.equal(r.status, 0, r.stderr);
+    assert.equal(r.stderr, '');
+  });
+});
+
+it('the lock file names no host', () => {
+  const lock = fs.readFileSync(path.resolve(__dirname, '../../package-lock.json'), 'utf8');
+  assert.ok(!lock.includes('"resolved"'));
+  assert.ok(!/https?:\/\/[^"]*registry/.test(lock));
+});
