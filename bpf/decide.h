@@ -20,7 +20,7 @@ struct judgement {
 };
 
 /* Loss chain states of "state" are netem's 1..4 less one, of "gemodel" 0 good, 1 bad. */
-static __always_inline bool chain_step(const struct sq_faults *f, __u64 seed, __u64 n, __u32 *state)
+static __noinline bool chain_step(const struct sq_faults *f, __u64 seed, __u64 n, __u32 *state)
 {
 	__u64 r = draw64(seed, n, DRAW_LOSS);
 	__u32 a = r, b = r >> 32, s = *state;
@@ -62,7 +62,9 @@ static __always_inline bool chain_step(const struct sq_faults *f, __u64 seed, __
 }
 
 /* Numbers the packet and tells whether the loss model takes it. Number and
- * chain state change in one atomic word, so no two packets are the same n. */
+ * chain state change in one atomic word, so no two packets are the same n.
+ * Loops are unrolled: up to 6.1 the verifier takes a loop only if a jump, and
+ * not the instruction before it, leads back. */
 static __noinline bool lose(struct judgement *j)
 {
 	const struct sq_faults *f = j->f;
@@ -74,6 +76,7 @@ static __noinline bool lose(struct judgement *j)
 		return f->loss_model && hit(draw_correlated(j->seed, j->n, DRAW_LOSS, f->loss_corr),
 					    f->loss_p[0]);
 	}
+#pragma clang loop unroll(full)
 	for (int i = 0; i < 8; i++) {
 		__u64 old = *(volatile __u64 *)&dyn->chain;
 		__u32 state = old & 255;
