@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* cgroup v2 ids and paths. A cgroup's id is its directory's inode and kernfs file handle. */
+#ifndef SQUALLD_CGROUP_H
+#define SQUALLD_CGROUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where cgroup v2 is mounted, or NULL. The string lives as long as the process. */
+const char *cgroup_mount(void);
+
+/* Path below the mount ("/a/b") -> id; *ret_fd (may be NULL) is an open directory. -errno. */
+int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd);
+
+/* id -> path below the mount. -ENOENT when it is gone. */
+int cgroup_path_of(uint64_t id, char *ret, size_t size);
+
+/* Ids of the cgroup at `path` and its ancestors: ret[0] is one level below the
+ * root. Returns the depth, 0 for the root, -errno (-E2BIG: deeper than `max`). */
+int cgroup_chain(const char *path, uint64_t *ret, int max);
+
+/* Calls fn for each process in the cgroup and below. Stops when fn returns non-zero and returns
+ * that. */
+int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg);
+
+#endif

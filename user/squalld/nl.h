@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * rtnetlink for what the engine needs, over libmnl. Each call opens a socket
+ * in the calling thread's network namespace and closes it. All return 0 or
+ * -errno; nothing here is shared between threads.
+ */
+#ifndef SQUALLD_NL_H
+#define SQUALLD_NL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <net/if.h>
+
+struct nl_link {
+	uint32_t ifindex;
+	uint32_t peer_ifindex; /* IFLA_LINK; 0 if none */
+	int32_t peer_nsid;     /* IFLA_LINK_NETNSID; -1 if in this namespace or none */
+	uint16_t arptype;      /* ARPHRD_* */
+	uint32_t flags;        /* IFF_* */
+	char name[IFNAMSIZ];
+	char kind[16];         /* "veth", "bridge", "" for hardware */
+};
+
+/* All links of this namespace. The caller frees *ret. */
+int nl_links(struct nl_link **ret, size_t *ret_n);
+
+/* A veth pair, up, with a large MTU and no addresses. */
+int nl_veth_create(const char *name, const char *peer);
+int nl_link_delete(const char *name);
+int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen); /* and up */
+
+int nl_clsact_add(uint32_t ifindex); /* -EEXIST: there already */
+int nl_clsact_delete(uint32_t ifindex);
+/* Whether any filter of anybody hangs on the clsact of ifindex. */
+int nl_clsact_in_use(uint32_t ifindex, bool *ret);
+
+/* Our filter: direct-action cls_bpf with our priority and handle, replaced if it is there.
+ * classid is what the program finds in skb->tc_classid. */
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid);
+/* Deletes the filter at our priority and handle if its name is one of ours. */
+int nl_filter_delete(uint32_t ifindex, bool egress);
+/* 1: our filter is there, 0: not. */
+int nl_filter_present(uint32_t ifindex, bool egress);
+
+struct nl_fq_stats {
+	uint64_t dropped;
+	uint32_t qlen;
+	uint32_t backlog;
+};
+int nl_fq_set(uint32_t ifindex);
+int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
+
+/* Id of the namespace netns_fd as seen from this one; assigns one if `assign`. -ENOENT: none. */
+int nl_nsid(int netns_fd, bool assign, int32_t *ret);
+
+/* A socket that becomes readable when links change; -errno. nl_monitor_drain() empties it. */
+int nl_monitor_open(void);
+void nl_monitor_drain(int fd);
+
+#endif
