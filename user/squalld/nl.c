@@ -158,9 +158,9 @@ int nl_veth_create(const char *name, const char *peer)
 	struct ifinfomsg *ifm;
 	struct nlattr *info, *data, *other;
 	struct nlmsghdr *nlh;
+	int err;
 
-	ifm = link_request(buf, &nlh, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-	ifm->ifi_flags = ifm->ifi_change = IFF_UP | IFF_NOARP;
+	link_request(buf, &nlh, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
 	info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
@@ -168,13 +168,19 @@ int nl_veth_create(const char *name, const char *peer)
 	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
 	other = mnl_attr_nest_start(nlh, VETH_INFO_PEER);
 	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
-	ifm->ifi_flags = ifm->ifi_change = IFF_UP | IFF_NOARP;
+	ifm->ifi_family = AF_UNSPEC;
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, peer);
 	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
 	mnl_attr_nest_end(nlh, other);
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, info);
-	return nl_talk(nlh, NULL, NULL);
+	err = nl_talk(nlh, NULL, NULL);
+	/* Not in the same request: a veth cannot go up before its peer exists. */
+	if (!err)
+		err = nl_link_setup(if_nametoindex(name), 65535, 0);
+	if (!err)
+		err = nl_link_setup(if_nametoindex(peer), 65535, 0);
+	return err;
 }
 
 int nl_link_delete(const char *name)
