@@ -33,9 +33,10 @@ enum sim_name {
 	SIM_PUBLISH, /* scheduled time -> handed to the socket */
 	SIM_PUBACK,  /* scheduled time -> PUBACK or PUBCOMP; QoS 1 and 2 only */
 	SIM_RECEIVE, /* scheduled time at the sender -> delivered to a subscriber of this fleet */
+	SIM_DISCONNECT, /* only failures: connections lost without having been asked to */
 	SIM_NAMES
 };
-/* "connect" "publish" "puback" "receive" */
+/* "connect" "publish" "puback" "receive" "disconnect" */
 const char *sim_name_text(enum sim_name name);
 
 struct sim_engine_opts {
@@ -139,7 +140,7 @@ struct sim_entry {
 	uint64_t num_failures;
 	uint64_t content_length;
 	double total_ms, min_ms, max_ms; /* of the successes; min and max 0 without any */
-	uint64_t timed;                  /* samples in `hist`: num_requests - num_failures */
+	uint64_t timed;                  /* samples in `hist`: always num_requests - num_failures */
 	struct sim_hist hist;
 	unsigned nreq, nfail;
 	struct sim_second req[SIM_SECONDS], fail[SIM_SECONDS];
