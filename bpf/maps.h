@@ -4,11 +4,13 @@
 #define SQUALL_BPF_MAPS_H
 
 /* cgroup id -> version of its rule. The value is one word, so replacing a rule
- * is one hash update: a packet sees the old version or the new one. */
+ * is one hash update: a packet sees the old version or the new one. Four times
+ * the room, which is what the kernel makes buckets for: with 10,000 rules a
+ * packet of nobody's then mostly meets an empty bucket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, SQ_MAX_RULES);
+	__uint(max_entries, 4 * SQ_MAX_RULES);
 	__type(key, __u64);
 	__type(value, struct sq_target);
 } sq_targets SEC(".maps");
