@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command line. One table of commands and one of options (commands.c)
+ * make the parser, the help, the bash completion and the man page.
+ */
+#ifndef SQUALL_CLI_H
+#define SQUALL_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <squall/client.h>
+#include <squall/rule.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define OPT_JSON	(1u << 0)
+#define OPT_PRETTY	(1u << 1)
+#define OPT_URL		(1u << 2)
+#define OPT_SOCKET	(1u << 3)
+#define OPT_TOKEN_FILE	(1u << 4)
+#define OPT_CACERT	(1u << 5)
+#define OPT_HELP	(1u << 6)
+#define OPT_VERSION	(1u << 7)
+#define OPT_WATCH	(1u << 8)
+#define OPT_RAW		(1u << 9)
+#define OPT_QUIET	(1u << 10)
+#define OPT_EVERY	(1u << 11)
+#define OPT_COUNT	(1u << 12)
+#define OPT_PIN_DIR	(1u << 13)
+#define OPT_MAN		(1u << 14)
+#define OPT_DESCRIPTION (1u << 15)
+#define OPT_GLOBAL	0xffu
+
+struct option_def {
+	uint32_t bit;
+	char letter; /* 0: long only */
+	const char *name;
+	const char *arg; /* NULL: a flag */
+	const char *help;
+};
+
+/* What a command's arguments are, for completion. */
+enum arg_kind {
+	ARG_NONE,
+	ARG_TARGET,
+	ARG_TARGET_OR_ALL,
+	ARG_RULE, /* the words of a rule, to the end */
+	ARG_MAP,
+	ARG_PROFILE,
+	ARG_SHELL,
+	ARG_COMMAND, /* words of a command */
+	ARG_OTHER,
+};
+
+struct cli {
+	uint32_t given; /* OPT_* */
+	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
+	unsigned every, timeout_ms; /* 0: default */
+	unsigned long count; /* 0: no end */
+	bool json, pretty, color;
+	struct sq_client *client;
+};
+
+struct command {
+	const char *object;
+	const char *verb; /* NULL: the object is the whole command */
+	const char *args; /* for people: "TARGET [up|down|both] FAULT..." */
+	const char *summary;
+	const char *text;     /* paragraphs, NULL if the summary says it all */
+	const char *examples; /* lines "COMMAND\n" and "# what it does\n" */
+	uint32_t options;     /* besides OPT_GLOBAL */
+	int min, max;	      /* arguments; max -1: any number */
+	enum arg_kind kinds[3];
+	int (*run)(struct cli *cli, int argc, char **argv);
+};
+
+extern const struct command commands[];
+extern const struct option_def options[];
+extern const char *const object_summaries[][2];
+
+/* The command that argv starts with, and how many words that is; NULL if none. */
+const struct command *find_command(int argc, char **argv, int *ret_words);
+int squall_main(int argc, char **argv);
+
+/* help.c, man.c, completion.c */
+void help_top(FILE *f);
+void help_object(FILE *f, const char *object);
+void help_command(FILE *f, const struct command *c);
+void man_page(FILE *f);
+void completion_bash(FILE *f);
+
+/* print.c */
+/* JSON as the user asked for it. */
+void print_json(const struct cli *cli, const json_t *json);
+/* "squall: FIELD: ..." on stderr; returns code. */
+int complain(const struct cli *cli, int code, const struct sq_error *err);
+int complain_text(const struct cli *cli, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Anything, for people: nested objects indented, arrays of objects as tables. */
+void render(const json_t *json, FILE *f);
+void print_safe(FILE *f, const char *text); /* no control characters reach the terminal */
+const char *style(const struct cli *cli, const char *sgr); /* "" when there is no colour */
+
+struct table;
+struct table *table_new(void);
+/* Cells of one row; the text is copied. right: align to the right. */
+void table_cell(struct table *t, bool right, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void table_row(struct table *t);
+void table_print(const struct table *t, FILE *f);
+void table_free(struct table *t);
+
+/* api.c: a request, with the client opened on first use. Prints the error. Returns an exit code. */
+int api(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
+int api_target(struct cli *cli, const char *method, const char *prefix, const char *target,
+	       const char *suffix, const json_t *body, json_t **ret);
+int api_open(struct cli *cli);
+
+/* stats.c */
+extern volatile bool interrupted; /* SIGINT or SIGTERM came */
+void catch_interrupts(void);
+
+int cmd_status(struct cli *cli, int argc, char **argv);
+int cmd_target_list(struct cli *cli, int argc, char **argv);
+int cmd_target_show(struct cli *cli, int argc, char **argv);
+int cmd_fault_set(struct cli *cli, int argc, char **argv);
+int cmd_fault_show(struct cli *cli, int argc, char **argv);
+int cmd_fault_del(struct cli *cli, int argc, char **argv);
+int cmd_fault_check(struct cli *cli, int argc, char **argv);
+int cmd_stats(struct cli *cli, int argc, char **argv);
+int cmd_trace(struct cli *cli, int argc, char **argv);
+int cmd_map_list(struct cli *cli, int argc, char **argv);
+int cmd_map_dump(struct cli *cli, int argc, char **argv);
+int cmd_map_lookup(struct cli *cli, int argc, char **argv);
+int cmd_profile_list(struct cli *cli, int argc, char **argv);
+int cmd_profile_show(struct cli *cli, int argc, char **argv);
+int cmd_profile_set(struct cli *cli, int argc, char **argv);
+int cmd_profile_del(struct cli *cli, int argc, char **argv);
+int cmd_profile_apply(struct cli *cli, int argc, char **argv);
+int cmd_schedule_list(struct cli *cli, int argc, char **argv);
+int cmd_schedule_show(struct cli *cli, int argc, char **argv);
+int cmd_schedule_set(struct cli *cli, int argc, char **argv);
+int cmd_schedule_del(struct cli *cli, int argc, char **argv);
+int cmd_schedule_start(struct cli *cli, int argc, char **argv);
+int cmd_schedule_stop(struct cli *cli, int argc, char **argv);
+int cmd_control(struct cli *cli, int argc, char **argv);
+int cmd_completion(struct cli *cli, int argc, char **argv);
+int cmd_help(struct cli *cli, int argc, char **argv);
+
+#endif

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* squall fault: rules in, rules out. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <squall/units.h>
+#include "squall/cli.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/* The rule that the words mean, as JSON to send; complains and returns an exit code. */
+static int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
+{
+	struct sq_error err;
+	struct sq_rule rule;
+	int r;
+
+	r = sq_rule_from_words(n, (const char *const *)words, &rule, &err);
+	if (r)
+		return complain(cli, r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE, &err);
+	*ret = sq_rule_to_json(&rule, now_ns());
+	if (!*ret)
+		return complain_text(cli, EXIT_FAILED, "out of memory");
+	return 0;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void print_one_line(const json_t *entry)
+{
+	print_safe(stdout, text_of(entry, "target"));
+	putchar(' ');
+	print_safe(stdout, text_of(json_object_get(entry, "rule"), "text"));
+	putchar('\n');
+}
+
+int cmd_fault_set(struct cli *cli, int argc, char **argv)
+{
+	json_t *rule, *answer = NULL;
+	int r = rule_of_words(cli, argc - 1, argv + 1, &rule);
+
+	if (r)
+		return r;
+	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "", rule, &answer);
+	json_decref(rule);
+	if (!r && !(cli->given & OPT_QUIET)) {
+		if (cli->json)
+			print_json(cli, answer);
+		else
+			print_one_line(answer);
+	}
+	json_decref(answer);
+	return r;
+}
+
+int cmd_fault_check(struct cli *cli, int argc, char **argv)
+{
+	json_t *rule;
+	int r = rule_of_words(cli, argc, argv, &rule);
+
+	if (r)
+		return r;
+	if (cli->json)
+		print_json(cli, rule);
+	else
+		puts(text_of(rule, "text"));
+	json_decref(rule);
+	return 0;
+}
+
+/* "42.1s left" */
+static void print_left(const json_t *rule)
+{
+	const json_t *v = json_object_get(rule, "expires_in_ns");
+	char text[32];
+
+	if (!v)
+		return;
+	printf("%s left, ", sq_format_time((uint64_t)json_integer_value(v) / 100000000 * 100000000,
+					   text, sizeof(text)));
+}
+
+static void print_entry(const struct cli *cli, const json_t *entry)
+{
+	const json_t *rule = json_object_get(entry, "rule");
+	const char *drawn = text_of(rule, "drawn_seed");
+
+	fputs(style(cli, "\x1b[1m"), stdout);
+	print_safe(stdout, text_of(entry, "target"));
+	fputs(style(cli, "\x1b[0m"), stdout);
+	fputs("\n    ", stdout);
+	print_safe(stdout, text_of(rule, "text"));
+	fputs("\n    ", stdout);
+	print_left(rule);
+	printf("by %s, on-crash %s", text_of(entry, "source"), text_of(rule, "on_crash"));
+	if (*drawn)
+		printf(", seed %s (drawn)", drawn);
+	putchar('\n');
+}
+
+int cmd_fault_show(struct cli *cli, int argc, char **argv)
+{
+	json_t *answer = NULL, *entry;
+	size_t i;
+	int r;
+
+	if (argc)
+		r = api_target(cli, "GET", "/api/v1/rules/", argv[0], "", NULL, &answer);
+	else
+		r = api(cli, "GET", "/api/v1/rules", NULL, &answer);
+	if (r)
+		return r;
+	if (cli->json) {
+		print_json(cli, answer);
+	} else if (argc) {
+		print_entry(cli, answer);
+	} else {
+		json_array_foreach(json_object_get(answer, "rules"), i, entry)
+			print_entry(cli, entry);
+	}
+	json_decref(answer);
+	return 0;
+}
+
+int cmd_fault_del(struct cli *cli, int argc, char **argv)
+{
+	json_t *answer = NULL;
+	int r;
+
+	(void)argc;
+	if (!strcmp(argv[0], "all"))
+		r = api(cli, "DELETE", "/api/v1/rules", NULL, &answer);
+	else
+		r = api_target(cli, "DELETE", "/api/v1/rules/", argv[0], "", NULL, &answer);
+	if (!r && cli->json && answer && !(cli->given & OPT_QUIET))
+		print_json(cli, answer);
+	json_decref(answer);
+	return r;
+}
+
+/* --- profiles: rules with a name --------------------------------------------- */
+
+int cmd_profile_list(struct cli *cli, int argc, char **argv)
+{
+	struct table *t;
+	json_t *answer = NULL, *p;
+	size_t i;
+	int r;
+
+	(void)argc, (void)argv;
+	r = api(cli, "GET", "/api/v1/profiles", NULL, &answer);
+	if (r)
+		return r;
+	if (cli->json) {
+		print_json(cli, answer);
+	} else {
+		t = table_new();
+		table_cell(t, false, "NAME");
+		table_cell(t, false, "DESCRIPTION");
+		table_row(t);
+		json_array_foreach(json_object_get(answer, "profiles"), i, p)
+		{
+			table_cell(t, false, "%s", text_of(p, "name"));
+			table_cell(t, false, "%s", text_of(p, "description"));
+			table_row(t);
+		}
+		table_print(t, stdout);
+		table_free(t);
+	}
+	json_decref(answer);
+	return 0;
+}
+
+int cmd_profile_show(struct cli *cli, int argc, char **argv)
+{
+	json_t *answer = NULL;
+	int r;
+
+	(void)argc;
+	r = api_target(cli, "GET", "/api/v1/profiles/", argv[0], "", NULL, &answer);
+	if (r)
+		return r;
+	if (cli->json) {
+		print_json(cli, answer);
+	} else {
+		printf("name        ");
+		print_safe(stdout, text_of(answer, "name"));
+		printf("\nrule        %s\ndescription ",
+		       text_of(json_object_get(answer, "rule"), "text"));
+		print_safe(stdout, text_of(answer, "description"));
+		printf("\nsource      ");
+		print_safe(stdout, text_of(answer, "source"));
+		putchar('\n');
+	}
+	json_decref(answer);
+	return 0;
+}
+
+int cmd_profile_set(struct cli *cli, int argc, char **argv)
+{
+	json_t *rule, *body, *answer = NULL;
+	int r = rule_of_words(cli, argc - 1, argv + 1, &rule);
+
+	if (r)
+		return r;
+	body = json_pack("{s:o, s:s}", "rule", rule, "description",
+			 cli->description ? cli->description : "");
+	if (!body)
+		return complain_text(cli, cli->description ? EXIT_USAGE : EXIT_FAILED,
+				     "description: only UTF-8 text is accepted");
+	r = api_target(cli, "PUT", "/api/v1/profiles/", argv[0], "", body, &answer);
+	json_decref(body);
+	if (!r && cli->json && answer)
+		print_json(cli, answer);
+	json_decref(answer);
+	return r;
+}
+
+int cmd_profile_del(struct cli *cli, int argc, char **argv)
+{
+	(void)argc;
+	return api_target(cli, "DELETE", "/api/v1/profiles/", argv[0], "", NULL, NULL);
+}
+
+int cmd_profile_apply(struct cli *cli, int argc, char **argv)
+{
+	json_t *body, *answer = NULL;
+	uint64_t for_ns = 0;
+	int r;
+
+	if (argc > 2) {
+		if (strcmp(argv[2], "for"))
+			return complain_text(cli, EXIT_USAGE,
+					     "\"%.32s\" is not accepted: only "
+					     "\"for TIME\" may follow the profile",
+					     argv[2]);
+		if (argc < 4)
+			return complain_text(cli, EXIT_USAGE,
+					     "for: a value is missing: a time "
+					     "above 0 with its unit, as in 60s");
+		if (sq_parse_duration(argv[3], &for_ns) || !for_ns)
+			return complain_text(cli, EXIT_USAGE,
+					     "for: \"%.32s\" is not accepted: a "
+					     "time above 0 with its unit, as in 60s, 5m, 1h",
+					     argv[3]);
+	}
+	body = for_ns ? json_pack("{s:s, s:I}", "name", argv[1], "for_ns", (json_int_t)for_ns)
+		      : json_pack("{s:s}", "name", argv[1]);
+	if (!body)
+		return complain_text(cli, EXIT_USAGE, "profile: only UTF-8 names are accepted");
+	r = api_target(cli, "POST", "/api/v1/rules/", argv[0], "/profile", body, &answer);
+	json_decref(body);
+	if (!r && !(cli->given & OPT_QUIET)) {
+		if (cli->json)
+			print_json(cli, answer);
+		else
+			print_one_line(answer);
+	}
+	json_decref(answer);
+	return r;
+}
