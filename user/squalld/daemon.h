@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What squalld's parts share.
+ *
+ * Threads: one per HTTP listener (libmicrohttpd), the Docker watcher, the
+ * ticker (expiry, vanished cgroups, counters for event streams), the schedule
+ * timer and the state writer. `lock` guards targets, rules, profiles and
+ * schedules; it is held over calls into the engine, which are short and never
+ * call back, and never over network or disk.
+ */
+#ifndef SQUALLD_DAEMON_H
+#define SQUALLD_DAEMON_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine.h"
+#include "options.h"
+
+struct targets;
+struct book;
+struct profiles;
+struct schedules;
+struct events;
+struct http;
+struct state;
+struct docker;
+struct guard;
+
+struct daemon {
+	const struct options *opt;
+	struct engine *engine;
+	pthread_mutex_t lock;
+	struct targets *targets;
+	struct book *book;
+	struct profiles *profiles;
+	struct schedules *schedules;
+	struct events *events;
+	struct http *http;
+	struct state *state;
+	struct docker *docker;
+	struct guard *guard;
+	uint64_t started_ms; /* CLOCK_REALTIME */
+};
+
+uint64_t now_mono_ns(void);
+uint64_t now_real_ms(void);
+
+/* A failure on its way to a client: errno-like code, the field, the sentence. */
+struct problem {
+	int code;              /* negative errno */
+	struct sq_error error; /* field and text */
+	json_t *candidates;    /* of an ambiguous name; stolen by the reply */
+};
+int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* A JSON string of bytes from anywhere: what is not UTF-8 becomes '?'. */
+json_t *json_text(const char *bytes);
+
+/* A key that is present must be of the type; returns false and fills p otherwise. */
+bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p);
+
+#endif
