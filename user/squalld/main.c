@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * squalld: options, then everything that can fail without touching the
+ * network (lock, state directory, ports, token), then the engine, then the
+ * threads. The main thread keeps the time: expiry, cgroups that come back,
+ * counters for event streams, signals.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+#include "api.h"
+#include "book.h"
+#include "daemon.h"
+#include "docker.h"
+#include "events.h"
+#include "harden.h"
+#include "http.h"
+#include "profiles.h"
+#include "schedules.h"
+#include "state.h"
+#include "targets.h"
+
+#define LOCK_DIR "/run/squall"
+#define TICK_MS  250
+
+/* One squalld per pin directory. bpffs has no lock files, so ours is in /run, named after it. */
+static int take_lock(const char *pin_dir, char *err, size_t size)
+{
+	char path[512], real[512], owner[32] = "";
+	size_t n;
+	int fd, rc;
+
+	snprintf(real, sizeof(real), "%s", pin_dir);
+	n = strlen(real);
+	while (n > 1 && real[n - 1] == '/')
+		real[--n] = 0;
+	for (char *s = real; *s; s++)
+		if (*s == '/')
+			*s = '-';
+	mkdir(LOCK_DIR, 0755);
+	snprintf(path, sizeof(path), LOCK_DIR "/lock%.400s", real);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		rc = -errno;
+		snprintf(err, size, "cannot open the lock %s: %s%s", path, strerror(-rc),
+			 rc == -EACCES || rc == -EROFS ? "; squalld must run as root" : "");
+		return rc;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		rc = -errno;
+		n = (size_t)(read(fd, owner, sizeof(owner) - 1) > 0 ? strcspn(owner, "\n") : 0);
+		owner[n] = 0;
+		snprintf(err, size, "--pin-dir: another squalld%s%s holds %.200s: stop it (`squall status` shows it), or choose "
+			 "another --pin-dir", n ? ", process " : "", owner, pin_dir);
+		close(fd);
+		return rc;
+	}
+	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		log_debug("cannot write %s", path);
+	return fd;
+}
+
+/* Before harden(), which takes mount(2) away. Failure is the engine's to report. */
+static void mount_bpffs(const char *pin_dir)
+{
+	struct statfs fs;
+
+	if (strncmp(pin_dir, "/sys/fs/bpf/", 12) == 0 && statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC &&
+	    mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		log_debug("cannot mount a bpf file system: %s", strerror(errno));
+}
+
+static void reload(struct daemon *d)
+{
+	char err[512];
+
+	if (guard_reload(d, err, sizeof(err)) < 0)
+		log_error("reload: %s; the old token stays", err);
+	else if (d->opt->token_file)
+		log_info("reload: token read from %s", d->opt->token_file);
+	if (d->opt->config) {
+		struct options fresh = { 0 };
+		enum log_level level;
+
+		if (options_parse_file(d->opt->config, &fresh, err, sizeof(err)) < 0)
+			log_error("reload: %s; nothing changed", err);
+		else if (fresh.log_level && log_level_from_text(fresh.log_level, &level) == 0)
+			log_setup(level, strcmp(d->opt->log_format, "json") == 0);
+		log_info("reload: %s read; all but log-level and the token need a restart", d->opt->config);
+	}
+}
+
+static void tick(struct daemon *d, unsigned int n)
+{
+	pthread_mutex_lock(&d->lock);
+	book_tick(d);
+	if (n % (1000 / TICK_MS) == 0 && events_listening(d))
+		events_publish(d, "counters", counters_json(d, NULL));
+	pthread_mutex_unlock(&d->lock);
+}
+
+static int serve(struct daemon *d, const sigset_t *signals)
+{
+	unsigned int ticks = 0;
+	uint64_t next = now_mono_ns();
+	bool ill = false;
+
+	for (;;) {
+		uint64_t now = now_mono_ns(), left;
+		struct sq_error why = { 0 };
+		struct timespec ts;
+		int sig;
+
+		if (now >= next) {
+			tick(d, ++ticks);
+			next += TICK_MS * 1000000ull;
+			if (next < now)
+				next = now; /* the machine slept */
+			if (ticks % 8 == 0) {
+				bool now_ill = engine_health(d->engine, &why) < 0;
+
+				if (now_ill != ill)
+					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO, now_ill ? "health: %s" : "health: good again%s",
+						 why.text);
+				ill = now_ill;
+			}
+			continue;
+		}
+		left = next - now;
+		ts.tv_sec = (time_t)(left / 1000000000u);
+		ts.tv_nsec = (long)(left % 1000000000u);
+		sig = sigtimedwait(signals, NULL, &ts);
+		if (sig == SIGHUP)
+			reload(d);
+		else if (sig > 0)
+			return sig;
+	}
+}
+
+static void restore(struct daemon *d)
+{
+	json_t *rules = state_load(d, "rules"), *profiles = state_load(d, "profiles"), *schedules = state_load(d, "schedules");
+
+	pthread_mutex_lock(&d->lock);
+	profiles_restore(d, profiles);
+	book_restore(d, rules);
+	schedules_restore(d, schedules);
+	pthread_mutex_unlock(&d->lock);
+	json_decref(rules);
+	json_decref(profiles);
+	json_decref(schedules);
+}
+
+static int fail_with(const char *text)
+{
+	log_error("%s", text);
+	return 1;
+}
+
+static int run(struct daemon *d)
+{
+	struct engine_options eo = { 0 };
+	struct sq_error error = { 0 };
+	char err[700] = "";
+	sigset_t signals;
+	int lock, rc = 1;
+	bool keep = false;
+
+	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
+	if (lock < 0)
+		return fail_with(err);
+	if (guard_init(d, err, sizeof(err)) < 0 || state_open(d, err, sizeof(err)) < 0 ||
+	    http_bind(d, &d->http, err, sizeof(err)) < 0) {
+		rc = fail_with(err);
+		goto out;
+	}
+	if (targets_init(d) < 0 || book_init(d) < 0 || profiles_init(d) < 0 || schedules_init(d) < 0 || events_init(d) < 0) {
+		rc = fail_with("out of memory");
+		goto out;
+	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	mount_bpffs(d->opt->pin_dir);
+	if (harden(err, sizeof(err)) < 0)
+		log_warn("%s; going on without", err);
+
+	eo.pin_dir = d->opt->pin_dir;
+	eo.lane = d->opt->lane;
+	eo.ifaces = d->opt->n_iface ? d->opt->iface : NULL;
+	eo.probe_missing = d->opt->probe_missing;
+	eo.control_port = http_port(d->http);
+	if (engine_open(&eo, &d->engine, &error) < 0) {
+		rc = fail_with(error.text);
+		goto out;
+	}
+	restore(d);
+	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0) {
+		rc = fail_with("cannot start a thread");
+		goto out;
+	}
+	if (http_start(d->http, err, sizeof(err)) < 0) {
+		rc = fail_with(err);
+		goto out;
+	}
+	json_t *listeners = http_listeners(d->http), *one;
+	size_t i;
+
+	json_array_foreach(listeners, i, one)
+		log_info("serving on %s", json_string_value(one));
+	json_decref(listeners);
+	rc = serve(d, &signals);
+	log_info("stopping on %s", rc == SIGTERM ? "SIGTERM" : "SIGINT");
+	rc = 0;
+out:
+	events_stop(d);
+	http_stop(d->http);
+	docker_stop(d);
+	schedules_stop(d);
+	if (d->engine) {
+		pthread_mutex_lock(&d->lock);
+		keep = book_any_keep(d);
+		pthread_mutex_unlock(&d->lock);
+		if (keep)
+			log_info("rules with \"on-crash keep\" are in force: programs stay attached; `squalld --cleanup` removes them");
+	}
+	state_close(d, !keep);
+	events_free(d);
+	if (d->engine)
+		engine_close(d->engine, keep);
+	schedules_free(d);
+	profiles_free(d);
+	book_free(d);
+	targets_free(d);
+	http_free(d->http);
+	guard_free(d);
+	close(lock);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options opt;
+	static struct daemon d = { .opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct sq_error error = { 0 };
+	char err[700];
+	int rc;
+
+	if (options_parse(argc, argv, &opt, err, sizeof(err)) < 0) {
+		fprintf(stderr, "squalld: %s\n", err);
+		return 2;
+	}
+	if (opt.help || opt.man) {
+		(opt.man ? options_man : options_help)();
+		return 0;
+	}
+	if (opt.version) {
+		puts("squalld " SQUALL_VERSION);
+		return 0;
+	}
+	log_setup(opt.level, strcmp(opt.log_format, "json") == 0);
+	d.started_ms = now_real_ms();
+	if (opt.cleanup) {
+		rc = take_lock(opt.pin_dir, err, sizeof(err));
+		if (rc < 0)
+			return fail_with(err);
+		if (engine_cleanup(opt.pin_dir, &error) < 0)
+			return fail_with(error.text);
+		log_info("nothing of squalld is left under %s", opt.pin_dir);
+		return 0;
+	}
+	return run(&d);
+}
