@@ -384,16 +384,19 @@ void pub_due(struct shard *sh, struct device *d)
 		wheel_arm(&sh->wheel, &d->pub, d->due_ns);
 }
 
+/*
+ * A device without an interval: one write's worth of messages. It stays in the
+ * ring only while it can go on; the next PUBACK or a writable socket brings it
+ * back through pub_more().
+ */
 void pub_busy(struct shard *sh, struct device *d)
 {
 	struct stype *ty = type_of(sh, d);
+	bool more = true;
 
-	if (finished(ty, d) || !can_send(sh, d)) {
-		busy_del(sh, d);
-		return;
-	}
-	for (uint32_t i = 0; i < ty->p.burst && !finished(ty, d); i++) {
-		if (d->fd < 0 || !can_send(sh, d))
+	for (uint32_t i = 0; i < ty->p.batch; i++) {
+		more = d->fd >= 0 && !finished(ty, d) && can_send(sh, d);
+		if (!more)
 			break;
 		msg_scheduled(sh);
 		d->published++;
@@ -401,6 +404,12 @@ void pub_busy(struct shard *sh, struct device *d)
 	}
 	if (d->fd >= 0)
 		io_flush(sh, d);
+	if (more && (d->fd < 0 || finished(ty, d) || !can_send(sh, d)))
+		more = false;
+	if (more)
+		busy_add(sh, d);
+	else
+		busy_del(sh, d);
 }
 
 void pub_more(struct shard *sh, struct device *d)
@@ -411,7 +420,7 @@ void pub_more(struct shard *sh, struct device *d)
 		send_message(sh, d, backlog_pop(d), NULL, NULL, NULL);
 	if (!ty->p.interval_ns && d->state == D_ONLINE && !sh->quiet && !finished(ty, d) &&
 	    can_send(sh, d))
-		busy_add(sh, d);
+		pub_busy(sh, d);
 }
 
 void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
@@ -467,7 +476,12 @@ void pub_ack(struct shard *sh, struct device *d, uint8_t type, uint16_t id, uint
 	size_t cap;
 
 	if (!s || s->id != id || s->await != type) {
-		/* Of a message given up, or a broker's mistake: either way nobody waits for it. */
+		/* One that was never given out, seen from the last that was. */
+		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {
+			dev_lost(sh, d, F_PROTOCOL, PROTO_UNEXPECTED);
+			return;
+		}
+		/* Of a message given up: nobody waits for it. */
 		SIM_ADD(&sh->pub->tot.late_acks, 1);
 		if (type == MQTT_PUBREC) {
 			at = io_room(sh, d, 8, &cap);

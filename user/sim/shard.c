@@ -327,11 +327,9 @@ static void busy_turn(struct shard *sh)
 	for (unsigned n = 0; n < BUSY_TURN && sh->nbusy; n++) {
 		struct device *d = sh->busy.busy_next;
 
-		/* To the back first: serving it may take it out of the ring. */
+		/* Goes to the back of the ring if it can go on. */
 		busy_del(sh, d);
-		busy_add(sh, d);
 		pub_busy(sh, d);
-		sh->now = sim_now();
 	}
 }
 
