@@ -81,6 +81,12 @@ static const json_t *target_at(const struct ui *ui, size_t i)
 	return json_array_get(json_object_get(ui->targets, "targets"), i);
 }
 
+/* A target's rule with all around it is under "rule", the rule itself under that one's. */
+static const json_t *rule_of(const json_t *target)
+{
+	return json_object_get(json_object_get(target, "rule"), "rule");
+}
+
 static void select_row(struct ui *ui, size_t row)
 {
 	size_t n = n_targets(ui);
@@ -159,8 +165,7 @@ static void draw_targets(struct ui *ui, int y, int height)
 	if (ui->row >= ui->top + (size_t)height - 1)
 		ui->top = ui->row - (size_t)height + 2;
 	for (i = 0; i < height - 1 && ui->top + (size_t)i < n_targets(ui); i++) {
-		const json_t *t = target_at(ui, ui->top + (size_t)i),
-			     *rule = json_object_get(t, "rule");
+		const json_t *t = target_at(ui, ui->top + (size_t)i), *rule = rule_of(t);
 		bool here = ui->top + (size_t)i == ui->row;
 
 		if (here)
@@ -171,7 +176,7 @@ static void draw_targets(struct ui *ui, int y, int height)
 		    json_is_false(json_object_get(t, "running"))
 			    ? "stopped"
 			    : text_of(json_object_get(t, "view"), "mode"));
-		if (rule && !json_is_null(rule))
+		if (rule)
 			color(FAULTY, true);
 		put(y + 1 + i, name + 12, COLS - name - 12, text_of(rule, "text"));
 		color(FAULTY, false);
@@ -379,7 +384,7 @@ static void clear_all(struct ui *ui)
 static void start_edit(struct ui *ui)
 {
 	const char *text = json_string_value(
-		json_object_get(json_object_get(target_at(ui, ui->row), "rule"), "text"));
+		json_object_get(rule_of(target_at(ui, ui->row)), "text"));
 
 	snprintf(ui->line, sizeof(ui->line), "%s", text ? text : "up ");
 	ui->len = ui->pos = strlen(ui->line);

@@ -103,6 +103,8 @@ static void print_entry(const struct cli *cli, const json_t *entry)
 	fputs("\n    ", stdout);
 	print_safe(stdout, text_of(rule, "text"));
 	fputs("\n    ", stdout);
+	if (json_is_false(json_object_get(entry, "in_force")))
+		printf("waits for the target to run, ");
 	print_left(rule);
 	printf("by %s, on-crash %s", text_of(entry, "source"), text_of(rule, "on_crash"));
 	if (*drawn)

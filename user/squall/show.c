@@ -60,7 +60,7 @@ int cmd_target_list(struct cli *cli, int argc, char **argv)
 				   ? "not running"
 				   : text_of(json_object_get(t, "view"), "mode"));
 		table_cell(table, false, "%s", text_of(t, "network_mode"));
-		table_cell(table, false, "%s", text_of(json_object_get(t, "rule"), "text"));
+		table_cell(table, false, "%s", text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
 		table_row(table);
 	}
 	table_print(table, stdout);
