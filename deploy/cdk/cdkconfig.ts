@@ -58,6 +58,8 @@ export const faultInjection: FaultInjectionConfig = {
   controlTokenSecretArn: undefined,
   // true puts the control on the Internet for allowedCidrs. Needs certificateArn.
   publicControl: false,
+  // The name that the certificate has and that you point at the control's load balancer.
+  controlHostName: undefined,
 };
 
 export const loadTesting: LoadTestingConfig = {

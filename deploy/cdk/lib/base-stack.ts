@@ -28,6 +28,7 @@ export abstract class SimulatorStack extends Stack {
   protected readonly fleet: Fleet;
   protected readonly simImage: ecs.ContainerImage;
   protected readonly master: LocustMaster;
+  protected readonly masterLog: logs.LogGroup;
   protected readonly arm: boolean;
 
   constructor(scope: Construct, id: string, description: string,
@@ -53,6 +54,7 @@ export abstract class SimulatorStack extends Stack {
     });
     this.fleet = new Fleet(config, certificate);
     this.simImage = containerImage(this, 'squall-sim', config.simImage, this.arm);
+    this.masterLog = this.logGroup('MasterLog');
     this.master = new LocustMaster(this, 'LocustMaster', {
       cluster: this.cluster,
       config,
@@ -60,7 +62,7 @@ export abstract class SimulatorStack extends Stack {
       simImage: this.simImage,
       key: this.key,
       logBucket: this.logBucket,
-      logGroup: this.logGroup('MasterLog'),
+      logGroup: this.masterLog,
     });
 
     new CfnOutput(this, 'EcsClusterArn', { value: this.cluster.clusterArn });

@@ -30,6 +30,7 @@ export interface FaultInjectionConfig extends CommonConfig {
   readonly squalldImage?: string;
   readonly controlTokenSecretArn?: string;
   readonly publicControl: boolean;
+  readonly controlHostName?: string;
 }
 
 export interface LoadTestingConfig extends CommonConfig {
@@ -56,7 +57,7 @@ const COMMON_KEYS = ['region', 'mqttWaitTime', 'mqttQos', 'mqttMessage', 'iotCor
   'webPassword', 'cpuArchitecture', 'simImage', 'locustImage', 'logRetentionDays', 'alarmEmail',
   'workerDesiredCount'];
 const FAULT_KEYS = ['ec2InstanceType', 'ec2InstanceCount', 'workerNetworkMode', 'squalldImage',
-  'controlTokenSecretArn', 'publicControl'];
+  'controlTokenSecretArn', 'publicControl', 'controlHostName'];
 
 type Raw = Record<string, unknown>;
 
@@ -171,6 +172,8 @@ function checkFault(c: Raw): void {
     /^arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$/,
     'must be the full ARN of a secret; the control never runs without a token, ' +
     'leave it out to have one made');
+  needOptional(c, 'controlHostName', /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$/,
+    'must be a host name in small letters, a name of the certificate');
   need(typeof c.publicControl === 'boolean', 'publicControl', c.publicControl,
     'must be true or false');
   if (c.publicControl) {

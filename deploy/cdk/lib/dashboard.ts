@@ -15,17 +15,18 @@ export interface DashboardProps {
   readonly stackName: string;
   readonly cluster: ecs.Cluster;
   readonly workers: ecs.BaseService;
-  readonly workerLog: logs.LogGroup;
   readonly master: LocustMaster;
+  readonly masterLog: logs.LogGroup;
 }
 
-// The fields of a log line that become metrics. tests/deploy checks each
-// against what the programs really print.
-export const WORKER_FIELDS = {
+// The fields of the lines that become metrics: deploy/docker/locust_master.py
+// prints those of the master (over all workers), squalld-report the others.
+export const MASTER_FIELDS = {
   messages: 'published',
   failures: 'failures',
   p95: 'p95_ms',
   devices: 'devices',
+  workers: 'workers',
 };
 export const SQUALLD_FIELDS = {
   active: 'rules',
@@ -44,10 +45,11 @@ export class Dashboard extends Construct {
       dashboardName: props.stackName,
       defaultInterval: Duration.hours(1),
     });
-    const messages = this.field(props.workerLog, WORKER_FIELDS.messages, 'Messages', 'Sum');
-    const failures = this.field(props.workerLog, WORKER_FIELDS.failures, 'Failures', 'Sum');
-    const p95 = this.field(props.workerLog, WORKER_FIELDS.p95, 'LatencyP95', 'Average');
-    const devices = this.field(props.workerLog, WORKER_FIELDS.devices, 'Devices', 'Average');
+    const messages = this.field(props.masterLog, MASTER_FIELDS.messages, 'Messages', 'Sum');
+    const failures = this.field(props.masterLog, MASTER_FIELDS.failures, 'Failures', 'Sum');
+    const p95 = this.field(props.masterLog, MASTER_FIELDS.p95, 'LatencyP95', 'Average');
+    const devices = this.field(props.masterLog, MASTER_FIELDS.devices, 'Devices', 'Average');
+    const workers = this.field(props.masterLog, MASTER_FIELDS.workers, 'Workers', 'Average');
     this.failureRate = new cw.MathExpression({
       expression: 'IF(m + f > 0, 100 * f / (m + f), 0)',
       usingMetrics: { m: messages, f: failures },
@@ -56,9 +58,9 @@ export class Dashboard extends Construct {
     });
     this.dashboard.addWidgets(
       this.graph('Messages per minute', [messages]),
-      this.graph('Latency p95, ms (mean over workers)', [p95]),
+      this.graph('Latency p95, ms', [p95]),
       this.graph('Failures per minute and %', [failures], [this.failureRate]),
-      this.graph('Devices per worker', [devices]),
+      this.graph('Devices; workers', [devices], [workers]),
     );
     this.dashboard.addWidgets(
       this.graph('Workers: CPU and memory %', [props.workers.metricCpuUtilization(),

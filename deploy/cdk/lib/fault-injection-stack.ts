@@ -28,7 +28,6 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
       config,
       image: containerImage(this, 'squalld', config.squalldImage, this.arm),
       instances: capacity.securityGroup,
-      capacityProvider: capacity.group.autoScalingGroupName,
       key: this.key,
       logBucket: this.logBucket,
       logGroup: faultLog,
@@ -58,7 +57,8 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     this.acceptTask(task, this.master.task, daemon.task);
 
     const dashboard = new Dashboard(this, 'Dashboard', {
-      stackName: this.stackName, cluster: this.cluster, workers, workerLog, master: this.master,
+      stackName: this.stackName, cluster: this.cluster, workers, master: this.master,
+      masterLog: this.masterLog,
     });
     const faults = dashboard.addFaults(faultLog, daemon);
     this.alarmTasksMissing('Workers', workers);

@@ -51,7 +51,8 @@ export class IoTLoadTestingSimulatorStack extends SimulatorStack {
     this.acceptTask(task, this.master.task);
 
     const dashboard = new Dashboard(this, 'Dashboard', {
-      stackName: this.stackName, cluster: this.cluster, workers, workerLog, master: this.master,
+      stackName: this.stackName, cluster: this.cluster, workers, master: this.master,
+      masterLog: this.masterLog,
     });
     this.alarmTasksMissing('Workers', workers);
     this.alarmTasksMissing('Master', this.master.service);

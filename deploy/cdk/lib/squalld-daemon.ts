@@ -22,7 +22,6 @@ export interface SqualldDaemonProps {
   readonly config: FaultInjectionConfig;
   readonly image: ecs.ContainerImage;
   readonly instances: ec2.ISecurityGroup;
-  readonly capacityProvider: string;
   readonly key: kms.IKey;
   readonly logBucket: s3.IBucket;
   readonly logGroup: logs.ILogGroup;
@@ -55,6 +54,14 @@ export class SqualldDaemon extends Construct {
     const { config } = props;
     this.tokenSecret = config.controlTokenSecretArn === undefined ? this.makeToken()
       : secrets.Secret.fromSecretCompleteArn(this, 'Token', config.controlTokenSecretArn);
+    const secure = config.certificateArn !== undefined;
+    this.loadBalancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
+      vpc: props.cluster.vpc,
+      internetFacing: config.publicControl,
+      dropInvalidHeaderFields: true,
+      // The event stream sends something every second; long enough for any pause.
+      idleTimeout: Duration.seconds(120),
+    });
     this.task = this.makeTask();
     this.service = new ecs.Ec2Service(this, 'Service', {
       cluster: props.cluster,
@@ -65,14 +72,6 @@ export class SqualldDaemon extends Construct {
       circuitBreaker: { enable: true, rollback: true },
     });
 
-    const secure = config.certificateArn !== undefined;
-    this.loadBalancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
-      vpc: props.cluster.vpc,
-      internetFacing: config.publicControl,
-      dropInvalidHeaderFields: true,
-      // The event stream sends something every second; long enough for any pause.
-      idleTimeout: Duration.seconds(120),
-    });
     this.loadBalancer.logAccessLogs(props.logBucket, 'controlAlbAccessLog');
     this.targets = this.addListener(secure);
     const sources = config.publicControl ? config.allowedCidrs : [VPC_CIDR];
@@ -80,7 +79,8 @@ export class SqualldDaemon extends Construct {
       this.loadBalancer.connections.allowFrom(ec2.Peer.ipv4(cidr), ec2.Port.tcp(CONTROL_PORT));
     }
     props.instances.connections.allowFrom(this.loadBalancer, ec2.Port.tcp(CONTROL_PORT), 'squalld');
-    this.url = `${secure ? 'https' : 'http'}://${this.loadBalancer.loadBalancerDnsName}:${CONTROL_PORT}`;
+    const name = config.controlHostName ?? this.loadBalancer.loadBalancerDnsName;
+    this.url = `${secure ? 'https' : 'http'}://${name}:${CONTROL_PORT}`;
   }
 
   private makeToken(): secrets.Secret {
@@ -96,6 +96,7 @@ export class SqualldDaemon extends Construct {
   }
 
   private makeTask(): ecs.Ec2TaskDefinition {
+    const { config } = this.props;
     const task = new ecs.Ec2TaskDefinition(this, 'TaskDefinition', {
       networkMode: ecs.NetworkMode.HOST,
       pidMode: ecs.PidMode.HOST,
@@ -111,7 +112,11 @@ export class SqualldDaemon extends Construct {
     });
     const container = task.addContainer('squalld', {
       image: this.props.image,
-      command: ['--listen', `0.0.0.0:${CONTROL_PORT}`, '--log-format', 'json'],
+      // Names the Host header may have: a page of another origin, rebound to our
+      // address, would come with its own.
+      command: ['--listen', `0.0.0.0:${CONTROL_PORT}`, '--log-format', 'json',
+        '--allow-host', this.loadBalancer.loadBalancerDnsName,
+        ...(config.controlHostName === undefined ? [] : ['--allow-host', config.controlHostName])],
       secrets: { SQUALLD_TOKEN: ecs.Secret.fromSecretsManager(this.tokenSecret) },
       cpu: 128,
       memoryReservationMiB: 128,

@@ -69,6 +69,7 @@ const BAD_FAULT: [string, object, string, RegExp][] = [
   ['public control for everybody',
     { publicControl: true, certificateArn: CERTIFICATE, allowedCidrs: ['0.0.0.0/0'] },
     'allowedCidrs', /whole Internet/],
+  ['control host in capitals', { controlHostName: 'Faults.Example.org' }, 'controlHostName', /small letters/],
   ['publicControl as text', { publicControl: 'yes' }, 'publicControl', /true or false/],
 ];
 

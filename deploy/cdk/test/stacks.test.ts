@@ -171,6 +171,10 @@ describe('fault injection', () => {
   const task = s.of('AWS::ECS::TaskDefinition').find(([, r]) =>
     r.Properties.ContainerDefinitions[0].Name === 'squalld')![1];
 
+  it('squalld accepts the name it is reached by', () => {
+    const at = daemon.Command.indexOf('--allow-host');
+    assert.match(JSON.stringify(daemon.Command[at + 1]), /DNSName/);
+  });
   it('squalld is a daemon on each instance', () => {
     const [, service] = s.of('AWS::ECS::Service').find(([id]) => id.startsWith('Squalld'))!;
     assert.equal(service.Properties.SchedulingStrategy, 'DAEMON');
@@ -260,6 +264,7 @@ describe('every parameter is used', () => {
   const faultOnly: Record<string, unknown> = {
     ec2InstanceType: 'c5.large', ec2InstanceCount: 2, workerNetworkMode: 'awsvpc',
     squalldImage: 'registry.test/other', controlTokenSecretArn: TOKEN_SECRET,
+    controlHostName: 'faults.example.org',
   };
   const f0 = text({});
   const l0 = loadText({});

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# make install DESTDIR= PREFIX=/usr/local: programs, manual pages, completion,
+# systemd unit and an example configuration. Packages and images use its parts.
+STRIP      ?= :
+sbindir    := $(PREFIX)/sbin
+bindir     := $(PREFIX)/bin
+libexecdir := $(PREFIX)/lib/squall
+sharedir   := $(PREFIX)/share/squall
+mandir     := $(PREFIX)/share/man
+unitdir    ?= $(PREFIX)/lib/systemd/system
+# /etc belongs to the machine, not to the prefix, unless the prefix is a folder of one's own.
+sysconfdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
+compdir    := $(PREFIX)/share/bash-completion/completions
+
+# Each program prints its manual page from the table its parser uses. A program
+# of another architecture cannot be asked here: then the short page is installed.
+man_of = { $(B)/bin/$(1) --help --man 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) --help --man; } \
+	|| cat deploy/man/$(1).$(2)
+
+## install: programs, manual pages, unit; DESTDIR= PREFIX=/usr/local
+.PHONY: install install-daemon install-sim install-unit uninstall
+install: install-daemon install-sim install-unit
+
+install-daemon: $(B)/bin/squalld $(B)/bin/squall
+	$(call say,INSTALL,$(DESTDIR)$(sbindir)/squalld)
+	$(Q)install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) \
+	  $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man8
+	$(Q)install -m 0755 $(B)/bin/squalld $(DESTDIR)$(sbindir)/squalld
+	$(Q)install -m 0755 $(B)/bin/squall $(DESTDIR)$(bindir)/squall
+	$(Q)$(STRIP) $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall
+	$(Q)install -m 0755 deploy/docker/squalld-entry deploy/docker/squalld-health \
+	  deploy/docker/squalld-report $(DESTDIR)$(libexecdir)
+	$(Q)($(call man_of,squalld,8)) > $(DESTDIR)$(mandir)/man8/squalld.8
+	$(Q)($(call man_of,squall,1)) > $(DESTDIR)$(mandir)/man1/squall.1
+	$(Q)if [ -f deploy/completion/squall ]; then \
+	  install -d $(DESTDIR)$(compdir) && \
+	  install -m 0644 deploy/completion/squall $(DESTDIR)$(compdir)/squall; fi
+
+install-sim: $(B)/bin/squall-sim
+	$(call say,INSTALL,$(DESTDIR)$(bindir)/squall-sim)
+	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) \
+	  $(DESTDIR)$(mandir)/man1
+	$(Q)install -m 0755 $(B)/bin/squall-sim $(DESTDIR)$(bindir)/squall-sim
+	$(Q)$(STRIP) $(DESTDIR)$(bindir)/squall-sim
+	$(Q)install -m 0755 deploy/docker/squall-sim-entry deploy/docker/squall-sim-health \
+	  $(DESTDIR)$(libexecdir)
+	$(Q)install -m 0644 deploy/docker/locust_master.py $(DESTDIR)$(sharedir)
+	$(Q)($(call man_of,squall-sim,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
+
+# The unit names /usr/sbin and /etc; here it gets this prefix's.
+install-unit:
+	$(Q)install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysconfdir)/squall
+	$(Q)sed 's|/usr/sbin/|$(sbindir)/|; s|/etc/squall|$(sysconfdir)/squall|' \
+	  deploy/systemd/squalld.service > $(DESTDIR)$(unitdir)/squalld.service
+	$(Q)[ -e $(DESTDIR)$(sysconfdir)/squall/squalld.conf ] || \
+	  install -m 0644 deploy/systemd/squalld.conf $(DESTDIR)$(sysconfdir)/squall/squalld.conf
+
+# Configuration and state stay: they are the user's.
+## uninstall: removes what install put; configuration and rules stay
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall $(DESTDIR)$(bindir)/squall-sim \
+	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man1/squall.1 \
+	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall \
+	  $(DESTDIR)$(unitdir)/squalld.service
+	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir)
