@@ -2,6 +2,7 @@
 /* squall-sim: subcommand dispatch. */
 #include <stdio.h>
 #include <string.h>
+#include "run.h"
 #include "sim.h"
 
 static const struct command {
@@ -20,7 +21,8 @@ static void usage(FILE *f)
 	      f);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		fprintf(f, "  %-11s %s\n", commands[i].name, commands[i].what);
-	fputs("  version     print the version\n\n"
+	fputs("  help        this; help --man: a manual page, help --bash: a completion script\n"
+	      "  version     print the version\n\n"
 	      "squall-sim COMMAND --help explains each. A first run:\n"
 	      "  squall-sim run --broker mqtt://localhost --devices 100 --interval 1s --qos 1 "
 	      "--duration 10s\n",
@@ -36,6 +38,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
+	if (argc == 3 && !strcmp(argv[1], "help") && !strcmp(argv[2], "--man")) {
+		sim_cli_man(stdout);
+		return SIM_EXIT_OK;
+	}
+	if (argc == 3 && !strcmp(argv[1], "help") && !strcmp(argv[2], "--bash")) {
+		sim_cli_bash(stdout);
+		return SIM_EXIT_OK;
+	}
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
 		usage(stdout);
 		return SIM_EXIT_OK;

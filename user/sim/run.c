@@ -59,6 +59,8 @@ static int set_storm(void *base, const char *value, struct sim_err *err)
 const struct sim_opt sim_run_opts[] = {
 	{ "devices", "N", "Fleet", "how many devices, all types together",
 	  SIM_OPT_U32, AT(devices), 4, 1, 10000000, NULL, NULL, "1" },
+	{ "max-devices", "N", "Fleet", "with --web: how many it may be set to",
+	  SIM_OPT_U32, AT(max_devices), 4, 1, 10000000, NULL, NULL, "10000" },
 	{ "ramp", "RATE", "Fleet", "devices started per second, e.g. 500/s; 0: all at once",
 	  SIM_OPT_RATE, AT(ramp_milli), 8, 0, 0, NULL, NULL, "100/s" },
 	{ "duration", "DURATION", "Fleet", "stop after this time; 0: on Ctrl-C",
@@ -141,6 +143,39 @@ static int enter_cgroup(const char *path, struct sim_err *err)
 	return rc;
 }
 
+/* A missing file is found now and not by device 4,711. */
+static int check_certificates(const struct sim_profile *p, uint32_t n, struct sim_err *err)
+{
+	const char *const field[] = { "cert", "key" }, *const name[] = { p->cert, p->key };
+	struct sim_tmpl *thing = NULL, *t = NULL;
+	int rc = 0;
+
+	if (!*p->cert)
+		return 0;
+	rc = sim_tmpl_name(p->thing, "thing", &thing, err);
+	for (unsigned k = 0; k < 2 && !rc; k++) {
+		rc = sim_tmpl_name(name[k], field[k], &t, err);
+		for (uint32_t i = 0; i < n && !rc; i++) {
+			struct sim_tmpl_ctx c = { .type = p->name, .index = p->first + i };
+			char who[256], path[512];
+			long len = sim_tmpl_render(thing, &c, who, sizeof(who) - 1);
+
+			who[len < 0 ? 0 : len] = 0;
+			c.thing = c.client_id = who;
+			len = sim_tmpl_render(t, &c, path, sizeof(path) - 1);
+			path[len < 0 ? 0 : len] = 0;
+			if (access(path, R_OK))
+				rc = sim_bad(err, "%s '%.250s': %s", field[k], path,
+					     strerror(errno));
+			if (!sim_tmpl_per_device(t))
+				break;
+		}
+		sim_tmpl_free(t);
+	}
+	sim_tmpl_free(thing);
+	return rc;
+}
+
 static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
 	if (n < 2 || strstr(p->client_id, "{index}"))
@@ -182,6 +217,8 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 		rc = check_identity(p, count[i], err);
 		if (!rc)
 			rc = sim_profile_check(p, err);
+		if (!rc)
+			rc = check_certificates(p, count[i], err);
 		if (rc)
 			return rc;
 		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
@@ -217,6 +254,9 @@ static void second(struct live *l)
 {
 	sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
+	/* The API says "stopping"; it is done when nobody runs any more. */
+	if (!strcmp(l->t->state, "stopping") && !l->t->counts.running)
+		l->t->state = "stopped";
 	if (l->history)
 		sim_csv_history(l->t, l->history);
 	if (l->r->quiet)
@@ -282,8 +322,14 @@ static int watch(struct live *l, int sigfd, struct sim_err *err)
 		uint64_t now;
 
 		poll(fds, 2, -1);
-		if (fds[1].revents)
-			break;
+		if (fds[1].revents) {
+			struct signalfd_siginfo si;
+
+			if (read(sigfd, &si, sizeof(si)) != sizeof(si) || si.ssi_signo != SIGUSR1)
+				break;
+			sim_engine_storm(l->e, 1000000);
+			continue;
+		}
 		if (read(tfd, &ticks, sizeof(ticks)) < 0)
 			continue;
 		now = sim_now();
@@ -302,10 +348,17 @@ static int watch(struct live *l, int sigfd, struct sim_err *err)
 	return rc;
 }
 
+static uint32_t most_devices(const struct sim_run *r)
+{
+	uint32_t n = r->max_devices ? r->max_devices : *r->web ? 10000 : r->devices;
+
+	return n > r->devices ? n : r->devices;
+}
+
 static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int sigfd,
 	      struct sim_err *err)
 {
-	struct sim_engine_opts o = { .shards = r->threads, .max_devices = r->devices,
+	struct sim_engine_opts o = { .shards = r->threads, .max_devices = most_devices(r),
 				     .seed = r->seed };
 	struct live l = { .r = r, .first = true, .tty = isatty(STDOUT_FILENO) };
 	struct sim_web *web = NULL;
@@ -335,7 +388,9 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 		goto out;
 	}
 	if (*r->metrics || *r->web) {
-		rc = sim_web_start(r, l.e, l.t, &web, err);
+		if (!r->devices)
+			l.t->state = "idle";
+		rc = sim_web_start(r, fleet, o.max_devices, l.e, l.t, &web, err);
 		if (rc)
 			goto out;
 	}
@@ -387,7 +442,6 @@ int sim_run_main(int argc, char **argv)
 		return SIM_EXIT_FAIL;
 	}
 	sim_profile_init(base);
-	r->devices = 1;
 	r->ramp_milli = 100000;
 	r->drain_ns = 10 * NS_S;
 	rc = sim_cli_parse(&cli, argc, argv, &err);
@@ -395,10 +449,13 @@ int sim_run_main(int argc, char **argv)
 		code = SIM_EXIT_OK;
 		goto out;
 	}
+	if (!r->devices && !*r->web)
+		r->devices = 1;
 	/* Before any thread, so that all inherit it. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (!rc)

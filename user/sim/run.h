@@ -16,7 +16,7 @@ struct sim_storm {
 };
 
 struct sim_run {
-	uint32_t devices, threads;
+	uint32_t devices, max_devices, threads;
 	uint64_t ramp_milli, duration_ns, drain_ns, settle_ns;
 	uint32_t seed;
 	bool json, quiet, check_only;

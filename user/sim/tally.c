@@ -91,6 +91,33 @@ static void add_error(struct sim_tally *t, const struct sim_error *e)
 	t->error[t->nerrors++] = *e;
 }
 
+static void since_reset(struct sim_totals *t, const struct sim_totals *base)
+{
+	uint64_t *a = (uint64_t *)t, in_flight = t->in_flight;
+	const uint64_t *b = (const uint64_t *)base;
+
+	for (size_t i = 0; i < offsetof(struct sim_totals, cpu_s) / sizeof(uint64_t); i++)
+		a[i] -= b[i];
+	t->in_flight = in_flight;
+	t->cpu_s -= base->cpu_s;
+}
+
+void sim_tally_reset(struct sim_tally *t)
+{
+	pthread_mutex_lock(&t->lock);
+	sim_reader_take(t->reader);
+	sim_engine_totals(t->e, &t->base);
+	/* What is in flight now will be acknowledged after the reset: scheduled again, so to say. */
+	t->base.scheduled -= t->base.in_flight;
+	memset(t->row, 0, t->nrows * sizeof(*t->row));
+	memset(&t->tot, 0, sizeof(t->tot));
+	memset(&t->now, 0, sizeof(t->now));
+	t->nerrors = t->nnow = t->nhistory = 0;
+	t->t_s = t->dt_s = 0;
+	t->start_ns = t->last_ns = sim_now();
+	pthread_mutex_unlock(&t->lock);
+}
+
 void sim_tally_update(struct sim_tally *t)
 {
 	const struct sim_report *rep;
@@ -114,6 +141,7 @@ void sim_tally_update(struct sim_tally *t)
 	if (t->nnow)
 		memcpy(t->now_error, rep->error, t->nnow * sizeof(*rep->error));
 	sim_engine_totals(t->e, &tot);
+	since_reset(&tot, &t->base);
 	a = (const uint64_t *)&tot;
 	b = (const uint64_t *)&t->tot;
 	d = (uint64_t *)&t->now;
@@ -125,6 +153,7 @@ void sim_tally_update(struct sim_tally *t)
 	t->t_s = (double)(now - t->start_ns) / 1e9;
 	t->dt_s = (double)(now - t->last_ns) / 1e9;
 	t->last_ns = now;
+	t->ticks++;
 	if (t->nhistory < SIM_HISTORY && t->dt_s > 0.2) {
 		struct sim_point *p = &t->history[t->nhistory++];
 		struct sim_hist *h = calloc(1, sizeof(*h));

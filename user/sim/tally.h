@@ -40,16 +40,20 @@ struct sim_tally {
 	unsigned nnow;
 	struct sim_error *now_error;  /* of the last interval */
 	struct sim_totals tot, now;   /* since the start; of the last interval */
+	struct sim_totals base;       /* what a reset left behind */
 	struct sim_counts counts;
 	enum sim_name main;           /* whose latency is "the" latency */
 	struct sim_point *history;
 	unsigned nhistory;
 	const char *state;
+	uint32_t ticks; /* goes up with each update, for those who wait for news */
 };
 
 struct sim_tally *sim_tally_new(struct sim_engine *e);
 void sim_tally_free(struct sim_tally *t);
 void sim_tally_update(struct sim_tally *t);
+/* Begins anew: a web user's next run. */
+void sim_tally_reset(struct sim_tally *t);
 
 /* The sums over all types of one name; `ret` is overwritten. */
 void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret);
