@@ -164,6 +164,25 @@ static void write_due(struct pacer *p)
 	__atomic_store_n(p->heartbeat, now, __ATOMIC_RELAXED);
 }
 
+/*
+ * poll() reports POLLERR for ever once somebody has deleted a TAP. A thread of real-time priority would then spin and starve the
+ * whole machine, so such a TAP is looked at no more: poll() skips negative
+ * descriptors. Its owner still removes it by its number.
+ */
+static int gone(int fd)
+{
+	return -fd - 1;
+}
+
+static void ignore_tap(struct pacer *p, int tap)
+{
+	pthread_mutex_lock(&p->lock);
+	for (int i = 1; i < p->n; i++)
+		if (p->taps[i].fd == tap)
+			p->taps[i].fd = gone(tap);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void read_tap(struct pacer *p, int tap, unsigned char *buf)
 {
 	const size_t vnet = sizeof(struct virtio_net_hdr);
@@ -173,8 +192,11 @@ static void read_tap(struct pacer *p, int tap, unsigned char *buf)
 		ssize_t n = read(tap, buf, FRAME_MAX);
 		struct waiting w;
 
-		if (n < 0)
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				ignore_tap(p, tap);
 			return;
+		}
 		if ((size_t)n < vnet + sizeof(hdr) + ETH_HLEN)
 			continue;
 		memcpy(&hdr, buf + vnet, sizeof(hdr));
@@ -323,7 +345,7 @@ void pacer_stop(struct pacer *p)
 	wake(p);
 	pthread_join(p->thread, NULL);
 	for (int i = 0; i < p->n; i++)
-		close(p->taps[i].fd);
+		close(p->taps[i].fd < 0 ? gone(p->taps[i].fd) : p->taps[i].fd);
 	while (p->heap_n)
 		free(heap_pop(p));
 	free(p->heap);
@@ -350,7 +372,7 @@ int pacer_remove(struct pacer *p, int tap_fd)
 
 	pthread_mutex_lock(&p->lock);
 	for (int i = 1; i < p->n; i++) {
-		if (p->taps[i].fd != tap_fd)
+		if (p->taps[i].fd != tap_fd && p->taps[i].fd != gone(tap_fd))
 			continue;
 		p->taps[i] = p->taps[--p->n];
 		while (p->removing >= 0)
