@@ -24,7 +24,8 @@ in_cg() {
 
 # start_squalld OPTION...: sets $daemon
 start_squalld() {
-	ns_exec squalld --socket "$sock" --state-dir "$TMP/state" --pin-dir "$pin" \
+	# Not ns_exec: $! must be squalld itself.
+	nsenter --net=/run/netns/"$ns" squalld --socket "$sock" --state-dir "$TMP/state" --pin-dir "$pin" \
 		--iface "sc${run_id}a" --docker-socket none "$@" >>"$TMP/squalld.log" 2>&1 &
 	daemon=$!
 	at_exit "kill -9 $daemon; wait $daemon"
