@@ -290,9 +290,10 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	}
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sim_bad(err, "backoff: BASE is larger than MAX");
-	if (p->engine == SIM_PAHO && (p->nbinds || p->shadow || *p->command || p->churn_milli))
-		return sim_bad(err, "client paho: bind, shadow, command and churn are of the lean "
-			       "client only");
+	if (p->engine == SIM_PAHO && (p->nbinds || p->shadow || *p->command || p->churn_milli ||
+				      p->e2e || !p->interval_ns || *p->alpn))
+		return sim_bad(err, "client paho: alpn, bind, churn, command, e2e, shadow and interval 0 "
+			       "are of the lean client only");
 	rc = check_tls(p, thing, err);
 	if (rc)
 		return rc;
