@@ -113,6 +113,40 @@ static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, stru
 	return 0;
 }
 
+/*
+ * A connection is told apart by addresses and ports, so one source address holds
+ * only as many to one broker address as the kernel has local ports to give. Past
+ * that every connect fails, in a way whose message names no cause.
+ */
+static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sim_err *err)
+{
+	unsigned lo = 32768, hi = 60999, brokers = 1;
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	uint64_t room = 0, per;
+
+	if (f) {
+		if (fscanf(f, "%u %u", &lo, &hi) != 2 || hi < lo)
+			lo = 32768, hi = 60999;
+		fclose(f);
+	}
+	for (unsigned t = 0; t < fleet->ntypes; t++) {
+		const struct sim_profile *p = &fleet->type[t];
+		unsigned addrs = p->naddrs ? p->naddrs : 1;
+
+		/* Types with the same broker share its ports; that only makes this lenient. */
+		room += (uint64_t)(hi - lo + 1) * addrs * (p->nbinds ? p->nbinds : 1);
+		brokers = addrs > brokers ? addrs : brokers;
+	}
+	if (devices <= room)
+		return 0;
+	per = (uint64_t)(hi - lo + 1) * brokers;
+	sim_bad(err, "devices %u: one source address has ports for %llu connections "
+		"(net.ipv4.ip_local_port_range is %u to %u): give --bind %llu source addresses",
+		devices, (unsigned long long)per, lo, hi,
+		(unsigned long long)((devices + per - 1) / per));
+	return -EADDRNOTAVAIL;
+}
+
 static void *shared(size_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -146,6 +180,8 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		e2e |= fleet->type[t].e2e;
 	}
 	rc = plan(e, &head, opts->shards, err);
+	if (!rc)
+		rc = ports(fleet, head.max_devices, err);
 	if (rc) {
 		free(e);
 		return rc;
