@@ -119,11 +119,11 @@ def until(what, cond, sender, limit=120):
         time.sleep(0.05)
 
 
-def sim(port, devices, *args, tls=False, pin=True, ramp="1000000/s", shards=1):
+def sim(port, devices, *args, tls=False, pin=True, ramp="1000000/s", threads=1):
     log = os.path.join(TMP.name, f"sim-{time.monotonic_ns()}.log")
     cmd = [f"{B}/bin/squall-sim", "run", "--broker",
            f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{port}",
-           "--devices", str(devices), "--ramp", ramp, "--shards", str(shards),
+           "--devices", str(devices), "--ramp", ramp, "--threads", str(threads),
            "--thing", "thing-{index}", "--first", "1", "--topic", "dt/{thing}/telemetry",
            "--payload", str(SIZE), "--duration", "600s", *args]
     if pin:
@@ -150,7 +150,8 @@ def sender(kind, port, conns, qos):
                             "-u", str(conns), "-r", str(conns), "--only-summary"],
                      env=env, stderr=subprocess.DEVNULL, **quiet)
     n = "16" if kind == "squall-sim16" else "1"
-    return sim(port, conns, "--interval", "0", "--qos", str(qos), "--batch", n, "--inflight", n)
+    return sim(port, conns, "--interval", "0", "--qos", str(qos), "--burst", n, "--batch", n,
+               "--inflight", n)
 
 
 def throughput(kind, conns, qos, warm, secs):
@@ -294,15 +295,15 @@ def section_tls(r, short):
         args = tls_args(d, "--tls-version", version, "--resume", "always" if resumed else "full")
 
         def reconnect(p, sink):
-            # Every device reconnects once, with the session of its first connection.
-            p.send_signal(signal.SIGUSR1)
-            until("resumed sessions", lambda: sink.snap()["tls_resumed"] >= small, p)
-            until("all reconnected", lambda: sink.snap()["connected"] >= n
-                  and sink.snap()["tls_resumed"] >= n, p)
+            # The storms go on: wait for one after which all are back and have resumed.
+            until("all resumed", lambda: sink.snap()["connected"] >= n
+                  and sink.snap()["tls_resumed"] >= n, p, 300)
 
         a, _ = idle(small, *args, sink_args=sink_tls(d, version), tls=True)
         if resumed:
-            b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True, before=reconnect)
+            storms = [x for t in range(15, 300, 15) for x in ("--storm", f"{t}s")]
+            b, _ = idle(n, *args, *storms, "--backoff", "100ms..1s",
+                        sink_args=sink_tls(d, version), tls=True, settle=1.0, before=reconnect)
         else:
             b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True)
         each = (b - a) / (n - small) / 1024
@@ -391,7 +392,7 @@ def cpu_each(n, secs):
     try:
         binds = ["--bind", ",".join(f"127.0.0.{i}" for i in range(1, 5))] if n > 20000 else []
         p = sim(sink.port, n, "--interval", "1s", "--jitter", "10%", *binds, pin=False,
-                ramp="5000/s", shards=0)
+                ramp="5000/s", threads=0)
         until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p, 300)
         time.sleep(2)
         a, ca = sink.snap(), cpu_s(p.pid)

@@ -10,3 +10,9 @@ bench-sim: deps-test
 ## bench-sim-docs: the same, and docs/bench-sim.md is written anew from it
 bench-sim-docs: deps-test
 	$(Q)$(bench_sim) --markdown docs/bench-sim.md
+
+.PHONY: test-sim-fleet
+## test-sim-fleet: 10,000 devices against mosquitto for a minute, no message lost
+test-sim-fleet: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) FLEET_SECONDS=60 FLEET_INTERVAL=1 tests/sim/fleet.test

@@ -7,6 +7,7 @@
 #   certs N               $CERTS/ca.pem, server.*, thing-1.* ... thing-N.*
 #   sim ARGS...           squall-sim run -j, output in $TMP/sim.out, errors in $TMP/sim.err
 #   total FIELD           of the last run's summary
+#   latency NAME FIELD   of the last run, e.g. latency puback p99_ms
 #   jqe FILTER FILE       true when the filter is
 #   kinds                 "kind=count ..." of the last run's failures
 CERTS=$TMP/certs
@@ -83,7 +84,12 @@ sim() {
 	return $sim_rc
 }
 total() { tail -1 "$TMP/sim.out" | jq -r ".totals.$1"; }
-kinds() { tail -1 "$TMP/sim.out" | jq -r '[.errors[]? | "\(.kind)=\(.occurrences)"] | join(" ")'; }
+kinds() {
+	tail -1 "$TMP/sim.out" | jq -r '[.errors | group_by(.kind)[] |
+		"\(.[0].kind)=\(map(.count) | add)"] | join(" ")'
+}
+# latency NAME FIELD, e.g. puback p99_ms
+latency() { tail -1 "$TMP/sim.out" | jq -r ".rows[] | select(.name == \"$1\") | .$2"; }
 # The sum that must always hold at the end of a run.
 conserved() {
 	tail -1 "$TMP/sim.out" | jq -e \

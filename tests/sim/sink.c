@@ -1112,6 +1112,9 @@ int main(int argc, char **argv)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (all_stats == MAP_FAILED)
 		die("mmap: %m");
+	/* A worker may be stopped and continued by a test: that is not its end. */
+	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP },
+		  NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGINT);
