@@ -64,7 +64,7 @@ struct sim_stat {
 struct sim_pub {
 	uint64_t heartbeat_ns;
 	uint32_t state; /* 0 starting, 1 running, 2 finished */
-	uint32_t unaccounted;
+	uint32_t reserved;
 	struct {
 		uint32_t running, connected, backoff;
 	} type[SIM_MAX_TYPES];

@@ -107,6 +107,7 @@ struct sim_totals {
 	uint64_t late_acks;                          /* PUBACKs after their timeout */
 	uint64_t overruns; /* times a device fell a whole interval behind its schedule */
 	uint64_t bytes_out, bytes_in, writes;
+	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end */
 	double cpu_s; /* of the shards */
 };
 void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret);

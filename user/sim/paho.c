@@ -605,7 +605,7 @@ static void *paho_main(void *arg)
 			if (ph->dev[t][i].on)
 				destroy_dev(&ph->dev[t][i]);
 	if (ph->sh.pub->tot.in_flight)
-		SIM_ADD(&ph->sh.pub->unaccounted, 1);
+		SIM_ADD(&ph->sh.pub->tot.unaccounted, 1);
 	SIM_STORE(&ph->sh.pub->state, 2u);
 	return NULL;
 }

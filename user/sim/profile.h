@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define SIM_MAX_TYPES 32
-#define SIM_MAX_ADDRS 16
+#define SIM_MAX_ADDRS 64
 #define SIM_MAX_SUBS 8
 #define SIM_TYPE_NAME 64
 #define SIM_PAYLOAD_MAX 65536

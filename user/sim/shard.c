@@ -365,7 +365,7 @@ static void finish(struct shard *sh)
 		}
 	}
 	if (held != sh->pub->tot.in_flight)
-		SIM_ADD(&sh->pub->unaccounted, 1);
+		SIM_ADD(&sh->pub->tot.unaccounted, 1);
 	for (unsigned t = 0; t < sh->a->ntypes; t++) {
 		struct stype *ty = &sh->type[t];
 

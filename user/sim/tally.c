@@ -297,6 +297,7 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 	TOTAL(bytes_out);
 	TOTAL(bytes_in);
 	TOTAL(writes);
+	TOTAL(unaccounted);
 #undef TOTAL
 	json_object_set_new(s, "cpu_s", ms(x->cpu_s));
 	json_object_set_new(o, "totals", s);
