@@ -29,7 +29,7 @@ start_squalld() {
 		--iface "sc${run_id}a" --docker-socket none "$@" >>"$TMP/squalld.log" 2>&1 &
 	daemon=$!
 	at_exit "kill -9 $daemon; wait $daemon"
-	if ! wait_for 20 squall status; then
+	if ! wait_for 40 squall status; then
 		cat "$TMP/squalld.log"
 		not_ok "squalld starts"
 		exit 1
