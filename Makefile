@@ -40,7 +40,7 @@ LDLIBS_sim     := -lssl -lcrypto -lyaml -lzmq -lmsgpackc -lcurl -lmicrohttpd -lp
 BUILD_DEPS := gcc make clang llvm bpftool pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev \
 	libmnl-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcap-dev libseccomp-dev \
 	libncurses-dev libssl-dev libyaml-dev libzmq3-dev libmsgpack-dev libpaho-mqtt-dev
-DEMO_DEPS  := iproute2 iputils-ping mosquitto mosquitto-clients procps
+DEMO_DEPS  := iproute2 iputils-ping mosquitto mosquitto-clients procps jq
 TEST_DEPS  := $(DEMO_DEPS) libcmocka-dev iperf3 ethtool curl jq tshark openssl python3 \
 	libmosquitto-dev libasan8 libubsan1 libclang-rt-14-dev busybox-static \
 	$(shell cat tests/*/deps 2>/dev/null)

@@ -361,6 +361,23 @@ static int status_errno(long status)
 	}
 }
 
+/* Of an ambiguous name: who is meant? As many as fit on the line. */
+static void add_candidates(const json_t *body, struct sq_error *err)
+{
+	const json_t *list = json_object_get(body, "candidates"), *name;
+	size_t i, len;
+
+	json_array_foreach(list, i, name) {
+		len = strlen(err->text);
+		if (json_is_string(name) && len + json_string_length(name) + 8 < sizeof(err->text))
+			snprintf(err->text + len, sizeof(err->text) - len, "%s%s", i ? ", " : " (",
+				 json_string_value(name));
+	}
+	len = strlen(err->text);
+	if (json_array_size(list) && len + 2 < sizeof(err->text))
+		strcpy(err->text + len, ")");
+}
+
 /* A problem detail (RFC 9457), or whatever else there is to say. */
 static int answer_error(const struct sq_client *c, const json_t *body, struct sq_error *err)
 {
@@ -381,6 +398,7 @@ static int answer_error(const struct sq_client *c, const json_t *body, struct sq
 	else
 		sq_error_set(err, r, NULL, "%s answers %ld without a reason; is it squalld?",
 			     c->peer, c->status);
+	add_candidates(body, err);
 	if (field)
 		snprintf(err->field, sizeof(err->field), "%s", field);
 	return r;

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The engine's parts: timer wheel, histogram, ramps, templates, options, thresholds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sim/run.h"
+#include "sim/shard.h"
+
+/* --- timer wheel --------------------------------------------------------------- */
+
+static uint64_t fired[4000];
+static unsigned nfired;
+static struct wheel *the_wheel;
+
+static void note(void *ctx, struct timer *t)
+{
+	(void)ctx;
+	fired[nfired++] = t->tick;
+	assert_int_equal(t->tick, the_wheel->now);
+}
+
+/*
+ * 2,000 timers over nine orders of magnitude, the clock in steps of many sizes:
+ * each fires once, at its own tick, in order, and wheel_next() never promises
+ * a later time than a timer has.
+ */
+static void wheel_order(void **state)
+{
+	static struct timer t[2000];
+	struct wheel *w = malloc(sizeof(*w));
+	uint64_t rng = 7, now = 12345678901ull, end = now;
+
+	(void)state;
+	the_wheel = w;
+	wheel_init(w, now);
+	memset(t, 0, sizeof(t));
+	nfired = 0;
+	for (unsigned i = 0; i < 2000; i++) {
+		uint64_t at = now + (uint64_t)exp(sim_rand1(&rng) * 31);
+
+		wheel_arm(w, &t[i], at);
+		if (at > end)
+			end = at;
+	}
+	/* Every tenth is moved, every tenth cancelled. */
+	for (unsigned i = 0; i < 2000; i += 10) {
+		wheel_arm(w, &t[i], now + 5000000000ull);
+		wheel_cancel(w, &t[i + 1]);
+		wheel_cancel(w, &t[i + 1]);
+	}
+	while (nfired < 1800) {
+		uint64_t next = wheel_next(w), before = nfired;
+
+		assert_true(next != UINT64_MAX);
+		/* Just before: nothing. */
+		if (next - 1 > now) {
+			wheel_run(w, next - 1, note, NULL);
+			assert_int_equal(nfired, before);
+			now = next - 1;
+		}
+		now = next + (sim_rand(&rng) % 3 ? 0 : sim_rand(&rng) % 3000000000u);
+		wheel_run(w, now, note, NULL);
+	}
+	for (unsigned i = 1; i < nfired; i++)
+		assert_true(fired[i] >= fired[i - 1]);
+	assert_true(now + (1 << WHEEL_SHIFT) >= end - 5000000000ull);
+	wheel_run(w, now + 100000000000000ull, note, NULL);
+	assert_int_equal(nfired, 1800);
+	free(w);
+}
+
+/* --- histogram -------------------------------------------------------------------- */
+
+static void hist_precision(void **state)
+{
+	struct sim_hist *h = calloc(1, sizeof(*h)), *g = calloc(1, sizeof(*g));
+	unsigned last = 0;
+
+	(void)state;
+	for (double v = 1; v < 4e9; v *= 1.0007) {
+		unsigned c = sim_hist_cell((uint64_t)v);
+
+		assert_true(c >= last && c < SIM_HIST_CELLS);
+		last = c;
+		/* Three significant digits. */
+		assert_true(fabs(sim_hist_ms(c) * 1000 - (double)(uint64_t)v) <= v * 0.0006);
+	}
+	assert_int_equal(sim_hist_cell(UINT64_MAX), SIM_HIST_CELLS - 1);
+	for (uint64_t us = 1; us <= 100000; us++)
+		sim_hist_add(us & 1 ? h : g, us);
+	sim_hist_merge(h, g);
+	assert_int_equal(sim_hist_count(h), 100000);
+	assert_true(fabs(sim_hist_quantile(h, 0.5) - 50) < 0.06);
+	assert_true(fabs(sim_hist_quantile(h, 0.99) - 99) < 0.11);
+	assert_true(fabs(sim_hist_quantile(h, 1.0) - 100) < 0.11);
+	free(h);
+	free(g);
+}
+
+static uint64_t bucket_sum;
+static uint32_t bucket_last;
+
+static void bucket(void *ctx, uint32_t ms, uint64_t n)
+{
+	(void)ctx;
+	assert_true(!bucket_sum || ms > bucket_last);
+	assert_true(ms < 100 || (ms < 1000 ? ms % 10 == 0 :
+				 ms < 10000 ? ms % 100 == 0 : ms % 1000 == 0));
+	bucket_last = ms;
+	bucket_sum += n;
+}
+
+static void hist_locust(void **state)
+{
+	struct sim_hist *h = calloc(1, sizeof(*h));
+	uint64_t n = 0;
+
+	(void)state;
+	for (double v = 10; v < 3e8; v *= 1.001, n++)
+		sim_hist_add(h, (uint64_t)v);
+	bucket_sum = 0;
+	sim_hist_locust(h, bucket, NULL);
+	assert_int_equal(bucket_sum, n);
+	free(h);
+}
+
+/* --- ramps -------------------------------------------------------------------------- */
+
+static void ramps(void **state)
+{
+	const struct { uint32_t from, to; } t[] = { { 0, 100 }, { 100, 0 }, { 30, 37 }, { 5, 5 },
+						    { 7, 2 }, { 0, 1 } };
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(t) / sizeof(*t); k++) {
+		struct sim_ramp r = { t[k].from, t[k].to, 1000000, 2000000 };
+		uint32_t last = r.from;
+
+		for (uint64_t now = 999000; now < 2001000; now += 100) {
+			uint32_t n = sim_ramp_at(&r, now);
+
+			assert_true(r.to >= r.from ? n >= last && n <= r.to : n <= last && n >= r.to);
+			last = n;
+		}
+		assert_int_equal(last, r.to);
+		/* The inverse: at its time a device is in (or out), a little before not yet. */
+		for (uint32_t i = r.from; i < r.to; i++) {
+			assert_true(sim_ramp_at(&r, sim_ramp_when(&r, i) + 1) > i);
+			if (i > r.from)
+				assert_true(sim_ramp_at(&r, sim_ramp_when(&r, i) - 1) <= i);
+		}
+		for (uint32_t i = r.from; i-- > r.to;)
+			assert_true(sim_ramp_at(&r, sim_ramp_when(&r, i) + 1) <= i);
+	}
+}
+
+/* --- templates ------------------------------------------------------------------------- */
+
+static const char *render(const char *text, bool name, uint32_t seq)
+{
+	static char buf[512];
+	static double walk[4] = { NAN, NAN, NAN, NAN };
+	static uint64_t rng = 1;
+	struct sim_tmpl_ctx c = { .thing = "t-7", .client_id = "c-7", .type = "meter", .index = 7,
+				  .seq = seq, .rng = &rng, .walk = walk };
+	struct sim_tmpl *t;
+	struct sim_err err;
+	long n;
+
+	assert_int_equal(name ? sim_tmpl_name(text, "x", &t, &err) :
+				sim_tmpl_payload(text, "x", &t, &err), 0);
+	n = sim_tmpl_render(t, &c, buf, sizeof(buf) - 1);
+	assert_true(n >= 0);
+	buf[n] = 0;
+	sim_tmpl_free(t);
+	return buf;
+}
+
+static void templates(void **state)
+{
+	double low = 100, high = -100;
+
+	(void)state;
+	assert_string_equal(render("dt/{thing}/{type}/{index}", true, 1), "dt/t-7/meter/7");
+	assert_string_equal(render("plain", true, 1), "plain");
+	assert_string_equal(render("{\"n\":{{seq}},\"t\":\"{{thing}}\"}", false, 42),
+			    "{\"n\":42,\"t\":\"t-7\"}");
+	assert_int_equal(strlen(render("128", false, 1)), 128);
+	assert_int_equal(strlen(render("0", false, 1)), 0);
+	for (int i = 0; i < 2000; i++) {
+		const char *s = render("{{rand -1.5 2.5}}", false, 1);
+		double v = atof(s);
+
+		assert_true(strchr(s, '.') && strlen(strchr(s, '.')) == 2);
+		low = v < low ? v : low;
+		high = v > high ? v : high;
+	}
+	/* 41 values: that one of the two ends is not seen in 2,000 has a chance of 7e-22. */
+	assert_true(low == -1.5 && high == 2.5);
+	for (int i = 0; i < 50; i++) {
+		const char *s = render("{{pick a bb ccc}}", false, 1);
+
+		assert_true(!strcmp(s, "a") || !strcmp(s, "bb") || !strcmp(s, "ccc"));
+	}
+	for (int i = 0; i < 200; i++) {
+		double v = atof(render("{{walk 10 20 1}}", false, 1));
+
+		assert_true(v >= 10 && v <= 20);
+	}
+}
+
+/* --- options and the whole -------------------------------------------------------------- */
+
+static int try_profile(const char *const *kv, struct sim_err *err)
+{
+	struct sim_profile *p = malloc(sizeof(*p));
+	int rc = 0;
+
+	sim_profile_init(p);
+	for (; *kv && !rc; kv += 2)
+		rc = sim_profile_set(p, kv[0], kv[1], err);
+	if (!rc)
+		rc = sim_profile_check(p, err);
+	free(p);
+	return rc;
+}
+
+#define B "broker", "mqtt://127.0.0.1:1883"
+
+static void bad_profiles(void **state)
+{
+	/* What is set, and a word that the message must contain. */
+	static const struct {
+		const char *word, *kv[12];
+	} bad[] = {
+		{ "broker", { NULL } },
+		{ "broker", { "broker", "127.0.0.1" } },
+		{ "broker", { "broker", "http://x" } },
+		{ "port", { "broker", "mqtt://x:0" } },
+		{ "port", { "broker", "mqtt://x:70000" } },
+		{ "]", { "broker", "mqtt://[::1" } },
+		{ "resolve", { "broker", "mqtt://no-such-host.invalid" } },
+		{ "unknown", { B, "colour", "red" } },
+		{ "0, 1, 2", { B, "qos", "3" } },
+		{ "0, 1, 2", { B, "qos", "" } },
+		{ "3.1.1", { B, "protocol", "3.1" } },
+		{ "unit", { B, "interval", "5" } },
+		{ "unit", { B, "interval", "5 s" } },
+		{ "unit", { B, "interval", "-1s" } },
+		{ "unit", { B, "interval", "0x5s" } },
+		{ "unit", { B, "interval", "infs" } },
+		{ "100%", { B, "jitter", "101%" } },
+		{ "100%", { B, "jitter", "0.1" } },
+		{ "wildcard", { B, "topic", "a/+" } },
+		{ "wildcard", { B, "topic", "a/#" } },
+		{ "topic", { B, "topic", "a/\xff" } },
+		{ "{nobody}", { B, "topic", "a/{nobody}" } },
+		{ "closed", { B, "topic", "a/{thing" } },
+		{ "filter", { B, "subscribe", "a#" } },
+		{ "closed", { B, "payload", "{{seq" } },
+		{ "unknown", { B, "payload", "{{sequence}}" } },
+		{ "MIN <= MAX", { B, "payload", "{{rand 5 1}}" } },
+		{ "number", { B, "payload", "{{rand a 1}}" } },
+		{ "MIN MAX STEP", { B, "payload", "{{walk 1 2}}" } },
+		{ "pick", { B, "payload", "{{pick}}" } },
+		{ "no arguments", { B, "payload", "{{seq 1}}" } },
+		{ "No such file", { B, "payload", "@/nowhere/x" } },
+		{ "262144", { B, "payload", "1mb" } },
+		{ "mark", { B, "e2e", "true", "payload", "20" } },
+		{ "65535", { B, "keepalive", "65536" } },
+		{ "BASE..MAX", { B, "backoff", "1s" } },
+		{ "BASE <= ", { B, "backoff", "2s..1s" } },
+		{ "will-topic", { B, "will-qos", "1" } },
+		{ "response", { B, "command", "c/x" } },
+		{ "command", { B, "response", "c/x" } },
+		{ "address", { B, "bind", "300.1.1.1" } },
+		{ "comma", { B, "bind", "127.0.0.1," } },
+		{ "family", { B, "bind", "::1" } },
+		{ "mqtts", { B, "ca", "/x" } },
+		{ "key is missing", { B, "cert", "/x" } },
+		{ "No such file", { "broker", "mqtts://127.0.0.1", "ca", "/nowhere/ca.pem" } },
+		{ "QoS 2", { B, "preset", "aws-iot-core", "qos", "2" } },
+		{ "7 slashes", { B, "preset", "aws-iot-core", "topic", "a/b/c/d/e/f/g/h/i" } },
+		{ "100 publishes", { B, "preset", "aws-iot-core", "interval", "1ms" } },
+		{ "131072", { B, "preset", "aws-iot-core", "payload", "131073" } },
+		{ "30 to 1200", { B, "preset", "aws-iot-core", "keepalive", "5" } },
+		{ "reserved", { B, "preset", "aws-iot-core", "topic", "$x/y" } },
+		{ "paho", { B, "client", "paho", "e2e", "true" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct sim_err err = { "" };
+		int rc = try_profile(bad[i].kv, &err);
+
+		if (!rc || !strstr(err.text, bad[i].word) || strchr(err.text, '\n'))
+			print_message("case %zu (%s): %d, '%s'\n", i, bad[i].word, rc, err.text);
+		assert_true(rc < 0 && strstr(err.text, bad[i].word) && !strchr(err.text, '\n'));
+	}
+}
+
+static void good_profiles(void **state)
+{
+	static const char *const good[][14] = {
+		{ B },
+		{ "broker", "mqtt://[::1]:1" },
+		{ B, "qos", "2", "interval", "250ms", "jitter", "12.5%", "topic", "a/{index}" },
+		{ B, "mqttWaitTime", "2", "mqttQos", "1", "iotCoreMqttTopic", "t" },
+		{ B, "MQTT_WAIT_TIME", "0.5", "MQTT_MESSAGE", "hi" },
+		{ B, "preset", "aws-iot-core", "topic", "$aws/rules/r/a/b/c/d/e/f/g/h" },
+		{ B, "topic", "", "subscribe", "dt/+/x", "subscribe", "#" },
+		{ B, "command", "c/{thing}", "response", "r/{thing}", "will-topic", "w/{thing}" },
+		{ B, "e2e", "on", "payload", "{\"m\":\"{{mark}}\"}" },
+	};
+	struct sim_profile *p = malloc(sizeof(*p));
+	struct sim_err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		int rc = try_profile(good[i], &err);
+
+		if (rc)
+			print_message("case %zu: %s\n", i, err.text);
+		assert_int_equal(rc, 0);
+	}
+	sim_profile_init(p);
+	assert_int_equal(sim_profile_set(p, "mqttWaitTime", "2", &err), 0);
+	assert_int_equal(p->interval_ns, 2000000000ull);
+	assert_int_equal(sim_profile_set(p, "iotCoreEndpoint", "x.example", &err), 0);
+	assert_true(p->tls && p->port == 8883);
+	assert_int_equal(sim_profile_set(p, "session_expiry", "9", &err), 0);
+	assert_int_equal(p->session_expiry_s, 9);
+	/* A value that is refused changes nothing. */
+	assert_int_equal(sim_profile_set(p, "interval", "9 parsecs", &err), -EINVAL);
+	assert_int_equal(p->interval_ns, 2000000000ull);
+	assert_int_equal(sim_profile_set(p, "nonsense", "1", &err), -ENOENT);
+	free(p);
+}
+
+static void fail_if(void **state)
+{
+	static const char *const good[] = { "p95>500ms", "errors>1%", "errors >= 3", "connect.p99>2s",
+					    "receive.max > 1.5s", "lost>0", "rate<100/s",
+					    "p99.9<=20us", "disconnects>0", "unacked>0" };
+	static const char *const bad[] = { "", "p95", "p95>", "p95>500", "p96>5ms", "p95=5ms",
+					   "errors>x", "lost>1%", "nobody.p95>1s", "connect.lost>1",
+					   "rate>-1", "p95><5ms" };
+	struct sim_err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		assert_int_equal(sim_failif_check(good[i], &err), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(sim_failif_check(bad[i], &err), -EINVAL);
+}
+
+static void split(void **state)
+{
+	struct sim_fleet f = { 3, calloc(3, sizeof(struct sim_profile)) };
+	uint32_t n[SIM_MAX_TYPES];
+
+	(void)state;
+	f.type[0].weight = 3;
+	f.type[1].weight = 1;
+	f.type[2].weight = 0;
+	for (uint32_t all = 0; all < 50; all++) {
+		sim_fleet_split(&f, all, n);
+		assert_int_equal(n[0] + n[1], all);
+		assert_int_equal(n[2], 0);
+		assert_true(fabs(n[0] - all * 0.75) <= 0.5);
+	}
+	sim_fleet_free(&f);
+}
+
+/* The option tables feed help, manual page and completion: all of them name every option once. */
+static void one_table(void **state)
+{
+	char *text = NULL, word[80];
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	struct sim_cli cli = { .command = "run", .summary = "", .examples = "",
+			       .opts = sim_run_opts, .nopts = sim_run_nopts };
+
+	(void)state;
+	sim_cli_help(&cli, f);
+	sim_cli_bash(f);
+	fclose(f);
+	for (unsigned i = 0; i < sim_profile_nopts + sim_run_nopts; i++) {
+		const struct sim_opt *o = i < sim_run_nopts ? &sim_run_opts[i] :
+							      &sim_profile_opts[i - sim_run_nopts];
+
+		snprintf(word, sizeof(word), "  --%s", o->name);
+		assert_non_null(strstr(text, word));
+		snprintf(word, sizeof(word), " --%s", o->name);
+		assert_non_null(strstr(strstr(text, "complet"), word));
+		/* No two options of one name. */
+		for (unsigned k = 0; k < i; k++)
+			assert_string_not_equal(o->name, k < sim_run_nopts ?
+					sim_run_opts[k].name :
+					sim_profile_opts[k - sim_run_nopts].name);
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wheel_order),	cmocka_unit_test(hist_precision),
+		cmocka_unit_test(hist_locust),	cmocka_unit_test(ramps),
+		cmocka_unit_test(templates),	cmocka_unit_test(bad_profiles),
+		cmocka_unit_test(good_profiles), cmocka_unit_test(fail_if),
+		cmocka_unit_test(split),	cmocka_unit_test(one_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
