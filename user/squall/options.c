@@ -135,6 +135,9 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 		} else if (!o->arg && value) {
 			return complain_text(cli, EXIT_USAGE, "--%s takes no value", o->name);
 		}
+		if (value && !*value && o->bit != OPT_DESCRIPTION)
+			return complain_text(cli, EXIT_USAGE, "--%s: an empty %s is not accepted",
+					     o->name, o->arg);
 		r = apply(cli, o, value);
 		if (r)
 			return r;
