@@ -143,32 +143,6 @@ static int enter_cgroup(const char *path, struct sim_err *err)
 	return rc;
 }
 
-/* A connection takes a port of its source address, as seen by one address of the broker. */
-static int check_ports(const struct sim_profile *p, uint32_t n, struct sim_err *err)
-{
-	unsigned low = 32768, high = 60999, from = 0;
-	uint64_t each, all;
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-
-	if (f) {
-		if (fscanf(f, "%u %u", &low, &high) != 2 || high < low) {
-			low = 32768;
-			high = 60999;
-		}
-		fclose(f);
-	}
-	for (unsigned i = 0; i < p->nbinds; i++)
-		from += p->bind[i].sa.sa_family == p->addr[0].sa.sa_family;
-	each = (uint64_t)(high - low + 1) * p->naddrs;
-	all = each * (from ? from : 1);
-	if (n <= all)
-		return 0;
-	return sim_bad(err, "devices %u: a source address has %u ports to each of the broker's %u "
-		       "addresses; give at least %llu addresses with --bind (now %u), or widen "
-		       "net.ipv4.ip_local_port_range", n, high - low + 1, p->naddrs,
-		       (unsigned long long)((n + each - 1) / each), from ? from : 1);
-}
-
 /* A missing file is found now and not by device 4,711. */
 static int check_certificates(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
@@ -245,8 +219,6 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 			rc = sim_profile_check(p, err);
 		if (!rc)
 			rc = check_certificates(p, count[i], err);
-		if (!rc)
-			rc = check_ports(p, count[i], err);
 		if (rc)
 			return rc;
 		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
@@ -393,19 +365,20 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	unsigned held = 0;
 	int rc;
 
+	rc = sim_engine_new(fleet, &o, &l.e, err);
+	if (rc)
+		return -EINVAL;
+	/* A socket belongs to the cgroup it was created in, and none exists yet. */
 	if (*r->cgroup) {
 		rc = enter_cgroup(r->cgroup, err);
 		if (rc)
-			return rc;
+			goto out;
 	}
 	if (*r->csv) {
 		rc = sim_csv_open(r->csv, &l.history, err);
 		if (rc)
-			return rc;
+			goto out;
 	}
-	rc = sim_engine_new(fleet, &o, &l.e, err);
-	if (rc)
-		return -EINVAL;
 	rc = sim_engine_start(l.e, err);
 	if (rc)
 		goto out;
