@@ -34,6 +34,7 @@
 #define IDLE_LIMIT_S     15
 #define REQUEST_LIMIT_MS 20000
 #define HEADER_MEMORY    (32u << 10)
+#define HTTP_DISCARD_MAX (16u << 20)
 
 struct listener {
 	struct http *http;
@@ -375,16 +376,21 @@ static enum MHD_Result first_call(struct request *r)
 	if (status)
 		return reply_status(r, status, "", "%s", why);
 	length = request_header(r, "Content-Length");
-	if (length && strtoull(length, NULL, 10) > HTTP_BODY_MAX)
+	if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
 				    "body: %.20s bytes are not accepted: at most %u", length, HTTP_BODY_MAX);
 	return MHD_YES;
 }
 
+/* What is too large is read to its end, if that is not far, as a client that is still writing when the
+ * connection is closed never sees the answer. */
 static enum MHD_Result gather(struct request *r, const char *data, size_t n)
 {
-	if (r->len + n > HTTP_BODY_MAX)
-		return MHD_NO; /* chunked and endless: close */
+	if (r->len + n > HTTP_BODY_MAX) {
+		r->too_large = true;
+		r->discarded += n;
+		return r->discarded > HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
+	}
 	if (r->len + n + 1 > r->cap) {
 		size_t cap = (r->len + n + 1) * 2;
 		char *body = realloc(r->body, cap);
@@ -423,6 +429,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		return more;
 	}
 	track_busy(r, true);
+	if (r->too_large)
+		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body", "body: at most %u bytes are accepted", HTTP_BODY_MAX);
 	return api_dispatch(r);
 }
 

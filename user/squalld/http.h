@@ -27,6 +27,8 @@ struct request {
 	const char *query; /* raw, "" if none */
 	char *body;
 	size_t len, cap;
+	size_t discarded;
+	bool too_large;
 	bool started, local; /* local: came over the unix socket */
 	char etag[48];       /* sent if set, without quotes */
 	char allow[64];      /* sent with 405 */
