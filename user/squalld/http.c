@@ -373,9 +373,15 @@ static enum MHD_Result first_call(struct request *r)
 		return reply_status(r, rc == -ENOMEM ? 503 : 400, "path",
 				    "path: a well-formed /path?query is expected");
 	status = guard_check(r, &why);
+	length = request_header(r, "Content-Length");
+	if (status && !length && !request_header(r, "Transfer-Encoding")) {
+		/* Answered when the request is whole, which keeps the connection. */
+		r->refused = status;
+		r->why = why;
+		return MHD_YES;
+	}
 	if (status)
 		return reply_status(r, status, "", "%s", why);
-	length = request_header(r, "Content-Length");
 	if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
 				    "body: %.20s bytes are not accepted: at most %u", length, HTTP_BODY_MAX);
@@ -429,6 +435,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		return more;
 	}
 	track_busy(r, true);
+	if (r->refused)
+		return reply_status(r, r->refused, "", "%s", r->why);
 	if (r->too_large)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body", "body: at most %u bytes are accepted", HTTP_BODY_MAX);
 	return api_dispatch(r);

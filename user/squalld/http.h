@@ -29,6 +29,8 @@ struct request {
 	size_t len, cap;
 	size_t discarded;
 	bool too_large;
+	unsigned int refused; /* status, once the guard has said no; why is static text */
+	const char *why;
 	bool started, local; /* local: came over the unix socket */
 	char etag[48];       /* sent if set, without quotes */
 	char allow[64];      /* sent with 405 */

@@ -61,8 +61,8 @@ static int take_lock(const char *pin_dir, char *err, size_t size)
 		rc = -errno;
 		n = (size_t)(read(fd, owner, sizeof(owner) - 1) > 0 ? strcspn(owner, "\n") : 0);
 		owner[n] = 0;
-		snprintf(err, size, "--pin-dir: another squalld%s%s holds %.200s: stop it (`squall status` shows it), or choose "
-			 "another --pin-dir", n ? ", process " : "", owner, pin_dir);
+		snprintf(err, size, "--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` shows it), or choose "
+			 "another --pin-dir", n ? ", process " : "", owner, n ? "," : "", pin_dir);
 		close(fd);
 		return rc;
 	}
