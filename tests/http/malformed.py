@@ -10,8 +10,8 @@ RULE = "/api/v1/rules/cgroup:" + CG + "/a"
 failed = sent = 0
 
 
-def send(data, parts=1, shut=True):
-    """The answer's status, or 0 for a closed connection."""
+def send(data, parts=1, shut=True, leave=False):
+    """The answer's status, or 0 for a closed connection. leave: hang up without waiting for either."""
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(40)
     s.connect(SOCK)
@@ -19,6 +19,8 @@ def send(data, parts=1, shut=True):
         step = max(1, len(data) // parts)
         for i in range(0, len(data), step):
             s.sendall(data[i:i + step])
+        if leave:
+            return 0
         if shut:
             s.shutdown(socket.SHUT_WR)
         got = b""
@@ -55,7 +57,7 @@ assert send(good, shut=False) in (200, 201), "the good request must work"
 assert send(good, parts=40, shut=False) == 200, "also in pieces"
 
 for cut in range(4, len(good) - 1, 3):
-    bad(f"cut at {cut}", good[:cut])
+    bad(f"cut at {cut}", good[:cut], leave=cut % 30 != 4)
 for n in (33000, 70000, 1 << 20):
     bad(f"header of {n}", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * n + b"\r\n\r\n")
     bad(f"target of {n}", b"GET /" + b"a" * n + b" HTTP/1.1\r\nHost: x\r\n\r\n")

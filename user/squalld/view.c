@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <unistd.h>
 #include "squalld/cgroup.h"
@@ -96,6 +97,7 @@ json_t *attach_json(struct engine *e)
  * caller is not the plumber. */
 int attach_check(struct engine *e, struct sq_error *err)
 {
+	char name[IF_NAMESIZE];
 	int res = 0;
 
 	pthread_mutex_lock(&e->att_lock);
@@ -105,7 +107,8 @@ int attach_check(struct engine *e, struct sq_error *err)
 		if (a->ino != e->host_ino)
 			continue;
 		for (int egress = 0; egress < 2 && !res; egress++)
-			if (!nl_filter_present(a->att.ifindex, egress))
+			if (!nl_filter_present(a->att.ifindex, egress) &&
+			    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
 				res = engine_fail(err, -ENOENT, "detached: somebody removed our %s filter from %s",
 						  egress ? "egress" : "ingress", a->name);
 	}
