@@ -11,6 +11,7 @@ HOST=sqd-$run_id FAR=sqf-$run_id
 SOCK=$TMP/squalld.sock
 DSOCK=$TMP/docker.sock
 PINS=/sys/fs/bpf/squall-test-$run_id
+# Not for what goes to the background: $! would be a subshell's, not the program's.
 in_host() { nsenter --net=/run/netns/$HOST "$@"; }
 in_far() { nsenter --net=/run/netns/$FAR "$@"; }
 docker() { command docker -H "unix://$DSOCK" "$@"; }
@@ -33,7 +34,7 @@ net_up() {
 }
 
 dockerd_start() {
-	in_host dockerd --data-root "$TMP/data" --exec-root "$TMP/exec" -p "$TMP/dockerd.pid" -H "unix://$DSOCK" \
+	nsenter --net=/run/netns/$HOST dockerd --data-root "$TMP/data" --exec-root "$TMP/exec" -p "$TMP/dockerd.pid" -H "unix://$DSOCK" \
 		--iptables=false --ip-masq=false --cgroup-parent "/squall-test-$run_id" --bip 10.98.0.1/24 \
 		--default-address-pool base=10.97.0.0/16,size=24 "$@" >>"$TMP/dockerd.log" 2>&1 &
 	DOCKERD=$!
@@ -57,7 +58,7 @@ dockerd_up() {
 }
 
 squalld_start() {
-	in_host squalld --socket "$SOCK" --listen "${LISTEN:-127.0.0.1:4080}" --state-dir "$TMP/state" --pin-dir "$PINS" \
+	nsenter --net=/run/netns/$HOST squalld --socket "$SOCK" --listen "${LISTEN:-127.0.0.1:4080}" --state-dir "$TMP/state" --pin-dir "$PINS" \
 		--docker-socket "$DSOCK" "$@" >>"$TMP/squalld.log" 2>&1 &
 	SQUALLD=$!
 	wait_for 15 curl -sf --unix-socket "$SOCK" http://s/api/v1/status || { tail -20 "$TMP/squalld.log"; not_ok "squalld started"; exit 1; }

@@ -5,6 +5,7 @@ HOST=sqh-$run_id FAR=sqg-$run_id
 SOCK=$TMP/squalld.sock PINS=/sys/fs/bpf/squall-test-$run_id
 CGROUP=/squall-test-$run_id
 [ -n "$CG2" ] || skip "cgroup v2 is not mounted"
+# Not for what goes to the background: $! would be a subshell's, not the program's.
 in_host() { nsenter --net=/run/netns/$HOST "$@"; }
 api() { curl -sS -m 30 --unix-socket "$SOCK" "$@"; }
 code() { curl -s -m 30 -o "$TMP/answer" -w '%{http_code}' --unix-socket "$SOCK" "$@"; }
@@ -20,7 +21,7 @@ net_up() {
 }
 # squalld_start [options]: SQUALLD_BIN picks another build
 squalld_start() {
-	in_host "${SQUALLD_BIN:-squalld}" --socket "$SOCK" --state-dir "$TMP/state" --pin-dir "$PINS" --docker-socket none "$@" \
+	nsenter --net=/run/netns/$HOST "${SQUALLD_BIN:-squalld}" --socket "$SOCK" --state-dir "$TMP/state" --pin-dir "$PINS" --docker-socket none "$@" \
 		>>"$TMP/squalld.log" 2>&1 &
 	SQUALLD=$!
 	wait_for 30 curl -sf --unix-socket "$SOCK" http://s/api/v1/status || { tail -20 "$TMP/squalld.log"; not_ok "squalld started"; exit 1; }

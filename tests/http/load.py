@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reads or writes per second over one kept connection. Usage: load.py SOCKET CGROUP read|write|flat N"""
+"""Reads or writes per second over one kept connection. Usage: load.py SOCKET CGROUP read|write|set500 N PID"""
 import json, os, socket, sys, time
 
 SOCK, CG, what, n = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -9,7 +9,7 @@ s.connect(SOCK)
 
 
 def request(i):
-    path = f"/api/v1/rules/cgroup:{CG}/a".encode()
+    path = f"/api/v1/rules/cgroup:{CG}/{f't{i + 1}' if what == 'set500' else 'a'}".encode()
     if what == "read":
         return b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n"
     body = b'{"text":"up loss %d%% delay %dms"}' % (i % 50 + 1, i % 90 + 1)
@@ -38,4 +38,4 @@ for i in range(n):
     answer()
 c, t = cpu() - c, time.time() - t
 # Our own work and that of others is not the daemon's: what it could do on one core is by its CPU time.
-print(f"{n / t:.0f} {n / max(c, 0.01):.0f}")
+print(f"{n / t:.0f} {n / max(c, 0.01):.0f}" if what != "set500" else f"{n} {t:.3f}")

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Names, rules and state files, on an engine that only remembers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#undef fail /* squalld has one of its own */
+#include <unistd.h>
+#include "fake_engine.h"
+#include "squalld/book.h"
+#include "squalld/dockertc.h"
+#include "squalld/events.h"
+#include "squalld/profiles.h"
+#include "squalld/schedules.h"
+#include "squalld/state.h"
+
+static char dir[] = "/tmp/squall-unit-XXXXXX";
+static struct options opt;
+static struct daemon d = { .opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void open_all(void)
+{
+	char err[200];
+
+	opt.state_dir = dir;
+	opt.docker_tc_direction = "up";
+	assert_int_equal(state_open(&d, err, sizeof(err)), 0);
+	assert_int_equal(engine_open(NULL, &d.engine, NULL), 0);
+	assert_int_equal(targets_init(&d), 0);
+	assert_int_equal(book_init(&d), 0);
+	assert_int_equal(profiles_init(&d), 0);
+	assert_int_equal(schedules_init(&d), 0);
+	assert_int_equal(events_init(&d), 0);
+	assert_int_equal(state_start(&d), 0);
+}
+
+/* The engine, which is the kernel, stays as it is: only squalld goes. */
+static void close_all(bool clean)
+{
+	state_close(&d, clean);
+	events_free(&d);
+	schedules_free(&d);
+	profiles_free(&d);
+	book_free(&d);
+	targets_free(&d);
+	free(d.engine);
+	d.engine = NULL;
+}
+
+static void restore(void)
+{
+	json_t *saved = state_load(&d, "rules");
+
+	book_restore(&d, saved);
+	json_decref(saved);
+}
+
+static struct sq_rule rule_of(const char *text)
+{
+	struct sq_rule rule;
+	struct sq_error err = { 0 };
+
+	if (sq_rule_from_text(text, strlen(text), &rule, &err) < 0)
+		print_error("%s\n", err.text), _fail(__FILE__, __LINE__);
+	return rule;
+}
+
+static void set(const char *target, const char *text)
+{
+	struct sq_rule rule = rule_of(text);
+	struct problem p = { 0 };
+	struct target t;
+
+	assert_int_equal(target_resolve(&d, target, &t, &p), 0);
+	assert_int_equal(target_ready(&d, &t, &p), 0);
+	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), 0);
+}
+
+static struct container *container(const char *id, const char *name, const char *cgroup, json_t *labels)
+{
+	struct container *c = calloc(1, sizeof(*c));
+	struct sq_error err;
+
+	snprintf(c->id, sizeof(c->id), "%s", id);
+	c->name = strdup(name);
+	c->image = strdup("image");
+	c->network_mode = strdup("bridge");
+	c->labels = labels ? labels : json_object();
+	c->running = cgroup != NULL;
+	if (cgroup) {
+		c->cgroup = strdup(cgroup);
+		assert_int_equal(engine_cgroup_id(cgroup, &c->cgroup_id, &err), 0);
+	}
+	return c;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_reset();
+	open_all();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close_all(true);
+	return 0;
+}
+
+static void names(void **state)
+{
+	struct problem p = { 0 };
+	struct target t;
+
+	(void)state;
+	fake_add("/a");
+	fake_add("/1234");
+	fake_add("/docker/x");
+	targets_put(&d, container("aaaa1111bbbb", "worker", "/docker/x", NULL));
+	targets_put(&d, container("aaaa2222cccc", "locust-worker", NULL, NULL));
+	targets_put(&d, container("1001deadbeef", "digits", NULL, NULL));
+	assert_int_equal(target_resolve(&d, "cgroup:/a", &t, &p), 0);
+	assert_int_equal(target_resolve(&d, "cgroup://a/", &t, &p), 0);
+	assert_string_equal(t.name, "cgroup:/a");
+	assert_int_equal(target_resolve(&d, "1000", &t, &p), 0);
+	assert_string_equal(t.name, "cgroup:/a");
+	assert_int_equal(target_resolve(&d, "worker", &t, &p), 0);
+	assert_string_equal(t.cgroup, "/docker/x");
+	assert_int_equal(target_resolve(&d, "cgroup:/docker/x", &t, &p), 0);
+	assert_string_equal(t.name, "worker");
+	assert_int_equal(target_resolve(&d, "aaaa1", &t, &p), 0);
+	assert_string_equal(t.name, "worker");
+	assert_int_equal(target_resolve(&d, "aaaa", &t, &p), -ENOTUNIQ);
+	assert_int_equal(json_array_size(p.candidates), 2);
+	json_decref(p.candidates);
+	p.candidates = NULL;
+	/* A cgroup's id that also begins a container's: not guessed. */
+	assert_int_equal(target_resolve(&d, "1001", &t, &p), -ENOTUNIQ);
+	assert_int_equal(target_resolve(&d, "aaa", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(&d, "orker", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(&d, "", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(&d, "cgroup:/none", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(&d, "locust-worker", &t, &p), 0);
+	assert_int_equal(target_ready(&d, &t, &p), -EHOSTDOWN);
+}
+
+static void container_comes_back(void **state)
+{
+	struct rule_entry *e;
+	uint64_t first, second;
+
+	(void)state;
+	first = fake_add("/docker/1");
+	targets_put(&d, container("aaaa1111", "w", "/docker/1", NULL));
+	set("w", "up loss 5%");
+	assert_true(fake_of(first)->ruled);
+	targets_put(&d, container("aaaa1111", "w", NULL, NULL)); /* stopped */
+	e = book_find(&d, "w");
+	assert_non_null(e);
+	assert_false(e->in_force);
+	assert_false(fake_of(first)->ruled);
+	fake_of(first)->here = false;
+	second = fake_add("/docker/1");
+	targets_put(&d, container("aaaa1111", "w", "/docker/1", NULL));
+	assert_true(e->in_force);
+	assert_int_equal(e->cgroup_id, second);
+	assert_true(fake_of(second)->ruled);
+	assert_true(fake_rescans >= 2);
+	/* Another container of the same name, after the first was removed. */
+	targets_remove(&d, "aaaa1111", true);
+	assert_false(fake_of(second)->ruled);
+	fake_of(second)->here = false;
+	first = fake_add("/docker/2");
+	targets_put(&d, container("bbbb2222", "w", "/docker/2", NULL));
+	assert_true(fake_of(first)->ruled);
+	targets_put(&d, container("bbbb2222", "w2", "/docker/2", NULL)); /* renamed */
+	assert_null(book_find(&d, "w"));
+	assert_non_null(book_find(&d, "w2"));
+	assert_int_equal(book_count(&d), 1);
+}
+
+static void cgroup_comes_back(void **state)
+{
+	uint64_t first = fake_add("/svc"), second;
+
+	(void)state;
+	set("cgroup:/svc", "up loss 5%");
+	fake_of(first)->here = false;
+	book_tick(&d);
+	assert_false(fake_of(first)->ruled);
+	second = fake_add("/svc");
+	book_tick(&d);
+	assert_true(fake_of(second)->ruled);
+}
+
+static void labels(void **state)
+{
+	uint64_t one = fake_add("/1"), two = fake_add("/2");
+	struct container *c;
+
+	(void)state;
+	targets_put(&d, container("aa", "bad", "/1", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1x")));
+	targets_put(&d, container("bb", "good", "/2", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1%")));
+	assert_false(fake_of(one)->ruled);
+	assert_true(fake_of(two)->ruled);
+	for (c = targets_containers(&d); strcmp(c->name, "bad") != 0; c = c->next)
+		;
+	assert_non_null(c->label_error);
+	assert_string_equal(book_find(&d, "good")->source, "label");
+	/* A rule by name goes before it. */
+	set("good", "up delay 1ms");
+	targets_put(&d, container("bb", "good", NULL, NULL));
+	targets_put(&d, container("bb", "good", "/2", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1%")));
+	assert_string_equal(book_find(&d, "good")->source, "api");
+}
+
+static void failure_changes_nothing(void **state)
+{
+	struct sq_rule rule = rule_of("up loss 9%");
+	struct problem p = { 0 };
+	struct target t;
+	uint64_t version;
+
+	(void)state;
+	fake_add("/a");
+	fake_add("/b");
+	set("cgroup:/a", "up loss 5%");
+	version = book_find(&d, "cgroup:/a")->version;
+	fake_set_error = -EOPNOTSUPP;
+	assert_int_equal(target_resolve(&d, "cgroup:/a", &t, &p), 0);
+	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
+	assert_int_equal(book_find(&d, "cgroup:/a")->version, version);
+	assert_int_equal(target_resolve(&d, "cgroup:/b", &t, &p), 0);
+	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
+	assert_null(book_find(&d, "cgroup:/b"));
+	assert_int_equal(book_count(&d), 1);
+}
+
+static void reboot(void **state)
+{
+	uint64_t id = fake_add("/a");
+
+	(void)state;
+	set("cgroup:/a", "up loss 5% seed 9");
+	set("cgroup:/a", "up loss 6% seed 9 for 1h");
+	fake_add("/b");
+	set("cgroup:/b", "up loss 1% for 1ms");
+	usleep(5000);
+	close_all(true);
+	fake_of(id)->ruled = fake_cgroup[1].ruled = false; /* the kernel starts anew */
+	open_all();
+	restore();
+	assert_true(fake_of(id)->ruled);
+	assert_true(fake_of(id)->rule.for_ns > 3590000000000u && fake_of(id)->rule.for_ns <= 3600000000000u);
+	assert_null(book_find(&d, "cgroup:/b")); /* its time was over */
+}
+
+static void crash(void **state)
+{
+	uint64_t a = fake_add("/a"), b = fake_add("/b"), c = fake_add("/c");
+	struct sq_rule rule = rule_of("up loss 77%");
+
+	(void)state;
+	set("cgroup:/a", "up loss 5%");
+	set("cgroup:/b", "up loss 5%");
+	close_all(false);
+	/* After the last write: b's rule was deleted, c's was set, a's replaced. The pins know. */
+	fake_of(b)->ruled = false;
+	fake_of(c)->ruled = true;
+	fake_of(c)->rule = rule;
+	fake_of(c)->rule.target = c;
+	fake_of(a)->rule.clause[0].faults[SQ_UP].loss_p[0] = rule.clause[0].faults[SQ_UP].loss_p[0];
+	open_all();
+	restore();
+	assert_int_equal(book_count(&d), 2);
+	assert_null(book_find(&d, "cgroup:/b"));
+	assert_false(fake_of(b)->ruled);
+	assert_true(book_find(&d, "cgroup:/c")->in_force);
+	assert_int_equal(book_find(&d, "cgroup:/a")->rule.clause[0].faults[SQ_UP].loss_p[0], rule.clause[0].faults[SQ_UP].loss_p[0]);
+}
+
+static void foreign_file(void **state)
+{
+	static const char *const bad[] = { "", "{", "[]", "{\"squall\":\"profiles\",\"format\":1}", "{\"squall\":\"rules\",\"format\":2}", "\xff" };
+	char path[100];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/rules.json", dir);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		FILE *f = fopen(path, "w");
+
+		fputs(bad[i], f);
+		fclose(f);
+		assert_null(state_load(&d, "rules"));
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+}
+
+static void profiles(void **state)
+{
+	json_t *list = profiles_list(&d), *one;
+	size_t i;
+
+	(void)state;
+	assert_true(json_array_size(list) >= 20);
+	json_array_foreach(list, i, one) {
+		assert_true(json_is_string(json_object_get(one, "source")));
+		assert_true(json_is_object(json_object_get(one, "rule")));
+	}
+	json_decref(list);
+}
+
+static void option_table(void **state)
+{
+	char *good[] = { "squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap" };
+	char *bad[][3] = { { "squalld", "--lane=x" }, { "squalld", "--nope" }, { "squalld", "--socket" }, { "squalld", "x" },
+			   { "squalld", "--tls-cert=a" }, { "squalld", "--socket=" }, { "squalld", "--help=1" }, { "squalld", "--lan=tap" } };
+	struct options o;
+	char err[600];
+
+	(void)state;
+	assert_int_equal(options_parse(5, good, &o, err, sizeof(err)), 0);
+	assert_int_equal(o.n_listen, 2);
+	assert_string_equal(o.listen[1], "[::1]:6");
+	assert_string_equal(o.socket, "/run/squall/squalld.sock");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(options_parse(2, bad[i], &o, err, sizeof(err)) < 0);
+		assert_null(strchr(err, '\n'));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		T(names), T(container_comes_back), T(cgroup_comes_back), T(labels), T(failure_changes_nothing), T(reboot),
+		T(crash), T(foreign_file), T(profiles), T(option_table),
+	};
+	int rc;
+
+	if (!mkdtemp(dir))
+		return 1;
+	log_setup(LOG_L_ERROR, false);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	for (const char *const *k = (const char *const[]){ "rules", "profiles", "schedules", NULL }; *k; k++) {
+		char path[100];
+
+		snprintf(path, sizeof(path), "%s/%s.json", dir, *k);
+		unlink(path);
+	}
+	free(fake_cgroup);
+	if (rmdir(dir) < 0) {
+		char cmd[100];
+
+		snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+		return rc | (system(cmd) != 0);
+	}
+	return rc;
+}
