@@ -71,6 +71,12 @@ static void wheel_order(void **state)
 	assert_true(now + (1 << WHEEL_SHIFT) >= end - 5000000000ull);
 	wheel_run(w, now + 100000000000000ull, note, NULL);
 	assert_int_equal(nfired, 1800);
+	/* Due in the tick that has just been, or long ago: the very next one, not a turn later. */
+	for (int past = 0; past < 2; past++) {
+		wheel_arm(w, &t[0], past ? 1 : w->now << WHEEL_SHIFT);
+		wheel_run(w, (w->now + 1) << WHEEL_SHIFT, note, NULL);
+		assert_int_equal(nfired, 1801 + past);
+	}
 	free(w);
 }
 
