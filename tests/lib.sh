@@ -42,4 +42,11 @@ wait_for() {
 		sleep 0.05
 	done
 }
-quiet() { exec 9>/tmp/squall-quiet.lock; flock 9; }
+# The lock lives in a process of its own: an open descriptor would be inherited by
+# whatever a test starts, and held for as long as one of those outlives it.
+quiet() {
+	flock -o /tmp/squall-quiet.lock \
+		sh -c "echo >$TMP/quiet; while kill -0 $$ 2>/dev/null; do sleep 1; done" &
+	at_exit "kill $!"
+	until [ -e "$TMP/quiet" ]; do sleep 0.05; done
+}
