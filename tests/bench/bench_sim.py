@@ -34,6 +34,7 @@ SIZE = 128
 SENDER_CPU, SINK_CPU = "1", "0"
 TMP = tempfile.TemporaryDirectory(prefix="squall-bench.")
 running = []
+patience = 60.0
 
 
 def start(argv, **kw):
@@ -110,11 +111,19 @@ class Sink:
 
 
 def measured(f):
-    """One measurement at a time on this machine, whoever else measures; let go in between."""
+    """One measurement at a time on this machine, whoever else measures; let go in between.
+    A lock that somebody left held delays a measurement by a minute at most in all."""
     @functools.wraps(f)
     def locked(*args, **kw):
+        global patience
         with open("/tmp/squall-quiet.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while patience > 0:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.1)
+                    patience -= 0.1
             return f(*args, **kw)
     return locked
 
