@@ -57,7 +57,7 @@ assert send(good, shut=False) in (200, 201), "the good request must work"
 assert send(good, parts=40, shut=False) == 200, "also in pieces"
 
 for cut in range(4, len(good) - 1, 3):
-    bad(f"cut at {cut}", good[:cut], leave=cut % 30 != 4)
+    bad(f"cut at {cut}", good[:cut], leave=cut != 4)
 for n in (33000, 70000, 1 << 20):
     bad(f"header of {n}", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * n + b"\r\n\r\n")
     bad(f"target of {n}", b"GET /" + b"a" * n + b" HTTP/1.1\r\nHost: x\r\n\r\n")
