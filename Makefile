@@ -42,7 +42,7 @@ BUILD_DEPS := gcc make clang llvm bpftool pkg-config libc6-dev libbpf-dev libelf
 	libncurses-dev libssl-dev libyaml-dev libzmq3-dev libmsgpack-dev libpaho-mqtt-dev
 DEMO_DEPS  := iproute2 iputils-ping mosquitto mosquitto-clients procps jq
 TEST_DEPS  := $(DEMO_DEPS) libcmocka-dev iperf3 ethtool curl jq tshark openssl python3 \
-	libmosquitto-dev libasan8 libubsan1 libclang-rt-14-dev busybox-static \
+	libmosquitto-dev libasan8 libubsan1 libclang-rt-14-dev busybox-static netcat-openbsd \
 	$(shell cat tests/*/deps 2>/dev/null)
 
 progs := $(B)/bin/squalld $(B)/bin/squall $(B)/bin/squall-sim

@@ -61,6 +61,9 @@ static __always_inline int lane_leave(struct __sk_buff *skb, __u32 tci)
 	if (!att || !att->ifindex)
 		return TC_ACT_SHOT; /* the interface went away while the packet waited */
 	skb->tc_index = tci & TCI_DONE;
+	/* Our device found the packet to be for another host, and lo, unlike
+	 * veth, would believe it. */
+	bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect(att->ifindex, TCI_HOOK(tci) == AT_INGRESS ? BPF_F_INGRESS : 0);
 }
 
