@@ -236,17 +236,6 @@ static void wait_next(struct pacer *p, struct pollfd *fds, int n)
 	ppoll(fds, n, &ts, NULL);
 }
 
-/* The TAP went with its network namespace: poll(2) would report that for ever,
- * and this thread must not spin at real-time priority until pacer_remove(). */
-static void mark_gone(struct pacer *p, int tap)
-{
-	pthread_mutex_lock(&p->lock);
-	for (int i = 1; i < p->n; i++)
-		if (p->taps[i].fd == tap)
-			p->taps[i].events = 0;
-	pthread_mutex_unlock(&p->lock);
-}
-
 static void *pacer_main(void *arg)
 {
 	struct pacer *p = arg;
@@ -272,9 +261,6 @@ static void *pacer_main(void *arg)
 		}
 		n = p->n;
 		memcpy(fds, p->taps, n * sizeof(*fds));
-		for (int i = 1; i < n; i++)
-			if (!fds[i].events)
-				fds[i].fd = -1;
 		if (p->stop) {
 			pthread_mutex_unlock(&p->lock);
 			break;
@@ -285,12 +271,9 @@ static void *pacer_main(void *arg)
 		write_due(p);
 		if (fds[0].revents && read(fds[0].fd, &drain, sizeof(drain)) < 0)
 			drain = 0;
-		for (int i = 1; i < n; i++) {
-			if (fds[i].revents & POLLIN)
+		for (int i = 1; i < n; i++)
+			if (fds[i].revents)
 				read_tap(p, fds[i].fd, buf);
-			else if (fds[i].revents)
-				mark_gone(p, fds[i].fd);
-		}
 	}
 	free(buf);
 	free(fds);
