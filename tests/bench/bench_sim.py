@@ -200,8 +200,8 @@ def spread(v):
 
 def section_throughput(r, short):
     conns_all = [100] if short else [100, 1000, 10000]
-    rounds = 3
-    warm, secs = (0.2, 1.0) if short else (0.5, 2.0)
+    rounds = r["rounds"]
+    warm, secs = (0.2, 1.0) if short else (0.3, 1.5)
     cells = []
     for qos in (0, 1):
         for conns in conns_all:
@@ -360,7 +360,7 @@ def section_resume(r, short):
     r["reconnects"] = []
     for version in ("1.2",) if short else ("1.2", "1.3"):
         full, res = [], []
-        for _ in range(1 if short else 3):
+        for _ in range(1 if short else r["rounds"]):
             full.append(reconnects("full", version, 1.5 if short else 3))
             res.append(reconnects("always", version, 1.5 if short else 3))
         r["reconnects"].append({"tls": version, "full_per_cpu_s": spread(full),
@@ -406,7 +406,7 @@ def connects_sim(n):
 def section_connect(r, short):
     n = 5000 if short else 15000
     bare, ours = [], []
-    for _ in range(1 if short else 3):
+    for _ in range(1 if short else r["rounds"]):
         bare.append(connects_bare(n))
         ours.append(connects_sim(n))
     r["connect"] = {"connections": n, "bare_per_cpu_s": spread(bare), "sim_per_cpu_s": spread(ours)}
@@ -447,8 +447,9 @@ def section_scale(r, short):
     goal(r, f"CPU per device, {out[-1]['devices']} / 1000 devices", spread(v[-1:]), "<=", 1.2, 2.0)
 
 
-SECTIONS = {"throughput": section_throughput, "memory": section_memory, "tls": section_tls,
-            "resume": section_resume, "connect": section_connect, "scale": section_scale}
+SECTIONS = {"throughput": section_throughput, "memory": section_memory,
+            "resume": section_resume, "connect": section_connect, "scale": section_scale,
+            "tls": section_tls}
 
 
 def cpu_model():
@@ -467,13 +468,16 @@ def markdown(r):
          "top of `tests/bench/bench_sim.py`; ratios are taken within a round, and median, minimum",
          "and maximum are over the rounds. A goal is met when its median meets it.", "",
          f"Machine: {r['machine']['cpu']}, {r['machine']['cores']} cores, "
-         f"Linux {r['machine']['kernel']}. Squall {r['version']}.", "",
+         f"Linux {r['machine']['kernel']}. Squall {r['version']}. {r['rounds']} rounds; load "
+         f"average of the machine at the start: {r['load']:.1f}.", "",
          "## Goals", "", "| what | median | min | max | asked | |", "|---|--:|--:|--:|--:|---|"]
     for g in r["goals"]:
         v = g["value"]
         o.append(f"| {g['name']} | {num(v['median'])}{g['unit']} | {num(v['min'])} | "
                  f"{num(v['max'])} | {g['op']} {g['asked']}{g['unit']} | "
                  f"{'met' if g['met'] else '**missed**'} |")
+    if r["failed"]:
+        o += ["", "Sections that did not finish: " + ", ".join(r["failed"]) + "."]
     if "throughput" in r:
         o += ["", "## Messages per CPU-second of the sender", "",
               f"{SIZE}-byte payloads; as fast as the sender can. `bare` is a loop of one `write()`",
@@ -517,6 +521,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--short", action="store_true")
     ap.add_argument("--only", default=",".join(SECTIONS))
+    ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--json")
     ap.add_argument("--markdown")
     a = ap.parse_args()
@@ -527,25 +532,34 @@ def main():
     version = subprocess.run([f"{B}/bin/squall-sim", "--version"], capture_output=True,
                              text=True).stdout.split()
     r = {"machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release()},
-         "version": version[-1] if version else "?", "short": a.short, "goals": []}
+         "version": version[-1] if version else "?", "short": a.short, "rounds": a.rounds,
+         "load": os.getloadavg()[0], "goals": [], "failed": []}
     try:
         for s in a.only.split(","):
             print(f"{s}:", flush=True)
-            SECTIONS[s](r, a.short)
+            try:
+                SECTIONS[s](r, a.short)
+            except SystemExit as e:
+                # The other sections' figures are worth having all the same.
+                print(e, file=sys.stderr)
+                r["failed"].append(s)
+                if a.short or e.code == 1:
+                    raise
+            if a.json:
+                with open(a.json, "w") as f:
+                    json.dump(r, f, indent=1)
+            if a.markdown:
+                with open(a.markdown, "w") as f:
+                    f.write(markdown(r))
     finally:
         for p in list(running):
             stop(p, signal.SIGKILL)
-    if a.json:
-        with open(a.json, "w") as f:
-            json.dump(r, f, indent=1)
-    if a.markdown:
-        with open(a.markdown, "w") as f:
-            f.write(markdown(r))
     if a.short:
         for g in r["goals"]:
             print(f"{'ok' if g['rough'] else 'not ok'} {g['name']}: {g['value']['median']:.3g}"
                   f"{g['unit']}, at least not beyond {g['slack']}{g['unit']}")
         sys.exit(0 if all(g["rough"] for g in r["goals"]) else 1)
+    sys.exit(1 if r["failed"] else 0)
 
 
 if __name__ == "__main__":
