@@ -65,7 +65,7 @@ squalld_start() {
 }
 squalld_stop() { stop_pid "$SQUALLD"; wait "$SQUALLD" 2>/dev/null; }
 squalld_up() {
-	at_exit 'squalld_stop; in_host squalld --cleanup --pin-dir '$PINS'; rmdir '$PINS
+	at_exit 'squalld_stop; rm -rf '$PINS
 	squalld_start "$@"
 	wait_for 20 connected || { tail -20 "$TMP/squalld.log"; not_ok "squalld found the engine"; exit 1; }
 }

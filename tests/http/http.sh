@@ -34,6 +34,6 @@ squalld_stop() {
 }
 squalld_up() {
 	net_up
-	at_exit "squalld_stop; in_host squalld --cleanup --pin-dir $PINS; rmdir $PINS"
+	at_exit "squalld_stop; rm -rf $PINS"
 	squalld_start "$@"
 }
