@@ -643,6 +643,7 @@ static uint64_t tick(struct locust_conn *c)
 			lost(c, "it has quit");
 		/* Signed off by its own quit: nothing of us is left there. */
 		*c->old_node = 0;
+		now = now_ns();		/* not before alone_since */
 	}
 	if (c->opts.give_up_s && c->alone_since &&
 	    now - c->alone_since > c->opts.give_up_s * S_NS) {

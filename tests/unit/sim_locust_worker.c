@@ -1,0 +1,705 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A worker against a scripted master: a ZeroMQ ROUTER that says what masters of
+ * several versions say (2.12.1 in Debian to 2.46), in the frames that their
+ * msgpack makes. The engine is a book-keeper (locust_fake_engine.h). What the
+ * real master makes of the answers is tests/locust/.
+ */
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <msgpack.h>
+#include <zmq.h>
+#include "locust_fake_engine.h"
+#include "sim/locust_worker.h"
+
+#define MS 1000000ull
+#define NODE_MAX 128
+
+/* --- the master ------------------------------------------------------------------ */
+
+static struct {
+	void *ctx, *router;
+	int port;
+	char node[NODE_MAX];		/* sender of the last message */
+	/* of the last message */
+	char type[64];
+	msgpack_unpacked u;
+	msgpack_sbuffer frame;
+	const msgpack_object *data;
+	char said_node[NODE_MAX];	/* its third element */
+	bool answers;			/* heartbeats, as masters >= 2.19 do */
+	unsigned int heartbeats;
+	uint64_t last_beat, longest_gap;
+	char beat_state[24];
+} ma;
+
+static void master_open(void)
+{
+	char url[64];
+	size_t len = sizeof(url);
+
+	ma.router = zmq_socket(ma.ctx, ZMQ_ROUTER);
+	snprintf(url, sizeof(url), ma.port ? "tcp://127.0.0.1:%d" : "tcp://127.0.0.1:*", ma.port);
+	assert_int_equal(zmq_bind(ma.router, url), 0);
+	if (!ma.port) {
+		assert_int_equal(zmq_getsockopt(ma.router, ZMQ_LAST_ENDPOINT, url, &len), 0);
+		ma.port = atoi(strrchr(url, ':') + 1);
+	}
+}
+
+static void master_close(void)
+{
+	int linger = 0;
+
+	zmq_setsockopt(ma.router, ZMQ_LINGER, &linger, sizeof(linger));
+	zmq_close(ma.router);
+	ma.router = NULL;
+}
+
+static void send_raw(const char *node, const void *bytes, size_t len)
+{
+	assert_true(zmq_send(ma.router, node, strlen(node), ZMQ_SNDMORE) >= 0);
+	assert_true(zmq_send(ma.router, bytes, len, 0) >= 0);
+}
+
+static msgpack_sbuffer out;
+static msgpack_packer pk;
+
+static void text(const char *s)
+{
+	msgpack_pack_str(&pk, strlen(s));
+	msgpack_pack_str_body(&pk, s, strlen(s));
+}
+
+static void begin(const char *type)
+{
+	msgpack_sbuffer_init(&out);
+	msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
+	msgpack_pack_array(&pk, 3);
+	text(type);
+}
+
+static void end(const char *node)
+{
+	text(node);
+	send_raw(node, out.data, out.size);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void tell(const char *node, const char *type)
+{
+	begin(type);
+	msgpack_pack_nil(&pk);
+	end(node);
+}
+
+static void ack(const char *node, int index)
+{
+	begin("ack");
+	if (index < 0) {
+		msgpack_pack_nil(&pk);
+	} else {
+		msgpack_pack_map(&pk, 1);
+		text("index");
+		msgpack_pack_int(&pk, index);
+	}
+	end(node);
+}
+
+/* option may be NULL */
+static void spawn(const char *node, double timestamp, int meters, int sensors, const char *option,
+		  const char *value)
+{
+	begin("spawn");
+	msgpack_pack_map(&pk, 5);
+	text("timestamp");
+	msgpack_pack_double(&pk, timestamp);
+	text("user_classes_count");
+	msgpack_pack_map(&pk, 2);
+	text("meter");
+	msgpack_pack_int(&pk, meters);
+	text("temp_sensor");
+	msgpack_pack_int(&pk, sensors);
+	text("host");
+	msgpack_pack_nil(&pk);
+	text("stop_timeout");
+	msgpack_pack_nil(&pk);
+	text("parsed_options");
+	msgpack_pack_map(&pk, option ? 2 : 1);
+	text("headless");
+	msgpack_pack_true(&pk);
+	if (option) {
+		text(option);
+		text(value);
+	}
+	end(node);
+}
+
+static void copy(const msgpack_object *o, char *buf, size_t len)
+{
+	assert_int_equal(o->type, MSGPACK_OBJECT_STR);
+	snprintf(buf, len, "%.*s", (int)o->via.str.size, o->via.str.ptr);
+}
+
+static const msgpack_object *get(const msgpack_object *map, const char *key)
+{
+	uint32_t i;
+
+	assert_int_equal(map->type, MSGPACK_OBJECT_MAP);
+	for (i = 0; i < map->via.map.size; i++)
+		if (map->via.map.ptr[i].key.type == MSGPACK_OBJECT_STR &&
+		    map->via.map.ptr[i].key.via.str.size == strlen(key) &&
+		    !memcmp(map->via.map.ptr[i].key.via.str.ptr, key, strlen(key)))
+			return &map->via.map.ptr[i].val;
+	fail_msg("no key %s in %s", key, ma.type);
+	return NULL;
+}
+
+/* One message into ma, or false after ms. Heartbeats are counted and answered. */
+static bool next(unsigned int ms)
+{
+	zmq_pollitem_t item = { ma.router, 0, ZMQ_POLLIN, 0 };
+	const msgpack_object *a;
+	zmq_msg_t part;
+	size_t off = 0;
+	int n;
+
+	if (zmq_poll(&item, 1, ms) <= 0)
+		return false;
+	n = zmq_recv(ma.router, ma.node, NODE_MAX - 1, 0);
+	assert_true(n > 0 && n < NODE_MAX);
+	ma.node[n] = 0;
+	zmq_msg_init(&part);
+	assert_true(zmq_msg_recv(&part, ma.router, 0) > 0);
+	assert_false(zmq_msg_more(&part));
+	msgpack_sbuffer_clear(&ma.frame);
+	msgpack_sbuffer_write(&ma.frame, zmq_msg_data(&part), zmq_msg_size(&part));
+	zmq_msg_close(&part);
+	msgpack_unpacked_destroy(&ma.u);
+	msgpack_unpacked_init(&ma.u);
+	assert_int_equal(msgpack_unpack_next(&ma.u, ma.frame.data, ma.frame.size, &off),
+			 MSGPACK_UNPACK_SUCCESS);
+	assert_int_equal(ma.u.data.via.array.size, 3);
+	a = ma.u.data.via.array.ptr;
+	copy(&a[0], ma.type, sizeof(ma.type));
+	copy(&a[2], ma.said_node, sizeof(ma.said_node));
+	ma.data = &a[1];
+	if (!strcmp(ma.type, "heartbeat")) {
+		uint64_t now = fake_now();
+
+		ma.heartbeats++;
+		if (ma.last_beat && now - ma.last_beat > ma.longest_gap)
+			ma.longest_gap = now - ma.last_beat;
+		ma.last_beat = now;
+		copy(get(ma.data, "state"), ma.beat_state, sizeof(ma.beat_state));
+		if (ma.answers)
+			tell(ma.node, "heartbeat");
+	}
+	return true;
+}
+
+/* The next message of this type within ms; others pass by. */
+static void expect(const char *type, unsigned int ms)
+{
+	uint64_t until = fake_now() + ms * MS;
+
+	while (fake_now() < until)
+		if (next(20) && !strcmp(ma.type, type))
+			return;
+	fail_msg("no %s within %u ms", type, ms);
+}
+
+static void expect_none(const char *type, unsigned int ms)
+{
+	uint64_t until = fake_now() + ms * MS;
+
+	while (fake_now() < until)
+		if (next(20) && !strcmp(ma.type, type))
+			fail_msg("%s came", type);
+}
+
+static int64_t integer(const msgpack_object *o)
+{
+	assert_true(o->type == MSGPACK_OBJECT_POSITIVE_INTEGER ||
+		    o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER);
+	return o->via.i64;
+}
+
+static int64_t users(void)
+{
+	return integer(get(ma.data, "user_count"));
+}
+
+/* --- the worker, in a thread -------------------------------------------------------- */
+
+static struct locust_worker_opts wo;
+static pthread_t worker;
+static int worker_code;
+static char node[NODE_MAX];
+
+static void *worker_main(void *arg)
+{
+	(void)arg;
+	worker_code = locust_worker_run((struct sim_engine *)&fake, &wo);
+	return NULL;
+}
+
+static void start_worker(void)
+{
+	fake.results = fake.failures = 0;
+	fake.refuse = UINT32_MAX;
+	fake.limit = 100000;
+	fake.drain_ns = 0;
+	fake.overrides = 0;
+	memset(fake.type, 0, sizeof(fake.type));
+	ma.answers = false;
+	ma.heartbeats = 0;
+	ma.last_beat = ma.longest_gap = 0;
+	wo = (struct locust_worker_opts){
+		.master = { .host = "127.0.0.1", .port = (uint16_t)ma.port, .give_up_s = 300,
+			    .reply_ms = 3000, .retry_ms = 1500 },
+		.json = true, .alone_ms = 2000, .grace_ms = 3000,
+	};
+	assert_int_equal(pthread_create(&worker, NULL, worker_main, NULL), 0);
+}
+
+/* Until a master has acknowledged it. */
+static void join_master(int index)
+{
+	expect("client_ready", 3000);
+	assert_int_equal(integer(ma.data), -1);
+	assert_string_equal(ma.node, ma.said_node);
+	snprintf(node, sizeof(node), "%s", ma.node);
+	ack(node, index);
+	expect("heartbeat", 1500);
+}
+
+static void end_worker(int code)
+{
+	pthread_join(worker, NULL);
+	assert_int_equal(worker_code, code);
+}
+
+static void quit_worker(void)
+{
+	tell(node, "quit");
+	expect("stats", 500);
+	end_worker(0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	ma.ctx = zmq_ctx_new();
+	ma.port = 0;
+	msgpack_sbuffer_init(&ma.frame);
+	msgpack_unpacked_init(&ma.u);
+	master_open();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	msgpack_unpacked_destroy(&ma.u);
+	msgpack_sbuffer_destroy(&ma.frame);
+	if (ma.router)
+		master_close();
+	zmq_ctx_term(ma.ctx);
+	return 0;
+}
+
+/* --- tests ---------------------------------------------------------------------------- */
+
+static void run_stop_again_quit(void **state)
+{
+	double t = 1700000000;
+	uint64_t asked;
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	assert_string_equal(ma.beat_state, "ready");
+
+	/* A step is smeared: half of it is not there after a third of its time. */
+	asked = fake_now();
+	spawn(node, t, 90, 10, NULL, NULL);
+	expect("spawning", 500);
+	usleep(300000);
+	assert_in_range(fake_allowed(&fake.type[0]), 10, 60);
+	expect("spawning_complete", 3000);
+	assert_in_range(fake_now() - asked, 850 * MS, 3000 * MS);
+	assert_int_equal(users(), 100);
+	assert_int_equal(integer(get(get(ma.data, "user_classes_count"), "temp_sensor")), 10);
+	expect("heartbeat", 1500);
+	assert_string_equal(ma.beat_state, "running");
+
+	/* Down: targets are absolute. */
+	spawn(node, t + 10, 20, 10, NULL, NULL);
+	expect("spawning", 500);
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 30);
+	/* Not newer: answered by "spawning" as Locust does, but not obeyed. */
+	spawn(node, t + 10, 70, 10, NULL, NULL);
+	expect("spawning", 500);
+	expect_none("spawning_complete", 1300);
+	assert_int_equal(fake_target(0), 20);
+
+	/* Stop: all results before client_stopped, then ready again. */
+	fake_add(500, 20);
+	tell(node, "stop");
+	expect("stats", 2000);
+	assert_int_equal(integer(get(get(ma.data, "stats_total"), "num_requests")), 500);
+	assert_int_equal(integer(get(get(ma.data, "stats_total"), "num_failures")), 20);
+	assert_int_equal(users(), 0);
+	assert_int_equal(get(ma.data, "errors")->via.map.size, 1);
+	expect("client_stopped", 500);
+	expect("client_ready", 500);
+	assert_string_equal(ma.node, node);	/* the same connection: the same identity */
+	/* A master knows no such worker now: one word of it and 2.12 is deaf. */
+	expect_none("spawning_complete", 300);
+	ack(node, 0);
+	expect("heartbeat", 1500);
+	assert_string_equal(ma.beat_state, "ready");
+
+	/* Again; then quit: results within the half second that a master waits. */
+	spawn(node, t + 20, 5, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	fake_add(77, 0);
+	asked = fake_now();
+	tell(node, "quit");
+	do
+		expect("stats", 500);
+	while (integer(get(get(ma.data, "stats_total"), "num_requests")) != 77);
+	assert_in_range(fake_now() - asked, 0, 500 * MS);
+	end_worker(0);
+	assert_int_equal(fake_target(0), 0);
+}
+
+/* Results that the master did not get are not thrown away. */
+static void results_wait_for_a_master(void **state)
+{
+	char old[NODE_MAX];
+	uint64_t sum = 0;
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	spawn(node, 1, 10, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	snprintf(old, sizeof(old), "%s", node);
+	master_close();
+	usleep(300000);
+	fake_add(123, 0);
+	usleep(1000000);
+	assert_int_equal(fake_target(0), 10);
+	/* Alone for too long (60 s for users): no load without a master. */
+	usleep(1500000);
+	assert_int_equal(fake_target(0), 0);
+	master_open();
+	expect("client_ready", 5000);
+	/* A ROUTER drops the second connection of an identity in silence. */
+	assert_string_not_equal(ma.node, old);
+	snprintf(node, sizeof(node), "%s", ma.node);
+	/* A new master begins to count at 0, so nothing of the old one is signed off. */
+	ack(node, 0);
+	while (sum < 123) {
+		expect("stats", 4000);
+		sum += (uint64_t)integer(get(get(ma.data, "stats_total"), "num_requests"));
+		assert_string_not_equal(ma.type, "client_stopped");
+	}
+	assert_int_equal(sum, 123);
+	/* Its clock may be behind that of the one before. */
+	spawn(node, 0.5, 4, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 4);
+	quit_worker();
+}
+
+/* After a reconnect to a master that asks for nothing, the load does not stay. */
+static void no_orphaned_load_at_a_new_master(void **state)
+{
+	(void)state;
+	start_worker();
+	join_master(0);
+	spawn(node, 1, 10, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	master_close();
+	usleep(200000);
+	master_open();
+	join_master(0);
+	assert_int_equal(fake_target(0), 10);
+	assert_string_equal(ma.beat_state, "ready");
+	expect_none("spawning", 4500);
+	assert_int_equal(fake_target(0), 0);
+	quit_worker();
+}
+
+/* "reconnect", and a master that lives on: the old identity is signed off by name. */
+static void reconnects_when_asked(void **state)
+{
+	char old[NODE_MAX];
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	snprintf(old, sizeof(old), "%s", node);
+	tell(node, "reconnect");
+	expect("client_ready", 3000);
+	assert_string_not_equal(ma.node, old);
+	snprintf(node, sizeof(node), "%s", ma.node);
+	expect_none("client_stopped", 300);	/* first the new one is known, ... */
+	ack(node, 1);
+	expect("client_stopped", 1000);		/* ... else the last worker would be gone */
+	assert_string_equal(ma.said_node, old);
+	assert_string_equal(ma.node, node);
+	quit_worker();
+}
+
+/* 2.19 and newer answer heartbeats: silence means that they have forgotten us. */
+static void silence_of_a_newer_master(void **state)
+{
+	char old[NODE_MAX];
+	unsigned int i;
+
+	(void)state;
+	start_worker();
+	ma.answers = true;
+	join_master(0);
+	snprintf(old, sizeof(old), "%s", node);
+	for (i = 0; i < 3; i++)
+		expect("heartbeat", 1500);
+	ma.answers = false;
+	expect("client_ready", 8000);
+	assert_string_not_equal(ma.node, old);
+	snprintf(node, sizeof(node), "%s", ma.node);
+	ack(node, 1);
+	/* Never answered on this connection, as by 2.12: that is no silence. */
+	expect_none("client_ready", 5000);
+	quit_worker();
+}
+
+/* Masters up to 2.10.2 acknowledge without an index. */
+static void old_ack_and_lost_ack(void **state)
+{
+	(void)state;
+	start_worker();
+	expect("client_ready", 3000);
+	expect("client_ready", 4000);		/* not acknowledged: again */
+	snprintf(node, sizeof(node), "%s", ma.node);
+	ack(node, -1);
+	expect("heartbeat", 1500);
+	quit_worker();
+}
+
+static void tolerates_nonsense(void **state)
+{
+	static const char damaged[] = "\x93\xa5spawn\xdf\xff\xff\xff\xff\xa1x";
+	static char huge[2 << 20];
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	send_raw(node, damaged, sizeof(damaged) - 1);
+	send_raw(node, huge, sizeof(huge));
+	send_raw(node, "", 0);
+	/* more than one frame */
+	assert_true(zmq_send(ma.router, node, strlen(node), ZMQ_SNDMORE) >= 0);
+	assert_true(zmq_send(ma.router, "\x93\xa4quit\xc0\xa1x", 8, ZMQ_SNDMORE) >= 0);
+	assert_true(zmq_send(ma.router, "x", 1, 0) >= 0);
+	tell(node, "a_custom_message");
+	/* 2.25 and 2.29 */
+	tell(node, "update_user_class");
+	begin("spawning_complete");
+	msgpack_pack_map(&pk, 1);
+	text("user_count");
+	msgpack_pack_int(&pk, 5);
+	end(node);
+	expect("heartbeat", 1500);
+	assert_string_equal(ma.node, node);
+	quit_worker();
+}
+
+static void unknown_class_is_said(void **state)
+{
+	(void)state;
+	start_worker();
+	join_master(0);
+	begin("spawn");
+	msgpack_pack_map(&pk, 2);
+	text("timestamp");
+	msgpack_pack_int(&pk, 7);
+	text("user_classes_count");
+	msgpack_pack_map(&pk, 2);
+	text("meter");
+	msgpack_pack_int(&pk, 3);
+	text("Fridge");
+	msgpack_pack_int(&pk, 4);
+	end(node);
+	expect("exception", 1000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "Fridge"));
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 3);
+	assert_int_equal(integer(get(get(ma.data, "user_classes_count"), "Fridge")), 0);
+	quit_worker();
+}
+
+static void options_from_the_form(void **state)
+{
+	(void)state;
+	start_worker();
+	join_master(0);
+	spawn(node, 1, 3, 0, "mqtt_topic", "form/topic");
+	expect("spawning_complete", 3000);
+	assert_string_equal(fake.topic, "form/topic");
+	assert_int_equal(fake.overrides, 1);
+	/* The same in each step of the ramp: nothing to do. */
+	spawn(node, 2, 4, 0, "mqtt_topic", "form/topic");
+	expect("spawning_complete", 3000);
+	assert_int_equal(fake.overrides, 1);
+	/* Emptied: as the fleet file says. */
+	spawn(node, 3, 4, 0, "mqtt_topic", "");
+	expect("spawning_complete", 3000);
+	assert_string_equal(fake.topic, "own/topic");
+	/* Wrong: said, and no load under settings that nobody asked for. */
+	spawn(node, 4, 5, 0, "mqtt_qos", "3");
+	expect("exception", 1000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "qos '3'"));
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 0);
+	spawn(node, 5, 5, 0, "mqtt_qos", "2");
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 5);
+	assert_string_equal(fake.qos, "2");
+	quit_worker();
+}
+
+/* What cannot connect is not told as a user, and holds nothing up. */
+static void counts_are_connections(void **state)
+{
+	(void)state;
+	start_worker();
+	fake.refuse = 6;
+	join_master(0);
+	spawn(node, 1, 10, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 6);
+	fake.refuse = UINT32_MAX;
+	/* Told soon, with the next report. */
+	expect("stats", 1500);
+	assert_int_equal(users(), 10);
+	fake.limit = 20;
+	spawn(node, 5, 21, 0, NULL, NULL);
+	expect("exception", 1000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "--max-devices"));
+	quit_worker();
+}
+
+/* A spawn while the devices of the run before are still going. */
+static void start_while_stopping(void **state)
+{
+	(void)state;
+	start_worker();
+	join_master(0);
+	spawn(node, 1, 10, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	fake.drain_ns = 1500 * MS;
+	tell(node, "stop");
+	usleep(200000);
+	spawn(node, 2, 5, 0, NULL, NULL);
+	expect("client_stopped", 3000);
+	fake.drain_ns = 0;
+	expect("client_ready", 1000);
+	ack(node, 0);
+	expect("spawning_complete", 4000);
+	assert_int_equal(users(), 5);
+	quit_worker();
+}
+
+/* The end of a worker by a signal: last results, then "quit". */
+static void sigterm_signs_off(void **state)
+{
+	(void)state;
+	start_worker();
+	join_master(0);
+	spawn(node, 1, 10, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	fake_add(9, 0);
+	pthread_kill(worker, SIGTERM);
+	do
+		expect("stats", 1000);
+	while (integer(get(get(ma.data, "stats_total"), "num_requests")) != 9);
+	expect("quit", 1000);
+	end_worker(0);
+}
+
+/* More messages than it can use, and a busy machine: the heartbeat goes on. */
+static void heartbeats_are_not_starved(void **state)
+{
+	uint64_t until;
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	until = fake_now() + 4000 * MS;
+	while (fake_now() < until) {
+		tell(node, "noise");
+		next(1);
+	}
+	assert_true(ma.heartbeats >= 3);
+	assert_in_range(ma.longest_gap, 0, 3000 * MS);
+	while (next(100) && ma.heartbeats < 8)
+		;
+	quit_worker();
+}
+
+static void gives_up_in_words(void **state)
+{
+	(void)state;
+	start_worker();
+	/* The port is taken before the worker looks, but nobody acknowledges. */
+	pthread_kill(worker, SIGTERM);
+	end_worker(0);
+	master_close();
+	wo = (struct locust_worker_opts){ .master = { .host = "127.0.0.1", .port = (uint16_t)ma.port,
+						     .give_up_s = 1 } };
+	worker_code = locust_worker_run((struct sim_engine *)&fake, &wo);
+	assert_int_equal(worker_code, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(run_stop_again_quit),
+		T(results_wait_for_a_master),
+		T(no_orphaned_load_at_a_new_master),
+		T(reconnects_when_asked),
+		T(silence_of_a_newer_master),
+		T(old_ack_and_lost_ack),
+		T(tolerates_nonsense),
+		T(unknown_class_is_said),
+		T(options_from_the_form),
+		T(counts_are_connections),
+		T(start_while_stopping),
+		T(sigterm_signs_off),
+		T(heartbeats_are_not_starved),
+		T(gives_up_in_words),
+	};
+	sigset_t set;
+
+	/* As in squall-sim: the worker reads signals from a descriptor. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
