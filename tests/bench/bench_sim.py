@@ -529,6 +529,8 @@ def main():
         if s not in SECTIONS:
             sys.exit(f"bench: --only {s}: one of {' '.join(SECTIONS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A background job of a script is born deaf to it, and so were all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     version = subprocess.run([f"{B}/bin/squall-sim", "--version"], capture_output=True,
                              text=True).stdout.split()
     r = {"machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release()},
