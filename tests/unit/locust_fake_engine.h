@@ -30,7 +30,7 @@ static struct fake_engine {
 	uint64_t drain_ns;	/* a device takes this long to go */
 	uint64_t results, failures;	/* not yet taken */
 	char topic[64], broker[64], qos[8];
-	unsigned int overrides;
+	unsigned int overrides, first;
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX };
 
 static uint64_t fake_now(void)
@@ -114,6 +114,16 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 		fake.overrides++;
 	}
 	pthread_mutex_unlock(&fake.lock);
+	return 0;
+}
+
+int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
+			struct sim_err *err)
+{
+	(void)e;
+	(void)err;
+	if (type == 0 && !strcmp(key, "first"))
+		fake.first = (unsigned int)atoi(value);
 	return 0;
 }
 

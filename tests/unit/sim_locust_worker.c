@@ -266,7 +266,7 @@ static void start_worker(void)
 	wo = (struct locust_worker_opts){
 		.master = { .host = "127.0.0.1", .port = (uint16_t)ma.port, .give_up_s = 300,
 			    .reply_ms = 3000, .retry_ms = 1500 },
-		.json = true, .alone_ms = 2000, .grace_ms = 3000,
+		.json = true, .max_devices = 1000, .alone_ms = 2000, .grace_ms = 3000,
 	};
 	assert_int_equal(pthread_create(&worker, NULL, worker_main, NULL), 0);
 }
@@ -326,7 +326,7 @@ static void run_stop_again_quit(void **state)
 
 	(void)state;
 	start_worker();
-	join_master(0);
+	join_master(3);
 	assert_string_equal(ma.beat_state, "ready");
 
 	/* A step is smeared: half of it is not there after a third of its time. */
@@ -335,6 +335,8 @@ static void run_stop_again_quit(void **state)
 	expect("spawning", 500);
 	usleep(300000);
 	assert_in_range(fake_allowed(&fake.type[0]), 10, 60);
+	/* Worker 3 of those that share a fleet file: its devices have names of their own. */
+	assert_int_equal(fake.first, 3000);
 	expect("spawning_complete", 3000);
 	assert_in_range(fake_now() - asked, 850 * MS, 3000 * MS);
 	assert_int_equal(users(), 100);

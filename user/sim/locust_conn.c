@@ -541,7 +541,7 @@ static void acknowledged(struct locust_conn *c, int64_t index)
 			say("joined the master at %s:%u as %s", c->host, c->opts.port, c->node);
 		sign_off_old(c);
 	}
-	post(c, rejoined ? LOCUST_EV_REJOINED : LOCUST_EV_UP, NULL);
+	post(c, rejoined ? LOCUST_EV_REJOINED : LOCUST_EV_UP, &(struct locust_msg){ .index = index });
 }
 
 /* false when there was nothing, or the connection was given up. */

@@ -39,7 +39,7 @@ enum locust_event_kind {
 struct locust_event {
 	struct locust_event *next;
 	enum locust_event_kind kind;
-	struct locust_msg msg;		/* EV_MSG */
+	struct locust_msg msg;		/* EV_MSG; its index for EV_UP */
 };
 
 int locust_conn_new(const struct locust_conn_opts *opts, struct locust_conn **ret_conn);

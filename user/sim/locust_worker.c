@@ -74,6 +74,8 @@ struct worker {
 	bool told_unknown[LOCUST_CLASSES_MAX];
 	uint32_t target[SIM_MAX_TYPES];
 
+	int64_t index;			/* as the master numbers its workers */
+	uint32_t first[SIM_MAX_TYPES];	/* number of the first device, in the fleet file */
 	double last_timestamp;		/* of the last spawn of this master */
 	uint64_t spawned_at;		/* when it came */
 	uint64_t step_end;		/* SPAWNING: the smear's end */
@@ -237,6 +239,28 @@ static void unknown_class(struct worker *w, const struct locust_class *asked)
 		 asked->name, have);
 }
 
+/*
+ * Workers share a fleet file, so their devices would have the same names and
+ * throw each other out at the broker. Each numbers its devices from its own
+ * index on; only while none runs, since names are made when a device starts.
+ */
+static void own_names(struct worker *w)
+{
+	/* Masters up to 2.10.2 give no index: some block, most likely an own one. */
+	uint64_t block = (uint64_t)(w->index >= 0 ? w->index : getpid() % 1000), first;
+	struct sim_err err;
+	char text[24];
+	unsigned int t;
+
+	for (t = 0; t < w->types; t++) {
+		first = w->first[t] + block * w->opts.max_devices;
+		snprintf(text, sizeof(text), "%" PRIu64, first);
+		if (sim_engine_override(w->engine, (int)t, "first", text, &err))
+			complain(w, "devices of this worker may have the names of another's: %s",
+				 err.text);
+	}
+}
+
 /* How long the step lasts that a spawn message starts. */
 static uint64_t step_ns(struct worker *w, double timestamp, uint64_t now)
 {
@@ -299,6 +323,7 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 			say("%" PRIu64 " results came after the last report of the run before; not counted", late);
 		locust_reporter_reset(w->reporter);
 		memset(w->told_unknown, 0, sizeof(w->told_unknown));
+		own_names(w);
 	}
 	w->run_open = true;
 	if (locust_settings_apply(w->settings, m, &err)) {
@@ -449,6 +474,7 @@ static void on_event(struct worker *w, struct locust_event *ev)
 	case LOCUST_EV_UP:
 		w->joined = true;
 		w->alone_since = 0;
+		w->index = ev->msg.index;
 		/* Another master may have another clock. */
 		w->last_timestamp = 0;
 		if (w->state == SPAWNING || w->state == RUNNING) {
@@ -561,14 +587,21 @@ static void loop(struct worker *w, int signal_fd)
 
 static int init(struct worker *w)
 {
+	struct sim_profile *p = malloc(sizeof(*p));
 	unsigned int t;
 	int r;
 
+	if (!p)
+		return -ENOMEM;
 	w->types = sim_engine_types(w->engine);
 	w->n_classes = w->types;
-	for (t = 0; t < w->types; t++)
+	for (t = 0; t < w->types; t++) {
 		locust_class_name(sim_engine_type_name(w->engine, t), w->classes[t].name,
 				  sizeof(w->classes[t].name));
+		if (!sim_engine_profile(w->engine, t, p))
+			w->first[t] = p->first;
+	}
+	free(p);
 	r = locust_reporter_new(w->engine, &w->reporter);
 	if (!r)
 		r = locust_settings_new(w->engine, &w->settings);

@@ -179,6 +179,7 @@ int locust_worker_main(int argc, char **argv)
 		sim_engine_free(engine);
 		return SIM_EXIT_FAIL;
 	}
+	s.worker.max_devices = s.engine.max_devices;
 	r = locust_worker_run(engine, &s.worker);
 	sim_engine_free(engine);
 	return r;
