@@ -14,7 +14,7 @@ CG=/squall-test-$run_id
 SOCK=$TMP/squalld.sock
 PINS=/sys/fs/bpf/squall-test-$run_id
 export SQUALL_SOCKET=$SOCK
-VM=${SQUALL_VM:+1}
+VM=${SQUALL_VM:+1} # emulated: slower, and less exact
 
 in_host() { nsenter --net=/run/netns/$HOST "$@"; }
 in_dev() { nsenter --net=/run/netns/$DEV "$@"; }
