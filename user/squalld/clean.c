@@ -44,7 +44,21 @@ static void clean_space(uint64_t ino, int att_fd)
 
 struct cleaner {
 	int att_fd;
+	uint64_t home;
 };
+
+/* A namespace that the pinned map names, or our own: what others of our kind
+ * attached elsewhere is theirs. */
+static bool ours(const struct cleaner *c, uint64_t ino)
+{
+	struct sq_att att;
+
+	for (uint32_t key = 1; ino != c->home && c->att_fd >= 0 && key < SQ_MAX_ATTACH; key++)
+		if (!bpf_map_lookup_elem(c->att_fd, &key, &att) && att.ifindex &&
+		    att.netns_ino == (uint32_t)ino)
+			return true;
+	return ino == c->home;
+}
 
 static void *clean_main(void *arg)
 {
@@ -67,6 +81,8 @@ static void *clean_main(void *arg)
 		if (!ino || seen)
 			continue;
 		done[n_done++] = ino;
+		if (!ours(c, ino))
+			continue;
 		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
@@ -80,10 +96,10 @@ static void *clean_main(void *arg)
 	return NULL;
 }
 
-/* All namespaces that a process lives in; in a thread of its own, which does not come back. */
+/* All namespaces of ours that a process lives in; in a thread of its own, which does not come back. */
 void attach_clean_all(int att_fd)
 {
-	struct cleaner c = {.att_fd = att_fd};
+	struct cleaner c = {.att_fd = att_fd, .home = netns_of(getpid())};
 	pthread_t thread;
 
 	if (!pthread_create(&thread, NULL, clean_main, &c))
