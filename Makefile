@@ -164,6 +164,6 @@ help:
 	@grep -hE '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /'
 
 -include $(wildcard deploy/*.mk web/*.mk tests/*/*.mk)
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/vm -prune -o -name '*.d' -print 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
