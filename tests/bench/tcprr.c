@@ -3,7 +3,7 @@
  * TCP request-response: one connection, one small message each way at a time.
  *
  *   tcprr serve PORT                        echoes until killed, one client at a time
- *   tcprr run ADDR PORT [SECONDS [SIZE]]    prints one JSON object
+ *   tcprr run ADDR PORT [COUNT [SIZE]]    prints one JSON object
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -78,18 +78,17 @@ static int cmp_u64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int run(const char *addr, const char *port, double seconds, size_t size)
+static int run(const char *addr, const char *port, size_t count, size_t size)
 {
 	static char buf[MAX_SIZE];
-	uint64_t *took = calloc(MAX_SAMPLES, sizeof(*took)), start, end, t0;
+	uint64_t *took = calloc(count, sizeof(*took)), start, t0;
 	size_t n = 0;
 	int fd = open_tcp(addr, port, false);
 
 	if (!took)
 		return 1;
 	start = now_ns();
-	end = start + (uint64_t)(seconds * 1e9);
-	for (t0 = start; t0 < end && n < MAX_SAMPLES; n++) {
+	for (t0 = start; n < count; n++) {
 		size_t got = 0;
 		ssize_t k;
 		uint64_t t1;
@@ -118,13 +117,13 @@ static int run(const char *addr, const char *port, double seconds, size_t size)
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 4 ? atof(argv[4]) : 5;
+	long count = argc > 4 ? atol(argv[4]) : 1000;
 	long size = argc > 5 ? atol(argv[5]) : 64;
 
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		serve(argv[2]);
-	if (argc >= 4 && argc <= 6 && !strcmp(argv[1], "run") && seconds > 0 && size > 0 && size <= MAX_SIZE)
-		return run(argv[2], argv[3], seconds, (size_t)size);
-	fprintf(stderr, "usage: tcprr serve PORT | tcprr run ADDR PORT [SECONDS [SIZE]]\n");
+	if (argc >= 4 && argc <= 6 && !strcmp(argv[1], "run") && count > 0 && count <= MAX_SAMPLES && size > 0 && size <= MAX_SIZE)
+		return run(argv[2], argv[3], (size_t)count, (size_t)size);
+	fprintf(stderr, "usage: tcprr serve PORT | tcprr run ADDR PORT [COUNT [SIZE]]\n");
 	return 2;
 }
