@@ -38,6 +38,8 @@ lab() {
 	in_dev sh -c "ip addr add 10.9.0.2/24 dev eth0; ip addr add fd09::2/64 dev eth0 nodad; ip link set eth0 up"
 	mkdir -p "$CG2$CG"/a "$CG2$CG"/b "$CG2$CG"/c
 	at_exit "rmdir $CG2$CG/a $CG2$CG/b $CG2$CG/c $CG2$CG"
+	# A background `in_dev CMD` is a shell with a child: killing the shell leaves CMD.
+	at_exit "kill -KILL \$(ip netns pids $HOST; ip netns pids $DEV); sleep 0.2"
 	# Resolved neighbours: no test wants to time ARP.
 	in_host ping -c1 -W1 -q 10.9.0.2 >/dev/null; in_host ping -c1 -W1 -q fd09::2 >/dev/null
 }
