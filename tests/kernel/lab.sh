@@ -27,19 +27,24 @@ in_group() {
 a() { in_group a "$HOST" "$@"; }
 b() { in_group b "$DEV" "$@"; }
 
+# netns NAME: made now; at the end whatever still runs in it is killed, since
+# $! of a backgrounded function is a subshell's pid and not the command's.
+netns() {
+	ip netns add "$1"
+	at_exit "ip netns pids $1 | xargs -r kill -9; ip netns del $1"
+}
+
 lab() {
 	mount | grep -q '^bpf on /sys/fs/bpf' || mount -t bpf bpf /sys/fs/bpf
-	ip netns add "$HOST"; at_exit "ip netns del $HOST"
-	ip netns add "$DEV"; at_exit "ip netns del $DEV"
+	mkdir -p "$CG2$CG"/a "$CG2$CG"/b "$CG2$CG"/c
+	at_exit "sleep 0.2; rmdir $CG2$CG/a $CG2$CG/b $CG2$CG/c $CG2$CG"
+	netns "$HOST"
+	netns "$DEV"
 	in_host ip link set lo up
 	in_dev ip link set lo up
 	in_host ip link add "$VETH" type veth peer name eth0 netns "$DEV"
 	in_host sh -c "ip addr add 10.9.0.1/24 dev $VETH; ip addr add fd09::1/64 dev $VETH nodad; ip link set $VETH up"
 	in_dev sh -c "ip addr add 10.9.0.2/24 dev eth0; ip addr add fd09::2/64 dev eth0 nodad; ip link set eth0 up"
-	mkdir -p "$CG2$CG"/a "$CG2$CG"/b "$CG2$CG"/c
-	at_exit "rmdir $CG2$CG/a $CG2$CG/b $CG2$CG/c $CG2$CG"
-	# A background `in_dev CMD` is a shell with a child: killing the shell leaves CMD.
-	at_exit "kill -KILL \$(ip netns pids $HOST; ip netns pids $DEV); sleep 0.2"
 	# Resolved neighbours: no test wants to time ARP.
 	in_host ping -c1 -W1 -q 10.9.0.2 >/dev/null; in_host ping -c1 -W1 -q fd09::2 >/dev/null
 }
