@@ -35,7 +35,10 @@ static struct squall_bpf *skel;
 static char group[256];
 static uint64_t my_id;
 static int my_level;
-static unsigned char packet[128];
+/* Two bytes in, so that what follows the Ethernet header is aligned. */
+#define PACKET_SIZE 128
+static unsigned char packet_room[PACKET_SIZE + 2] __attribute__((aligned(4)));
+static unsigned char *const packet = packet_room + 2;
 
 static uint64_t now_ns(void)
 {
@@ -198,10 +201,10 @@ static void bpf_lab_open(void)
 	free(counters);
 	eth->h_proto = htons(ETH_P_IP);
 	*ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = 17,
-			     .tot_len = htons(sizeof(packet) - ETH_HLEN),
+			     .tot_len = htons(PACKET_SIZE - ETH_HLEN),
 			     .saddr = htonl(0x0a000001), .daddr = htonl(0x0a000002)};
 	*udp = (struct udphdr){.source = htons(4000), .dest = htons(1883),
-			       .len = htons(sizeof(packet) - ETH_HLEN - 20)};
+			       .len = htons(PACKET_SIZE - ETH_HLEN - 20)};
 }
 
 #endif

@@ -41,7 +41,7 @@ FAULT(all, "up loss 1% 25% delay 50ms 10ms distribution normal duplicate 1% reor
 
 static double run(int prog_fd, int runs)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE,
 		    .repeat = runs);
 
 	if (bpf_prog_test_run_opts(prog_fd, &o))

@@ -56,7 +56,7 @@ static int verdict(int prog_fd, uint8_t proto, const char *to, uint16_t sport, u
 {
 	struct iphdr *ip = (void *)(packet + ETH_HLEN);
 	uint16_t *ports = (void *)(ip + 1);
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE, .repeat = 1);
 
 	ip->protocol = proto;
 	inet_pton(AF_INET, to, &ip->daddr);
@@ -91,7 +91,7 @@ static void verdicts(void **state)
 /* Other people's packets: of no protocol of ours, cut short, of another cgroup. */
 static void left_alone(void **state)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE, .repeat = 1);
 	struct ethhdr *eth = (void *)packet;
 	int fd;
 

@@ -71,7 +71,7 @@ static uint32_t fake_target(unsigned int type)
 
 const char *sim_name_text(enum sim_name name)
 {
-	static const char *const text[] = { "connect", "publish", "puback", "receive" };
+	static const char *const text[] = { "connect", "publish", "puback", "receive", "disconnect" };
 
 	return text[name];
 }

@@ -207,18 +207,20 @@ static uint64_t link_speed(struct daemon *d, const struct target *t)
 	const char *name = json_string_value(json_array_get(list, 0));
 	long mbit = -1;
 	char path[128];
+	bool found;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/class/net/%.40s/speed", name ? name : "-");
-	json_decref(list);
 	f = name && !strchr(name, '/') ? fopen(path, "re") : NULL;
+	json_decref(list); /* and name with it */
+	found = f;
 	if (f) {
 		if (fscanf(f, "%ld", &mbit) != 1)
 			mbit = -1;
 		fclose(f);
 	}
 	/* Not attached yet, or the interface is in the container's namespace: Docker gave it a veth. */
-	if (mbit <= 0 && t->c && t->c->network_mode && strcmp(t->c->network_mode, "host") != 0 && !f)
+	if (mbit <= 0 && t->c && t->c->network_mode && strcmp(t->c->network_mode, "host") != 0 && !found)
 		mbit = 10000;
 	return mbit > 0 ? (uint64_t)mbit * 1000000u : 0;
 }
