@@ -68,8 +68,12 @@ window.addEventListener('hashchange', () => {
 // --- log-in ------------------------------------------------------------------
 
 function login() {
-	if (document.getElementById('login'))
+	const again = document.getElementById('token-error');
+	if (again) {
+		again.textContent = 'That token was not accepted.';
+		document.getElementById('token').select();
 		return;
+	}
 	needToken();
 	const field = h('input', { id: 'token', type: 'password', autocomplete: 'current-password', required: true,
 		'aria-describedby': 'token-error', spellcheck: 'false' });

@@ -2,7 +2,8 @@
 // uPlot with this panel's colours. It is a classic script; loading it only
 // when the first chart is drawn keeps it out of the way of the first paint.
 
-import { h } from './dom.js';
+import { h, text } from './dom.js';
+import { fmtClock } from './units.js';
 import { on } from './store.js';
 
 let library = null;
@@ -33,10 +34,34 @@ export const SERIES = {
  * gives windows to shade as [from, to] in seconds. span is the width of the
  * time axis in seconds, so that a young chart does not stretch two points.
  */
-export function chart(box, { label, series, fmt, height = 150, bands, span = 300 }) {
+export function chart(box, { label, series, fmt, height = 150, bands, span = 60 }) {
 	let plot = null;
 	let data = null;
 	let gone = false;
+	const off = new Set(); // series switched off, by index
+	const values = series.map(() => h('span', { class: 'num' }, '–'));
+	const legend = h('div', { class: 'legend' }, series.map(([name, variable], i) => {
+		const swatch = h('i', { css: { background: `var(${variable})` } });
+		const button = h('button', { 'aria-pressed': 'true', title: `Show or hide ${name}`, onclick: () => {
+			off[off.has(i) ? 'delete' : 'add'](i);
+			button.setAttribute('aria-pressed', String(!off.has(i)));
+			plot?.setSeries(i + 1, { show: !off.has(i) });
+		} }, swatch, name, values[i]);
+		return button;
+	}));
+	const canvas = h('div', { css: { 'min-height': `${height}px` } });
+	box.append(canvas, legend);
+
+	// Under the pointer its moment, otherwise the latest one.
+	function figures() {
+		if (!data || !data[0].length)
+			return;
+		const at = plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined ? plot.cursor.idx : data[0].length - 1;
+		values.forEach((el, i) => {
+			const v = data[i + 1][at];
+			text(el, v === null || v === undefined ? '–' : fmt(v));
+		});
+	}
 
 	const shade = (u) => {
 		if (!bands)
@@ -56,17 +81,16 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 300
 		const axis = { stroke: color('--muted'), font: '11px system-ui, sans-serif',
 			grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false } };
 		return {
-			width: Math.max(box.clientWidth, 200), height, pxAlign: true,
+			width: Math.max(canvas.clientWidth, 200), height, pxAlign: true,
 			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
-			legend: { live: true },
-			scales: { x: { range: (u, lo, hi) => [Math.min(lo, hi - span), hi] },
+			legend: { show: false },
+			scales: { x: { range: (u, lo, hi) => [Math.min(lo, hi - span), hi === null ? 1 : hi] },
 				y: { range: (u, lo, hi) => [0, hi > 0 ? hi * 1.08 : 1] } },
-			axes: [{ ...axis, size: 26, space: 70 },
+			axes: [{ ...axis, size: 26, space: 76, values: (u, ticks) => ticks.map((t) => fmtClock(t * 1000)) },
 				{ ...axis, size: 56, space: 34, values: (u, ticks) => ticks.map(fmt) }],
-			series: [{ label: 'time', value: (u, v) => v === null || v === undefined ? '' : new Date(v * 1000).toLocaleTimeString('en-GB') },
-				...series.map(([name, variable, dash]) => ({ label: name, stroke: color(variable), width: 1.75, dash,
-					points: { show: false }, value: (u, v) => v === null || v === undefined ? '–' : fmt(v) }))],
-			hooks: { drawClear: [shade] },
+			series: [{}, ...series.map(([name, variable, dash], i) => ({ label: name, stroke: color(variable), width: 1.75, dash,
+				show: !off.has(i), points: { show: false } }))],
+			hooks: { drawClear: [shade], setCursor: [figures] },
 		};
 	};
 
@@ -76,14 +100,14 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 300
 			return;
 		if (plot)
 			plot.destroy();
-		plot = new Plot(options(), data, box);
+		plot = new Plot(options(), data, canvas);
 		plot.root.setAttribute('role', 'img');
 		plot.root.setAttribute('aria-label', label);
 	};
 
 	const offTheme = on('theme', () => plot && draw());
-	const resize = new ResizeObserver(() => plot && box.clientWidth && plot.setSize({ width: box.clientWidth, height }));
-	resize.observe(box);
+	const resize = new ResizeObserver(() => plot && canvas.clientWidth && plot.setSize({ width: canvas.clientWidth, height }));
+	resize.observe(canvas);
 
 	return {
 		set(next) {
@@ -93,6 +117,7 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 300
 				draw();
 			else if (plot)
 				plot.setData(data);
+			figures();
 		},
 		destroy() {
 			gone = true;
@@ -101,6 +126,7 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 300
 			if (plot)
 				plot.destroy();
 			plot = null;
+			box.textContent = '';
 		},
 	};
 }

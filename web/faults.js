@@ -4,7 +4,7 @@
 
 import { h, icon, text, empty, replace, code } from './dom.js';
 import { fmtNum, fmtTime, fmtLeft, fmtCount } from './units.js';
-import { state, on, ruleText } from './store.js';
+import { state, on, ruleText, refreshSoon } from './store.js';
 
 const rate = (t, outcome) => {
 	const live = state.live.get(t.target);
@@ -14,7 +14,7 @@ const queue = (t) => {
 	const live = state.live.get(t.target);
 	return live && t.rule ? live.queue_ns : undefined;
 };
-const label = (t) => t.name || t.target;
+const label = (t) => t.kind === 'container' ? t.name : t.target;
 
 const COLUMNS = [
 	['target', 'Target', (a, b) => label(a).localeCompare(label(b), 'en', { numeric: true })],
@@ -147,7 +147,7 @@ export function faultsPage(root) {
 		const el = h('div', { class: 'row', role: 'row', 'aria-rowindex': i + 2, css: { top: `${i * rowHeight}px` },
 			onclick: (e) => { if (!e.target.closest('a') && !String(getSelection())) location.hash = link.getAttribute('href'); } },
 		cell('target', link, t.running === false && h('span', { class: 'tag' }, 'stopped'),
-			t.name && h('small', {}, t.kind === 'container' ? (t.container_id || '').slice(0, 12) : t.target)),
+			t.kind === 'container' && t.running !== false && h('small', {}, (t.container_id || '').slice(0, 12))),
 		cell('image', t.image || '–'),
 		cell('mode', mode(t) || '–'),
 		cell('rule', h('span', { class: 'rule' }), h('span', { class: 'left num' })),
@@ -206,13 +206,17 @@ export function faultsPage(root) {
 		rows.get(i).querySelector('a').focus({ preventScroll: true });
 	}
 
-	const offs = [on('targets', refill), on('counters', figures), on('rule', () => {
+	const offs = [on('targets', refill), on('fresh', refill), on('counters', figures), on('rule', () => {
 		if (view.only === 'faulted' || view.sort === 'rule')
 			refill();
 		else
 			figures();
 	})];
 	const tick = setInterval(figures, 1000);
+	// Cgroups come and go without an event.
+	const again = setInterval(() => state.conn === 'live' && refreshSoon(), 10000);
+	if (state.conn === 'live')
+		refreshSoon();
 	let frame = 0;
 	const scrolled = () => { frame ||= requestAnimationFrame(() => { frame = 0; paint(); }); };
 	const resized = () => { refill(); };
@@ -230,6 +234,7 @@ export function faultsPage(root) {
 		for (const off of offs)
 			off();
 		clearInterval(tick);
+		clearInterval(again);
 		cancelAnimationFrame(frame);
 		window.removeEventListener('scroll', scrolled);
 		window.removeEventListener('resize', resized);

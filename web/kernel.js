@@ -6,19 +6,21 @@
 import { h, replace, text, empty, code } from './dom.js';
 import { get, seg } from './api.js';
 import { state } from './store.js';
-import { fmtCount } from './units.js';
+import { fmtCount, fmtTime } from './units.js';
 
 const PAGE = 100; // entries of a map shown at once
 
-function value(v) {
+function value(v, key = '') {
+	if (/_ns$/.test(key) && typeof v === 'number')
+		return fmtTime(v);
 	if (v === null || v === undefined || v === '')
 		return '–';
 	if (Array.isArray(v))
 		return v.map(value).join(', ') || '–';
 	if (typeof v === 'object')
-		return Object.entries(v).map(([k, x]) => `${k} ${value(x)}`).join('  ');
+		return Object.entries(v).map(([k, x]) => `${k} ${value(x, k)}`).join('  ');
 	if (typeof v === 'number')
-		return Number.isInteger(v) ? String(v) : v.toFixed(3);
+		return !Number.isInteger(v) ? v.toFixed(3) : v < 1e5 ? String(v) : fmtCount(v);
 	return typeof v === 'boolean' ? (v ? 'yes' : 'no') : String(v);
 }
 
@@ -30,7 +32,7 @@ function table(rows, first = []) {
 	const keys = [...new Set([...first.filter((k) => rows.some((r) => r[k] !== undefined)), ...rows.flatMap(Object.keys)])];
 	return h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': keys.map(words).join(', ') }, h('table', {},
 		h('thead', {}, h('tr', {}, keys.map((k) => h('th', { scope: 'col' }, words(k))))),
-		h('tbody', {}, rows.map((r) => h('tr', {}, keys.map((k) => h('td', { class: typeof r[k] === 'number' ? 'num' : k === 'name' ? 'mono' : '' }, value(r[k]))))))));
+		h('tbody', {}, rows.map((r) => h('tr', {}, keys.map((k) => h('td', { class: k === 'name' ? 'mono' : 'left num' }, value(r[k], k))))))));
 }
 
 // name / available / why
@@ -39,6 +41,13 @@ function ability(list) {
 		h('th', { scope: 'row' }, h('span', { class: 'mono' }, f.name)),
 		h('td', {}, h('span', { class: f.available ? 'yes' : 'no' }, f.available ? 'yes' : 'missing')),
 		h('td', { class: 'why' }, f.why || f.text || '')))));
+}
+
+// A plain object: names and values.
+function pairs(o) {
+	const list = Object.entries(o || {});
+	return list.length ? h('table', { class: 'pairs' }, h('tbody', {}, list.map(([k, v]) => h('tr', {}, h('th', { scope: 'row' }, words(k.replace(/_ns$/, ''))), h('td', { class: 'left num' }, value(v, k))))))
+		: h('p', { class: 'muted' }, 'None.');
 }
 
 const asList = (x) => Array.isArray(x) ? x : x && typeof x === 'object'
@@ -77,15 +86,15 @@ export function kernelPage(root) {
 		shown = now;
 		replace(body,
 			card('Lane', value(lane.name || lane.kind), h('p', {}, lane.why || s.lane_why || ''),
-				table(asList(Object.fromEntries(Object.entries(lane).filter(([k]) => !['name', 'why', 'kind'].includes(k)))), ['name'])),
+				pairs(Object.fromEntries(Object.entries(lane).filter(([k]) => !['name', 'why', 'kind'].includes(k))))),
 			card('Faults on this kernel', missing.length ? `${missing.length} missing` : 'all available', asList(faults).length ? ability(asList(faults)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
 			h('div', { class: 'wide' }, card('Programs', null, table(asList(programs), ['name', 'id', 'tag', 'type']))),
 			h('div', { class: 'wide' }, card('Attach points', null, (attachments || []).length ? table(attachments, ['name', 'ifindex', 'netns', 'role', 'hooks'])
 				: empty('Attached to no interface', 'squalld watches for interfaces that match its --iface patterns and attaches as they appear.'))),
 			card('Kernel features', null, asList(features).length ? ability(asList(features)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
-			card('Limits', null, table(asList(limits), ['name'])),
-			errors && h('div', { class: 'wide' }, card('Errors', 'packets that passed unfaulted because something failed', table(asList(errors), ['name']))),
-			s.docker && h('div', { class: 'wide' }, card('Docker', null, table(asList(s.docker), ['name']))));
+			card('Limits', null, pairs(limits)),
+			errors !== undefined && card('Errors', 'packets passed because something failed', typeof errors === 'object' ? pairs(errors) : h('p', { class: 'num' }, value(errors))),
+			s.docker && card('Docker', null, pairs(s.docker)));
 	}
 
 	async function listMaps() {

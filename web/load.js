@@ -10,7 +10,7 @@ import { chart } from './chart.js';
 
 const KEEP = 600;
 const KINDS = ['--c-lost', '--c-delayed', '--c-duplicated', '--c-reordered', '--c-corrupted', '--c-blue', '--c-passed'];
-const ms = (x) => x === null || x === undefined ? '–' : x < 9.95 ? `${x.toFixed(1)} ms` : x < 9999 ? `${Math.round(x)} ms` : `${(x / 1000).toFixed(1)} s`;
+const ms = (x) => x === null || x === undefined ? '–' : x === 0 ? '0' : x < 9.95 ? `${x.toFixed(1)} ms` : x < 9999 ? `${Math.round(x)} ms` : `${(x / 1000).toFixed(1)} s`;
 const bare = (x) => x === null || x === undefined ? '–' : x < 9.95 ? x.toFixed(1) : fmtCount(x);
 
 export function loadPage(root) {
@@ -63,7 +63,7 @@ export function loadPage(root) {
 		h('section', { class: 'card', 'aria-label': 'Failures' }, h('div', { class: 'card-head' }, h('h2', {}, 'Failures')), failures)));
 
 	const bands = () => faults.map((f) => [f.from_ms / 1000, (f.to_ms || Date.now()) / 1000]);
-	const make = (box, label, series, fmt) => chart(box, { label, series, fmt, bands, span: 120 });
+	const make = (box, label, series, fmt) => chart(box, { label, series, fmt, bands, span: 60 });
 	const charts = [
 		make(boxes[0], 'Devices', [['asked for', '--c-passed', [4, 4]], ['connected', '--c-blue']], fmtNum),
 		make(boxes[1], 'Messages per second', [['sent', '--c-blue'], ['acknowledged', '--c-green']], fmtNum),
@@ -136,8 +136,8 @@ export function loadPage(root) {
 		replace(rows, (load.rows || []).map((r) => h('tr', {}, h('td', {}, r.type), h('td', {}, r.name), [fmtCount(r.requests), fmtCount(r.failures), bare(r.median_ms), bare(r.p95_ms), bare(r.p99_ms),
 			bare(r.avg_ms), bare(r.min_ms), bare(r.max_ms), bare(r.size), fmtNum(r.rps), fmtNum(r.fps)].map((v) => h('td', { class: 'num' }, v)))));
 		const list = load.failures || [];
-		replace(failures, list.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col', class: 'num' }, 'Count'), h('th', { scope: 'col' }, 'Kind'), h('th', { scope: 'col' }, 'Last'))),
-			h('tbody', {}, list.map((f) => h('tr', {}, h('td', { class: 'num' }, fmtCount(f.count)), h('td', {}, f.kind), h('td', { class: 'num' }, f.last_ms ? fmtClock(f.last_ms) : '–')))))
+		replace(failures, list.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Kind'), h('th', { scope: 'col', class: 'num' }, 'Count'), h('th', { scope: 'col', class: 'num' }, 'Last'))),
+			h('tbody', {}, list.map((f) => h('tr', {}, h('td', {}, f.kind), h('td', { class: 'num' }, fmtCount(f.count)), h('td', { class: 'num' }, f.last_ms ? fmtClock(f.last_ms) : '–')))))
 			: h('p', { class: 'muted' }, 'None so far.'));
 		buttons();
 	}

@@ -153,12 +153,13 @@ function counters({ time_ms: time, counters: entries }) {
 		const seconds = (time - live.time) / 1000;
 		if (live.time && seconds < 0.2)
 			continue; // the same second again, after a reconnect
+		const known = live.time && seconds < 10; // a rate needs a before
 		for (const d of ['up', 'down']) {
 			const was = live.total[d];
 			const is = total[d];
 			live[d] = {};
 			for (const o of OUTCOMES) {
-				const n = was && is && seconds < 10 ? is[o] - was[o] : 0;
+				const n = was && is && known ? is[o] - was[o] : 0;
 				live[d][o] = n > 0 ? n / seconds : 0; // less than before: a new rule
 			}
 		}
@@ -168,7 +169,7 @@ function counters({ time_ms: time, counters: entries }) {
 			history(live);
 		if (live.history && totals.size > MANY && !opened.has(name))
 			live.history = null;
-		if (live.history)
+		if (live.history && known)
 			record(live);
 	}
 	state.counters = entries;
@@ -192,7 +193,7 @@ const events = new Events((name, data) => {
 		conn('live');
 		counters(data);
 	} else if (name === 'rule') {
-		setRule(data.target, data.rule ? stamp(data) : null);
+		setRule(data.target, data.rule ? stamp(data.rule.rule ? data.rule : data) : null);
 	} else if (name === 'target') {
 		refreshSoon();
 	} else {
@@ -218,7 +219,14 @@ const events = new Events((name, data) => {
 });
 
 function query() {
-	return state.trace ? `?trace=1&every=1&target=${seg(state.trace)}` : '';
+	if (!state.trace)
+		return '';
+	// Every ruled target's packets are sampled alike; some fifty a second do.
+	let pps = 0;
+	for (const live of state.live.values())
+		for (const d of ['up', 'down'])
+			pps += (live[d] && live[d].seen) || 0;
+	return `?trace=1&every=${Math.max(1, Math.round(pps / 50))}`;
 }
 
 function again() {

@@ -10,6 +10,8 @@ import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
 const FEED = 60; // packets shown
+const PROTO = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6', 132: 'sctp' };
+const end = (address, port) => !port ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 export function targetPage(root, asked) {
 	let name = asked;
@@ -45,11 +47,12 @@ const back = () => h('a', { class: 'back', href: '#/faults' }, icon('back'), 'Al
 function facts(t) {
 	const list = [];
 	const fact = (term, value) => value && list.push(h('div', {}, h('dt', {}, term), h('dd', {}, value)));
-	fact('Target', t.name ? t.target : null);
+	fact('Cgroup', t.kind === 'container' ? t.cgroup : null);
 	fact('Image', t.image);
 	fact('Container', t.container_id && t.container_id.slice(0, 12));
 	fact('Network', t.network_mode);
-	fact('Seen at', t.view && [t.view.mode, (t.view.interfaces || []).join(', ')].filter(Boolean).join(': '));
+	fact('Seen at', t.view && [t.view.mode, (t.view.interfaces || []).map((i) => i.name || i).join(', ')].filter(Boolean).join(': '));
+	fact('Cannot be faulted', t.why_not);
 	fact('ECS', t.ecs && [t.ecs.cluster, t.ecs.task, t.ecs.container].filter(Boolean).join(' / '));
 	fact('Cgroup id', t.id);
 	return h('dl', { class: 'facts' }, list);
@@ -87,8 +90,9 @@ function page(root, first) {
 		force.classList.toggle('on', Boolean(rule));
 		text(said, rule ? ruleText(rule) : 'Nothing: packets pass untouched');
 		const when = rule && rule.rule.set_ms ? `set ${fmtClock(rule.rule.set_ms)}` : '';
+		const asleep = rule && rule.in_force === false ? 'waits until the target runs again' : '';
 		const source = rule && rule.source && rule.source !== 'api' ? `by ${rule.source}` : '';
-		text(since, rule ? [when, source, `seed ${rule.rule.seed ?? rule.rule.drawn_seed ?? '–'}`].filter(Boolean).join(' · ') : '');
+		text(since, rule ? [asleep, when, source, `seed ${rule.rule.seed ?? rule.rule.drawn_seed ?? '–'}`].filter(Boolean).join(' · ') : '');
 		clear.disabled = !rule;
 		countdown();
 	}
@@ -212,19 +216,20 @@ function page(root, first) {
 	const boxes = { up: h('div', { class: 'chart' }), down: h('div', { class: 'chart' }) };
 	const charts = Object.fromEntries(['up', 'down'].map((d) => [d, chart(boxes[d], {
 		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum })]));
-	const totals = h('tbody', {});
-	const cells = {};
-	for (const d of ['up', 'down']) {
-		cells[d] = Object.fromEntries(OUTCOMES.map((o) => [o, h('td', { class: 'num', 'data-total': `${d}.${o}` }, '–')]));
-		totals.append(h('tr', {}, h('th', { scope: 'row' }, d === 'up' ? 'Up' : 'Down'), OUTCOMES.map((o) => cells[d][o])));
-	}
+	const cells = { up: {}, down: {} };
+	const totals = h('tbody', {}, OUTCOMES.map((o) => h('tr', {}, h('th', { scope: 'row' }, o.replace('_', ' ')), ['up', 'down'].map((d) => {
+		cells[d][o] = [h('td', { class: 'num', 'data-total': `${d}.${o}` }, '–'), h('td', { class: 'num why' })];
+		return cells[d][o];
+	}))));
 
 	function graphs() {
 		const live = state.live.get(name);
 		for (const d of ['up', 'down']) {
 			const sum = live && target().rule && live.total[d];
-			for (const o of OUTCOMES)
-				text(cells[d][o], sum ? fmtCount(sum[o]) : '–');
+			for (const o of OUTCOMES) {
+				text(cells[d][o][0], sum ? fmtCount(sum[o]) : '–');
+				text(cells[d][o][1], sum && sum.seen && o !== 'seen' ? `${(sum[o] / sum.seen * 100).toFixed(1)} %` : '');
+			}
 			if (!live || !live.history)
 				continue;
 			const { time, [d]: series } = live.history;
@@ -238,7 +243,7 @@ function page(root, first) {
 	// --- feed ------------------------------------------------------------------------
 	const feed = h('tbody', {});
 	const feedBox = h('div', { class: 'feed', tabindex: 0, role: 'region', 'aria-label': 'Sampled packets' },
-		h('table', {}, h('thead', {}, h('tr', {}, ['Time', 'Dir', 'What', 'From → to', 'Bytes'].map((t) => h('th', { scope: 'col', class: t === 'Bytes' ? 'num' : null }, t)))), feed));
+		h('table', {}, h('thead', {}, h('tr', {}, ['Time', 'Dir', 'What', 'Bytes', 'From → to'].map((t) => h('th', { scope: 'col', class: t === 'Bytes' ? 'num' : null }, t)))), feed));
 	const feedNote = h('p', { class: 'muted' }, 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
 	const feedSwitch = h('input', { type: 'checkbox', role: 'switch', id: 'feed', onchange: () => {
 		trace(feedSwitch.checked ? name : '');
@@ -247,16 +252,21 @@ function page(root, first) {
 	} });
 	feedBox.hidden = true;
 	let shown = 0;
+	let ahead = Infinity;
 	offs.push(on('packet', (p) => {
-		if (p.target !== name || shown >= 20)
+		if (p.target_id !== target().id || shown >= 20)
 			return;
 		shown++;
 		const what = [].concat(p.what || []);
-		feed.prepend(h('tr', {}, h('td', { class: 'num' }, `${fmtClock(p.time_ms)}.${String(Math.floor(p.time_ms % 1000)).padStart(3, '0')}`),
-			h('td', {}, p.direction),
+		// The kernel's clock counts from boot; the quickest arrival tells
+		// best how far apart the two are.
+		ahead = Math.min(ahead, Date.now() - p.time_ns / 1e6);
+		const at = p.time_ns / 1e6 + ahead;
+		feed.prepend(h('tr', {}, h('td', { class: 'left num' }, `${fmtClock(at)}.${String(Math.floor(at % 1000)).padStart(3, '0')}`),
+			h('td', {}, p.direction === 'up' ? '↑ up' : '↓ down'),
 			h('td', {}, what.map((w) => h('span', { class: `what ${SERIES[w.replace(' ', '_')] || w === 'blackhole' ? w.replace(' ', '_') : ''}` },
 				w === 'delayed' && p.delay_ns ? `delayed ${fmtTime(Number(p.delay_ns.toPrecision(3)))}` : w.replace('_', ' ')))),
-			h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`), h('td', { class: 'num' }, p.len)));
+			h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${PROTO[p.proto] || p.proto} ${end(p.src, p.sport)} → ${end(p.dst, p.dport)}`)));
 		while (feed.childElementCount > FEED)
 			feed.lastElementChild.remove();
 	}));
@@ -264,7 +274,7 @@ function page(root, first) {
 
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
-		h('div', { class: 'page-head' }, h('h1', {}, first.name || name), first.running === false && h('span', { class: 'tag' }, 'stopped')),
+		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped')),
 		facts(first), force,
 		h('div', { class: 'split' },
 			h('section', { class: 'card', 'aria-label': 'Rule' },
@@ -272,14 +282,13 @@ function page(root, first) {
 				h('div', { class: 'profiles' }, h('h3', {}, 'Profiles'), profiles, save),
 				editor.el, elsewhere, problem,
 				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
-			h('div', { class: 'live' },
+			h('div', { class: 'live-col' },
 				h('section', { class: 'card', 'aria-label': 'Live packets' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Packets per second')),
 					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
 				h('section', { class: 'card', 'aria-label': 'Totals' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('span', { class: 'muted' }, 'packets')),
-					h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Packet totals' }, h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', {}),
-						OUTCOMES.map((o) => h('th', { scope: 'col', class: 'num' }, o === 'seen' ? 'seen' : o.replace('_', ' '))))), totals))),
+					h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Outcome'), ['Up', 'Down'].map((d) => [h('th', { scope: 'col', class: 'num' }, d), h('th', { scope: 'col', class: 'num' }, 'of seen')]))), totals)),
 				h('section', { class: 'card', 'aria-label': 'Packet feed' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Packets'), h('label', { class: 'check' }, feedSwitch, 'Live feed')), feedNote, feedBox))));
 

@@ -128,7 +128,7 @@ export function timelinePage(root, asked) {
 		draw();
 	} });
 	const remove = h('button', { class: 'danger-outline', onclick: () => drop() }, 'Remove');
-	const fields = h('div', { class: 'tl-fields' }, labelled('From', from), labelled('To', to), labelled('Rule', rule, 'wide'), labelled('Faults', profile), remove);
+	const fields = h('div', { class: 'tl-fields' }, labelled('From', from), labelled('To', to), labelled('Rule', rule, 'wide'), labelled('Faults', profile), h('div', { class: 'controls' }, h('button', { id: 'tl-add', onclick: append }, icon('plus'), 'Add'), remove));
 
 	root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Timeline'), status),
 		h('div', { class: 'tl' },
@@ -136,7 +136,7 @@ export function timelinePage(root, asked) {
 				h('div', { class: 'controls stack' }, labelled('Target', picker), targets, labelled('Length', length), labelled('Rounds, 0 = until stopped', repeat),
 					h('div', { class: 'controls' }, run, stop)),
 				problem, track, axis, fields,
-				h('p', { class: 'why' }, 'Drag a bar to move it, its ends to resize it, double-click the track to add one. Keys: ← → move, Shift + ← → resize, Delete removes.')),
+				h('p', { class: 'why help' }, 'Drag a bar to move it, its ends to resize it, double-click the track to add one. Keys: ← → move, Shift + ← → resize, Delete removes.')),
 			h('div', { class: 'tl-bottom' },
 				h('section', { class: 'card', 'aria-label': 'As text' }, h('div', { class: 'card-head' }, h('h2', {}, 'As text'),
 					h('button', { id: 'tl-use', onclick: use }, 'Use this text')), source, sourceError),
@@ -185,7 +185,7 @@ export function timelinePage(root, asked) {
 			const focused = track.contains(document.activeElement);
 			replace(track, plan.bars.map((b, i) => {
 				const el = h('div', { class: 'tl-bar', tabindex: 0, role: 'button', 'aria-current': String(i === chosen), 'data-i': i,
-					'aria-label': `${fmtTime(b.from)} to ${fmtTime(b.to)}: ${b.text}`, css: { left: pct(b.from), width: pct(b.to - b.from) },
+					title: b.text, css: { left: pct(b.from), width: pct(b.to - b.from) },
 					onpointerdown: (e) => drag(e, b, el), onfocus: () => { if (chosen !== i) { chosen = i; choose(); } }, onkeydown: (e) => keys(e, b) },
 				h('b', { class: 'num' }, `${fmtTime(b.from)} – ${fmtTime(b.to)}`), h('span', {}, b.text),
 				h('i', { class: 'tl-grip l' }), h('i', { class: 'tl-grip r' }));
@@ -263,9 +263,10 @@ export function timelinePage(root, asked) {
 		e.preventDefault();
 	}
 	track.addEventListener('dblclick', (e) => {
-		if (e.target !== track)
-			return;
-		const at = snap((e.clientX - track.getBoundingClientRect().left) / track.clientWidth * plan.length);
+		if (e.target === track)
+			insert(snap((e.clientX - track.getBoundingClientRect().left) / track.clientWidth * plan.length));
+	});
+	function insert(at) {
 		const b = { from: at, to: at, text: 'up loss 10%' };
 		const [lo, hi] = room(b);
 		b.from = Math.max(lo, Math.min(at, hi - unit()));
@@ -273,10 +274,21 @@ export function timelinePage(root, asked) {
 		if (b.to <= b.from)
 			return;
 		plan.bars.push(b);
-		plan.bars.sort((x, y) => x.from - y.from);
-		chosen = plan.bars.indexOf(b);
+		chosen = plan.bars.length - 1;
 		draw();
-	});
+	}
+	// Without a pointer: into the first gap that is wide enough.
+	function append() {
+		let at = 0;
+		for (const b of plan.bars) {
+			if (b.from - at >= 2 * unit())
+				break;
+			at = b.to;
+		}
+		if (plan.length - at < 2 * unit())
+			plan.length = at + 10 * S;
+		insert(at);
+	}
 
 	function use() {
 		try {
@@ -311,7 +323,7 @@ export function timelinePage(root, asked) {
 		const here = total ? Math.min(at, total) : 0;
 		head.hidden = false;
 		head.style.setProperty('left', `${Math.min(100, here / plan.length * 100)}%`);
-		text(status, `Running, ${fmtLeft(here / 1e6)} of ${fmtLeft(total / 1e6)}${running.round ? `, round ${running.round}` : ''}`);
+		text(status, `Running, ${fmtLeft(here / 1e6)} of ${fmtLeft(total / 1e6)}${running.round ? `, round ${running.round + 1}` : ''}`);
 	}
 	async function open(target) {
 		name = target;
@@ -381,13 +393,15 @@ export function timelinePage(root, asked) {
 		}
 	}
 	function names() {
-		replace(targets, [...state.targets.values()].slice(0, 500).map((t) => h('option', { value: t.name && t.kind === 'container' ? t.name : t.target })));
+		replace(targets, [...state.targets.values()].slice(0, 500).map((t) => h('option', { value: t.target })));
 	}
 
 	offs.push(on('schedule', (e) => {
 		const s = state.targets.get(e.target);
 		if (e.target === name || (s && s.name === name))
-			heard(e.schedule === undefined ? e : e.schedule);
+			get(`schedules/${seg(name)}`).then(heard, () => heard(null));
+		if (e.action === 'failed')
+			toast(`Timeline of ${e.target}: ${e.detail}`, 'error');
 		list();
 	}), on('targets', names));
 	const timer = setInterval(tick, 200);

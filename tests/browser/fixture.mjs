@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A stand-in that speaks docs/api.md from memory, for what the real daemon
+// cannot be made to show in a test: five thousand targets, hostile names, no
+// Docker, no lane, an hour of events in a minute. Everything that is about
+// packets runs against the real squalld instead (see *.test).
+//
+// start({targets, ruled, token, eventMs, status, sim}) -> {url, stop(), state}
+
+import http from 'node:http';
+import fs from 'node:fs';
+import path from 'node:path';
+import zlib from 'node:zlib';
+import { fileURLToPath } from 'node:url';
+
+const WEB = fileURLToPath(new URL('../../web', import.meta.url));
+const TYPES = { '.html': 'text/html; charset=utf-8', '.css': 'text/css', '.js': 'text/javascript', '.svg': 'image/svg+xml' };
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const PROFILES = [['3G', 'both delay 100ms 20ms loss 0.5% rate 2mbit'], ['EDGE', 'both delay 400ms 80ms loss 1% rate 240kbit'],
+	['LTE-M', 'both delay 120ms 40ms rate 1mbit'], ['NB-IoT', 'both delay 1500ms 500ms loss 1% rate 60kbit'],
+	['Satellite', 'both delay 300ms 15ms loss 0.3% rate 10mbit'], ['Lossy Wi-Fi', 'both loss 5% 25% delay 8ms 6ms'], ['Offline', 'both blackhole']];
+
+export const STATUS = {
+	version: '0.1.0', kernel: { release: '6.18.0', arch: 'x86_64' },
+	lane: { name: 'tap', why: 'this kernel has no sch_fq (tried to load it: not found)', queued_pkts: 0, late_p99_us: 84 },
+	programs: [{ name: 'sq_host_up', id: 41, type: 'sched_cls', jited: true }, { name: 'sq_host_down', id: 42, type: 'sched_cls', jited: true },
+		{ name: 'sq_edge_up', id: 43, type: 'sched_cls', jited: true }, { name: 'sq_edge_down', id: 44, type: 'sched_cls', jited: true }],
+	attachments: [{ name: 'eth0', ifindex: 2, netns: 'host', role: 'host', hooks: ['ingress', 'egress'] }, { name: 'veth3f2a', ifindex: 12, netns: 'host', role: 'edge', hooks: ['ingress', 'egress'] }],
+	faults: ['loss', 'delay', 'jitter', 'duplicate', 'corrupt', 'reorder', 'rate', 'blackhole'].map((name) => ({ name, available: true, why: '' })),
+	features: [{ name: 'btf', available: true, why: '/sys/kernel/btf/vmlinux' }, { name: 'cls_bpf', available: true, why: '' },
+		{ name: 'sch_fq', available: false, why: 'not in this kernel; the tap lane is used instead' }, { name: 'skb_set_tstamp', available: true, why: '' }],
+	limits: { rules: 32768, clauses: 8, excepts: 16, max_delay_ns: 60e9 },
+	docker: { connected: true, version: '20.10.24' },
+};
+
+export const target = (i, more = {}) => ({ target: more.name || `worker-${i}`, id: String(4000 + i), kind: 'container',
+	name: `worker-${i}`, container_id: ((i * 2654435761 + 0x9e3779b97f4a) >>> 0).toString(16).padEnd(64, '5e1c'), image: ['iot/sensor:2.1', 'iot/gateway:1.4', 'eclipse-mosquitto:2'][i % 3], labels: { rack: `r${i % 7}` },
+	network_mode: ['bridge', 'host', 'awsvpc'][i % 3], cgroup: `/docker/${i}`, view: { mode: 'bridge', interfaces: [`veth${i}`] }, running: i % 11 !== 10, rule: null, ...more });
+
+function makeRule(body, id) {
+	const rule = structuredClone(body);
+	const words = [];
+	if (!rule.text) {
+		for (const c of rule.clauses || [])
+			for (const d of ['up', 'down'])
+				if (c[d]) {
+					words.push(d);
+					if (c[d].loss)
+						words.push(`loss ${c[d].loss.pct}%`);
+					if (c[d].delay_ns)
+						words.push(`delay ${c[d].delay_ns / 1e6}ms`);
+					if (c[d].rate_bps)
+						words.push(`rate ${c[d].rate_bps / 1e3}kbit`);
+					if (c[d].blackhole)
+						words.push('blackhole');
+				}
+		rule.text = words.join(' ');
+	} else if (!rule.clauses) {
+		const loss = /loss ([\d.]+)%/.exec(rule.text);
+		const delay = /delay ([\d.]+)ms/.exec(rule.text);
+		const faults = { ...(loss && { loss: { pct: Number(loss[1]) } }), ...(delay && { delay_ns: delay[1] * 1e6 }), ...(/blackhole/.test(rule.text) && { blackhole: true }) };
+		rule.clauses = [{ up: faults, ...(/^both/.test(rule.text) && { down: faults }) }];
+	}
+	return { ...rule, id, set_ms: Date.now(), drawn_seed: '8123456789012345678', on_crash: rule.on_crash || 'clear' };
+}
+
+export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, status = STATUS, sim = null, port = 0, packets = 4 } = {}) {
+	const state = { targets: new Map(targets.map((t) => [t.target, t])), schedules: new Map(), streams: new Set(), id: 0, counters: new Map(), time: Date.now(), sent: 0 };
+	const envelope = (t, rule, source = 'api') => ({ target: t.target, id: t.id, rule, on_restart: true, in_force: true, source });
+	const now = (r) => r && r.rule.for_ns ? { ...r, rule: { ...r.rule, expires_in_ns: Math.max(1, r.rule.for_ns - (Date.now() - r.rule.set_ms) * 1e6) } } : r;
+	const set = (t, body, source) => {
+		t.rule = envelope(t, makeRule(body, ++state.id), source);
+		emit('rule', { action: 'set', target: t.target, rule: now(t.rule) });
+		return t.rule;
+	};
+	const clear = (t) => {
+		t.rule = null;
+		state.counters.delete(t.target);
+		emit('rule', { action: 'deleted', target: t.target, rule: null });
+	};
+	function emit(name, data) {
+		for (const s of state.streams)
+			s.res.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+	}
+	[...state.targets.values()].slice(0, ruled).forEach((t, i) => { t.rule = envelope(t, makeRule({ text: ['up loss 10% delay 100ms', 'both blackhole', 'down loss 3%'][i % 3] }, ++state.id)); });
+
+	function counters(advance) {
+		const list = [];
+		for (const t of state.targets.values()) {
+			if (!t.rule)
+				continue;
+			const c = state.counters.get(t.target) || { up: 0, down: 0 };
+			state.counters.set(t.target, c);
+			for (const d of ['up', 'down']) {
+				if (advance)
+					c[d] += Math.round(180 + 40 * Math.sin(state.time / 9000 + t.id) + 20 * Math.random());
+				const n = c[d];
+				const on = d === 'up' || /both/.test(t.rule.rule.text) ? 1 : 0;
+				const hole = /blackhole/.test(t.rule.rule.text);
+				list.push({ target: t.target, clause: 0, direction: d, match: '', seen_pkts: n, seen_bytes: n * 120, lost_pkts: hole ? n * on : Math.round(n * 0.1) * on, lost_bytes: 0,
+					delayed_pkts: hole ? 0 : Math.round(n * 0.7) * on, delayed_bytes: 0, duplicated_pkts: Math.round(n * 0.02) * on, corrupted_pkts: 0, reordered_pkts: 0, over_limit_pkts: 0, queue_ns: on * 2.4e6 });
+			}
+		}
+		return { time_ms: state.time, counters: list };
+	}
+
+	const timer = setInterval(() => {
+		state.time = eventMs < 1000 ? state.time + 1000 : Date.now();
+		state.sent++;
+		for (const t of state.targets.values())
+			if (t.rule && t.rule.rule.for_ns && now(t.rule).rule.expires_in_ns <= 1)
+				clear(t);
+		emit('counters', counters(true));
+		for (const s of state.streams)
+			for (const t of s.trace ? state.targets.values() : [])
+				for (let i = 0; t.rule && i < packets; i++)
+					s.res.write(`event: packet\ndata: ${JSON.stringify({ time_ns: (performance.now() - i * 31) * 1e6, target_id: t.id, direction: i % 2 ? 'up' : 'down', what: i % 3 ? ['delayed'] : ['lost'],
+						delay_ns: 102.3e6, proto: 6, src: '172.17.0.2', sport: 41822, dst: '172.17.0.9', dport: 8883, len: 66 + i * 100, segs: 1, rule_id: 1, clause: 0 })}\n\n`);
+	}, eventMs);
+
+	const refuse = (field, detail) => Object.assign(new Error(detail), { status: 400, field });
+	const find = (name) => {
+		const t = state.targets.get(name) || [...state.targets.values()].find((x) => x.name === name);
+		if (!t)
+			throw Object.assign(new Error(`no target "${name}"`), { status: 404, field: 'target' });
+		return t;
+	};
+	function checkRule(rule) {
+		for (const [i, c] of (rule.clauses || []).entries())
+			for (const d of ['up', 'down']) {
+				const pct = c[d] && c[d].loss && c[d].loss.pct;
+				if (pct !== undefined && pct > 100)
+					throw refuse(`${i ? `clause[${i}].` : ''}${d}.loss.pct`, `${d}.loss.pct: ${pct} is not accepted: a number from 0 to 100 (percent)`);
+			}
+		if (!rule.text && !(rule.clauses || []).some((c) => c.up || c.down))
+			throw refuse('rule', 'rule: it names no fault');
+	}
+
+	function api(method, parts, body, query) {
+		const [kind, raw, verb] = parts;
+		const name = raw === undefined ? undefined : decodeURIComponent(raw);
+		if (sim && kind === 'load')
+			return sim(method, parts, body, query);
+		if (sim)
+			throw Object.assign(new Error('not here'), { status: 404 });
+		if (kind === 'status' || kind === 'capabilities')
+			return status;
+		if (kind === 'targets')
+			return name ? { ...find(name), rule: now(find(name).rule) } : { targets: [...state.targets.values()].map((t) => ({ ...t, rule: now(t.rule) })) };
+		if (kind === 'rules' && !name && method === 'DELETE') {
+			for (const t of state.targets.values())
+				if (t.rule)
+					clear(t);
+			return {};
+		}
+		if (kind === 'rules' && name) {
+			const t = find(name);
+			if (method === 'PUT') {
+				checkRule(body);
+				set(t, body);
+			} else if (method === 'DELETE') {
+				clear(t);
+				return {};
+			}
+			if (!t.rule)
+				throw Object.assign(new Error('no rule'), { status: 404 });
+			return now(t.rule);
+		}
+		if (kind === 'counters')
+			return counters();
+		if (kind === 'profiles')
+			return { profiles: PROFILES.map(([n, text]) => ({ name: n, read_only: true, rule: makeRule({ text }, 0) })) };
+		if (kind === 'schedules') {
+			if (!name)
+				return { schedules: [...state.schedules.values()] };
+			if (method === 'PUT')
+				state.schedules.set(name, { target: name, ...body, running: false });
+			const s = state.schedules.get(name);
+			if (!s)
+				throw Object.assign(new Error('no schedule'), { status: 404 });
+			if (method === 'DELETE')
+				state.schedules.delete(name);
+			if (verb) {
+				s.running = verb === 'start';
+				s.position_ns = 0;
+				emit('schedule', { action: s.running ? 'started' : 'stopped', target: name, step: 0, round: 0 });
+			}
+			return s;
+		}
+		if (kind === 'maps')
+			return name ? { name, entries: [{ key: 4001, value: { id: 1, clauses: 1, expires_ns: 0 } }], truncated: false }
+				: { maps: [['sq_rules', 'hash', 4, 3392, 32768, 2], ['sq_targets', 'hash', 8, 8, 32768, 2], ['sq_counters', 'percpu_hash', 4, 128, 65536, 4], ['sq_cfg', 'array', 4, 48, 1, 1]]
+					.map(([n, type, key_size, value_size, max_entries, entries]) => ({ name: n, type, key_size, value_size, max_entries, entries })) };
+		throw Object.assign(new Error('not found'), { status: 404 });
+	}
+
+	function file(req, res, url) {
+		const name = path.normalize(url.pathname.slice(4) || 'index.html');
+		const full = path.join(WEB, name);
+		if (!full.startsWith(WEB) || !fs.existsSync(full)) {
+			res.writeHead(404).end();
+			return;
+		}
+		res.writeHead(200, { 'Content-Type': TYPES[path.extname(name)] || 'text/plain', 'Content-Security-Policy': CSP, 'X-Content-Type-Options': 'nosniff', 'Content-Encoding': 'gzip', 'Cache-Control': 'no-cache' });
+		res.end(zlib.gzipSync(fs.readFileSync(full)));
+	}
+
+	const server = http.createServer(async (req, res) => {
+		const url = new URL(req.url, 'http://x');
+		if (url.pathname.startsWith('/ui/'))
+			return file(req, res, url);
+		const answer = (code, data) => res.writeHead(code, { 'Content-Type': code < 400 ? 'application/json' : 'application/problem+json', ...(data && data.rule && { ETag: `"${data.rule.id}"` }) }).end(JSON.stringify(data));
+		if (token && req.headers.authorization !== `Bearer ${token}`)
+			return answer(401, { status: 401, title: 'Unauthorized', detail: 'a token is needed' });
+		let text = '';
+		for await (const chunk of req)
+			text += chunk;
+		const parts = url.pathname.replace('/api/v1/', '').split('/');
+		if (parts[0] === 'events' && !sim) {
+			res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+			const stream = { res, trace: url.searchParams.get('trace') === '1' };
+			state.streams.add(stream);
+			res.on('close', () => state.streams.delete(stream));
+			res.write(`event: counters\ndata: ${JSON.stringify(counters())}\n\n`);
+			return undefined;
+		}
+		try {
+			const data = api(req.method, parts, text ? JSON.parse(text) : undefined, url.searchParams);
+			if (typeof data === 'string')
+				return res.writeHead(200, { 'Content-Type': 'text/plain' }).end(data);
+			return answer(200, data);
+		} catch (e) {
+			return answer(e.status || 500, { type: 'about:blank', status: e.status || 500, detail: e.message, field: e.field || '' });
+		}
+	});
+	return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({
+		url: `http://127.0.0.1:${server.address().port}`, state, emit, set, clear, find,
+		stop: () => { clearInterval(timer); server.closeAllConnections(); server.close(); },
+	})));
+}
+
+// A fleet that ramps up, suffers for 20 s of every minute and recovers.
+export function fleet(seconds = 0) {
+	const load = { version: '0.1.0', state: 'stopped', broker: 'mqtt://127.0.0.1:1883', engine: 'lean', squalld: 'http://127.0.0.1:4080',
+		settings: { devices: 500, ramp_per_s: 50, interval_ns: 1e9, qos: 1 }, history: [], faults: [], rows: [], failures: [] };
+	let connected = 0;
+	const sample = (time_ms) => {
+		const bad = load.faults.some((f) => f.from_ms <= time_ms && (f.to_ms ?? Infinity) > time_ms);
+		const goal = load.state === 'stopped' ? 0 : load.settings.devices;
+		connected += Math.max(-80, Math.min(load.settings.ramp_per_s, goal - connected));
+		const wave = 1 + 0.06 * Math.sin(time_ms / 4000) + 0.03 * Math.random();
+		const rate = connected * 1e9 / load.settings.interval_ns;
+		return { time_ms, devices: goal, connected, sent_per_s: rate * wave, acked_per_s: rate * wave * (bad ? 0.82 : 1), p50_ms: (bad ? 214 : 1.9) * wave, p95_ms: (bad ? 640 : 4.2) * wave,
+			p99_ms: (bad ? 1320 : 9.8) * wave, failures: bad ? { 'no PUBACK': rate * 0.03 * wave, reset: 2 * wave } : {} };
+	};
+	const add = (t) => {
+		load.now = sample(t);
+		load.history.push(load.now);
+		load.history.splice(0, load.history.length - 600);
+	};
+	if (seconds) {
+		const start = Date.now() - seconds * 1000;
+		load.state = 'running';
+		load.faults = [{ from_ms: start + seconds * 400, to_ms: start + seconds * 600, target: 'cgroup:/fleet', text: 'up loss 20% delay 200ms 50ms' }];
+		for (let t = 0; t < seconds; t++)
+			add(start + t * 1000);
+		load.rows = [['connect', 500, 0, 3.1, 8], ['publish', 41230, 0, 0.1, 0.3], ['puback', 40611, 619, 2.2, 640]].map(([name, requests, failures, m, p]) => ({ type: 'MQTT', name, requests, failures,
+			median_ms: m, p95_ms: p, p99_ms: p * 2.1, avg_ms: m * 1.6, min_ms: 0.2, max_ms: p * 3.3, size: 128, rps: requests / seconds, fps: failures / seconds }));
+		load.failures = [{ kind: 'no PUBACK', count: 588, last_ms: start + seconds * 600 }, { kind: 'connection reset', count: 31, last_ms: start + seconds * 590 }];
+	}
+	setInterval(() => add(Date.now()), 1000).unref();
+	return (method, parts, body, query) => {
+		if (parts[1] === 'stats.csv')
+			return 'Type,Name,Request Count\nMQTT,publish,1\n';
+		if (parts[1] === 'report.html')
+			return '<!doctype html><title>report</title>';
+		if (body && body.devices > 1e6)
+			throw Object.assign(new Error(`devices: ${body.devices} is not accepted: 1 to 1000000`), { status: 400, field: 'devices' });
+		if (method !== 'GET' && body)
+			Object.assign(load.settings, body);
+		if (parts[1])
+			load.state = parts[1] === 'start' ? 'running' : 'stopped';
+		return { ...load, history: load.history.filter((s) => s.time_ms > Number(query.get('since') || 0)) };
+	};
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the browser tests share: one Chromium, checks that print the lines
+// tests/run counts, and screenshots into docs/ when SHOTS is set.
+
+import { chromium } from 'playwright-core';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createRequire } from 'node:module';
+
+export const TOP = fileURLToPath(new URL('../..', import.meta.url));
+const AXE = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+let bad = 0;
+
+export function ok(what, yes, detail = '') {
+	console.log(yes ? `ok ${what}` : `not ok ${what}${detail === '' ? '' : `: ${detail}`}`);
+	if (!yes)
+		bad++;
+	return yes;
+}
+export const note = (s) => console.log(`# ${s}`);
+
+// One failed step must not hide the rest, nor leave a daemon behind.
+export async function step(what, fn) {
+	try {
+		await fn();
+	} catch (e) {
+		ok(what, false, String(e && e.message || e).split('\n').slice(0, 6).join(' | '));
+	}
+}
+
+export async function browse(options = {}) {
+	const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'squall-chromium.'));
+	// A profile of its own and no background traffic: nothing may leave this machine.
+	const context = await chromium.launchPersistentContext(profile, {
+		executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, chromiumSandbox: false,
+		args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+			'--disable-sync', '--disable-dev-shm-usage', ...(options.args || [])],
+		viewport: { width: 1280, height: 900 }, ...options.context });
+	context.setDefaultTimeout(20000);
+	const foreign = [];
+	const violations = [];
+	context.on('request', (r) => {
+		if (!/^(http:\/\/127\.0\.0\.1[:/]|blob:|data:|about:)/.test(r.url()))
+			foreign.push(r.url());
+	});
+	context.on('console', (m) => {
+		if (/Content Security Policy|Refused to/i.test(m.text()))
+			violations.push(m.text());
+	});
+	const errors = [];
+	context.on('weberror', (e) => errors.push(String(e.error())));
+	return { context, foreign, violations, errors, async close() {
+		await context.close().catch(() => {});
+		fs.rmSync(profile, { recursive: true, force: true });
+	} };
+}
+
+// Findings that axe itself calls serious or critical.
+export async function axe(page, what) {
+	// Through the debugger, which the page's own policy does not bind.
+	await page.evaluate(AXE);
+	const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+	const serious = result.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
+	ok(`${what}: axe has no serious finding`, serious.length === 0,
+		serious.map((v) => `${v.id} (${v.nodes.length}): ${v.nodes.slice(0, 3).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message || '')).join('; ')}`).join(' || '));
+}
+
+export async function shot(page, name) {
+	if (!process.env.SHOTS)
+		return;
+	fs.mkdirSync(process.env.SHOTS, { recursive: true });
+	await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`) });
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function until(what, ms, fn) {
+	const end = Date.now() + ms;
+	for (;;) {
+		const value = await fn();
+		if (value)
+			return value;
+		if (Date.now() > end)
+			throw new Error(`waited ${ms} ms in vain for: ${what}`);
+		await sleep(40);
+	}
+}
+
+export const finish = () => { process.exitCode = bad ? 1 : 0; };
