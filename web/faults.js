@@ -16,11 +16,14 @@ const queue = (t) => {
 };
 const label = (t) => t.kind === 'container' ? t.name : t.target;
 
+// One collator: making it per comparison is what sorting would cost.
+const order = new Intl.Collator('en', { numeric: true }).compare;
+
 const COLUMNS = [
-	['target', 'Target', (a, b) => label(a).localeCompare(label(b), 'en', { numeric: true })],
-	['image', 'Image', (a, b) => (a.image || '').localeCompare(b.image || '')],
-	['mode', 'Mode', (a, b) => mode(a).localeCompare(mode(b))],
-	['rule', 'Rule', (a, b) => ruleText(b.rule).localeCompare(ruleText(a.rule))],
+	['target', 'Target', (a, b) => order(label(a), label(b))],
+	['image', 'Image', (a, b) => order(a.image || '', b.image || '')],
+	['mode', 'Mode', (a, b) => order(mode(a), mode(b))],
+	['rule', 'Rule', (a, b) => order(ruleText(b.rule), ruleText(a.rule))],
 	['pps', 'Packets/s', (a, b) => (rate(b, 'seen') ?? -1) - (rate(a, 'seen') ?? -1)],
 	['lost', 'Lost/s', (a, b) => (rate(b, 'lost') ?? -1) - (rate(a, 'lost') ?? -1)],
 	['delayed', 'Delayed/s', (a, b) => (rate(b, 'delayed') ?? -1) - (rate(a, 'delayed') ?? -1)],
@@ -37,6 +40,7 @@ export function faultsPage(root) {
 	const rows = new Map(); // index -> row element
 	let list = [];
 	let rowHeight = 44;
+	let drawn = null;
 
 	const search = h('input', { type: 'search', id: 'search', value: view.query, placeholder: 'Name, image, label, rule, or cgroup:/path',
 		autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Search targets', oninput: () => {
@@ -83,9 +87,14 @@ export function faultsPage(root) {
 		text(count, list.length === state.targets.size
 			? `${fmtCount(list.length)} target${list.length === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`
 			: `${fmtCount(list.length)} of ${fmtCount(state.targets.size)} targets`);
-		for (const el of rows.values())
-			el.remove();
-		rows.clear();
+		// Drawing the same rows again would take the focus from under the reader.
+		const key = list.map((t) => `${t.target}\t${t.running}\t${t.image}`).join('\n');
+		if (key !== drawn) {
+			drawn = key;
+			for (const el of rows.values())
+				el.remove();
+			rows.clear();
+		}
 		layout();
 		emptiness();
 	}
@@ -219,7 +228,10 @@ export function faultsPage(root) {
 		refreshSoon();
 	let frame = 0;
 	const scrolled = () => { frame ||= requestAnimationFrame(() => { frame = 0; paint(); }); };
-	const resized = () => { refill(); };
+	const resized = () => {
+		drawn = null;
+		refill();
+	};
 	window.addEventListener('scroll', scrolled, { passive: true });
 	window.addEventListener('resize', resized);
 	document.addEventListener('keydown', keys);
