@@ -75,7 +75,7 @@ export function kernelPage(root) {
 		const lane = typeof s.lane === 'object' && s.lane ? s.lane : { name: s.lane };
 		const missing = [...asList(s.faults), ...asList(s.features)].filter((f) => f.available === false);
 		text(note, `squalld ${s.version || ''}, kernel ${value(typeof s.kernel === 'object' ? s.kernel.release : s.kernel)}`);
-		replace(figures, stat(fmtCount((s.programs || []).length), 'programs'), stat(fmtCount((s.attachments || []).length), 'interfaces'),
+		replace(figures, s.programs && stat(fmtCount(s.programs.length), 'programs'), stat(fmtCount((s.attachments || []).length), 'interfaces'),
 			stat(value(lane.name || lane.kind), 'lane'), stat(fmtCount([...state.targets.values()].filter((t) => t.rule).length), 'rules'),
 			stat(fmtCount(missing.length), 'missing'));
 		// Redrawing what did not change would steal the reader's scroll position.
@@ -88,7 +88,7 @@ export function kernelPage(root) {
 			card('Lane', value(lane.name || lane.kind), h('p', {}, lane.why || s.lane_why || ''),
 				pairs(Object.fromEntries(Object.entries(lane).filter(([k]) => !['name', 'why', 'kind'].includes(k))))),
 			card('Faults on this kernel', missing.length ? `${missing.length} missing` : 'all available', asList(faults).length ? ability(asList(faults)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
-			h('div', { class: 'wide' }, card('Programs', null, table(asList(programs), ['name', 'id', 'tag', 'type']))),
+			programs && h('div', { class: 'wide' }, card('Programs', null, table(asList(programs), ['name', 'id', 'tag', 'type']))),
 			h('div', { class: 'wide' }, card('Attach points', null, (attachments || []).length ? table(attachments, ['name', 'ifindex', 'netns', 'role', 'hooks'])
 				: empty('Attached to no interface', 'squalld watches for interfaces that match its --iface patterns and attaches as they appear.'))),
 			card('Kernel features', null, asList(features).length ? ability(asList(features)) : h('p', { class: 'muted' }, 'The daemon lists none.')),

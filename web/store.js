@@ -221,12 +221,10 @@ const events = new Events((name, data) => {
 function query() {
 	if (!state.trace)
 		return '';
-	// Every ruled target's packets are sampled alike; some fifty a second do.
-	let pps = 0;
-	for (const live of state.live.values())
-		for (const d of ['up', 'down'])
-			pps += (live[d] && live[d].seen) || 0;
-	return `?trace=1&every=${Math.max(1, Math.round(pps / 50))}`;
+	// Some fifty a second are enough to watch.
+	const live = state.live.get(state.trace);
+	const pps = live ? ['up', 'down'].reduce((n, d) => n + ((live[d] && live[d].seen) || 0), 0) : 0;
+	return `?trace=1&every=${Math.max(1, Math.round(pps / 50))}&target=${seg(state.trace)}`;
 }
 
 function again() {

@@ -10,8 +10,6 @@ import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
 const FEED = 60; // packets shown
-const PROTO = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp6', 132: 'sctp' };
-const end = (address, port) => !port ? address : address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 
 export function targetPage(root, asked) {
 	let name = asked;
@@ -252,21 +250,16 @@ function page(root, first) {
 	} });
 	feedBox.hidden = true;
 	let shown = 0;
-	let ahead = Infinity;
 	offs.push(on('packet', (p) => {
-		if (p.target_id !== target().id || shown >= 20)
+		if (p.target !== name || shown >= 20)
 			return;
 		shown++;
 		const what = [].concat(p.what || []);
-		// The kernel's clock counts from boot; the quickest arrival tells
-		// best how far apart the two are.
-		ahead = Math.min(ahead, Date.now() - p.time_ns / 1e6);
-		const at = p.time_ns / 1e6 + ahead;
-		feed.prepend(h('tr', {}, h('td', { class: 'left num' }, `${fmtClock(at)}.${String(Math.floor(at % 1000)).padStart(3, '0')}`),
+		feed.prepend(h('tr', {}, h('td', { class: 'left num' }, `${fmtClock(p.time_ms)}.${String(Math.floor(p.time_ms % 1000)).padStart(3, '0')}`),
 			h('td', {}, p.direction === 'up' ? '↑ up' : '↓ down'),
 			h('td', {}, what.map((w) => h('span', { class: `what ${SERIES[w.replace(' ', '_')] || w === 'blackhole' ? w.replace(' ', '_') : ''}` },
 				w === 'delayed' && p.delay_ns ? `delayed ${fmtTime(Number(p.delay_ns.toPrecision(3)))}` : w.replace('_', ' ')))),
-			h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${PROTO[p.proto] || p.proto} ${end(p.src, p.sport)} → ${end(p.dst, p.dport)}`)));
+			h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`)));
 		while (feed.childElementCount > FEED)
 			feed.lastElementChild.remove();
 	}));

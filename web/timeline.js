@@ -399,7 +399,7 @@ export function timelinePage(root, asked) {
 	offs.push(on('schedule', (e) => {
 		const s = state.targets.get(e.target);
 		if (e.target === name || (s && s.name === name))
-			get(`schedules/${seg(name)}`).then(heard, () => heard(null));
+			heard(e.schedule);
 		if (e.action === 'failed')
 			toast(`Timeline of ${e.target}: ${e.detail}`, 'error');
 		list();

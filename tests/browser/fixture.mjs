@@ -113,10 +113,10 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 				clear(t);
 		emit('counters', counters(true));
 		for (const s of state.streams)
-			for (const t of s.trace ? state.targets.values() : [])
+			for (const t of s.trace ? [...state.targets.values()].filter((x) => x.target === s.trace) : [])
 				for (let i = 0; t.rule && i < packets; i++)
-					s.res.write(`event: packet\ndata: ${JSON.stringify({ time_ns: (performance.now() - i * 31) * 1e6, target_id: t.id, direction: i % 2 ? 'up' : 'down', what: i % 3 ? ['delayed'] : ['lost'],
-						delay_ns: 102.3e6, proto: 6, src: '172.17.0.2', sport: 41822, dst: '172.17.0.9', dport: 8883, len: 66 + i * 100, segs: 1, rule_id: 1, clause: 0 })}\n\n`);
+					s.res.write(`event: packet\ndata: ${JSON.stringify({ time_ms: Date.now() - i * 31, target: t.target, target_id: t.id, direction: i % 2 ? 'up' : 'down', what: i % 3 ? ['delayed'] : ['lost'],
+						delay_ns: 102.3e6, proto: 'tcp', src: '172.17.0.2:41822', dst: '172.17.0.9:8883', len: 66 + i * 100, segs: 1, rule_id: 1, clause: 0 })}\n\n`);
 	}, eventMs);
 
 	const refuse = (field, detail) => Object.assign(new Error(detail), { status: 400, field });
@@ -184,7 +184,7 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 			if (verb) {
 				s.running = verb === 'start';
 				s.position_ns = 0;
-				emit('schedule', { action: s.running ? 'started' : 'stopped', target: name, step: 0, round: 0 });
+				emit('schedule', { action: s.running ? 'started' : 'stopped', target: name, schedule: s });
 			}
 			return s;
 		}
@@ -219,7 +219,7 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 		const parts = url.pathname.replace('/api/v1/', '').split('/');
 		if (parts[0] === 'events' && !sim) {
 			res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-			const stream = { res, trace: url.searchParams.get('trace') === '1' };
+			const stream = { res, trace: url.searchParams.get('trace') === '1' && url.searchParams.get('target') };
 			state.streams.add(stream);
 			res.on('close', () => state.streams.delete(stream));
 			res.write(`event: counters\ndata: ${JSON.stringify(counters())}\n\n`);

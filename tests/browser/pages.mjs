@@ -96,8 +96,12 @@ await step('accessibility and widths', async () => {
 				for (const width of [360, 760, 1600]) {
 					await page.setViewportSize({ width, height: 800 });
 					await sleep(120);
-					const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-					ok(`${hash} fits ${width} px`, over <= 0, `${over} px too wide`);
+					const over = await page.evaluate(() => {
+						const room = document.documentElement.clientWidth;
+						return document.documentElement.scrollWidth <= room ? '' : [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > room &&
+							!e.parentElement.closest('.scroll-x')).map((e) => `${e.tagName}.${e.className} ${e.textContent.slice(0, 20)}`).slice(0, 6).join('; ') || 'too wide';
+					});
+					ok(`${hash} fits ${width} px`, !over, over);
 				}
 			await page.setViewportSize({ width: 1280, height: 900 });
 		}
