@@ -38,7 +38,8 @@ export async function browse(options = {}) {
 		args: ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
 			'--disable-sync', '--disable-dev-shm-usage', ...(options.args || [])],
 		viewport: { width: 1280, height: 900 }, ...options.context });
-	context.setDefaultTimeout(20000);
+	context.setDefaultTimeout(45000);
+	context.setDefaultNavigationTimeout(45000);
 	const foreign = [];
 	const violations = [];
 	context.on('request', (r) => {

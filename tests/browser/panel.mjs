@@ -24,10 +24,10 @@ let daemon;
 async function squalld(...more) {
 	daemon = run(path.join(B, 'bin/squalld'), ['--listen', '127.0.0.1:4080', '--socket', path.join(TMP, 'sock'), '--state-dir', path.join(TMP, 'state'),
 		'--pin-dir', pins, '--docker-socket', 'none', '--iface', 'va', ...more]);
-	await until('squalld to answer', 20000, async () => {
+	await until('squalld to answer', 60000, async () => {
 		if (daemon.exitCode !== null)
 			throw new Error(`squalld ended: ${daemon.text}`);
-		return fetch(`${URL}/healthz`).then((r) => r.ok, () => false);
+		return fetch(`${URL}/healthz`, { signal: AbortSignal.timeout(5000) }).then((r) => r.ok, () => false);
 	});
 }
 async function kill(signal) {
@@ -35,7 +35,7 @@ async function kill(signal) {
 	await daemon.ended;
 }
 async function api(method, what, body) {
-	const r = await fetch(`${URL}/api/v1/${what}`, { method, body: body && JSON.stringify(body), headers: body ? { 'Content-Type': 'application/json' } : {} });
+	const r = await fetch(`${URL}/api/v1/${what}`, { method, signal: AbortSignal.timeout(20000), body: body && JSON.stringify(body), headers: body ? { 'Content-Type': 'application/json' } : {} });
 	return { status: r.status, ...(await r.json().catch(() => ({}))) };
 }
 const name = (leaf) => `cgroup:/${fleet}/${leaf}`;
@@ -60,14 +60,19 @@ async function stop() {
 		c.kill('SIGKILL');
 	await Promise.all([...children].map((c) => c.ended));
 }
-process.on('SIGTERM', async () => {
-	await stop();
-	await b.close();
-	process.exit(143);
-});
+// Whatever hangs, nothing of ours stays behind.
+async function abandon(why) {
+	ok(why, false);
+	await Promise.race([Promise.all([stop(), b?.close()]), sleep(4000)]);
+	process.exit(1);
+}
+let b;
+process.on('SIGTERM', () => abandon('interrupted'));
+process.on('SIGINT', () => abandon('interrupted'));
+setTimeout(() => abandon('finished in time'), 280000).unref();
 
 await squalld();
-const b = await browse();
+b = await browse();
 let page;
 
 await step('budget', async () => {
