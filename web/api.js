@@ -6,9 +6,10 @@ const KEY = 'squall-token';
 
 export class ApiError extends Error {
 	constructor(status, problem) {
-		super((problem && (problem.detail || problem.title)) || `the daemon answered ${status}`);
+		// squalld sends RFC 9457's object, squall-sim {"error": "field: why"}.
+		super((problem && (problem.detail || problem.error || problem.title)) || `the daemon answered ${status}`);
 		this.status = status;
-		this.field = (problem && problem.field) || '';
+		this.field = (problem && (problem.field || /^([a-z_]+)\b/.exec(problem.error || '')?.[1])) || '';
 	}
 }
 

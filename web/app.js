@@ -19,10 +19,7 @@ let leave = () => {};
 function otherProgram() {
 	return h('div', { class: 'empty' }, h('h2', {}, 'This is squall-sim’s panel'),
 		h('p', {}, 'It runs the fleet; faults, timelines and the kernel belong to squalld.'),
-		state.squalld
-			? h('p', {}, h('a', { class: 'button', href: new URL('/ui/', state.squalld).href }, `Open squalld’s panel at ${state.squalld}`))
-			: h('p', {}, 'Start it with ', h('code', {}, 'squall-sim run --web ADDR --squalld http://127.0.0.1:4080'),
-				' to see its fault windows here.'));
+		h('p', {}, 'squalld’s own panel is at ', h('code', {}, 'http://127.0.0.1:4080/ui/'), ' of its machine, unless it was told otherwise with ', h('code', {}, '--listen'), '.'));
 }
 
 function show() {
@@ -177,6 +174,7 @@ on('rule', clearable);
 
 // Which program serves this page? Both are asked for what only one has.
 async function start() {
+	const listed = refresh().then(() => null, (e) => e); // both at once: the list is what one waits for
 	try {
 		state.status = await get('status');
 		state.kind = 'squalld';
@@ -185,9 +183,8 @@ async function start() {
 			return;
 		if (e.status === 404) {
 			try {
-				const load = await get('load');
+				await get('load');
 				state.kind = 'sim';
-				state.squalld = load.squalld;
 				state.conn = 'live';
 				if (!/^#\/load/.test(location.hash))
 					location.replace('#/load');
@@ -205,8 +202,10 @@ async function start() {
 		setTimeout(start, 1000);
 		return;
 	}
-	await refresh().catch((e) => e instanceof ApiError && e.status !== 401 && toast(e.message, 'error'));
-	connect();
+	const failed = await listed;
+	if (failed instanceof ApiError && failed.status !== 401)
+		toast(failed.message, 'error');
+	connect(!failed);
 	show();
 	freshness();
 }

@@ -84,9 +84,8 @@ export function faultsPage(root) {
 			b.parentElement.setAttribute('aria-sort', here ? (view.reverse ? 'descending' : 'ascending') : 'none');
 		}
 		const faulted = [...state.targets.values()].filter((t) => t.rule).length;
-		text(count, list.length === state.targets.size
-			? `${fmtCount(list.length)} target${list.length === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`
-			: `${fmtCount(list.length)} of ${fmtCount(state.targets.size)} targets`);
+		const shown = list.length === state.targets.size ? fmtCount(list.length) : `${fmtCount(list.length)} of ${fmtCount(state.targets.size)}`;
+		text(count, `${shown} target${state.targets.size === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`);
 		// Drawing the same rows again would take the focus from under the reader.
 		const key = list.map((t) => `${t.target}\t${t.running}\t${t.image}`).join('\n');
 		if (key !== drawn) {

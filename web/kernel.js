@@ -20,7 +20,7 @@ function value(v, key = '') {
 	if (typeof v === 'object')
 		return Object.entries(v).map(([k, x]) => `${k} ${value(x, k)}`).join('  ');
 	if (typeof v === 'number')
-		return !Number.isInteger(v) ? v.toFixed(3) : v < 1e5 ? String(v) : fmtCount(v);
+		return !Number.isInteger(v) ? v.toFixed(3) : v < 1e5 || /^(id|netns)$/.test(key) ? String(v) : fmtCount(v);
 	return typeof v === 'boolean' ? (v ? 'yes' : 'no') : String(v);
 }
 
@@ -87,7 +87,7 @@ export function kernelPage(root) {
 		replace(body,
 			card('Lane', value(lane.name || lane.kind), h('p', {}, lane.why || s.lane_why || ''),
 				pairs(Object.fromEntries(Object.entries(lane).filter(([k]) => !['name', 'why', 'kind'].includes(k))))),
-			card('Faults on this kernel', missing.length ? `${missing.length} missing` : 'all available', asList(faults).length ? ability(asList(faults)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
+			card('Faults on this kernel', asList(faults).some((f) => f.available === false) ? 'some are missing' : 'all available', asList(faults).length ? ability(asList(faults)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
 			programs && h('div', { class: 'wide' }, card('Programs', null, table(asList(programs), ['name', 'id', 'tag', 'type']))),
 			h('div', { class: 'wide' }, card('Attach points', null, (attachments || []).length ? table(attachments, ['name', 'ifindex', 'netns', 'role', 'hooks'])
 				: empty('Attached to no interface', 'squalld watches for interfaces that match its --iface patterns and attaches as they appear.'))),

@@ -4,26 +4,27 @@
 
 import { h, icon, replace, text, toast, empty, code } from './dom.js';
 import { call, get, download } from './api.js';
-import { parseTime, fmtTime, fmtNum, fmtCount, fmtClock } from './units.js';
+import { parseTime, fmtTime, fmtNum, fmtCount } from './units.js';
 import { state } from './store.js';
 import { chart } from './chart.js';
 
 const KEEP = 600;
 const KINDS = ['--c-lost', '--c-delayed', '--c-duplicated', '--c-reordered', '--c-corrupted', '--c-blue', '--c-passed'];
 const ms = (x) => x === null || x === undefined ? '–' : x === 0 ? '0' : x < 9.95 ? `${x.toFixed(1)} ms` : x < 9999 ? `${Math.round(x)} ms` : `${(x / 1000).toFixed(1)} s`;
+const idleState = (load) => load.state === 'idle' || load.state === 'stopped';
 const bare = (x) => x === null || x === undefined ? '–' : x < 9.95 ? x.toFixed(1) : fmtCount(x);
 
 export function loadPage(root) {
 	if (state.kind !== 'sim') {
 		root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Load')),
-			empty('The fleet has its own panel', 'squalld faults packets; squall-sim makes the load. Start a fleet with a panel of its own, pointed at this daemon, and its charts show the fault windows of here:',
-				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081 --squalld ${location.origin}`)),
+			empty('The fleet has its own panel', 'squalld faults packets; squall-sim makes the load. Start a fleet with a panel of its own:',
+				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081`)),
 				h('p', {}, 'Then open ', code('http://127.0.0.1:4081/ui/'), '. Locust users keep Locust’s own page: ', code('squall-sim worker --help'), '.')));
 		return () => {};
 	}
 	const samples = [];
 	let faults = [];
-	let last = 0;
+	let last = -1; // t_s of the newest sample
 	let kinds = [];
 	let gone = false;
 	let dirty = false;
@@ -66,14 +67,14 @@ export function loadPage(root) {
 	const make = (box, label, series, fmt) => chart(box, { label, series, fmt, bands, span: 60 });
 	const charts = [
 		make(boxes[0], 'Devices', [['asked for', '--c-passed', [4, 4]], ['connected', '--c-blue']], fmtNum),
-		make(boxes[1], 'Messages per second', [['sent', '--c-blue'], ['acknowledged', '--c-green']], fmtNum),
+		make(boxes[1], 'Messages per second', [['messages', '--c-blue']], fmtNum),
 		make(boxes[2], 'Publish latency percentiles', [['p50', '--c-green'], ['p95', '--c-delayed'], ['p99', '--c-lost']], ms)];
 	let failed = null;
 
 	function body() {
 		const out = {};
-		const fields = [['devices', devices, (s) => /^\d+$/.test(s) ? Number(s) : NaN], ['ramp_per_s', ramp, (s) => /^[\d.]+$/.test(s) ? Number(s) : NaN],
-			['interval_ns', interval, (s) => parseTime(s, 's')]];
+		const fields = [['devices', devices, (s) => /^\d+$/.test(s) ? Number(s) : NaN], ['ramp', ramp, (s) => /^[\d.]+$/.test(s) ? Number(s) : NaN],
+			['interval_ms', interval, (s) => parseTime(s, 's') / 1e6]];
 		for (const [key, el, parse] of fields) {
 			const v = parse(el.value.trim());
 			if (Number.isNaN(v)) {
@@ -96,13 +97,13 @@ export function loadPage(root) {
 			poll();
 		} catch (e) {
 			text(problem, e.message);
-			const at = { devices, ramp_per_s: ramp, ramp, interval_ns: interval, interval, qos }[e.field];
+			const at = { devices, ramp, interval_ms: interval, qos }[e.field];
 			at?.setAttribute('aria-invalid', 'true');
 		}
 	}
 
 	function buttons() {
-		const idle = !current || current.state === 'stopped';
+		const idle = !current || idleState(current);
 		start.disabled = !current || !idle;
 		stop.disabled = !current || idle || current.state === 'stopping';
 		change.disabled = !current || idle || !dirty;
@@ -110,34 +111,38 @@ export function loadPage(root) {
 
 	function show(load) {
 		current = load;
-		state.squalld = load.squalld;
 		text(badge, load.state);
 		badge.className = `tag ${load.state === 'running' ? 'good' : ''}`;
-		text(about, [load.broker, load.engine && `engine ${load.engine}`].filter(Boolean).join(' · '));
+		text(about, load.settings ? load.settings.broker : '');
 		if (!dirty && load.settings) {
 			devices.value = load.settings.devices;
-			ramp.value = load.settings.ramp_per_s;
-			interval.value = fmtTime(load.settings.interval_ns);
+			ramp.value = load.settings.ramp;
+			interval.value = fmtTime(load.settings.interval_ms * 1e6);
 			qos.value = load.settings.qos;
 		}
-		for (const s of load.history || [])
-			if (s.time_ms > last) {
-				samples.push(s);
-				last = s.time_ms;
-			}
+		const { devices: d = {}, latency_ms: l = {} } = load;
+		const t = Math.floor(load.t_s);
+		if (t < last) {
+			samples.length = 0; // a new run
+			last = -1;
+		}
+		if (t > last && !idleState(load)) {
+			last = t;
+			samples.push({ time_ms: Date.now(), devices: d.target, connected: d.connected, rate: load.msgs_per_s,
+				p50: l.samples ? l.p50 : null, p95: l.samples ? l.p95 : null, p99: l.samples ? l.p99 : null, failures: load.failures });
+		}
 		samples.splice(0, Math.max(0, samples.length - KEEP));
 		faults = load.faults || [];
-		text(document.getElementById('window-note'), faults.length ? 'shaded: a fault is in force' : load.squalld ? '' : 'no squalld given: no fault windows');
-		const now = load.now || samples.at(-1) || {};
+		text(document.getElementById('window-note'), faults.length ? 'shaded: a fault is in force' : l.of || '');
 		const stat = (n, label) => h('div', { class: 'stat' }, h('b', {}, n), h('span', {}, label));
-		replace(figures, stat(`${fmtCount(now.connected)}`, 'connected'), stat(fmtNum(now.sent_per_s), 'messages/s'), stat(ms(now.p50_ms), 'p50'), stat(ms(now.p95_ms), 'p95'),
-			stat(ms(now.p99_ms), 'p99'), stat(fmtNum(Object.values(now.failures || {}).reduce((a, b) => a + b, 0)), 'failures/s'));
+		replace(figures, stat(fmtCount(d.connected), 'connected'), stat(fmtNum(load.msgs_per_s), 'messages/s'), stat(ms(l.samples ? l.p50 : null), 'p50'), stat(ms(l.samples ? l.p95 : null), 'p95'),
+			stat(ms(l.samples ? l.p99 : null), 'p99'), stat(fmtNum(load.fails_per_s), 'failures/s'));
 		draw();
-		replace(rows, (load.rows || []).map((r) => h('tr', {}, h('td', {}, r.type), h('td', {}, r.name), [fmtCount(r.requests), fmtCount(r.failures), bare(r.median_ms), bare(r.p95_ms), bare(r.p99_ms),
-			bare(r.avg_ms), bare(r.min_ms), bare(r.max_ms), bare(r.size), fmtNum(r.rps), fmtNum(r.fps)].map((v) => h('td', { class: 'num' }, v)))));
-		const list = load.failures || [];
-		replace(failures, list.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Kind'), h('th', { scope: 'col', class: 'num' }, 'Count'), h('th', { scope: 'col', class: 'num' }, 'Last'))),
-			h('tbody', {}, list.map((f) => h('tr', {}, h('td', {}, f.kind), h('td', { class: 'num' }, fmtCount(f.count)), h('td', { class: 'num' }, f.last_ms ? fmtClock(f.last_ms) : '–')))))
+		replace(rows, (load.rows || []).map((r) => h('tr', {}, h('td', {}, r.type), h('td', {}, r.name), [fmtCount(r.requests), fmtCount(r.failures), bare(r.p50_ms), bare(r.p95_ms), bare(r.p99_ms),
+			bare(r.avg_ms), bare(r.min_ms), bare(r.max_ms), fmtCount(r.bytes), fmtNum(r.rate), fmtNum(r.fail_rate)].map((v) => h('td', { class: 'num' }, v)))));
+		const list = load.errors || [];
+		replace(failures, list.length ? h('table', {}, h('thead', {}, h('tr', {}, ['Type', 'Name', 'Kind', 'What'].map((c) => h('th', { scope: 'col' }, c)), h('th', { scope: 'col', class: 'num' }, 'Count'))),
+			h('tbody', {}, list.map((f) => h('tr', {}, [f.type, f.name, f.kind].map((x) => h('td', {}, x)), h('td', { class: 'why' }, f.text), h('td', { class: 'num' }, fmtCount(f.count))))))
 			: h('p', { class: 'muted' }, 'None so far.'));
 		buttons();
 	}
@@ -148,8 +153,8 @@ export function loadPage(root) {
 		const col = (f) => samples.map((s) => f(s) ?? null);
 		const time = col((s) => s.time_ms / 1000);
 		charts[0].set([time, col((s) => s.devices), col((s) => s.connected)]);
-		charts[1].set([time, col((s) => s.sent_per_s), col((s) => s.acked_per_s)]);
-		charts[2].set([time, col((s) => s.p50_ms), col((s) => s.p95_ms), col((s) => s.p99_ms)]);
+		charts[1].set([time, col((s) => s.rate)]);
+		charts[2].set([time, col((s) => s.p50), col((s) => s.p95), col((s) => s.p99)]);
 		const seen = [...new Set(samples.flatMap((s) => Object.keys(s.failures || {})))].slice(0, KINDS.length);
 		const want = seen.length ? seen : ['failures'];
 		if (!failed || want.join() !== kinds.join()) {
@@ -166,7 +171,7 @@ export function loadPage(root) {
 			return;
 		polling = true;
 		try {
-			const load = await get(`load?since=${last}`);
+			const load = await get('load');
 			state.conn = 'live';
 			if (!gone)
 				show(load);
@@ -180,7 +185,23 @@ export function loadPage(root) {
 			text(problem, '');
 		polling = false;
 	}
-	poll();
+	// What was before this page was opened.
+	async function past() {
+		try {
+			const [load, { points }] = await Promise.all([get('load'), get('load/history')]);
+			const zero = Date.now() - load.t_s * 1000;
+			if (!gone && !idleState(load) && !samples.length) {
+				for (const p of points.slice(-KEEP))
+					samples.push({ time_ms: zero + p.t_s * 1000, devices: load.devices.target, connected: p.connected, rate: p.rate, p50: p.p50, p95: p.p95, p99: p.p99,
+						failures: p.fail_rate ? { earlier: p.fail_rate } : {} });
+				last = Math.floor(points.at(-1)?.t_s ?? -1);
+			}
+		} catch {
+			// poll() says what is wrong
+		}
+		poll();
+	}
+	past();
 	buttons();
 	const timer = setInterval(poll, 1000);
 	return () => {

@@ -186,6 +186,7 @@ function conn(value) {
 }
 
 let retry = 250;
+let current = false;
 let timer = 0;
 const events = new Events((name, data) => {
 	state.lastSeen = performance.now();
@@ -203,8 +204,11 @@ const events = new Events((name, data) => {
 	state.lastSeen = performance.now();
 	retry = 250;
 	try {
-		state.status = await get('status');
-		await refresh();
+		if (!current) {
+			state.status = await get('status');
+			await refresh();
+		}
+		current = false;
 		conn('live');
 		emit('status');
 		emit('fresh');
@@ -233,7 +237,9 @@ function again() {
 	retry = Math.min(retry * 1.6, 2000);
 }
 
-export function connect() {
+// fresh: the list was read a moment ago and need not be again.
+export function connect(fresh = false) {
+	current = fresh;
 	clearTimeout(timer);
 	retry = 250;
 	events.start(query());

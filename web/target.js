@@ -62,6 +62,7 @@ function page(root, first) {
 	let etag = null; // of the rule the form started from
 	let busy = false;
 	const offs = [];
+	const about = h('div', {}, facts(first));
 	const target = () => state.targets.get(name) || first;
 	keepHistory(name);
 
@@ -268,7 +269,7 @@ function page(root, first) {
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
 		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped')),
-		facts(first), force,
+		about, force,
 		h('div', { class: 'split' },
 			h('section', { class: 'card', 'aria-label': 'Rule' },
 				h('div', { class: 'card-head' }, h('h2', {}, 'Rule')),
@@ -306,6 +307,12 @@ function page(root, first) {
 		inForce();
 	}));
 	const ticking = setInterval(countdown, 250);
+	// Where a target is seen changes as its processes come and go, without an event.
+	const looking = setInterval(() => state.conn === 'live' && get(`targets/${seg(name)}`).then((t) => {
+		const now = facts(t);
+		if (now.textContent !== about.textContent)
+			replace(about, now);
+	}).catch(() => {}), 5000);
 	putTarget(first);
 	inForce();
 	reload();
@@ -316,6 +323,7 @@ function page(root, first) {
 		for (const off of offs)
 			off();
 		clearInterval(ticking);
+		clearInterval(looking);
 		clearInterval(second);
 		trace('');
 		charts.up.destroy();

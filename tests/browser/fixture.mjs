@@ -240,47 +240,24 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 	})));
 }
 
-// A fleet that ramps up, suffers for 20 s of every minute and recovers.
+// A running fleet as docs/sim.md describes it.
 export function fleet(seconds = 0) {
-	const load = { version: '0.1.0', state: 'stopped', broker: 'mqtt://127.0.0.1:1883', engine: 'lean', squalld: 'http://127.0.0.1:4080',
-		settings: { devices: 500, ramp_per_s: 50, interval_ns: 1e9, qos: 1 }, history: [], faults: [], rows: [], failures: [] };
-	let connected = 0;
-	const sample = (time_ms) => {
-		const bad = load.faults.some((f) => f.from_ms <= time_ms && (f.to_ms ?? Infinity) > time_ms);
-		const goal = load.state === 'stopped' ? 0 : load.settings.devices;
-		connected += Math.max(-80, Math.min(load.settings.ramp_per_s, goal - connected));
-		const wave = 1 + 0.06 * Math.sin(time_ms / 4000) + 0.03 * Math.random();
-		const rate = connected * 1e9 / load.settings.interval_ns;
-		return { time_ms, devices: goal, connected, sent_per_s: rate * wave, acked_per_s: rate * wave * (bad ? 0.82 : 1), p50_ms: (bad ? 214 : 1.9) * wave, p95_ms: (bad ? 640 : 4.2) * wave,
-			p99_ms: (bad ? 1320 : 9.8) * wave, failures: bad ? { 'no PUBACK': rate * 0.03 * wave, reset: 2 * wave } : {} };
-	};
-	const add = (t) => {
-		load.now = sample(t);
-		load.history.push(load.now);
-		load.history.splice(0, load.history.length - 600);
-	};
-	if (seconds) {
-		const start = Date.now() - seconds * 1000;
-		load.state = 'running';
-		load.faults = [{ from_ms: start + seconds * 400, to_ms: start + seconds * 600, target: 'cgroup:/fleet', text: 'up loss 20% delay 200ms 50ms' }];
-		for (let t = 0; t < seconds; t++)
-			add(start + t * 1000);
-		load.rows = [['connect', 500, 0, 3.1, 8], ['publish', 41230, 0, 0.1, 0.3], ['puback', 40611, 619, 2.2, 640]].map(([name, requests, failures, m, p]) => ({ type: 'MQTT', name, requests, failures,
-			median_ms: m, p95_ms: p, p99_ms: p * 2.1, avg_ms: m * 1.6, min_ms: 0.2, max_ms: p * 3.3, size: 128, rps: requests / seconds, fps: failures / seconds }));
-		load.failures = [{ kind: 'no PUBACK', count: 588, last_ms: start + seconds * 600 }, { kind: 'connection reset', count: 31, last_ms: start + seconds * 590 }];
-	}
-	setInterval(() => add(Date.now()), 1000).unref();
-	return (method, parts, body, query) => {
-		if (parts[1] === 'stats.csv')
-			return 'Type,Name,Request Count\nMQTT,publish,1\n';
-		if (parts[1] === 'report.html')
-			return '<!doctype html><title>report</title>';
-		if (body && body.devices > 1e6)
-			throw Object.assign(new Error(`devices: ${body.devices} is not accepted: 1 to 1000000`), { status: 400, field: 'devices' });
-		if (method !== 'GET' && body)
-			Object.assign(load.settings, body);
-		if (parts[1])
-			load.state = parts[1] === 'start' ? 'running' : 'stopped';
-		return { ...load, history: load.history.filter((s) => s.time_ms > Number(query.get('since') || 0)) };
+	const started = Date.now() - seconds * 1000;
+	const settings = { devices: 500, ramp: 50, interval_ms: 1000, qos: 1, topic: 'dt/{thing}/telemetry', payload: '128', broker: 'mqtt://127.0.0.1:1883', max_devices: 10000 };
+	const points = Array.from({ length: seconds }, (_, t) => ({ t_s: t, connected: Math.min(500, t * 50), rate: Math.min(500, t * 50), fail_rate: 0, p50: 1.9, p95: 4.2, p99: 9.8 }));
+	let running = seconds > 0;
+	return (method, parts, body) => {
+		if (parts[1] === 'history')
+			return { points };
+		if (body && body.devices > settings.max_devices)
+			throw Object.assign(new Error(`devices: ${body.devices} is not accepted: 0 to ${settings.max_devices}`), { status: 400, field: 'devices' });
+		Object.assign(settings, body);
+		if (method === 'POST')
+			running = parts[1] === 'start';
+		const n = running ? settings.devices : 0;
+		return { t_s: (Date.now() - started) / 1000, state: running ? 'running' : 'stopped', devices: { target: n, running: n, connected: n, backoff: 0 }, msgs_per_s: n, fails_per_s: 2,
+			latency_ms: { of: 'puback', samples: n, p50: 1.9, p95: 4.2, p99: 9.8, max: 12 }, failures: { 'no-puback': 2 }, settings,
+			rows: [{ type: 'device', name: 'puback', method: 'MQTT', requests: 41230, failures: 10, bytes: 5277440, avg_ms: 2.4, min_ms: 0.1, max_ms: 18.8, p50_ms: 1.9, p95_ms: 4.2, p99_ms: 9.8, rate: n, fail_rate: 2 }],
+			errors: [{ type: 'device', name: 'puback', kind: 'no-puback', text: 'no PUBACK in time', count: 10 }] };
 	};
 }
