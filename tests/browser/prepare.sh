@@ -10,6 +10,8 @@ command -v node >/dev/null || skip "no node: apt-get install nodejs npm"
 (
 	flock 8
 	cmp -s "$here/package-lock.json" "$here/node_modules/.squall-lock" && exit 0
+	# Not in deps: other builds of nodejs bring npm themselves and conflict with Debian's package.
+	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends npm >"$TMP/npm" 2>&1
 	command -v npm >/dev/null || exit 3
 	cd "$here" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund --ignore-scripts >"$TMP/npm" 2>&1 &&
 		cp package-lock.json node_modules/.squall-lock
