@@ -36,7 +36,9 @@ static void verdict(struct engine *e, enum feature f, int err, const char *remed
 	struct feature_state *s = &e->features[f];
 
 	s->available = !err;
-	if (err)
+	if (err == -ENOENT && remedy) /* "No such file" would only confuse */
+		snprintf(s->why, sizeof(s->why), "%s", remedy);
+	else if (err)
 		snprintf(s->why, sizeof(s->why), "%s%s%s", strerror(-err), remedy ? "; " : "",
 			 remedy ? remedy : "");
 }
