@@ -10,6 +10,7 @@ echo
 echo "2. iperf3 through an interface, nobody's packets: attached / not attached (pairs)"
 lab
 in_dev iperf3 -s -p 5301 >/dev/null & at_exit "kill $!"
+sleep 0.5
 gbit() { in_host iperf3 -c 10.9.0.2 -p 5301 -t 3 -J | jq '.end.sum_received.bits_per_second / 1e9'; }
 for i in 1 2 3 4; do
 	without=$(gbit)
