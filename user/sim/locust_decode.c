@@ -120,9 +120,13 @@ static bool str_is(const msgpack_object *o, const char *s)
 /* An embedded zero would cut the text where Locust does not: refused. */
 static int str_copy(const msgpack_object *o, char *buf, size_t len)
 {
-	if (!is_str(o) || o->via.str.size >= len || memchr(o->via.str.ptr, 0, o->via.str.size))
+	if (!is_str(o) || o->via.str.size >= len)
 		return -EBADMSG;
-	memcpy(buf, o->via.str.ptr, o->via.str.size);
+	/* msgpack-c gives an empty string no pointer. */
+	if (o->via.str.size && memchr(o->via.str.ptr, 0, o->via.str.size))
+		return -EBADMSG;
+	if (o->via.str.size)
+		memcpy(buf, o->via.str.ptr, o->via.str.size);
 	buf[o->via.str.size] = 0;
 	return 0;
 }
