@@ -355,7 +355,7 @@ int locust_option(const struct locust_msg *msg, const char *name, char *buf, siz
 		n = snprintf(buf, len, "%.15g", o->via.f64);
 		break;
 	case MSGPACK_OBJECT_STR:
-		if (memchr(o->via.str.ptr, 0, o->via.str.size))
+		if (o->via.str.size && memchr(o->via.str.ptr, 0, o->via.str.size))
 			return -EINVAL;
 		n = snprintf(buf, len, "%.*s", (int)o->via.str.size, o->via.str.ptr);
 		break;
