@@ -56,19 +56,7 @@ static void total_row(struct sim_tally *t, struct sim_row *ret)
 
 		if (!r->used)
 			continue;
-		if (r->requests > r->failures) {
-			if (ret->requests == ret->failures || r->min_ms < ret->min_ms)
-				ret->min_ms = r->min_ms;
-			if (r->max_ms > ret->max_ms)
-				ret->max_ms = r->max_ms;
-		}
-		ret->requests += r->requests;
-		ret->failures += r->failures;
-		ret->bytes += r->bytes;
-		ret->total_ms += r->total_ms;
-		ret->now_requests += r->now_requests;
-		ret->now_failures += r->now_failures;
-		sim_hist_merge(&ret->hist, &r->hist);
+		sim_row_add(ret, r);
 	}
 }
 

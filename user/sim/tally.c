@@ -175,6 +175,23 @@ void sim_tally_update(struct sim_tally *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void sim_row_add(struct sim_row *ret, const struct sim_row *r)
+{
+	if (r->requests > r->failures) {
+		if (ret->requests == ret->failures || r->min_ms < ret->min_ms)
+			ret->min_ms = r->min_ms;
+		if (r->max_ms > ret->max_ms)
+			ret->max_ms = r->max_ms;
+	}
+	ret->requests += r->requests;
+	ret->failures += r->failures;
+	ret->bytes += r->bytes;
+	ret->total_ms += r->total_ms;
+	ret->now_requests += r->now_requests;
+	ret->now_failures += r->now_failures;
+	sim_hist_merge(&ret->hist, &r->hist);
+}
+
 void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret)
 {
 	memset(ret, 0, sizeof(*ret));
@@ -183,20 +200,8 @@ void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret
 
 		if (!r->used)
 			continue;
-		if (r->requests > r->failures) {
-			if (ret->requests == ret->failures || r->min_ms < ret->min_ms)
-				ret->min_ms = r->min_ms;
-			if (r->max_ms > ret->max_ms)
-				ret->max_ms = r->max_ms;
-		}
+		sim_row_add(ret, r);
 		ret->used = true;
-		ret->requests += r->requests;
-		ret->failures += r->failures;
-		ret->bytes += r->bytes;
-		ret->total_ms += r->total_ms;
-		ret->now_requests += r->now_requests;
-		ret->now_failures += r->now_failures;
-		sim_hist_merge(&ret->hist, &r->hist);
 	}
 }
 

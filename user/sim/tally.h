@@ -55,6 +55,8 @@ void sim_tally_update(struct sim_tally *t);
 /* Begins anew: a web user's next run. */
 void sim_tally_reset(struct sim_tally *t);
 
+/* Adds a row's figures, not its names, to a sum. The caller zeroed the sum. */
+void sim_row_add(struct sim_row *ret, const struct sim_row *r);
 /* The sums over all types of one name; `ret` is overwritten. */
 void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret);
 
