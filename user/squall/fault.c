@@ -46,6 +46,19 @@ static void print_one_line(const json_t *entry)
 	putchar('\n');
 }
 
+/* What is in force after a change, unless it failed or -q asks for silence. */
+static int in_force(struct cli *cli, int r, json_t *answer)
+{
+	if (!r && !(cli->given & OPT_QUIET)) {
+		if (cli->json)
+			print_json(cli, answer);
+		else
+			print_one_line(answer);
+	}
+	json_decref(answer);
+	return r;
+}
+
 int cmd_fault_set(struct cli *cli, int argc, char **argv)
 {
 	json_t *rule, *answer = NULL;
@@ -55,14 +68,7 @@ int cmd_fault_set(struct cli *cli, int argc, char **argv)
 		return r;
 	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "", rule, &answer);
 	json_decref(rule);
-	if (!r && !(cli->given & OPT_QUIET)) {
-		if (cli->json)
-			print_json(cli, answer);
-		else
-			print_one_line(answer);
-	}
-	json_decref(answer);
-	return r;
+	return in_force(cli, r, answer);
 }
 
 int cmd_fault_check(struct cli *cli, int argc, char **argv)
@@ -264,12 +270,5 @@ int cmd_profile_apply(struct cli *cli, int argc, char **argv)
 		return complain_text(cli, EXIT_USAGE, "profile: only UTF-8 names are accepted");
 	r = api_target(cli, "POST", "/api/v1/rules/", argv[0], "/profile", body, &answer);
 	json_decref(body);
-	if (!r && !(cli->given & OPT_QUIET)) {
-		if (cli->json)
-			print_json(cli, answer);
-		else
-			print_one_line(answer);
-	}
-	json_decref(answer);
-	return r;
+	return in_force(cli, r, answer);
 }
