@@ -33,6 +33,14 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 #define CB_LANE 0x53514c4e
 #define CB_SEG  0x53515347
 
+static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u32 tci)
+{
+	skb->tc_index = tci;
+	skb->cb[0] = (__u32)depart_ns;
+	skb->cb[1] = depart_ns >> 32;
+	skb->cb[2] = CB_LANE;
+}
+
 /* To the lane, to leave it at `depart_ns`. A waiting packet must have let go of
  * its socket: TCP small queues count what sits in fq and stop the sender
  * (measured: 0.96 Mbit/s at 50 ms). tun orphans what it takes; for fq, a clone
@@ -42,10 +50,7 @@ static __always_inline int lane_enter(struct __sk_buff *skb, const struct sq_cfg
 {
 	__u32 ifindex = att->lane_ifindex;
 
-	skb->tc_index = tci;
-	skb->cb[0] = (__u32)depart_ns;
-	skb->cb[1] = depart_ns >> 32;
-	skb->cb[2] = CB_LANE;
+	lane_ticket_set(skb, depart_ns, tci);
 	if (cfg->lane == SQ_LANE_FQ && skb->sk) {
 		bpf_clone_redirect(skb, ifindex, 0);
 		return TC_ACT_STOLEN;

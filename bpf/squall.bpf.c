@@ -75,10 +75,7 @@ static __noinline int carry_out(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (j->depart > j->now) {
 		/* TCI_HOOK and TCI_ATT are in tci: the caller put them there. */
 		if (j->what & SQ_E_DUPLICATED) {
-			skb->tc_index = tci;
-			skb->cb[0] = (__u32)j->depart;
-			skb->cb[1] = j->depart >> 32;
-			skb->cb[2] = CB_LANE;
+			lane_ticket_set(skb, j->depart, tci);
 			error |= !!bpf_clone_redirect(skb, att->lane_ifindex, 0);
 		}
 		ret = lane_enter(skb, cfg, att, j->depart, tci);

@@ -255,7 +255,6 @@ static int keep_libbpf_line(enum libbpf_print_level level, const char *fmt, va_l
 static int load(struct engine *e, struct sq_error *err)
 {
 	struct bpf_map *map;
-	uint32_t zero = 0;
 	char path[512];
 	int res;
 
@@ -297,9 +296,6 @@ static int load(struct engine *e, struct sq_error *err)
 		}
 		free(table);
 	}
-	/* A pinned map that somebody else filled would be adopted blindly. */
-	if (!res)
-		res = bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_cfg), &zero, &(struct sq_cfg){0});
 	return res ? engine_fail(err, res, "cannot fill the maps: %s", strerror(-res)) : 0;
 }
 

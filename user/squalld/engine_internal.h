@@ -75,7 +75,6 @@ struct engine {
 	struct sq_cfg *cfg; /* the kernel's own, mapped */
 	char *pin_dir;      /* with the ABI version */
 	char **ifaces;
-	bool lo_wanted;
 	enum sq_lane lane;
 	char lane_why[200];
 	struct feature_state features[F_FEATURES];
