@@ -31,7 +31,7 @@ export const SERIES = {
 /*
  * chart(box, {label, series: [[name, css variable]...], fmt, height, bands})
  * Returns {set(data), destroy()}. data is [[seconds...], values...]; bands()
- * gives windows to shade as [from, to] in seconds. span is the width of the
+ * gives windows to shade as [from, to] in seconds, told of in the legend. span is the width of the
  * time axis in seconds, so that a young chart does not stretch two points.
  */
 export function chart(box, { label, series, fmt, height = 150, bands, span = 60 }) {
@@ -49,6 +49,8 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 		} }, swatch, name, values[i]);
 		return button;
 	}));
+	const key = bands && h('span', { class: 'band-key', hidden: true }, h('i', {}), 'a fault in force');
+	legend.append(...(key ? [key] : []));
 	const canvas = h('div', { css: { 'min-height': `${height}px` } });
 	box.append(canvas, legend);
 
@@ -68,12 +70,16 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 			return;
 		u.ctx.save();
 		u.ctx.fillStyle = color('--band');
+		let shown = 0;
 		for (const [from, to] of bands()) {
 			const left = Math.max(u.valToPos(from, 'x', true), u.bbox.left);
 			const right = Math.min(u.valToPos(to, 'x', true), u.bbox.left + u.bbox.width);
-			if (right > left)
-				u.ctx.fillRect(left, u.bbox.top, right - left, u.bbox.height);
+			if (right > left) {
+				u.ctx.fillRect(left, u.bbox.top, Math.max(right - left, 2), u.bbox.height);
+				shown++;
+			}
 		}
+		key.hidden = !shown;
 		u.ctx.restore();
 	};
 

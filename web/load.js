@@ -4,7 +4,7 @@
 
 import { h, icon, replace, text, toast, empty, code } from './dom.js';
 import { call, get, download } from './api.js';
-import { parseTime, fmtTime, fmtNum, fmtCount } from './units.js';
+import { parseTime, fmtTime, fmtNum, fmtCount, fmtClock } from './units.js';
 import { state } from './store.js';
 import { chart } from './chart.js';
 
@@ -18,12 +18,13 @@ export function loadPage(root) {
 	if (state.kind !== 'sim') {
 		root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Load')),
 			empty('The fleet has its own panel', 'squalld faults packets; squall-sim makes the load. Start a fleet with a panel of its own:',
-				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081`)),
+				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081 --squalld ${location.origin}`)),
 				h('p', {}, 'Then open ', code('http://127.0.0.1:4081/ui/'), '. Locust users keep Locust’s own page: ', code('squall-sim worker --help'), '.')));
 		return () => {};
 	}
 	const samples = [];
 	let faults = [];
+	let clock = 0; // squall-sim's, when it last answered
 	let last = -1; // t_s of the newest sample
 	let kinds = [];
 	let gone = false;
@@ -48,6 +49,10 @@ export function loadPage(root) {
 	const boxes = ['devices', 'rate', 'latency', 'failures'].map(() => h('div', { class: 'chart' }));
 	const rows = h('tbody', {});
 	const failures = h('div', {});
+	const windows = h('tbody', {});
+	const windowsCard = h('section', { class: 'card', 'aria-label': 'Faults in force', hidden: true }, h('div', { class: 'card-head' }, h('h2', {}, 'Faults in force'), h('span', { class: 'muted' }, 'shaded on the charts')),
+		h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Faults in force' }, h('table', { id: 'windows' }, h('thead', {}, h('tr', {}, ['From', 'To', 'Target', 'Rule'].map((c) => h('th', { scope: 'col' }, c)))), windows)));
+	const source = h('p', { class: 'muted', role: 'status', id: 'squalld-note' });
 	let current = null;
 
 	const columns = ['Type', 'Name', 'Requests', 'Failures', 'Median', 'p95', 'p99', 'Average', 'Min', 'Max', 'Bytes', 'RPS', 'Failures/s'];
@@ -58,12 +63,13 @@ export function loadPage(root) {
 			h('div', { class: 'controls' }, start, change, stop)), problem),
 		figures,
 		h('div', { class: 'grid2' }, ['Devices', 'Messages per second', 'Publish latency', 'Failures per second'].map((t, i) =>
-			h('section', { class: 'card', 'aria-label': t }, h('div', { class: 'card-head' }, h('h2', {}, t), i === 2 && h('span', { class: 'muted', id: 'window-note' })), boxes[i]))),
+			h('section', { class: 'card', 'aria-label': t }, h('div', { class: 'card-head' }, h('h2', {}, t), i === 2 && h('span', { class: 'muted', id: 'latency-of' })), boxes[i]))),
+		source, windowsCard,
 		h('section', { class: 'card', 'aria-label': 'Requests' }, h('div', { class: 'card-head' }, h('h2', {}, 'Requests'), h('span', { class: 'muted' }, 'times in ms')),
 			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Requests' }, h('table', {}, h('thead', {}, h('tr', {}, columns.map((c, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, c)))), rows))),
 		h('section', { class: 'card', 'aria-label': 'Failures' }, h('div', { class: 'card-head' }, h('h2', {}, 'Failures')), failures)));
 
-	const bands = () => faults.map((f) => [f.from_ms / 1000, (f.to_ms || Date.now()) / 1000]);
+	const bands = () => faults.map((f) => [f.from_ms / 1000, (f.to_ms || clock) / 1000]);
 	const make = (box, label, series, fmt) => chart(box, { label, series, fmt, bands, span: 60 });
 	const charts = [
 		make(boxes[0], 'Devices', [['asked for', '--c-passed', [4, 4]], ['connected', '--c-blue']], fmtNum),
@@ -128,12 +134,13 @@ export function loadPage(root) {
 		}
 		if (t > last && !idleState(load)) {
 			last = t;
-			samples.push({ time_ms: Date.now(), devices: d.target, connected: d.connected, rate: load.msgs_per_s,
+			samples.push({ time_ms: load.time_ms, devices: d.target, connected: d.connected, rate: load.msgs_per_s,
 				p50: l.samples ? l.p50 : null, p95: l.samples ? l.p95 : null, p99: l.samples ? l.p99 : null, failures: load.failures });
 		}
 		samples.splice(0, Math.max(0, samples.length - KEEP));
-		faults = load.faults || [];
-		text(document.getElementById('window-note'), faults.length ? 'shaded: a fault is in force' : l.of || '');
+		clock = load.time_ms;
+		shadings(load);
+		text(document.getElementById('latency-of'), l.of || '');
 		const stat = (n, label) => h('div', { class: 'stat' }, h('b', {}, n), h('span', {}, label));
 		replace(figures, stat(fmtCount(d.connected), 'connected'), stat(fmtNum(load.msgs_per_s), 'messages/s'), stat(ms(l.samples ? l.p50 : null), 'p50'), stat(ms(l.samples ? l.p95 : null), 'p95'),
 			stat(ms(l.samples ? l.p99 : null), 'p99'), stat(fmtNum(load.fails_per_s), 'failures/s'));
@@ -145,6 +152,19 @@ export function loadPage(root) {
 			h('tbody', {}, list.map((f) => h('tr', {}, [f.type, f.name, f.kind].map((x) => h('td', {}, x)), h('td', { class: 'why' }, f.text), h('td', { class: 'num' }, fmtCount(f.count))))))
 			: h('p', { class: 'muted' }, 'None so far.'));
 		buttons();
+	}
+
+	// Which squalld the shaded times come from, and whether it can be believed now.
+	function shadings({ squalld, faults: list = [] }) {
+		faults = list;
+		const of = squalld && `${squalld.target ? `${squalld.target} at ` : ''}${squalld.peer}`;
+		text(source, !squalld ? 'No squalld is followed: start squall-sim with --squalld http://127.0.0.1:4080 to see its faults shaded here.'
+			: squalld.state === 'unreachable' ? `squalld cannot be reached, so faults since then are not shaded: ${squalld.why}`
+				: squalld.state === 'connecting' ? `Looking for ${of} …` : squalld.why ? `Shaded: faults of ${of}. ${squalld.why}` : `Shaded: faults of ${of}.`);
+		source.className = squalld && (squalld.state === 'unreachable' || squalld.why) ? 'field-error' : 'muted';
+		windowsCard.hidden = !list.length;
+		replace(windows, list.slice(-20).reverse().map((f) => h('tr', {}, h('td', { class: 'num left' }, fmtClock(f.from_ms)), h('td', { class: 'num left' }, f.to_ms ? fmtClock(f.to_ms) : 'now'),
+			h('td', {}, f.target), h('td', { class: 'mono' }, f.rule))));
 	}
 
 	function draw() {
@@ -189,7 +209,7 @@ export function loadPage(root) {
 	async function past() {
 		try {
 			const [load, { points }] = await Promise.all([get('load'), get('load/history')]);
-			const zero = Date.now() - load.t_s * 1000;
+			const zero = load.start_ms;
 			if (!gone && !idleState(load) && !samples.length) {
 				for (const p of points.slice(-KEEP))
 					samples.push({ time_ms: zero + p.t_s * 1000, devices: load.devices.target, connected: p.connected, rate: p.rate, p50: p.p50, p95: p.p95, p99: p.p99,

@@ -246,6 +246,7 @@ export function fleet(seconds = 0) {
 	const settings = { devices: 500, ramp: 50, interval_ms: 1000, qos: 1, topic: 'dt/{thing}/telemetry', payload: '128', broker: 'mqtt://127.0.0.1:1883', max_devices: 10000 };
 	const points = Array.from({ length: seconds }, (_, t) => ({ t_s: t, connected: Math.min(500, t * 50), rate: Math.min(500, t * 50), fail_rate: 0, p50: 1.9, p95: 4.2, p99: 9.8 }));
 	let running = seconds > 0;
+	const faults = [{ from_ms: started + 20000, to_ms: started + 35000, target: 'cgroup:/fleet', rule: '<b>up</b> loss 10%' }];
 	return (method, parts, body) => {
 		if (parts[1] === 'history')
 			return { points };
@@ -255,7 +256,7 @@ export function fleet(seconds = 0) {
 		if (method === 'POST')
 			running = parts[1] === 'start';
 		const n = running ? settings.devices : 0;
-		return { t_s: (Date.now() - started) / 1000, state: running ? 'running' : 'stopped', devices: { target: n, running: n, connected: n, backoff: 0 }, msgs_per_s: n, fails_per_s: 2,
+		return { t_s: (Date.now() - started) / 1000, time_ms: Date.now(), start_ms: started, faults, squalld: { peer: 'http://127.0.0.1:4080', state: 'live', target: 'cgroup:/fleet', why: null }, state: running ? 'running' : 'stopped', devices: { target: n, running: n, connected: n, backoff: 0 }, msgs_per_s: n, fails_per_s: 2,
 			latency_ms: { of: 'puback', samples: n, p50: 1.9, p95: 4.2, p99: 9.8, max: 12 }, failures: { 'no-puback': 2 }, settings,
 			rows: [{ type: 'device', name: 'puback', method: 'MQTT', requests: 41230, failures: 10, bytes: 5277440, avg_ms: 2.4, min_ms: 0.1, max_ms: 18.8, p50_ms: 1.9, p95_ms: 4.2, p99_ms: 9.8, rate: n, fail_rate: 2 }],
 			errors: [{ type: 'device', name: 'puback', kind: 'no-puback', text: 'no PUBACK in time', count: 10 }] };

@@ -3,6 +3,7 @@
 // tests/run counts, and screenshots into docs/ when SHOTS is set.
 
 import { chromium } from 'playwright-core';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -87,6 +88,53 @@ export async function until(what, ms, fn) {
 			throw new Error(`waited ${ms} ms in vain for: ${what}`);
 		await sleep(40);
 	}
+}
+
+// Programs of the test. They go when we do, however we go.
+const children = new Set();
+export function run(cmd, args, options = {}) {
+	const child = spawn('setpriv', ['--pdeathsig', 'KILL', cmd, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+	child.text = '';
+	child.stdout.on('data', (d) => { child.text += d; });
+	child.stderr.on('data', (d) => { child.text = (child.text + d).slice(-20000); });
+	children.add(child);
+	child.ended = new Promise((resolve) => child.on('exit', (code) => { children.delete(child); resolve(code); }));
+	return child;
+}
+export async function stop() {
+	for (const c of children)
+		c.kill('SIGKILL');
+	await Promise.all([...children].map((c) => c.ended));
+}
+
+// Whatever hangs, nothing of ours stays behind.
+export function watchdog(seconds, close) {
+	const abandon = async (why) => {
+		ok(why, false);
+		await Promise.race([Promise.all([stop(), close()]), sleep(4000)]);
+		process.exit(1);
+	};
+	process.on('SIGTERM', () => abandon('interrupted'));
+	process.on('SIGINT', () => abandon('interrupted'));
+	setTimeout(() => abandon('finished in time'), seconds * 1000).unref();
+}
+
+// The real squalld on our loopback, with the folders that the .test made.
+export const SQUALLD = 'http://127.0.0.1:4080';
+export async function squalld(iface, ...more) {
+	const { TMP, pins, B } = process.env;
+	const daemon = run(path.join(B, 'bin/squalld'), ['--listen', '127.0.0.1:4080', '--socket', path.join(TMP, 'sock'), '--state-dir', path.join(TMP, 'state'),
+		'--pin-dir', pins, '--docker-socket', 'none', '--iface', iface, ...more]);
+	await until('squalld to answer', 60000, async () => {
+		if (daemon.exitCode !== null)
+			throw new Error(`squalld ended: ${daemon.text}`);
+		return fetch(`${SQUALLD}/healthz`, { signal: AbortSignal.timeout(5000) }).then((r) => r.ok, () => false);
+	});
+	return daemon;
+}
+export async function api(method, what, body) {
+	const r = await fetch(`${SQUALLD}/api/v1/${what}`, { method, signal: AbortSignal.timeout(20000), body: body && JSON.stringify(body), headers: body ? { 'Content-Type': 'application/json' } : {} });
+	return { status: r.status, ...(await r.json().catch(() => ({}))) };
 }
 
 export const finish = () => { process.exitCode = bad ? 1 : 0; };

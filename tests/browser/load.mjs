@@ -2,10 +2,13 @@
 // See load.test.
 
 import fs from 'node:fs';
-import { ok, note, step, browse, axe, shot, sleep, until, finish } from './lib.mjs';
+import { ok, note, step, browse, axe, shot, sleep, until, finish, watchdog, stop, squalld, api, SQUALLD } from './lib.mjs';
 
 const URL = 'http://127.0.0.1:4081';
-const b = await browse();
+const target = `cgroup:/${process.env.fleet}`;
+let b;
+watchdog(270, () => b?.close());
+b = await browse();
 const load = () => fetch(`${URL}/api/v1/load`, { signal: AbortSignal.timeout(10000) }).then((r) => r.json());
 let page;
 
@@ -14,6 +17,13 @@ await step('a fleet', async () => {
 	await page.goto(`${URL}/ui/`);
 	await page.waitForSelector('#start:not([disabled])');
 	ok('squall-sim’s panel opens on the load page, idle', /idle|stopped/.test(await page.textContent('#load-state')));
+	await page.waitForFunction(() => /cannot be reached/.test(document.getElementById('squalld-note').textContent));
+	ok('a squalld that is not there is told of, with its address', /127\.0\.0\.1:4080/.test(await page.textContent('#squalld-note')), await page.textContent('#squalld-note'));
+	const r = await fetch(`${URL}/ui/`, { headers: { 'Accept-Encoding': 'gzip' } });
+	const csp = r.headers.get('content-security-policy') || '';
+	ok('squall-sim sends squalld’s strict Content-Security-Policy, and gzip', /default-src 'none'/.test(csp) && !/unsafe|\*/.test(csp) && r.headers.get('content-encoding') === 'gzip', csp);
+	const same = await fetch(`${URL}/ui/app.js`, { headers: { 'If-None-Match': (await fetch(`${URL}/ui/app.js`)).headers.get('etag') } });
+	ok('and 304 for what the browser has', same.status === 304, same.status);
 	await page.fill('#devices', 'many');
 	await page.click('#start');
 	ok('a number that cannot be read is said', /cannot be read/.test(await page.textContent('#load-error')));
@@ -27,7 +37,7 @@ await step('a fleet', async () => {
 	await page.waitForFunction(() => document.getElementById('load-state').textContent === 'running');
 	await until('40 devices connected', 30000, async () => (await load()).devices.connected === 40);
 	ok('Start starts a fleet of 40', true);
-	await page.waitForFunction(() => /^40connected/.test(document.querySelector('.stats').textContent), null, { timeout: 10000 });
+	await page.waitForFunction(() => /^40connected/.test(document.querySelector('.stats').textContent));
 	ok('the page counts the connected devices', true);
 	await page.waitForFunction(() => [...document.querySelectorAll('[aria-label=Requests] tbody td')].some((td) => td.textContent === 'puback'));
 	ok('the table has a row for puback', true);
@@ -37,19 +47,74 @@ await step('a fleet', async () => {
 	await until('60 devices connected', 30000, async () => (await load()).devices.connected === 60);
 	const now = await load();
 	ok('Apply changes the running fleet', now.settings.devices === 60 && now.settings.interval_ms === 100, JSON.stringify(now.settings));
-	await sleep(process.env.SHOTS ? 25000 : 3000);
-	await page.setViewportSize({ width: 1280, height: 1300 });
+});
+
+// How much of the chart's width has the colour of a band (shaded parts have no other paint at this height).
+const shaded = (label) => page.evaluate((l) => {
+	const c = document.querySelector(`[aria-label="${l}"] .u-wrap canvas`);
+	const row = c.getContext('2d').getImageData(0, Math.round(20 * devicePixelRatio), c.width, 1).data;
+	let n = 0;
+	for (let i = 0; i < row.length; i += 4)
+		n += row[i] > 150 && row[i + 1] < 80 && row[i + 3] > 15 && row[i + 3] < 60 ? 1 : 0;
+	return n / c.width;
+}, label);
+const p50 = async () => (await load()).latency_ms.p50;
+let daemon;
+
+await step('fault windows', async () => {
+	ok('no band without a fault', await shaded('Publish latency') === 0 && await page.locator('.band-key:visible').count() === 0);
+	daemon = await squalld('va');
+	await page.waitForFunction(() => /^Shaded: faults of cgroup/.test(document.getElementById('squalld-note').textContent));
+	ok('a squalld that comes is followed, at the fleet’s own cgroup', (await page.textContent('#squalld-note')).includes(`${target} at ${SQUALLD}`), await page.textContent('#squalld-note'));
+	const set = await api('PUT', `rules/${encodeURIComponent(target)}`, { text: 'up delay 150ms for 60s' });
+	const from = Date.now();
+	ok('a rule is set on the fleet’s cgroup', set.in_force === true, JSON.stringify(set));
+	const first = await until('the window to open', 10000, async () => (await load()).faults[0]);
+	ok('the load’s JSON has the window, open, with target and rule', first.target === target && /^up delay 150ms/.test(first.rule) && first.to_ms === null && Math.abs(first.from_ms - from) < 2000, JSON.stringify(first));
+	await until('latency to show the delay', 30000, async () => await p50() > 100);
+	ok('the fleet feels it', true);
+	await page.waitForSelector('.band-key:visible');
+	await sleep(process.env.SHOTS ? 12000 : 4000);
+	const [open, devices] = [await shaded('Publish latency'), await shaded('Devices')];
+	ok('the charts shade it up to now', open > 0.02 && devices > 0.02, `${open} ${devices}`);
+	await api('DELETE', `rules/${encodeURIComponent(target)}`);
+	const closed = await until('the window to close', 10000, async () => (await load()).faults[0].to_ms && (await load()).faults[0]);
+	ok('cleared: the window has its end', closed.to_ms - closed.from_ms > 3000 && Date.now() - closed.to_ms < 3000, JSON.stringify(closed));
+	await until('latency to fall', 30000, async () => await p50() < 100);
+	await sleep(process.env.SHOTS ? 15000 : 3000);
+	const after = await shaded('Publish latency');
+	ok('and stays shaded, no longer growing', after > 0 && after <= open + 0.06, `${open} then ${after}`);
+	ok('the table lists it', (await page.textContent('#windows')).includes(target));
+	await page.setViewportSize({ width: 1280, height: 1500 });
 	await sleep(1200);
 	await shot(page, 'panel-load');
 	await axe(page, 'load, real');
 	note(`latency on the page: ${(await page.textContent('.stats')).replace(/(ms|s|connected|p50|p95|p99)(?=\d)/g, '$1 ')}`);
+	await api('PUT', `rules/${encodeURIComponent(target)}`, { text: 'up loss 3%' });
+	await until('a second window', 10000, async () => (await load()).faults.length === 2);
+	daemon.kill('SIGKILL');
+	await daemon.ended;
+	await page.waitForFunction(() => /cannot be reached/.test(document.getElementById('squalld-note').textContent));
+	const lost = (await load()).faults[1];
+	ok('squalld killed: the page says so, and shades only what it knows', lost.to_ms !== null, JSON.stringify(lost));
+	daemon = await squalld('va');
+	await page.waitForFunction(() => /^Shaded/.test(document.getElementById('squalld-note').textContent));
+	const again = (await load()).faults;
+	ok('back: the rule that it kept is the same window', again.length === 2 && again[1].to_ms === null, JSON.stringify(again));
+	await api('DELETE', 'rules');
 });
 
 await step('downloads', async () => {
 	const [csv] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
 	ok('CSV downloads Locust’s columns', /^"?Type"?,"?Name/.test(fs.readFileSync(await csv.path(), 'utf8')) && /puback/.test(fs.readFileSync(await csv.path(), 'utf8')));
 	const [html] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Report' }).click()]);
-	ok('Report downloads a page', /<html|<!doctype/i.test(fs.readFileSync(await html.path(), 'utf8')));
+	const report = fs.readFileSync(await html.path(), 'utf8');
+	ok('Report downloads a page', /<!doctype html/i.test(report) && /Load report/.test(report));
+	ok('with the fault windows shaded and listed', (report.match(/<rect class="fault"/g) || []).length === 6 && /id="faults"/.test(report) && report.includes(target) && report.includes('up delay 150ms'));
+	const p = await b.context.newPage();
+	await p.goto(`${URL}/api/v1/load/report.html`);
+	ok('which a browser draws', await p.locator('svg rect.fault').count() === 6 && await p.locator('#faults tr').count() === 3);
+	await p.close();
 });
 
 await step('stop', async () => {
@@ -66,5 +131,6 @@ ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.
 ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
 ok('no script failed', b.errors.length === 0, b.errors.join(' '));
 await b.close();
+await stop();
 finish();
 setTimeout(() => process.exit(), 500).unref();

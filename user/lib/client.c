@@ -19,6 +19,7 @@
 #define TOKEN_MAX  4096
 #define TIMEOUT_MS 30000
 #define CONNECT_MS 5000
+#define SILENCE_S  20L
 
 struct buffer {
 	char *data;
@@ -570,6 +571,9 @@ int sq_client_events(struct sq_client *c, const char *path,
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	e = prepare(c, "GET", url);
 	SET(CURLOPT_HTTPHEADER, c->sse_headers);
+	/* Counters come each second: silence is a cable that was pulled. */
+	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+	SET(CURLOPT_LOW_SPEED_TIME, SILENCE_S);
 	SET(CURLOPT_WRITEFUNCTION, stream_bytes);
 	SET(CURLOPT_WRITEDATA, &s);
 	SET(CURLOPT_NOPROGRESS, 0L);

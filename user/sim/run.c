@@ -99,10 +99,18 @@ const struct sim_opt sim_run_opts[] = {
 	  SIM_OPT_FLAG, AT(check_only), 1, 0, 0, NULL, NULL, NULL },
 	{ "web", "ADDR:PORT", "Output",
 	  "serve the load page and its API; starts idle unless --devices is given", STR(web), NULL },
-	{ "web-root", "DIR", "Output", "the page's files", STR(web_root),
-	  "$SQUALL_WEB_ROOT, or share/squall/web or web next to the program" },
+	{ "web-root", "DIR", "Output", "serve the page's files from here, to work on them",
+	  STR(web_root), "those inside the program" },
 	{ "token", "TEXT", "Output", "what --web and --metrics ask for where they listen beyond "
 	  "loopback (also $SQUALL_SIM_TOKEN)", STR(token), NULL },
+	{ "squalld", "URL", "Output", "with --web: shade the times when this squalld had a fault in "
+	  "force, http://HOST:PORT or unix:/run/squall/squalld.sock", STR(squalld), NULL },
+	{ "squalld-target", "TARGET", "Output", "only this target's faults, as squalld names it",
+	  STR(squalld_target), "the cgroup of --cgroup, else all" },
+	{ "squalld-token-file", "FILE", "Output", "its first line is squalld's token",
+	  STR(squalld_token_file), NULL },
+	{ "squalld-cacert", "FILE", "Output", "PEM file that signed squalld's certificate",
+	  STR(squalld_cacert), NULL },
 };
 const unsigned sim_run_nopts = sizeof(sim_run_opts) / sizeof(*sim_run_opts);
 

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The HTTP side: who may ask, which path is what, static files, the event
- * stream. A thread per connection, at most 64; the shards know nothing of it.
+ * The HTTP side: who may ask, which path is what, the event stream. A thread per connection, at most 64; the shards know nothing of it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+#include "shard.h"
 #include "web.h"
+#include "web_files.h"
 
 #define BODY_MAX 65536
 #define MAX_CONNECTIONS 64
@@ -28,8 +27,9 @@ struct listener {
 struct sim_web {
 	struct sim_run *r;
 	struct sim_load load;
+	struct sim_faults *faults;
 	struct listener web, metrics;
-	char root[PATH_MAX];
+	char root[PATH_MAX]; /* "": the files inside the program */
 	bool stopping;
 };
 
@@ -54,6 +54,9 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
 	MHD_add_response_header(resp, "Content-Type", type);
 	MHD_add_response_header(resp, "Cache-Control", "no-store");
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
+	/* The report brings its style with it, and no script. */
+	MHD_add_response_header(resp, "Content-Security-Policy",
+				"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 	if (status == 401)
 		MHD_add_response_header(resp, "WWW-Authenticate", "Bearer");
 	rc = MHD_queue_response(c, status, resp);
@@ -97,97 +100,41 @@ static bool host_ok(const struct listener *l, const char *host)
 	       inet_ntop(AF_INET, &l->addr.in.sin_addr, text, sizeof(text)) && !strcmp(name, text);
 }
 
-static unsigned allowed(const struct listener *l, struct MHD_Connection *c)
+static bool from_here(const struct listener *l, struct MHD_Connection *c)
 {
 	const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
 	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
+
+	if (!host_ok(l, host))
+		return false;
+	return !origin || (!strncmp(origin, "http://", 7) && !strcmp(origin + 7, host));
+}
+
+static bool token_ok(const struct listener *l, struct MHD_Connection *c)
+{
 	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
 	const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "token");
 	const char *want = l->w->r->token, *given = query;
 
-	if (!host_ok(l, host))
-		return 403;
-	if (origin && (strncmp(origin, "http://", 7) || strcmp(origin + 7, host)))
-		return 403;
 	if (!*want)
-		return 0;
+		return true;
 	if (auth && !strncmp(auth, "Bearer ", 7))
 		given = auth + 7;
-	if (!given || strlen(given) != strlen(want) || CRYPTO_memcmp(given, want, strlen(want)))
-		return 401;
-	return 0;
+	return given && strlen(given) == strlen(want) && !CRYPTO_memcmp(given, want, strlen(want));
 }
 
-/* --- static files ---------------------------------------------------------------------------- */
+/* --- what is told ---------------------------------------------------------------------------- */
 
-static const char *type_of(const char *path)
+static json_t *load_json(struct sim_web *w)
 {
-	static const struct {
-		const char *end, *type;
-	} types[] = { { ".html", "text/html; charset=utf-8" },
-		      { ".js", "text/javascript; charset=utf-8" },
-		      { ".css", "text/css; charset=utf-8" },
-		      { ".svg", "image/svg+xml" },
-		      { ".json", "application/json" },
-		      { ".png", "image/png" },
-		      { ".ico", "image/x-icon" } };
-	size_t n = strlen(path);
+	json_t *o = sim_load_json(&w->load);
+	uint64_t run_ms;
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-		if (n > strlen(types[i].end) && !strcmp(path + n - strlen(types[i].end), types[i].end))
-			return types[i].type;
-	return "application/octet-stream";
-}
-
-static enum MHD_Result send_file(struct sim_web *w, struct MHD_Connection *c, const char *path)
-{
-	char full[PATH_MAX], real[PATH_MAX];
-	struct MHD_Response *resp;
-	enum MHD_Result rc;
-	struct stat st;
-	int fd;
-
-	if (!*path || path[strlen(path) - 1] == '/')
-		snprintf(full, sizeof(full), "%.2000s/%.1000sindex.html", w->root, path);
-	else
-		snprintf(full, sizeof(full), "%.2000s/%.1000s", w->root, path);
-	/* What leaves the root, by dots or by a link, is not there. */
-	if (!realpath(full, real) || strncmp(real, w->root, strlen(w->root)) ||
-	    real[strlen(w->root)] != '/')
-		return send_error(c, 404, "no such file");
-	fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		if (fd >= 0)
-			close(fd);
-		return send_error(c, 404, "no such file");
-	}
-	resp = MHD_create_response_from_fd((size_t)st.st_size, fd);
-	if (!resp) {
-		close(fd);
-		return MHD_NO;
-	}
-	MHD_add_response_header(resp, "Content-Type", type_of(real));
-	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(resp, "Content-Security-Policy",
-				"default-src 'self'; style-src 'self' 'unsafe-inline'; "
-				"frame-ancestors 'none'");
-	rc = MHD_queue_response(c, 200, resp);
-	MHD_destroy_response(resp);
-	return rc;
-}
-
-static enum MHD_Result redirect(struct MHD_Connection *c, const char *to)
-{
-	struct MHD_Response *resp = MHD_create_response_from_buffer(0, (void *)"",
-								    MHD_RESPMEM_PERSISTENT);
-	enum MHD_Result rc;
-
-	if (!resp)
-		return MHD_NO;
-	MHD_add_response_header(resp, "Location", to);
-	rc = MHD_queue_response(c, 302, resp);
-	MHD_destroy_response(resp);
-	return rc;
+	pthread_mutex_lock(&w->load.t->lock);
+	run_ms = (sim_now() - w->load.t->start_ns) / 1000000;
+	pthread_mutex_unlock(&w->load.t->lock);
+	sim_faults_add(w->faults, o, run_ms);
+	return o;
 }
 
 /* --- event stream -------------------------------------------------------------------------------- */
@@ -226,7 +173,7 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *buf, size_t max)
 			usleep(100000);
 		}
 		s->first = false;
-		o = sim_load_json(&s->w->load);
+		o = load_json(s->w);
 		body = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		json_decref(o);
 		free(s->text);
@@ -341,7 +288,7 @@ static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const c
 	else
 		status = sim_load_patch(&w->load, body, &err);
 	json_decref(body);
-	return status == 200 ? send_json(c, 200, sim_load_json(&w->load)) :
+	return status == 200 ? send_json(c, 200, load_json(w)) :
 			       send_error(c, status, err.text);
 }
 
@@ -350,12 +297,16 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 {
 	struct sim_web *w = l->w;
 	bool get = !strcmp(method, "GET");
-	unsigned refused = allowed(l, c);
 
-	if (refused)
-		return send_error(c, refused,
-				  refused == 401 ? "token: missing or wrong" :
-						   "Host or Origin is not this server");
+	if (!from_here(l, c))
+		return send_error(c, 403, "Host or Origin is not this server");
+	/* The page must load before it can ask for the token. */
+	if (l->load && get && (!strcmp(url, "/") || !strcmp(url, "/ui")))
+		return sim_web_redirect(c);
+	if (l->load && get && !strncmp(url, "/ui/", 4))
+		return sim_web_file(c, w->root, url + 4);
+	if (!token_ok(l, c))
+		return send_error(c, 401, "token: missing or wrong");
 	if (q->too_long)
 		return send_error(c, 413, "body: at most 65536 bytes");
 	if (!strcmp(url, "/metrics"))
@@ -367,7 +318,7 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 	if (!strcmp(url, "/api/v1/load")) {
 		if (!strcmp(method, "PATCH"))
 			return verb(w, c, "patch", q);
-		return get ? send_json(c, 200, sim_load_json(&w->load)) :
+		return get ? send_json(c, 200, load_json(w)) :
 			     send_error(c, 405, "accepted: GET, PATCH");
 	}
 	if (!strcmp(url, "/api/v1/load/start") || !strcmp(url, "/api/v1/load/stop"))
@@ -383,7 +334,7 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 		return send_made(c, "text/csv", csv_text(w->load.t));
 	if (!strcmp(url, "/api/v1/load/report.html"))
 		return send_made(c, "text/html; charset=utf-8",
-				 sim_report_html(w->load.t, w->load.e));
+				 sim_report_html(w->load.t, w->load.e, w->faults));
 	if (!strcmp(url, "/healthz")) {
 		struct sim_err err;
 
@@ -391,10 +342,6 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 			       send_error(c, 503, err.text) :
 			       send_json(c, 200, json_pack("{s:s}", "status", "ok"));
 	}
-	if (!strcmp(url, "/") || !strcmp(url, "/ui"))
-		return redirect(c, "/ui/");
-	if (!strncmp(url, "/ui/", 4))
-		return send_file(w, c, url + 4);
 	return send_error(c, 404, "no such path");
 }
 
@@ -511,32 +458,6 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 	return 0;
 }
 
-/* --web-root, $SQUALL_WEB_ROOT, or next to the program: installed, or in the build folder. */
-static void find_root(struct sim_web *w)
-{
-	static const char *const places[] = { "/../share/squall/web", "/../web", "/../../web" };
-	char exe[PATH_MAX], try[PATH_MAX + 32], *slash;
-	const char *env = getenv("SQUALL_WEB_ROOT");
-	ssize_t n;
-
-	if (*w->r->web_root && realpath(w->r->web_root, w->root))
-		return;
-	if (env && *env && realpath(env, w->root))
-		return;
-	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	if (n <= 0)
-		return;
-	exe[n] = 0;
-	slash = strrchr(exe, '/');
-	*slash = 0;
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		snprintf(try, sizeof(try), "%s%s", exe, places[i]);
-		if (realpath(try, w->root))
-			return;
-	}
-	w->root[0] = 0;
-}
-
 int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
 		  struct sim_engine *e, struct sim_tally *t, struct sim_web **ret,
 		  struct sim_err *err)
@@ -559,10 +480,11 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 	w->load.ramp = (double)r->ramp_milli / 1000;
 	w->load.on = r->devices > 0;
 	if (*r->web) {
-		find_root(w);
-		if (*r->web_root && !*w->root)
+		if (*r->web_root && !realpath(r->web_root, w->root))
 			rc = sim_bad(err, "web-root '%.200s': %s", r->web_root, strerror(errno));
 		w->web.load = true;
+		if (!rc)
+			rc = sim_faults_start(r, &w->faults, err);
 		if (!rc)
 			rc = start_listener(&w->web, w, "web", r->web, err);
 	}
@@ -585,6 +507,7 @@ void sim_web_stop(struct sim_web *w)
 		MHD_stop_daemon(w->web.d);
 	if (w->metrics.d)
 		MHD_stop_daemon(w->metrics.d);
+	sim_faults_stop(w->faults);
 	pthread_mutex_destroy(&w->load.lock);
 	free(w);
 }

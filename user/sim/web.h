@@ -3,7 +3,7 @@
 #ifndef SQUALL_SIM_WEB_H
 #define SQUALL_SIM_WEB_H
 
-#include "run.h"
+#include "faults.h"
 
 struct sim_web;
 
@@ -33,6 +33,6 @@ unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sim_err *err);
 
 /* metrics.c, report.c: text to be freed. */
 char *sim_metrics_text(struct sim_tally *t);
-char *sim_report_html(struct sim_tally *t, struct sim_engine *e);
+char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faults *f);
 
 #endif
