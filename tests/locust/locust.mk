@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0-only
+.PHONY: test-locust-scale
+## test-locust-scale: 100,000 Locust users at 10,000 a second on one worker (two cores, a minute)
+test-locust-scale: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) USERS=100000 RATE=10000 tests/locust/scale.test
