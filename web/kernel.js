@@ -3,12 +3,12 @@
 // differs a little between kernels and lanes, so lists are shown by the keys
 // they have rather than by a fixed form.
 
-import { h, replace, text, empty, code } from './dom.js';
+import { h, replace, text, empty } from './dom.js';
 import { get, seg } from './api.js';
 import { state } from './store.js';
 import { fmtCount, fmtTime } from './units.js';
 
-const PAGE = 100; // entries of a map shown at once
+const PAGE = 100; // entries of a map shown at first
 
 function value(v, key = '') {
 	if (/_ns$/.test(key) && typeof v === 'number')
@@ -63,11 +63,14 @@ export function kernelPage(root) {
 	const body = h('div', { class: 'grid2' });
 	const maps = h('div', {});
 	const dump = h('div', { class: 'map-dump', tabindex: 0, role: 'region', 'aria-label': 'Map entries', hidden: true });
+	const programs = h('div', {});
+	const drawn = new WeakMap(); // element -> what it shows
 	let open = '';
+	let limit = PAGE;
 	let shown = '';
 	let gone = false;
 	root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Kernel'), note),
-		h('div', { class: 'tl' }, figures, body, card('Maps', 'decoded, as squall map dump shows them', maps, dump)));
+		h('div', { class: 'tl' }, figures, body, card('Programs', 'that use these maps', programs), card('Maps', 'decoded, as squall map dump shows them', maps, dump)));
 
 	const stat = (n, label) => h('div', { class: 'stat' }, h('b', {}, n), h('span', {}, label));
 
@@ -75,12 +78,12 @@ export function kernelPage(root) {
 		const lane = typeof s.lane === 'object' && s.lane ? s.lane : { name: s.lane };
 		const missing = [...asList(s.faults), ...asList(s.features)].filter((f) => f.available === false);
 		text(note, `squalld ${s.version || ''}, kernel ${value(typeof s.kernel === 'object' ? s.kernel.release : s.kernel)}`);
-		replace(figures, s.programs && stat(fmtCount(s.programs.length), 'programs'), stat(fmtCount((s.attachments || []).length), 'interfaces'),
+		replace(figures, stat(fmtCount((s.attachments || []).length), 'interfaces'),
 			stat(value(lane.name || lane.kind), 'lane'), stat(fmtCount([...state.targets.values()].filter((t) => t.rule).length), 'rules'),
 			stat(fmtCount(missing.length), 'missing'));
 		// Redrawing what did not change would steal the reader's scroll position.
-		const { programs, attachments, faults, features, limits, errors } = s;
-		const now = JSON.stringify([programs && programs.map((p) => p.name), attachments, faults, features, limits, lane.why, errors]);
+		const { attachments, faults, features, limits, errors } = s;
+		const now = JSON.stringify([attachments, faults, features, limits, lane, errors]);
 		if (now === shown)
 			return;
 		shown = now;
@@ -88,7 +91,6 @@ export function kernelPage(root) {
 			card('Lane', value(lane.name || lane.kind), h('p', {}, lane.why || s.lane_why || ''),
 				pairs(Object.fromEntries(Object.entries(lane).filter(([k]) => !['name', 'why', 'kind'].includes(k))))),
 			card('Faults on this kernel', asList(faults).some((f) => f.available === false) ? 'some are missing' : 'all available', asList(faults).length ? ability(asList(faults)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
-			programs && h('div', { class: 'wide' }, card('Programs', null, table(asList(programs), ['name', 'id', 'tag', 'type']))),
 			h('div', { class: 'wide' }, card('Attach points', null, (attachments || []).length ? table(attachments, ['name', 'ifindex', 'netns', 'role', 'hooks'])
 				: empty('Attached to no interface', 'squalld watches for interfaces that match its --iface patterns and attaches as they appear.'))),
 			card('Kernel features', null, asList(features).length ? ability(asList(features)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
@@ -97,30 +99,64 @@ export function kernelPage(root) {
 			s.docker && card('Docker', null, pairs(s.docker)));
 	}
 
+	// Redrawing what did not change would steal the reader's place, and what did must not take the focus.
+	function redraw(el, data, make) {
+		const now = JSON.stringify(data);
+		if (gone || drawn.get(el) === now)
+			return;
+		drawn.set(el, now);
+		const focus = el.contains(document.activeElement) && document.activeElement.dataset.key;
+		const { scrollTop, scrollLeft } = el;
+		replace(el, make());
+		Object.assign(el, { scrollTop, scrollLeft });
+		if (focus)
+			el.querySelector(`[data-key="${focus}"]`)?.focus();
+	}
+
+	async function listPrograms() {
+		try {
+			const list = (await get('programs')).programs;
+			redraw(programs, list, () => table(list.map((p) => ({ ...p, loaded_ns: undefined })), ['name', 'id', 'type', 'tag']));
+		} catch (e) {
+			redraw(programs, e.message, () => h('p', { class: 'field-error' }, e.message));
+		}
+	}
+
 	async function listMaps() {
 		try {
 			const all = (await get('maps')).maps;
-			replace(maps, h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Maps' }, h('table', {},
-				h('thead', {}, h('tr', {}, ['Name', 'Type', 'Key', 'Value', 'Entries', 'Room'].map((t, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, t)))),
-				h('tbody', {}, all.map((m) => h('tr', {}, h('td', {}, h('button', { class: 'link mono', 'aria-expanded': String(open === m.name), onclick: () => { open = open === m.name ? '' : m.name; listMaps(); dumpMap(); } }, m.name)),
-					h('td', {}, value(m.type)), h('td', { class: 'num' }, value(m.key_size)), h('td', { class: 'num' }, value(m.value_size)),
-					h('td', { class: 'num' }, m.entries === undefined ? '–' : fmtCount(m.entries)), h('td', { class: 'num' }, fmtCount(m.max_entries))))))));
+			redraw(maps, [open, all], () => h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Maps' }, h('table', {},
+				h('thead', {}, h('tr', {}, ['Name', 'Holds', 'Type', 'Key', 'Value', 'Entries', 'Room'].map((t, i) => h('th', { scope: 'col', class: i > 2 ? 'num' : null }, t)))),
+				h('tbody', {}, all.map((m) => h('tr', {}, h('td', {}, h('button', { class: 'link mono', 'data-key': m.name, 'aria-expanded': String(open === m.name), onclick: () => choose(m.name) }, m.name)),
+					h('td', { class: 'why' }, m.holds), h('td', {}, m.type), h('td', { class: 'num' }, value(m.key_bytes)), h('td', { class: 'num' }, value(m.value_bytes)),
+					h('td', { class: 'num' }, m.type === 'ringbuf' ? '–' : fmtCount(m.entries)), h('td', { class: 'num' }, fmtCount(m.max_entries))))))));
 		} catch (e) {
-			replace(maps, h('p', { class: 'why' }, e.status === 404 ? ['This daemon does not serve maps over HTTP. On its machine run ', code('squall map list'), ' and ', code('squall map dump NAME'), '.'] : e.message));
+			redraw(maps, e.message, () => h('p', { class: 'field-error' }, e.message));
 		}
+	}
+
+	function choose(name) {
+		open = open === name ? '' : name;
+		limit = PAGE;
+		listMaps();
+		dumpMap();
 	}
 
 	async function dumpMap() {
 		dump.hidden = !open;
 		if (!open)
 			return;
+		const name = open;
 		try {
-			const m = await get(`maps/${seg(open)}?limit=${PAGE}`);
-			const rows = (m.entries || []).map((e) => h('tr', {}, h('td', { class: 'mono' }, value(e.key)), h('td', { class: 'mono' }, value(e.value))));
-			replace(dump, rows.length ? h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Key'), h('th', { scope: 'col' }, 'Value'))), h('tbody', {}, rows))
-				: h('p', { class: 'muted' }, `${open} is empty.`), m.truncated && h('p', { class: 'muted' }, `The first ${PAGE} entries.`));
+			const m = await get(`maps/${seg(name)}?limit=${limit}`);
+			if (name !== open)
+				return;
+			redraw(dump, [name, limit, m.entries, m.truncated], () => [h('h3', {}, name),
+				m.map.type === 'ringbuf' ? h('p', { class: 'muted' }, 'A ring buffer has no entries to show: the live feed of a target’s page reads it.')
+					: !m.entries.length ? h('p', { class: 'muted' }, `${name} is empty.`) : m.map.max_entries === 1 ? pairs(m.entries[0]) : table(m.entries),
+				m.truncated && h('p', {}, `The first ${fmtCount(m.entries.length)} entries. `, h('button', { 'data-key': 'more', onclick: () => { limit = Math.min(limit * 10, 10000); dumpMap(); } }, 'More'))]);
 		} catch (e) {
-			replace(dump, h('p', { class: 'field-error' }, e.message));
+			redraw(dump, e.message, () => h('p', { class: 'field-error' }, e.message));
 		}
 	}
 
@@ -136,9 +172,9 @@ export function kernelPage(root) {
 	}
 	if (state.status)
 		draw(state.status);
-	again();
-	listMaps();
-	const timer = setInterval(again, 2000);
+	const all = () => [again, listPrograms, listMaps, dumpMap].forEach((f) => f());
+	all();
+	const timer = setInterval(() => state.conn === 'live' && all(), 2000);
 	return () => {
 		gone = true;
 		clearInterval(timer);

@@ -188,10 +188,17 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 			}
 			return s;
 		}
-		if (kind === 'maps')
-			return name ? { name, entries: [{ key: 4001, value: { id: 1, clauses: 1, expires_ns: 0 } }], truncated: false }
-				: { maps: [['sq_rules', 'hash', 4, 3392, 32768, 2], ['sq_targets', 'hash', 8, 8, 32768, 2], ['sq_counters', 'percpu_hash', 4, 128, 65536, 4], ['sq_cfg', 'array', 4, 48, 1, 1]]
-					.map(([n, type, key_size, value_size, max_entries, entries]) => ({ name: n, type, key_size, value_size, max_entries, entries })) };
+		if (kind === 'programs')
+			return { programs: ['squall_ingress', 'squall_egress'].map((n, i) => ({ name: n, id: 41 + i, type: 'sched_cls', tag: 'c37d4d3dac038df2', bytes: 19896, jited_bytes: 11108, loaded_ns: 1e12, maps: ['sq_cfg', 'sq_rules'] })) };
+		if (kind === 'maps') {
+			const all = [['sq_rules', 'hash', 4, 3768, 65536, 2], ['sq_targets', 'hash', 8, 8, 131072, 250], ['sq_counters', 'percpu_hash', 4, 128, 131072, 4], ['sq_cfg', 'array', 4, 48, 1, 1], ['sq_events', 'ringbuf', 0, 0, 1048576, 0]]
+				.map(([n, type, key_bytes, value_bytes, max_entries, entries], i) => ({ name: n, map_id: i + 1, type, key_bytes, value_bytes, max_entries, entries, holds: 'what it holds' }));
+			if (!name)
+				return { maps: all };
+			const map = all.find((m) => m.name === name);
+			const n = Math.min(map.entries, Number(query.get('limit')));
+			return { map, entries: Array.from({ length: n }, (_, i) => ({ cgroup_id: String(4000 + i), rule_id: i, text: '<b>up</b>' })), truncated: n < map.entries };
+		}
 		throw Object.assign(new Error('not found'), { status: 404 });
 	}
 

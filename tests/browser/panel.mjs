@@ -217,8 +217,24 @@ await step('timeline', async () => {
 });
 
 await step('kernel', async () => {
+	await api('PUT', `rules/${encodeURIComponent(name('gateway'))}`, { text: 'up loss 12.5%' });
 	await page.goto(`${URL}/ui/#/kernel`);
 	await page.waitForSelector('.stats b');
+	await page.waitForSelector('[aria-label=Programs] tbody td');
+	ok('the kernel page lists the programs', /squall_ingress/.test(await page.textContent('[aria-label=Programs]')));
+	const opened = async (map, want) => {
+		await page.click(`[data-key=${map}]`);
+		await page.waitForFunction((m) => document.querySelector('.map-dump h3')?.textContent === m, map);
+		const said = await page.textContent('.map-dump');
+		ok(`${map} is decoded`, want.test(said), said.slice(0, 200));
+	};
+	await opened('sq_rules', /up loss 12\.5%/);
+	await opened('sq_cfg', /lane(tap|fq)/);
+	await opened('sq_att', /ingress|edge|host/);
+	await opened('sq_counters', /seen pkts/);
+	await api('DELETE', `rules/${encodeURIComponent(name('gateway'))}`);
+	await page.waitForFunction(() => /sq_counters is empty/.test(document.querySelector('.map-dump').textContent));
+	ok('and follows the kernel while it is open', true);
 	const text = await page.textContent('#main');
 	ok('the kernel page shows lane, attach point, faults and features', /va/.test(await page.textContent('[aria-label="Attach points"]')) && /(tap|fq)/.test(await page.textContent('[aria-label="Lane"]')) && /blackhole/.test(text) && /fq/.test(await page.textContent('[aria-label="Kernel features"]')));
 	await axe(page, 'kernel, real');

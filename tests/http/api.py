@@ -140,6 +140,21 @@ for body, field in (({"text": "up loss 101%"}, "up.loss"), ({"text": "up delay -
 step("and the old rule is in force", "GET", rules(A), 200, check=lambda d, h: "gemodel" in d["rule"]["text"])
 step("no such target", "PUT", rules("cgroup:/no/such"), 404, {"text": "up loss 1%"})
 step("two", "GET", "/api/v1/rules", 200, check=lambda d, h: len(d["rules"]) == 2)
+maps = ("sq_targets", "sq_rules", "sq_counters", "sq_cfg", "sq_att", "sq_dist", "sq_scratch", "sq_events")
+step("all eight", "GET", "/api/v1/maps", 200, check=lambda d, h: {m["name"] for m in d["maps"]} == set(maps)
+     and [m["entries"] for m in d["maps"] if m["name"] == "sq_targets"] == [2])
+for m in maps:
+    step("decoded", "GET", "/api/v1/maps/" + m, 200, check=lambda d, h, m=m: d["map"]["name"] == m and (d["entries"] or m == "sq_events"))
+step("the rule in force", "GET", "/api/v1/maps/sq_rules", 200, check=lambda d, h: any("gemodel" in e["text"] for e in d["entries"]))
+step("the interface", "GET", "/api/v1/maps/sq_att", 200, check=lambda d, h: "host" in d["entries"][0]["flags"])
+step("as many as asked for", "GET", "/api/v1/maps/sq_dist?limit=7", 200, check=lambda d, h: len(d["entries"]) == 7 and d["truncated"])
+step("all of them", "GET", "/api/v1/maps/sq_targets?limit=10000", 200, check=lambda d, h: len(d["entries"]) == 2 and not d["truncated"])
+for bad in ("0", "-1", "10001", "x", "", "1e3"):
+    step("a bad limit", "GET", "/api/v1/maps/sq_dist?limit=" + bad, 400, check=lambda d, h: d["field"] == "limit")
+step("no such map, and which there are", "GET", "/api/v1/maps/sq_none", 404, check=lambda d, h: all(m in d["detail"] for m in maps))
+step("ours", "GET", "/api/v1/programs", 200, check=lambda d, h: {"squall_ingress", "squall_egress"} <= {p["name"][:14] for p in d["programs"]}
+     and all(p["maps"] for p in d["programs"]))
+step("read only", "DELETE", "/api/v1/maps/sq_rules", 405)
 step("counters", "GET", "/api/v1/counters", 200, check=lambda d, h: {c["target"] for c in d["counters"]} == {A, B})
 step("counters of one", "GET", "/api/v1/counters/" + quote(B, safe=""), 200, check=lambda d, h: len(d["counters"]) == 1)
 step("too large", "PUT", rules(A), 413, "x" * ((1 << 20) + 1))

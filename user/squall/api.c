@@ -50,3 +50,32 @@ int api_target(struct cli *cli, const char *method, const char *prefix, const ch
 	free(path);
 	return r;
 }
+
+int api_list(struct cli *cli, const char *path, const char *key, const char *const *head,
+	     void (*row)(struct table *t, const json_t *one))
+{
+	json_t *answer = NULL, *one;
+	struct table *t;
+	size_t i;
+	int r = api(cli, "GET", path, NULL, &answer);
+
+	if (r)
+		return r;
+	if (cli->json) {
+		print_json(cli, answer);
+		json_decref(answer);
+		return 0;
+	}
+	t = table_new();
+	for (; *head; head++)
+		table_cell(t, **head == '>', "%s", **head == '>' ? *head + 1 : *head);
+	table_row(t);
+	json_array_foreach(json_object_get(answer, key), i, one) {
+		row(t, one);
+		table_row(t);
+	}
+	table_print(t, stdout);
+	table_free(t);
+	json_decref(answer);
+	return 0;
+}

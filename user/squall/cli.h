@@ -118,6 +118,11 @@ int api_target(struct cli *cli, const char *method, const char *prefix, const ch
 	       const char *suffix, const json_t *body, json_t **ret);
 int api_open(struct cli *cli);
 
+/* The list under `key` of what GET path answers: as JSON, or as a table of `head`'s columns (NULL
+ * ends them; '>' in front aligns to the right) with the cells that row() adds. */
+int api_list(struct cli *cli, const char *path, const char *key, const char *const *head,
+	     void (*row)(struct table *t, const json_t *one));
+
 /* stats.c */
 extern volatile bool interrupted; /* SIGINT or SIGTERM came */
 void catch_interrupts(void);

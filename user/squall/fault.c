@@ -160,35 +160,18 @@ int cmd_fault_del(struct cli *cli, int argc, char **argv)
 
 /* --- profiles: rules with a name --------------------------------------------- */
 
+static void profile_row(struct table *t, const json_t *p)
+{
+	table_cell(t, false, "%s", text_of(p, "name"));
+	table_cell(t, false, "%s", text_of(p, "description"));
+}
+
 int cmd_profile_list(struct cli *cli, int argc, char **argv)
 {
-	struct table *t;
-	json_t *answer = NULL, *p;
-	size_t i;
-	int r;
+	static const char *const head[] = {"NAME", "DESCRIPTION", NULL};
 
 	(void)argc, (void)argv;
-	r = api(cli, "GET", "/api/v1/profiles", NULL, &answer);
-	if (r)
-		return r;
-	if (cli->json) {
-		print_json(cli, answer);
-	} else {
-		t = table_new();
-		table_cell(t, false, "NAME");
-		table_cell(t, false, "DESCRIPTION");
-		table_row(t);
-		json_array_foreach(json_object_get(answer, "profiles"), i, p)
-		{
-			table_cell(t, false, "%s", text_of(p, "name"));
-			table_cell(t, false, "%s", text_of(p, "description"));
-			table_row(t);
-		}
-		table_print(t, stdout);
-		table_free(t);
-	}
-	json_decref(answer);
-	return 0;
+	return api_list(cli, "/api/v1/profiles", "profiles", head, profile_row);
 }
 
 int cmd_profile_show(struct cli *cli, int argc, char **argv)

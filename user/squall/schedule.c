@@ -6,48 +6,26 @@
 #include <squall/units.h>
 #include "squall/cli.h"
 
+static void list_row(struct table *t, const json_t *s)
+{
+	const json_t *step = json_object_get(s, "step");
+
+	table_cell(t, false, "%s", json_string_value(json_object_get(s, "target")) ?: "");
+	table_cell(t, false, "%s", json_is_true(json_object_get(s, "running")) ? "running" : "stopped");
+	if (json_is_integer(step))
+		table_cell(t, true, "%lld", (long long)json_integer_value(step));
+	else
+		table_cell(t, true, "-");
+	table_cell(t, true, "%zu", json_array_size(json_object_get(s, "steps")));
+	table_cell(t, true, "%lld", (long long)json_integer_value(json_object_get(s, "round")));
+}
+
 int cmd_schedule_list(struct cli *cli, int argc, char **argv)
 {
-	json_t *answer = NULL, *s, *v;
-	struct table *t;
-	size_t i;
-	int r;
+	static const char *const head[] = {"TARGET", "STATE", ">STEP", ">STEPS", ">ROUND", NULL};
 
 	(void)argc, (void)argv;
-	r = api(cli, "GET", "/api/v1/schedules", NULL, &answer);
-	if (r)
-		return r;
-	if (cli->json) {
-		print_json(cli, answer);
-		json_decref(answer);
-		return 0;
-	}
-	t = table_new();
-	table_cell(t, false, "TARGET");
-	table_cell(t, false, "STATE");
-	table_cell(t, true, "STEP");
-	table_cell(t, true, "STEPS");
-	table_cell(t, true, "ROUND");
-	table_row(t);
-	json_array_foreach(json_object_get(answer, "schedules"), i, s)
-	{
-		v = json_object_get(s, "step");
-		table_cell(t, false, "%s", json_string_value(json_object_get(s, "target")) ?: "");
-		table_cell(t, false, "%s",
-			   json_is_true(json_object_get(s, "running")) ? "running" : "stopped");
-		if (json_is_integer(v))
-			table_cell(t, true, "%lld", (long long)json_integer_value(v));
-		else
-			table_cell(t, true, "-");
-		table_cell(t, true, "%zu", json_array_size(json_object_get(s, "steps")));
-		table_cell(t, true, "%lld",
-			   (long long)json_integer_value(json_object_get(s, "round")));
-		table_row(t);
-	}
-	table_print(t, stdout);
-	table_free(t);
-	json_decref(answer);
-	return 0;
+	return api_list(cli, "/api/v1/schedules", "schedules", head, list_row);
 }
 
 static void print_steps(const json_t *schedule)

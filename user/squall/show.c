@@ -28,45 +28,23 @@ static const char *text_of(const json_t *object, const char *key)
 	return text && *text ? text : "-";
 }
 
+static void list_row(struct table *table, const json_t *t)
+{
+	table_cell(table, false, "%s", text_of(t, "target"));
+	table_cell(table, true, "%s", text_of(t, "id"));
+	table_cell(table, false, "%s",
+		   json_is_false(json_object_get(t, "running")) ? "not running"
+								 : text_of(json_object_get(t, "view"), "mode"));
+	table_cell(table, false, "%s", text_of(t, "network_mode"));
+	table_cell(table, false, "%s", text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
+}
+
 int cmd_target_list(struct cli *cli, int argc, char **argv)
 {
-	json_t *answer = NULL, *t;
-	struct table *table;
-	size_t i;
-	int r;
+	static const char *const head[] = {"TARGET", ">CGROUP ID", "SEEN", "NETWORK", "RULE", NULL};
 
 	(void)argc, (void)argv;
-	r = api(cli, "GET", "/api/v1/targets", NULL, &answer);
-	if (r)
-		return r;
-	if (cli->json) {
-		print_json(cli, answer);
-		json_decref(answer);
-		return 0;
-	}
-	table = table_new();
-	table_cell(table, false, "TARGET");
-	table_cell(table, true, "CGROUP ID");
-	table_cell(table, false, "SEEN");
-	table_cell(table, false, "NETWORK");
-	table_cell(table, false, "RULE");
-	table_row(table);
-	json_array_foreach(json_object_get(answer, "targets"), i, t)
-	{
-		table_cell(table, false, "%s", text_of(t, "target"));
-		table_cell(table, true, "%s", text_of(t, "id"));
-		table_cell(table, false, "%s",
-			   json_is_false(json_object_get(t, "running"))
-				   ? "not running"
-				   : text_of(json_object_get(t, "view"), "mode"));
-		table_cell(table, false, "%s", text_of(t, "network_mode"));
-		table_cell(table, false, "%s", text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
-		table_row(table);
-	}
-	table_print(table, stdout);
-	table_free(table);
-	json_decref(answer);
-	return 0;
+	return api_list(cli, "/api/v1/targets", "targets", head, list_row);
 }
 
 int cmd_target_show(struct cli *cli, int argc, char **argv)

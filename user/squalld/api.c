@@ -45,6 +45,9 @@ static const struct route {
 	{ "DELETE", "schedules/*", api_schedule_delete },
 	{ "POST", "schedules/*/start", api_schedule_start },
 	{ "POST", "schedules/*/stop", api_schedule_stop },
+	{ "GET", "maps", api_maps },
+	{ "GET", "maps/*", api_map },
+	{ "GET", "programs", api_programs },
 	{ "GET", "events", api_events },
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))

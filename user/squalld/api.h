@@ -30,6 +30,9 @@ HANDLER(api_schedule_put);
 HANDLER(api_schedule_delete);
 HANDLER(api_schedule_start);
 HANDLER(api_schedule_stop);
+HANDLER(api_maps);
+HANDLER(api_map);
+HANDLER(api_programs);
 HANDLER(api_events);
 #undef HANDLER
 

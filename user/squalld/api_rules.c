@@ -65,20 +65,20 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 }
 
 /*
- * A name whose target may be gone: the rule is still in the book under the
- * canonical name. Resolves, or takes the name as it is if the book has it.
+ * A target's rule, or NULL with p: there is no such target, or it has no rule.
+ * The target itself may be gone: its rule is still in the book, by name.
  */
-static int resolve_ruled(struct request *r, const char *name, struct target *ret, struct rule_entry **ret_entry,
-			 struct problem *p)
+static struct rule_entry *ruled(struct request *r, const char *name, struct problem *p)
 {
-	int rc = target_resolve(r->d, name, ret, p);
+	struct target t;
+	int rc = target_resolve(r->d, name, &t, p);
+	struct rule_entry *e = book_find(r->d, rc == 0 ? t.name : name);
 
-	*ret_entry = book_find(r->d, rc == 0 ? ret->name : name);
-	if (rc < 0 && *ret_entry) {
+	if (e)
 		memset(p, 0, sizeof(*p));
-		return 0;
-	}
-	return rc;
+	else if (rc == 0)
+		fail(p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+	return e;
 }
 
 /* One entity tag of a list, weak or strong; "*" is any. */
@@ -127,13 +127,10 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 	struct problem p = { 0 };
 	enum MHD_Result result;
 	struct rule_entry *e;
-	struct target t;
 
 	pthread_mutex_lock(&r->d->lock);
-	if (resolve_ruled(r, name, &t, &e, &p) < 0) {
-		result = reply_problem(r, &p);
-	} else if (!e) {
-		fail(&p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+	e = ruled(r, name, &p);
+	if (!e) {
 		result = reply_problem(r, &p);
 	} else {
 		book_etag(e, r->etag, sizeof(r->etag));
@@ -326,13 +323,10 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	struct problem p = { 0 };
 	enum MHD_Result result;
 	struct rule_entry *e;
-	struct target t;
 
 	pthread_mutex_lock(&r->d->lock);
-	if (resolve_ruled(r, name, &t, &e, &p) < 0) {
-		result = reply_problem(r, &p);
-	} else if (!e) {
-		fail(&p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+	e = ruled(r, name, &p);
+	if (!e) {
 		result = reply_problem(r, &p);
 	} else if (check_preconditions(r, e, &p) < 0) {
 		result = reply_problem(r, &p);

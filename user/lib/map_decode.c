@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Each map's entries as JSON with names and units. */
+/* Each map's entries as JSON with names and units. What abi.h gains must be added here. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <squall/abi.h>
 #include <squall/rule.h>
-#include "squall/map.h"
+#include <squall/maps.h>
 
 struct flag {
 	uint32_t bit;
@@ -147,7 +147,8 @@ static json_t *att_entry(const void *key, const void *value, size_t n)
 	static const struct flag flags[] = {{SQ_A_EDGE, "edge"},
 					    {SQ_A_HOST, "host"},
 					    {SQ_A_SHARED, "shared"},
-					    {SQ_A_LOOP, "loop"}};
+					    {SQ_A_LOOP, "loop"},
+					    {SQ_A_CLSACT, "clsact-ours"}};
 	const struct sq_att *a = value;
 	json_t *owners;
 	uint32_t index;
@@ -197,7 +198,7 @@ static json_t *word_entry(const void *key, const void *value, size_t n)
 	return json_pack("{s:I, s:o}", "index", (json_int_t)index, "per_cpu", list);
 }
 
-const struct map_def maps[] = {
+const struct sq_map_def sq_map_defs[] = {
 	{"sq_targets", "cgroup -> rule in force", 8, sizeof(struct sq_target), true, target_entry},
 	{"sq_rules", "versions of rules", 4, sizeof(struct sq_rule), false, rule_entry},
 	{"sq_counters", "counters, summed over CPUs", 4, sizeof(struct sq_counters), false,
@@ -208,42 +209,4 @@ const struct map_def maps[] = {
 	{"sq_scratch", "a word of working memory", 4, 8, false, word_entry},
 	{"sq_events", "sampled packets", 0, 0, false, NULL},
 };
-const size_t n_maps = sizeof(maps) / sizeof(maps[0]);
-
-const struct map_def *map_find(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < n_maps; i++)
-		if (!strcmp(maps[i].name, name))
-			return &maps[i];
-	return NULL;
-}
-
-/* As squalld does: the id is what name_to_handle_at() says of the directory. */
-int cgroup_id(const char *path, uint64_t *ret)
-{
-	struct {
-		struct file_handle head;
-		unsigned char id[8];
-	} handle = {.head.handle_bytes = 8};
-	char line[4096], mount[1024] = "", type[64], full[6144];
-	FILE *f = fopen("/proc/mounts", "re");
-	int mount_id;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %1023s %63s", full, type) == 2 && !strcmp(type, "cgroup2")) {
-			snprintf(mount, sizeof(mount), "%.1023s", full);
-			break;
-		}
-	if (f)
-		fclose(f);
-	if (!*mount)
-		return -ENOENT;
-	if (snprintf(full, sizeof(full), "%s/%s", mount, path) >= (int)sizeof(full))
-		return -ENAMETOOLONG;
-	if (name_to_handle_at(AT_FDCWD, full, &handle.head, &mount_id, 0))
-		return -errno;
-	memcpy(ret, handle.head.f_handle, sizeof(*ret));
-	return 0;
-}
+const size_t sq_n_maps = sizeof(sq_map_defs) / sizeof(sq_map_defs[0]);
