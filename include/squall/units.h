@@ -23,7 +23,7 @@ int sq_parse_duration(const char *text, uint64_t *ret_ns);
  * >= 1. */
 int sq_parse_rate(const char *text, uint64_t link_bps, uint64_t *ret_bps);
 
-/* "5kb" "10k" "1mb" "1500" "1500b": bytes, k = 1024 as in tc(8); "8kbit" = 1024 bytes. */
+/* "5kb" "10k" "1mb" "4KiB" "1500" "1500b": bytes, k = 1024 as in tc(8); "8kbit" = 1024 bytes. */
 int sq_parse_size(const char *text, uint64_t *ret_bytes);
 
 /* "10%", "0.5%", "12.5" (percent) -> fraction of 2^32, SQ_ALWAYS for 100 %. A non-zero text that

@@ -175,7 +175,7 @@ static void rates(void **state)
 static void sizes(void **state)
 {
 	static const struct good good[] = {
-		{"5kb", 5120},	 {"10k", 10240},  {"1mb", 1048576},  {"1500", 1500},
+		{"5kb", 5120},	 {"10k", 10240},  {"1mb", 1048576},  {"1500", 1500}, {"4KiB", 4096},
 		{"1500b", 1500}, {"8kbit", 1024}, {"1mbit", 131072}, {"1g", 1073741824},
 		{"0", 0},	 {"1.5kb", 1536},
 	};

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <squall/units.h>
 #include "options.h"
 
 #define NS_MS 1000000ull
@@ -30,66 +31,50 @@ int sim_bad(struct sim_err *err, const char *fmt, ...)
 	return -EINVAL;
 }
 
-static int number(const char *s, const char **ret_unit, double *ret)
-{
-	char *end;
-	double v;
-
-	/* strtod would take "inf", "0x1p3" and leading blanks. */
-	if (!strchr("0123456789.", *s) || !*s || s[1] == 'x' || s[1] == 'X')
-		return -EINVAL;
-	v = strtod(s, &end);
-	if (end == s || !isfinite(v))
-		return -EINVAL;
-	*ret_unit = end;
-	*ret = v;
-	return 0;
-}
-
+/*
+ * Units are the library's, as everywhere in Squall. Only what is special to a
+ * fleet is decided here: 0 needs no unit, a percentage needs its sign, and a
+ * payload of "21.5" is text.
+ */
 int sim_parse_time(const char *s, uint64_t *ret_ns)
 {
-	static const struct {
-		const char *unit;
-		double ns;
-	} units[] = { { "ns", 1 },   { "us", 1e3 },   { "ms", 1e6 },  { "s", 1e9 },
-		      { "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 } };
-	const char *unit;
-	double v;
-
-	if (number(s, &unit, &v))
-		return -EINVAL;
-	if (v == 0 && !*unit) {
+	if (!strcmp(s, "0")) {
 		*ret_ns = 0;
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (strcmp(unit, units[i].unit))
-			continue;
-		if (v * units[i].ns > 9e18)
-			return -EINVAL;
-		*ret_ns = (uint64_t)llround(v * units[i].ns);
-		return 0;
-	}
-	return -EINVAL;
+	return sq_parse_duration(s, ret_ns) ? -EINVAL : 0;
 }
 
 int sim_parse_percent(const char *s, uint32_t *ret_ppm)
 {
-	const char *unit;
-	double v;
+	uint32_t fraction;
 
-	if (number(s, &unit, &v) || strcmp(unit, "%") || v > 100)
+	if (!strchr(s, '%') || sq_parse_percent(s, &fraction))
 		return -EINVAL;
-	*ret_ppm = (uint32_t)lround(v * 1e4);
+	*ret_ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
 	return 0;
 }
 
+int sim_parse_size(const char *s, uint64_t *ret)
+{
+	size_t n = strlen(s);
+
+	if (n && strpbrk(s, ".eE") && s[n - 1] >= '0' && s[n - 1] <= '9')
+		return -EINVAL;
+	return sq_parse_size(s, ret) ? -EINVAL : 0;
+}
+
+/* Events per time, which no rule of the library has. */
 int sim_parse_rate(const char *s, uint64_t *ret_milli)
 {
-	const char *unit;
+	char *unit;
 	double v, per;
 
-	if (number(s, &unit, &v))
+	/* strtod would take "inf", "0x1p3" and leading blanks. */
+	if (!*s || !strchr("0123456789.", *s) || s[1] == 'x' || s[1] == 'X')
+		return -EINVAL;
+	v = strtod(s, &unit);
+	if (unit == s || !isfinite(v))
 		return -EINVAL;
 	if (!*unit || !strcmp(unit, "/s"))
 		per = 1;
@@ -103,30 +88,6 @@ int sim_parse_rate(const char *s, uint64_t *ret_milli)
 		return -EINVAL;
 	*ret_milli = (uint64_t)llround(v * 1000 / per);
 	return v > 0 && !*ret_milli ? -EINVAL : 0;
-}
-
-int sim_parse_size(const char *s, uint64_t *ret)
-{
-	static const struct {
-		const char *unit;
-		double by;
-	} units[] = { { "", 1 },        { "b", 1 },    { "k", 1024 },       { "kb", 1024 },
-		      { "kib", 1024 },  { "m", 1048576 }, { "mb", 1048576 }, { "mib", 1048576 } };
-	const char *unit;
-	double v;
-
-	if (number(s, &unit, &v))
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (strcasecmp(unit, units[i].unit))
-			continue;
-		v *= units[i].by;
-		if (v > 1e15 || v != floor(v))
-			return -EINVAL;
-		*ret = (uint64_t)v;
-		return 0;
-	}
-	return -EINVAL;
 }
 
 /* mqtt[s]://host[:port], IPv6 in brackets. */
