@@ -179,7 +179,7 @@ static void sizes(void **state)
 		{"1500b", 1500}, {"8kbit", 1024}, {"1mbit", 131072}, {"1g", 1073741824},
 		{"0", 0},	 {"1.5kb", 1536},
 	};
-	static const char *const bad[] = {"",	"kb",	  "-5kb", "5 kb", "5kib",
+	static const char *const bad[] = {"",	"kb",	  "-5kb", "5 kb", "5kibs",
 					  "5%", "1e30gb", "0.1b", "inf"};
 
 	(void)state;

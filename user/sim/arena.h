@@ -32,7 +32,9 @@ enum sim_fail {
 	F_CLOSED,
 	F_DISCONNECT, /* MQTT 5 reason */
 	F_KEEPALIVE,
-	F_PROTOCOL, /* enum sim_protocol */
+	F_MALFORMED, /* enum sim_protocol */
+	F_WRONG_ID,  /* type of the acknowledgement of what was never sent */
+	F_PROTOCOL,  /* enum sim_protocol */
 	F_NO_PUBACK,
 	F_NO_PUBCOMP,
 	F_ACK_REASON, /* MQTT 5 reason */
@@ -92,6 +94,8 @@ struct sim_arena {
 
 	/* Fixed at start. */
 	unsigned ntypes, nshards, nlean;
+	/* A type's devices live in these shards: all, or those of its cgroup's processes. */
+	uint16_t shard_from[SIM_MAX_TYPES], shard_n[SIM_MAX_TYPES];
 	uint32_t max_devices;
 	uint32_t run_id;
 	uint64_t seed;

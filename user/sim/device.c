@@ -216,9 +216,15 @@ static void send_connect(struct shard *sh, struct device *d)
 
 static void tls_step(struct shard *sh, struct device *d)
 {
+	struct stype *ty = type_of(sh, d);
+	struct sim_err err;
 	int rc, e;
 	long verify;
 
+	if (sim_tls_identity(ty->tls, d->index / ty->nshards, d->index, d->thing, &err)) {
+		dev_lost(sh, d, F_CERT, 0);
+		return;
+	}
 	ERR_clear_error();
 	rc = SSL_connect(d->ssl);
 	if (rc == 1) {
@@ -249,7 +255,6 @@ static void connected(struct shard *sh, struct device *d)
 {
 	struct stype *ty = type_of(sh, d);
 	SSL_SESSION *resume = d->session;
-	struct sim_err err;
 
 	if (!ty->p.tls) {
 		send_connect(sh, d);
@@ -258,12 +263,11 @@ static void connected(struct shard *sh, struct device *d)
 	if (ty->p.resume == SIM_RESUME_FULL ||
 	    (ty->p.resume == SIM_RESUME_MIXED && sim_rand(&d->rng) & 1))
 		resume = NULL;
-	if (sim_tls_identity(ty->tls, d->index / sh->a->nlean, d->thing, ty->p.name,
-			     d->index + ty->p.first, &err)) {
+	if (!ty->tls) {
 		dev_lost(sh, d, F_CERT, 0);
 		return;
 	}
-	d->ssl = sim_tls_connect(ty->tls, d->index / sh->a->nlean, d->fd, resume);
+	d->ssl = sim_tls_connect(ty->tls, d->fd, resume, d);
 	if (!d->ssl) {
 		dev_lost(sh, d, F_MEMORY, 0);
 		return;

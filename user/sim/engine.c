@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "cgroup.h"
 #include "options.h"
 #include "shard.h"
 #include "sim_paho.h"
@@ -22,8 +23,14 @@
 struct sim_engine {
 	struct sim_arena *a;
 	size_t size, e2e_size;
-	unsigned nproc, nthread; /* lean shards per process, rounded up */
-	bool started, stopped, has_paho;
+	/*
+	 * Processes and shards in each. A type with a cgroup of its own has processes of
+	 * its own, since a socket belongs to the cgroup of the process that made it; so
+	 * there are `nproc` processes in all, `nproc / ngroups` for each group of types.
+	 */
+	unsigned nproc, nthread, ngroups;
+	char cgroup[SIM_MAX_TYPES][256];
+	bool started, stopped, has_paho, forked;
 	pid_t child[SIM_MAX_SHARDS];
 	int wakefd[SIM_MAX_SHARDS];
 	pthread_t thread[SIM_MAX_SHARDS];
@@ -92,9 +99,10 @@ static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, stru
 			"ulimit -n 1024", (unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
 		return -EMFILE;
 	}
-	e->nproc = (unsigned)((a->max_devices + per - 1) / per);
+	e->nproc = (unsigned)((a->max_devices + per - 1) / per) * e->ngroups;
 	if (!shards)
 		shards = cpus > 0 ? (unsigned)cpus : 1;
+	shards *= e->ngroups;
 	if (shards < e->nproc)
 		shards = e->nproc;
 	/* The same number in each process, so that devices spread evenly. */
@@ -110,6 +118,27 @@ static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, stru
 	a->nlean = shards;
 	a->nshards = shards + (e->has_paho ? 1 : 0);
 	e->nthread = shards / e->nproc;
+	e->forked = e->nproc > 1 || *e->cgroup[0];
+	return 0;
+}
+
+/* Which types share processes: those of the same cgroup, or of none. */
+static int group(struct sim_engine *e, const struct sim_fleet *fleet, uint16_t *ret_group,
+		 struct sim_err *err)
+{
+	for (unsigned t = 0; t < fleet->ntypes; t++) {
+		const char *path = fleet->type[t].cgroup;
+		unsigned g = 0;
+
+		while (g < e->ngroups && strcmp(e->cgroup[g], path))
+			g++;
+		if (g == e->ngroups) {
+			if (*path && sim_cgroup_make(path, err))
+				return -EINVAL;
+			snprintf(e->cgroup[e->ngroups++], sizeof(e->cgroup[0]), "%s", path);
+		}
+		ret_group[t] = (uint16_t)g;
+	}
 	return 0;
 }
 
@@ -161,6 +190,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	struct sim_engine *e = calloc(1, sizeof(*e));
 	struct sim_arena *a, head = { 0 };
 	pthread_mutexattr_t attr;
+	uint16_t in[SIM_MAX_TYPES];
 	struct timespec wall;
 	bool e2e = false;
 	size_t at;
@@ -179,7 +209,13 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		e->has_paho |= fleet->type[t].engine == SIM_PAHO;
 		e2e |= fleet->type[t].e2e;
 	}
-	rc = plan(e, &head, opts->shards, err);
+	rc = group(e, fleet, in, err);
+	if (!rc)
+		rc = plan(e, &head, opts->shards, err);
+	for (unsigned t = 0; t < fleet->ntypes && !rc; t++) {
+		head.shard_n[t] = (uint16_t)(head.nlean / e->ngroups);
+		head.shard_from[t] = (uint16_t)(in[t] * head.shard_n[t]);
+	}
 	if (!rc)
 		rc = ports(fleet, head.max_devices, err);
 	if (rc) {
@@ -267,6 +303,7 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 {
 	struct sim_arena *a = e->a;
 	pid_t self = getpid();
+	const char *path;
 	int rc = 0;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -280,7 +317,7 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 		}
 	}
 	e->started = true;
-	if (e->nproc == 1) {
+	if (!e->forked) {
 		rc = start_threads(e, 0);
 	} else {
 		fflush(NULL);
@@ -292,6 +329,10 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 				e->child[p] = 0;
 				rc = -errno;
 			}
+			/* It makes sockets when there is a target, which is later than this. */
+			path = e->cgroup[p / (e->nproc / e->ngroups)];
+			if (!rc && *path && sim_cgroup_enter(path, e->child[p], err))
+				return -EINVAL;
 		}
 	}
 	if (!rc && e->has_paho)
@@ -488,7 +529,7 @@ int sim_engine_storm(struct sim_engine *e, uint32_t ppm)
 
 int sim_engine_health(struct sim_engine *e, struct sim_err *err)
 {
-	for (unsigned p = 0; p < SIM_MAX_SHARDS && e->nproc > 1; p++) {
+	for (unsigned p = 0; p < SIM_MAX_SHARDS && e->forked; p++) {
 		int status;
 
 		if (e->child[p] > 0 && waitpid(e->child[p], &status, WNOHANG) == e->child[p]) {
@@ -537,9 +578,13 @@ static bool nobody_runs(struct sim_engine *e)
 
 static bool all_finished(struct sim_engine *e)
 {
-	for (unsigned i = 0; i < e->a->nshards; i++)
+	for (unsigned i = 0; i < e->a->nshards; i++) {
+		/* Of a process that has gone, or that could not be made, nothing comes any more. */
+		if (e->forked && i < e->a->nlean && !e->child[i / e->nthread])
+			continue;
 		if (SIM_LOAD(&sim_arena_pub(e->a, i)->state) != 2)
 			return false;
+	}
 	return true;
 }
 
@@ -574,7 +619,7 @@ void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 	SIM_STORE(&a->stop, 1u);
 	wake(e);
 	wait_until(e, all_finished, sim_now() + 30000000000ull);
-	if (e->nproc == 1)
+	if (!e->forked)
 		for (unsigned i = 0; i < a->nlean; i++)
 			pthread_join(e->thread[i], NULL);
 	if (e->has_paho)

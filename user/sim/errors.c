@@ -24,6 +24,8 @@ static const char *const words[F_KINDS] = {
 	[F_CLOSED] = "closed",
 	[F_DISCONNECT] = "disconnected",
 	[F_KEEPALIVE] = "keepalive",
+	[F_MALFORMED] = "malformed",
+	[F_WRONG_ID] = "wrong-id",
 	[F_PROTOCOL] = "protocol",
 	[F_NO_PUBACK] = "no-puback",
 	[F_NO_PUBCOMP] = "no-pubcomp",
@@ -113,6 +115,11 @@ void sim_error_text(uint64_t key, struct sim_error *ret)
 	case F_KEEPALIVE:
 		snprintf(t, cap, "keep-alive: no PINGRESP in time");
 		break;
+	case F_WRONG_ID:
+		snprintf(t, cap, "%s with an identifier that was never used",
+			 mqtt_type_name((uint8_t)detail));
+		break;
+	case F_MALFORMED:
 	case F_PROTOCOL:
 		snprintf(t, cap, "protocol: %s", detail < 4 ? proto[detail] : "unknown");
 		break;

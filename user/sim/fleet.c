@@ -110,7 +110,8 @@ static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profi
 			*ret_types = value;
 			continue;
 		}
-		if (k && !ret_types && (!strcmp(k, "name") || !strcmp(k, "weight")))
+		if (k && !ret_types && (!strcmp(k, "name") || !strcmp(k, "weight") ||
+					!strcmp(k, "cgroup")))
 			continue; /* read before */
 		rc = set_key(f, key, value, run, p, err);
 	}
@@ -143,6 +144,12 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 			if (!v || *v < '0' || *v > '9' || *end || w > 1000000)
 				return bad_at(f, value, "weight: accepted: 0 to 1000000", err);
 			p->weight = (uint32_t)w;
+		} else if (k && !strcmp(k, "cgroup")) {
+			/* Not the run's option of this name: these devices' own processes enter it. */
+			if (!v || *v != '/' || strlen(v) >= sizeof(p->cgroup))
+				return bad_at(f, value, "cgroup: accepted: a directory below the cgroup "
+					      "v2 mount, e.g. /sys/fs/cgroup/meters", err);
+			snprintf(p->cgroup, sizeof(p->cgroup), "%s", v);
 		}
 	}
 	if (!*p->name)

@@ -112,9 +112,8 @@ void io_flush(struct shard *sh, struct device *d)
 	}
 	d->last_out_ms = ms_of(sh->now);
 	if (sh->tx_n) {
-		uint64_t keep = sh->now;
-
-		sh->now = sim_now();
+		if (++sh->clock_age >= SIM_CLOCK_WRITES || d->ssl)
+			shard_clock(sh);
 		for (uint32_t i = 0; i < sh->tx_n; i++) {
 			bool whole = sh->tx_msg[i].end <= done;
 
@@ -125,8 +124,6 @@ void io_flush(struct shard *sh, struct device *d)
 					    sh->tx_msg[i].count);
 			start = sh->tx_msg[i].end;
 		}
-		if (sh->now < keep)
-			sh->now = keep;
 	}
 	if (done < sh->tx_len) {
 		if (!keep_rest(sh, d, done)) {
@@ -190,6 +187,17 @@ void io_writable(struct shard *sh, struct device *d)
 	d->blocked = false;
 }
 
+int io_session(SSL *ssl, SSL_SESSION *s)
+{
+	struct device *d = SSL_get_app_data(ssl);
+
+	/* TLS 1.3 tickets come after the handshake: the last one is the one to keep. */
+	SSL_SESSION_free(d->session);
+	d->session = s;
+	d->ticket = true;
+	return 1;
+}
+
 void io_readable(struct shard *sh, struct device *d)
 {
 	/* A packet's start from earlier goes first, so that packets are whole in one piece. */
@@ -210,8 +218,14 @@ void io_readable(struct shard *sh, struct device *d)
 			if (n <= 0) {
 				int e = SSL_get_error(d->ssl, (int)n);
 
-				if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+				if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) {
 					n = -EAGAIN;
+					/* Reading a ticket allocates a write buffer of 16 KiB,
+					 * which only the next write would give back. */
+					if (d->ticket)
+						SSL_free_buffers(d->ssl);
+					d->ticket = false;
+				}
 				else if (e == SSL_ERROR_ZERO_RETURN)
 					n = 0;
 				else if (e == SSL_ERROR_SSL) {
@@ -266,17 +280,7 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 	if (d->fd < 0)
 		return;
 	if (d->ssl) {
-		SSL_SESSION *s;
-
-		/* TLS 1.3 tickets come after the handshake: the last one is the one to keep. */
 		if (SSL_is_init_finished(d->ssl)) {
-			s = SSL_get1_session(d->ssl);
-			if (s && SSL_SESSION_is_resumable(s)) {
-				SSL_SESSION_free(d->session);
-				d->session = s;
-			} else {
-				SSL_SESSION_free(s);
-			}
 			if (!reset) {
 				ERR_clear_error();
 				SSL_shutdown(d->ssl);
@@ -286,6 +290,9 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 		}
 		SSL_free(d->ssl);
 		d->ssl = NULL;
+		if (d->session)
+			d->session = sim_tls_pack(d->session);
+		sh->trim_ns = sh->now + 3000000000ull;
 	}
 	if (reset) {
 		/* No TIME_WAIT: a storm would run out of ports otherwise. */
@@ -300,5 +307,4 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 	d->in = NULL;
 	d->in_len = 0;
 	d->blocked = d->pinging = d->tls_want_write = false;
-	(void)sh;
 }

@@ -203,7 +203,7 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 	if (rc)
 		return rc;
 	/* Of certificates per device the first must be there. */
-	rc = sim_tls_identity(t, 0, thing, p->name, p->first, err);
+	rc = sim_tls_identity(t, 0, 0, thing, err);
 	sim_tls_free(t);
 	return rc;
 }
@@ -290,9 +290,9 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	}
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sim_bad(err, "backoff: BASE is larger than MAX");
-	if (p->engine == SIM_PAHO && (p->nbinds || p->shadow || *p->command || p->churn_milli ||
+	if (p->engine == SIM_PAHO && (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
 				      p->e2e || !p->interval_ns || *p->alpn))
-		return sim_bad(err, "client paho: alpn, bind, churn, command, e2e, shadow and interval 0 "
+		return sim_bad(err, "client paho: alpn, bind, cgroup, churn, command, e2e, shadow and interval 0 "
 			       "are of the lean client only");
 	rc = check_tls(p, thing, err);
 	if (rc)

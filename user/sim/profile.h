@@ -35,6 +35,7 @@ struct sim_profile {
 	uint8_t qos;
 	bool retain, clean, tls, insecure, e2e, shadow, aws;
 	uint32_t weight;
+	char cgroup[256]; /* its devices' processes enter it; empty: none of its own */
 	uint32_t first; /* index of this type's first device, for {{index}} */
 
 	/* where to */

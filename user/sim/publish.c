@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include "shard.h"
 
+#define BUSY_WRITES 8 /* of a device without interval in a row */
+
 static struct stype *type_of(struct shard *sh, const struct device *d)
 {
 	return &sh->type[d->type];
@@ -22,6 +24,28 @@ static bool finished(const struct stype *ty, const struct device *d)
 
 /* --- schedule ---------------------------------------------------------------- */
 
+/*
+ * Waking up costs as much as sending. So that a device of a small fleet costs what
+ * one of a large fleet does, devices fall due in groups of about four: an interval
+ * is divided into slots, each a power of two of ticks, but never longer than a
+ * hundredth of the interval or 10 ms, and messages are due at the start of a slot. From
+ * some 15,000 messages per second and shard on that is the wheel's own tick.
+ */
+uint64_t pub_grid(uint64_t interval_ns, uint32_t n)
+{
+	uint64_t most = interval_ns / 100 < 10000000 ? interval_ns / 100 : 10000000,
+		 grid = 1ull << WHEEL_SHIFT;
+
+	while (grid * 2 <= most && grid * n < interval_ns * 4)
+		grid *= 2;
+	return grid;
+}
+
+static uint64_t on_grid(const struct stype *ty, uint64_t at)
+{
+	return at - at % ty->p.interval_ns % ty->grid;
+}
+
 static uint64_t jittered(const struct stype *ty, struct device *d)
 {
 	double part;
@@ -29,7 +53,7 @@ static uint64_t jittered(const struct stype *ty, struct device *d)
 	if (!ty->p.jitter_ppm)
 		return d->base_ns;
 	part = (double)ty->p.jitter_ppm * 1e-6 * (2 * sim_rand1(&d->rng) - 1);
-	return d->base_ns + (uint64_t)(int64_t)(part * (double)ty->p.interval_ns);
+	return on_grid(ty, d->base_ns + (uint64_t)(int64_t)(part * (double)ty->p.interval_ns));
 }
 
 void pub_schedule(struct shard *sh, struct device *d, bool rephase)
@@ -48,8 +72,8 @@ void pub_schedule(struct shard *sh, struct device *d, bool rephase)
 	}
 	if (rephase) {
 		/* Devices that connect together must not publish together. */
-		d->base_ns = sh->now +
-			     (uint64_t)((double)ty->p.interval_ns * sim_rand1(&d->rng));
+		d->base_ns = on_grid(ty, sh->now + (uint64_t)((double)ty->p.interval_ns *
+							      sim_rand1(&d->rng)));
 		d->due_ns = jittered(ty, d);
 		if (d->due_ns < sh->now)
 			d->due_ns = sh->now;
@@ -85,7 +109,7 @@ static bool can_send(struct shard *sh, struct device *d)
 static struct inflight *window_slot(struct stype *ty, struct device *d)
 {
 	struct window *w = d->win;
-	uint32_t size = 16;
+	uint32_t size = 1;
 
 	while (size < ty->p.inflight)
 		size *= 2;
@@ -103,7 +127,7 @@ static struct inflight *window_slot(struct stype *ty, struct device *d)
 		d->win = w = grown;
 	}
 	/* Identifiers go up; one whose slot is still taken is passed over. */
-	for (uint32_t i = 0; i <= w->mask; i++) {
+	for (uint32_t i = 0; i <= w->mask + 1u; i++) { /* one more: 0 is none */
 		if (!++d->next_id)
 			d->next_id = 1;
 		if (!w->slot[d->next_id & w->mask].id)
@@ -385,16 +409,20 @@ void pub_due(struct shard *sh, struct device *d)
 }
 
 /*
- * A device without an interval: one write's worth of messages. It stays in the
- * ring only while it can go on; the next PUBACK or a writable socket brings it
- * back through pub_more().
+ * A device without an interval: a turn of a few writes, so that what it and its
+ * socket have in the kernel is fetched from memory once for all of them; with many
+ * thousand connections that is what a write mostly costs. The device stays in the
+ * ring only while it can go on; the next PUBACK or a writable socket brings it back
+ * through pub_more().
  */
 void pub_busy(struct shard *sh, struct device *d)
 {
 	struct stype *ty = type_of(sh, d);
 	bool more = true;
 
-	for (uint32_t i = 0; i < ty->p.batch; i++) {
+	if (d->busy_next)
+		__builtin_prefetch(d->busy_next);
+	for (uint32_t i = 0; i < ty->p.batch * BUSY_WRITES; i++) {
 		more = d->fd >= 0 && !finished(ty, d) && can_send(sh, d);
 		if (!more)
 			break;
@@ -478,7 +506,7 @@ void pub_ack(struct shard *sh, struct device *d, uint8_t type, uint16_t id, uint
 	if (!s || s->id != id || s->await != type) {
 		/* One that was never given out, seen from the last that was. */
 		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {
-			dev_lost(sh, d, F_PROTOCOL, PROTO_UNEXPECTED);
+			dev_lost(sh, d, F_WRONG_ID, type);
 			return;
 		}
 		/* Of a message given up: nobody waits for it. */

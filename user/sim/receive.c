@@ -397,7 +397,7 @@ void rx_packets(struct shard *sh, struct device *d, size_t len)
 		if (n == MQTT_MORE)
 			break;
 		if (n < 0) {
-			dev_lost(sh, d, F_PROTOCOL,
+			dev_lost(sh, d, F_MALFORMED,
 				 n == MQTT_TOO_BIG ? PROTO_TOO_BIG : PROTO_MALFORMED);
 			return;
 		}

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* squall-sim run: a fleet against a broker, from the command line. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/vfs.h>
 #include <unistd.h>
+#include "cgroup.h"
 #include "run.h"
 #include "shard.h"
 #include "sim.h"
 #include "sim_paho.h"
+#include "tls.h"
 #include "web.h"
 
 #define NS_S 1000000000ull
@@ -132,58 +131,6 @@ const char sim_run_examples[] =
 	"      --alpn x-amzn-mqtt-ca --ca root.pem --cert certs/{thing}.pem --key certs/{thing}.key\n"
 	"  squall-sim run --broker mqtt://localhost --fleet fleet.yaml --e2e --storm 30s:50%\n";
 
-static int enter_cgroup(const char *path, struct sim_err *err)
-{
-	char file[300];
-	struct statfs fs;
-	int fd, rc = 0;
-
-	if (mkdir(path, 0755) && errno != EEXIST)
-		return sim_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
-	if (statfs(path, &fs) || fs.f_type != 0x63677270) /* CGROUP2_SUPER_MAGIC */
-		return sim_bad(err, "cgroup '%.200s': not a cgroup v2 directory", path);
-	snprintf(file, sizeof(file), "%s/cgroup.procs", path);
-	fd = open(file, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		rc = sim_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-/* A missing file is found now and not by device 4,711. */
-static int check_certificates(const struct sim_profile *p, uint32_t n, struct sim_err *err)
-{
-	const char *const field[] = { "cert", "key" }, *const name[] = { p->cert, p->key };
-	struct sim_tmpl *thing = NULL, *t = NULL;
-	int rc = 0;
-
-	if (!*p->cert)
-		return 0;
-	rc = sim_tmpl_name(p->thing, "thing", &thing, err);
-	for (unsigned k = 0; k < 2 && !rc; k++) {
-		rc = sim_tmpl_name(name[k], field[k], &t, err);
-		for (uint32_t i = 0; i < n && !rc; i++) {
-			struct sim_tmpl_ctx c = { .type = p->name, .index = p->first + i };
-			char who[256], path[512];
-			long len = sim_tmpl_render(thing, &c, who, sizeof(who) - 1);
-
-			who[len < 0 ? 0 : len] = 0;
-			c.thing = c.client_id = who;
-			len = sim_tmpl_render(t, &c, path, sizeof(path) - 1);
-			path[len < 0 ? 0 : len] = 0;
-			if (access(path, R_OK))
-				rc = sim_bad(err, "%s '%.250s': %s", field[k], path,
-					     strerror(errno));
-			if (!sim_tmpl_per_device(t))
-				break;
-		}
-		sim_tmpl_free(t);
-	}
-	sim_tmpl_free(thing);
-	return rc;
-}
-
 static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
 	if (n < 2 || strstr(p->client_id, "{index}"))
@@ -226,7 +173,7 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 		if (!rc)
 			rc = sim_profile_check(p, err);
 		if (!rc)
-			rc = check_certificates(p, count[i], err);
+			rc = sim_tls_check(p, count[i], err);
 		if (rc)
 			return rc;
 		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
@@ -378,7 +325,8 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 		return -EINVAL;
 	/* A socket belongs to the cgroup it was created in, and none exists yet. */
 	if (*r->cgroup) {
-		rc = enter_cgroup(r->cgroup, err);
+		rc = sim_cgroup_make(r->cgroup, err);
+		rc = rc ? rc : sim_cgroup_enter(r->cgroup, 0, err);
 		if (rc)
 			goto out;
 	}
@@ -480,6 +428,7 @@ int sim_run_main(int argc, char **argv)
 	}
 	close(sigfd);
 out:
+	sim_tls_check_free();
 	sim_fleet_free(&fleet);
 	free(base);
 	free(r);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A shard's loop: targets, timers, events, and devices that send without pause. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 #include "options.h"
 #include "shard.h"
 
-#define BUSY_TURN 256u /* messages of busy devices between two looks at the sockets */
+#define EVENTS 256
+#define BUSY_TURN 32u /* turns of busy devices between two looks at the sockets */
 
 void busy_add(struct shard *sh, struct device *d)
 {
@@ -98,6 +100,12 @@ int stype_compile(struct stype *ty, struct sim_err *err)
 	return 0;
 }
 
+/* How many of a type's first `n` devices are this shard's. */
+static uint32_t share(const struct stype *ty, uint32_t n)
+{
+	return n > ty->nth ? (n - ty->nth + ty->nshards - 1) / ty->nshards : 0;
+}
+
 /* Takes over a profile that the owner has checked. */
 static void stype_update(struct shard *sh, unsigned t)
 {
@@ -127,8 +135,11 @@ static void stype_update(struct shard *sh, unsigned t)
 		ty->tls = NULL;
 		if (sim_tls_new(&ty->p, &ty->tls, &err))
 			fprintf(stderr, "squall-sim: %s\n", err.text);
+		else
+			sim_tls_on_session(ty->tls, io_session);
 	}
 	ty->churn_ns = 0;
+	ty->grid = pub_grid(ty->p.interval_ns, share(ty, sh->ramp[t].to));
 	if (!ty->dev)
 		return;
 	for (uint32_t i = 0; i < ty->started; i++)
@@ -147,7 +158,7 @@ int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakef
 	sh->pub = sim_arena_pub(a, id);
 	sh->rng = a->seed ^ (0x5851f42d4c957f2dull * (id + 1));
 	sh->busy.busy_next = sh->busy.busy_prev = &sh->busy;
-	sh->now = sim_now();
+	shard_clock(sh);
 	wheel_init(&sh->wheel, sh->now);
 	sh->epfd = epoll_create1(EPOLL_CLOEXEC);
 	sh->type = calloc(a->ntypes, sizeof(*sh->type));
@@ -162,9 +173,11 @@ int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakef
 	for (unsigned t = 0; t < a->ntypes; t++) {
 		struct stype *ty = &sh->type[t];
 
+		ty->nth = id - a->shard_from[t]; /* large when it is not one of them */
+		ty->nshards = a->shard_n[t];
 		stype_update(sh, t);
-		ty->lean = ty->p.engine == SIM_LEAN;
-		ty->cap = a->max_devices / a->nlean + 1;
+		ty->lean = ty->p.engine == SIM_LEAN && ty->nth < ty->nshards;
+		ty->cap = a->max_devices / ty->nshards + 1;
 		ty->dev = mmap(NULL, ty->cap * sizeof(*ty->dev), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (ty->dev == MAP_FAILED)
@@ -181,7 +194,7 @@ static struct device *device_at(struct shard *sh, unsigned t, uint32_t local)
 
 	if (!d->rng) {
 		d->type = (uint8_t)t;
-		d->index = local * sh->a->nlean + sh->id;
+		d->index = local * sh->type[t].nshards + sh->type[t].nth;
 		d->fd = -1;
 		d->pub.kind = T_PUB;
 		d->life.kind = T_LIFE;
@@ -190,12 +203,6 @@ static struct device *device_at(struct shard *sh, unsigned t, uint32_t local)
 		d->rng |= 1;
 	}
 	return d;
-}
-
-/* How many of the fleet's first `n` devices are this shard's. */
-static uint32_t share(const struct shard *sh, uint32_t n)
-{
-	return n > sh->id ? (n - sh->id + sh->a->nlean - 1) / sh->a->nlean : 0;
 }
 
 /* Starts and stops what is due; returns when to look again. */
@@ -211,7 +218,7 @@ static uint64_t follow_targets(struct shard *sh)
 
 		if (!ty->lean)
 			continue;
-		want = share(sh, sim_ramp_at(r, sh->now));
+		want = share(ty, sim_ramp_at(r, sh->now));
 		while (ty->started < want && did++ < 64) {
 			struct device *d = device_at(sh, t, ty->started++);
 
@@ -224,10 +231,10 @@ static uint64_t follow_targets(struct shard *sh)
 			next = 0; /* more at once, after the sockets had a look in */
 			continue;
 		}
-		if (ty->started < share(sh, r->to))
-			at = sim_ramp_when(r, ty->started * sh->a->nlean + sh->id);
-		else if (ty->started > share(sh, r->to))
-			at = sim_ramp_when(r, (ty->started - 1) * sh->a->nlean + sh->id);
+		if (ty->started < share(ty, r->to))
+			at = sim_ramp_when(r, ty->started * ty->nshards + ty->nth);
+		else if (ty->started > share(ty, r->to))
+			at = sim_ramp_when(r, (ty->started - 1) * ty->nshards + ty->nth);
 		else
 			continue;
 		if (at < next)
@@ -238,7 +245,7 @@ static uint64_t follow_targets(struct shard *sh)
 
 static uint64_t churn(struct shard *sh)
 {
-	uint64_t next = UINT64_MAX;
+	uint64_t next = UINT64_MAX, at;
 
 	for (unsigned t = 0; t < sh->a->ntypes; t++) {
 		struct stype *ty = &sh->type[t];
@@ -246,24 +253,35 @@ static uint64_t churn(struct shard *sh)
 
 		if (!ty->p.churn_milli || !ty->started)
 			continue;
-		gap = 1e12 / (double)ty->p.churn_milli * sh->a->nlean;
+		gap = 1e12 / (double)ty->p.churn_milli * ty->nshards;
 		if (!ty->churn_ns)
 			ty->churn_ns = sh->now + (uint64_t)(gap * sim_rand1(&sh->rng));
+		at = ty->churn_ns;
 		for (unsigned n = 0; ty->churn_ns <= sh->now && n < 64; n++) {
 			uint32_t from = (uint32_t)(sim_rand(&sh->rng) % ty->started);
+			bool found = false;
 
-			for (uint32_t i = 0; i < 16 && i < ty->started; i++) {
+			for (uint32_t i = 0; i < 16 && i < ty->started && !found; i++) {
 				struct device *d = &ty->dev[(from + i) % ty->started];
 
-				if (d->state == D_ONLINE) {
+				found = d->state == D_ONLINE;
+				if (found)
 					dev_drop(sh, d);
-					break;
-				}
 			}
+			if (!found)
+				break;
 			ty->churn_ns += (uint64_t)gap;
 		}
-		if (ty->churn_ns < next)
-			next = ty->churn_ns;
+		if (at <= sh->now && at == ty->churn_ns) {
+			/* All are busy reconnecting: look again, but do not wait by spinning. */
+			at = sh->now + 1000000;
+			if (ty->churn_ns + 1000000000 < sh->now)
+				ty->churn_ns = sh->now - 1000000000; /* nor make up for it all */
+		} else {
+			at = ty->churn_ns;
+		}
+		if (at < next)
+			next = at;
 	}
 	return next;
 }
@@ -295,9 +313,13 @@ static void follow_owner(struct shard *sh)
 	n = sh->a->storm;
 	ppm = sh->a->storm_ppm;
 	pthread_mutex_unlock(&sh->a->lock);
-	for (unsigned t = 0; t < sh->a->ntypes; t++)
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
 		if (SIM_LOAD(&sh->a->conf_gen[t]) != sh->type[t].gen)
 			stype_update(sh, t);
+		else
+			sh->type[t].grid = pub_grid(sh->type[t].p.interval_ns,
+						    share(&sh->type[t], sh->ramp[t].to));
+	}
 	if (quiet != sh->quiet) {
 		sh->quiet = quiet;
 		for (unsigned t = 0; t < sh->a->ntypes; t++)
@@ -327,6 +349,8 @@ static void busy_turn(struct shard *sh)
 	for (unsigned n = 0; n < BUSY_TURN && sh->nbusy; n++) {
 		struct device *d = sh->busy.busy_next;
 
+		__builtin_prefetch(d->busy_next);
+		__builtin_prefetch((char *)d->busy_next + 64);
 		/* Goes to the back of the ring if it can go on. */
 		busy_del(sh, d);
 		pub_busy(sh, d);
@@ -343,6 +367,11 @@ static void beat(struct shard *sh)
 
 		__atomic_store(&sh->pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 	}
+	/* After a storm of TLS connections, which are smaller resumed than new. */
+	if (sh->trim_ns && sh->now >= sh->trim_ns) {
+		sh->trim_ns = 0;
+		malloc_trim(0);
+	}
 }
 
 /* Everything ends; and the gauge of messages in flight meets the devices' own state. */
@@ -350,7 +379,7 @@ static void finish(struct shard *sh)
 {
 	uint64_t held = 0;
 
-	sh->now = sim_now();
+	shard_clock(sh);
 	e2e_settle(sh);
 	for (unsigned t = 0; t < sh->a->ntypes; t++) {
 		struct stype *ty = &sh->type[t];
@@ -389,7 +418,7 @@ static void finish(struct shard *sh)
 void *sim_shard_main(void *arg)
 {
 	struct shard *sh = arg;
-	struct epoll_event ev[256];
+	struct epoll_event ev[EVENTS];
 	uint64_t next_beat = 0;
 	sigset_t all;
 
@@ -402,7 +431,7 @@ void *sim_shard_main(void *arg)
 		struct timespec wait = { 0, 0 };
 		int n;
 
-		sh->now = sim_now();
+		shard_clock(sh);
 		follow_owner(sh);
 		next = follow_targets(sh);
 		wheel_run(&sh->wheel, sh->now, fire, sh);
@@ -419,15 +448,20 @@ void *sim_shard_main(void *arg)
 			next = at < next ? at : next;
 			at = next_beat + 900000000; /* an idle shard still shows that it lives */
 			next = at < next ? at : next;
-			sh->now = sim_now();
+			shard_clock(sh);
 			if (next > sh->now) {
 				wait.tv_sec = (time_t)((next - sh->now) / 1000000000);
 				wait.tv_nsec = (long)((next - sh->now) % 1000000000);
 			}
 		}
-		n = epoll_pwait2(sh->epfd, ev, 256, &wait, NULL);
-		sh->now = sim_now();
+		n = epoll_pwait2(sh->epfd, ev, EVENTS, &wait, NULL);
+		shard_clock(sh);
 		for (int i = 0; i < n; i++) {
+			/* With many devices each is in memory and not in the cache. */
+			const char *soon = i + 2 < n ? ev[i + 2].data.ptr : NULL;
+
+			for (unsigned line = 0; soon && line < 3; line++)
+				__builtin_prefetch(soon + 64 * line);
 			if (ev[i].data.ptr) {
 				dev_event(sh, ev[i].data.ptr, ev[i].events);
 			} else if (read(sh->wakefd, &value, sizeof(value)) < 0 && errno != EAGAIN) {

@@ -84,31 +84,44 @@ struct extra {
 	bool ever_subscribed;
 };
 
+/*
+ * A device, in the order of use: a QoS 0 message touches the first two cache
+ * lines, an acknowledged one the third as well. (Arrays of them begin on a page.)
+ */
 struct device {
-	struct timer pub, life;
-	struct device *busy_next, *busy_prev; /* busy_next NULL: not in the ring */
-	uint64_t due_ns;     /* next publish, before jitter's grid */
-	uint64_t base_ns;    /* the grid */
-	uint64_t connect_ns; /* scheduled start of this connect */
-	uint64_t rng;
+	struct timer pub;
+	uint64_t due_ns;  /* next publish, with its jitter */
+	uint64_t base_ns; /* the grid */
+	uint32_t index;   /* in its type, without profile.first */
+	uint32_t last_out_ms;
+	int fd;
+	uint8_t type, state;
+	bool blocked, ever_online;
+
 	char *thing;
-	SSL *ssl;
-	SSL_SESSION *session;
 	struct window *win;
 	struct backlog *back;
 	struct unsent *out;
-	uint8_t *in; /* start of a packet whose end has not come */
-	struct extra *x;
-	uint32_t in_len;
-	uint32_t index; /* in its type, without profile.first */
+	SSL *ssl;
+	struct device *busy_next, *busy_prev; /* busy_next NULL: not in the ring */
 	uint32_t seq, published;
-	uint32_t last_out_ms, last_in_ms, ping_ms;
-	uint32_t cap_sec;
-	int fd;
-	uint16_t next_id, cap_n, keepalive_s, recv_max;
-	uint8_t type, state, attempts;
-	bool blocked, tls_want_write, pinging, ever_online, connected_once, drop;
+
+	struct timer life;
+	uint64_t rng;
+	uint8_t *in; /* start of a packet whose end has not come */
+	uint32_t in_len, cap_sec, last_in_ms;
+	uint16_t next_id, recv_max;
+
+	uint64_t connect_ns; /* scheduled start of this connect */
+	SSL_SESSION *session;
+	struct extra *x;
+	uint32_t ping_ms;
+	uint16_t cap_n, keepalive_s;
+	uint8_t attempts;
+	bool tls_want_write, pinging, connected_once, drop, ticket;
+	uint8_t pad[26];
 };
+_Static_assert(sizeof(struct device) == 256, "four cache lines");
 
 struct stype {
 	struct sim_profile p;
@@ -121,6 +134,8 @@ struct stype {
 	size_t fixed_len;
 	struct sim_tls *tls;
 	struct device *dev; /* reserved address space; pages come with devices */
+	unsigned nshards, nth; /* over which its devices are spread, and which of them this is */
+	uint64_t grid;      /* messages fall due on multiples of this; see pub_grid() */
 	uint32_t started, cap;
 	uint64_t churn_ns;
 	unsigned next_addr, next_bind;
@@ -131,7 +146,8 @@ struct shard {
 	struct sim_pub *pub;
 	unsigned id;
 	int epfd, wakefd;
-	uint64_t now; /* of this turn of the loop */
+	uint64_t now; /* of this turn of the loop, or at most SIM_CLOCK_WRITES writes old */
+	unsigned clock_age;
 	uint32_t gen, storm;
 	bool quiet;
 	struct sim_ramp ramp[SIM_MAX_TYPES];
@@ -140,6 +156,7 @@ struct shard {
 	struct device busy; /* ring's head */
 	unsigned nbusy;
 	uint64_t rng, next_connect_ns;
+	uint64_t trim_ns; /* when to give freed memory back; 0: nothing was freed */
 
 	/* The packet buffer of the device being served: everything leaves in one write(). */
 	uint8_t *tx;
@@ -160,6 +177,18 @@ static inline uint64_t sim_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * Reading the clock costs a hundredth of a write(), and 8 writes take less than a
+ * tick of the wheel, below which times mean nothing anyway.
+ */
+#define SIM_CLOCK_WRITES 8
+
+static inline void shard_clock(struct shard *sh)
+{
+	sh->now = sim_now();
+	sh->clock_age = 0;
 }
 
 static inline uint32_t ms_of(uint64_t ns)
@@ -191,6 +220,8 @@ struct extra *dev_extra(struct device *d);
 /* publish.c */
 void pub_due(struct shard *sh, struct device *d);
 void pub_schedule(struct shard *sh, struct device *d, bool rephase);
+/* The grid on which `n` devices of a type in this shard fall due. */
+uint64_t pub_grid(uint64_t interval_ns, uint32_t n);
 void pub_busy(struct shard *sh, struct device *d);
 void pub_more(struct shard *sh, struct device *d); /* the window or the socket has room again */
 void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
@@ -219,6 +250,7 @@ void io_wrote(struct shard *sh, long n); /* n bytes were put there */
 void io_readable(struct shard *sh, struct device *d);
 void io_writable(struct shard *sh, struct device *d);
 void io_close(struct shard *sh, struct device *d, bool reset);
+int io_session(SSL *ssl, SSL_SESSION *s); /* the device's TLS session, to come back with */
 
 /* stats.c */
 void stat_ok(struct shard *sh, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
