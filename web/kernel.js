@@ -82,8 +82,8 @@ export function kernelPage(root) {
 			stat(value(lane.name || lane.kind), 'lane'), stat(fmtCount([...state.targets.values()].filter((t) => t.rule).length), 'rules'),
 			stat(fmtCount(missing.length), 'missing'));
 		// Redrawing what did not change would steal the reader's scroll position.
-		const { attachments, faults, features, limits, errors } = s;
-		const now = JSON.stringify([attachments, faults, features, limits, lane, errors]);
+		const { attachments, faults, features, limits, errors, docker, cgroups } = s;
+		const now = JSON.stringify([attachments, faults, features, limits, lane, errors, docker, cgroups]);
 		if (now === shown)
 			return;
 		shown = now;
@@ -96,6 +96,7 @@ export function kernelPage(root) {
 			card('Kernel features', null, asList(features).length ? ability(asList(features)) : h('p', { class: 'muted' }, 'The daemon lists none.')),
 			card('Limits', null, pairs(limits)),
 			errors !== undefined && card('Errors', 'packets passed because something failed', typeof errors === 'object' ? pairs(errors) : h('p', { class: 'num' }, value(errors))),
+			s.cgroups && card('Cgroups', 'seen as they come and go', pairs(s.cgroups)),
 			s.docker && card('Docker', null, pairs(s.docker)));
 	}
 

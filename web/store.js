@@ -78,7 +78,7 @@ export function refreshSoon() {
 	pending = setTimeout(() => {
 		pending = 0;
 		refresh().catch(() => {});
-	}, 150);
+	}, Math.min(1000, 150 + state.targets.size / 5)); // a long list costs more to read
 }
 
 // One target by any name it answers to; it need not be in the list.

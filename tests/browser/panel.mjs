@@ -274,6 +274,28 @@ await step('daemon killed and restarted', async () => {
 	await page.waitForFunction(() => /Nothing/.test(document.getElementById('in-force').textContent));
 });
 
+await step('targets come and go', async () => {
+	await page.goto(`${URL}/ui/#/faults`);
+	await page.fill('#search', `${fleet}/newcomer`);
+	await page.waitForFunction(() => /^0 of/.test(document.getElementById('count').textContent));
+	const dir = path.join(CG2, fleet, 'newcomer');
+	let [came, went] = [Infinity, Infinity];
+	for (let i = 0; i < 4 && (came > 1500 || went > 1500); i++) {
+		let from = Date.now();
+		fs.mkdirSync(dir);
+		await page.waitForFunction(() => /^1 of/.test(document.getElementById('count').textContent), null, { polling: 20 });
+		came = Math.min(came, Date.now() - from);
+		from = Date.now();
+		fs.rmdirSync(dir);
+		await page.waitForFunction(() => /^0 of/.test(document.getElementById('count').textContent), null, { polling: 20 });
+		went = Math.min(went, Date.now() - from);
+	}
+	ok('a new cgroup is listed within 1.5 s', came <= 1500, `${came} ms`);
+	ok('and one that goes is not, as soon', went <= 1500, `${went} ms`);
+	note(`a cgroup is listed after ${came} ms and gone after ${went} ms`);
+	await page.fill('#search', '');
+});
+
 await step('five hundred targets', async () => {
 	for (let i = 0; i < 500; i++)
 		fs.mkdirSync(path.join(CG2, fleet, `sensor-${String(i).padStart(3, '0')}`));

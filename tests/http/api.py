@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Drives every operation of the API and validates each answer against the
 OpenAPI file that the daemon serves. Usage: api.py SOCKET CGROUP"""
-import http.client, json, socket, sys, time
+import http.client, json, os, socket, sys, time
 from urllib.parse import quote
 import jsonschema
 
 SOCK, CG = sys.argv[1:]
 A, B = "cgroup:" + CG + "/a", "cgroup:" + CG + "/b"
 failed = 0
+
+
+CGROUPS = next(m.split()[1] for m in open("/proc/mounts") if m.split()[2] == "cgroup2")
+
+
+def next_event(r, want):
+    """Data of the stream's next event of that name, validated."""
+    name = ""
+    while True:
+        line = r.readline().decode()
+        assert line, "the stream has ended"
+        if line.startswith("event: "):
+            name = line[7:].rstrip("\n")
+        elif line.startswith("data: ") and name == want:
+            data = json.loads(line[6:])
+            jsonschema.validate(data, doc["components"]["schemas"]["TargetEvent"])
+            return data
 
 
 class Unix(http.client.HTTPConnection):
@@ -247,6 +264,27 @@ while time.time() < end and not ("expired" in got and counters >= 3):
         if name == "counters":
             counters += 1
             jsonschema.validate(data, dict(doc["components"]["schemas"]["Counters"], components=doc["components"]))
+# Cgroups come and go, one by one and in crowds.
+new = CGROUPS + CG + "/new"
+os.mkdir(new)
+os.mkdir(new + "/inner")
+made = time.time()
+wait_target = lambda **want: next(data for _ in range(100000) for data in [next_event(r, "target")] if all(data[k] == v for k, v in want.items()))
+a = wait_target(target="cgroup:" + CG + "/new", what="created")
+b = wait_target(target="cgroup:" + CG + "/new/inner", what="created")
+say(time.time() - made < 1.5 and a["id"] == str(os.stat(new).st_ino), f"a stream tells of new cgroups within 1.5 s ({time.time() - made:.2f} s)", [a, b])
+os.rmdir(new + "/inner")
+os.rmdir(new)
+gone = time.time()
+a = wait_target(target="cgroup:" + CG + "/new", what="removed")
+say(time.time() - gone < 1.5, f"and of their going ({time.time() - gone:.2f} s)", a)
+for i in range(100):
+    os.mkdir(f"{new}-{i}")
+say(wait_target(what="many")["target"] is None, "a crowd is one event")
+for i in range(100):
+    os.rmdir(f"{new}-{i}")
+status = json.loads(call("GET", "/api/v1/status")[2])
+say(status["cgroups"]["error"] is None and status["cgroups"]["watched"] >= 4, "status says how many are watched", status["cgroups"])
 say(got == ["set", "set", "expired"], "a stream tells of each change of a rule and of its expiry", got)
 say(counters >= 3, "and sends counters at once and each second", counters)
 c.close()

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include "api.h"
 #include "book.h"
+#include "cgwatch.h"
 #include "docker.h"
 #include "events.h"
 #include "profiles.h"
@@ -51,6 +52,7 @@ enum MHD_Result api_status(struct request *r, const char *name)
 			    health < 0 ? json_text(err.text) : json_null()));
 	json_object_set_new(o, "listen", http_listeners(d->http));
 	json_object_set_new(o, "docker", docker_status(d));
+	json_object_set_new(o, "cgroups", cgwatch_status(d));
 	json_object_set_new(o, "counts", json_pack("{s:i,s:i,s:i,s:i,s:I}", "rules", (int)rules, "containers", (int)all,
 			    "containers_running", (int)running, "event_streams", (int)events_count(d), "requests",
 			    (json_int_t)http_requests(d->http)));

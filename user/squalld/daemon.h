@@ -3,7 +3,7 @@
  * What squalld's parts share.
  *
  * Threads: one per HTTP listener (libmicrohttpd), the Docker watcher, the
- * ticker (expiry, vanished cgroups, counters for event streams), the schedule
+ * cgroup watcher, the ticker (expiry, vanished cgroups, counters for event streams), the schedule
  * timer and the state writer. `lock` guards targets, rules, profiles and
  * schedules; it is held over calls into the engine, which are short and never
  * call back, and never over network or disk.
@@ -27,6 +27,7 @@ struct http;
 struct state;
 struct docker;
 struct guard;
+struct cgwatch;
 
 struct daemon {
 	const struct options *opt;
@@ -41,6 +42,7 @@ struct daemon {
 	struct state *state;
 	struct docker *docker;
 	struct guard *guard;
+	struct cgwatch *cgwatch;
 	uint64_t started_ms; /* CLOCK_REALTIME */
 };
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "api.h"
 #include "book.h"
+#include "cgwatch.h"
 #include "daemon.h"
 #include "docker.h"
 #include "events.h"
@@ -210,7 +211,7 @@ static int run(struct daemon *d)
 		goto out;
 	}
 	restore(d);
-	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0) {
+	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0 || cgwatch_start(d) < 0) {
 		rc = fail_with("cannot start a thread");
 		goto out;
 	}
@@ -231,6 +232,7 @@ out:
 	events_stop(d);
 	http_stop(d->http);
 	docker_stop(d);
+	cgwatch_stop(d);
 	schedules_stop(d);
 	if (d->engine) {
 		pthread_mutex_lock(&d->lock);
