@@ -118,8 +118,8 @@ static void *plumber_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&e->lock);
+		n = attach_scan(e, event);
 		event = false;
-		n = attach_scan(e);
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;

@@ -95,6 +95,8 @@ struct engine {
 	uint64_t scans_done, scans_asked;
 	int scan_error;
 	uint64_t scan_ns; /* when the last scan ended */
+	struct seen *seen; /* by the last scan; att_lock */
+	uint64_t full_ns;  /* when the host's links were last looked at; plumber only */
 	struct space *spaces;
 	int n_spaces;
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
@@ -128,7 +130,7 @@ int lane_open(struct engine *e, struct space *s);
 void lane_close(struct engine *e, struct space *s);
 
 /* attach.c. plumber thread; lock not held. */
-int attach_scan(struct engine *e);
+int attach_scan(struct engine *e, bool links_changed);
 void attach_stop(struct engine *e, bool keep);
 /* Asks the plumber for a scan and waits for its end (at most 10 s). Lock not held. */
 void attach_scan_wait(struct engine *e);

@@ -54,7 +54,8 @@ int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
 /* Id of the namespace netns_fd as seen from this one; assigns one if `assign`. -ENOENT: none. */
 int nl_nsid(int netns_fd, bool assign, int32_t *ret);
 
-/* A socket that becomes readable when links change; -errno. nl_monitor_drain() empties it. */
+/* A socket that becomes readable when links, qdiscs or filters change; -errno. nl_monitor_drain()
+ * empties it. */
 int nl_monitor_open(void);
 void nl_monitor_drain(int fd);
 
