@@ -63,8 +63,14 @@ static __always_inline int lane_leave(struct __sk_buff *skb, __u32 tci)
 	__u32 key = TCI_ATT(tci);
 	struct sq_att *att = bpf_map_lookup_elem(&sq_att, &key);
 
-	if (!att || !att->ifindex)
+	if (!att || !att->ifindex) {
+		__u32 zero = 0;
+		struct sq_cfg *cfg = bpf_map_lookup_elem(&sq_cfg, &zero);
+
+		if (cfg)
+			__sync_fetch_and_add(&cfg->stranded_pkts, 1);
 		return TC_ACT_SHOT; /* the interface went away while the packet waited */
+	}
 	skb->tc_index = tci & TCI_DONE;
 	/* Our device found the packet to be for another host, and lo, unlike
 	 * veth, would believe it. */

@@ -165,7 +165,7 @@ enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
 struct sq_cfg {
 	__u64 lease_ns;
 	__u64 pacer_ns;
-	__u64 errors; /* packets passed on because a helper failed, outside any rule */
+	__u64 stranded_pkts; /* lost because their interface went away while they waited */
 	__u64 levels; /* depths below the v2 root that have ruled cgroups, deepest first, a nibble each */
 	__u32 abi_version;
 	__u32 flags;

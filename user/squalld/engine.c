@@ -598,7 +598,8 @@ json_t *engine_status(struct engine *e)
 			 lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
 			 "rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
 			 "attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
-			 attach_json(e), "rules", rules, "errors", (json_int_t)e->cfg->errors, "pin_dir",
+			 attach_json(e), "rules", rules, "stranded_pkts",
+			 (json_int_t)e->cfg->stranded_pkts, "pin_dir",
 			 e->pin_dir);
 }
 
