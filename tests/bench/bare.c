@@ -4,10 +4,12 @@
  * yardstick for squall-sim. One thread, a prebuilt packet, no timers, no
  * statistics, no topic or payload of its own per device.
  *
- *   bare ADDR PORT CONNS QOS BATCH SIZE SECONDS [SOURCE]
+ *   bare ADDR PORT CONNS QOS BATCH[xTURN] SIZE SECONDS [SOURCE]
  *   bare ADDR PORT CONNS hold BATCH SIZE SECONDS [SOURCE]
  *
- * QoS 0: round robin, one write() of BATCH messages to each connection.
+ * QoS 0: round robin, TURN times in a row one write() of BATCH messages to each
+ * connection. squall-sim's turns are of eight, so that what it is compared with
+ * touches connections in the same order; TURN 1 shows what memory costs.
  * QoS 1: the same, but a connection gets its next BATCH only after its PUBACKs
  * were read (epoll), so that each message costs a write and its share of a read.
  * hold: connects all, on one epoll, and sends no more.
@@ -148,13 +150,14 @@ static void put(int fd, uint32_t n)
 	}
 }
 
-static void qos0(const int *fds, int n, uint32_t batch, uint64_t end)
+static void qos0(const int *fds, int n, uint32_t batch, int turn, uint64_t end)
 {
 	uint32_t len = one_len * batch;
 
 	while (now_ns() < end)
 		for (int i = 0; i < n; i++)
-			put(fds[i], len);
+			for (int t = 0; t < turn; t++)
+				put(fds[i], len);
 }
 
 static void qos1(const int *fds, int n, uint32_t batch, uint64_t end)
@@ -229,10 +232,10 @@ int main(int argc, char **argv)
 {
 	struct rlimit rl;
 	uint64_t end;
-	int n, *fds, qos, batch;
+	int n, *fds, qos, batch, turn;
 
 	if (argc != 8 && argc != 9) {
-		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold BATCH SIZE SECONDS [SOURCE]\n");
+		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold BATCH[xTURN] SIZE SECONDS [SOURCE]\n");
 		return 2;
 	}
 	inet_pton(AF_INET, argv[1], &to.sin_addr);
@@ -242,7 +245,8 @@ int main(int argc, char **argv)
 	n = atoi(argv[3]);
 	qos = atoi(argv[4]);
 	batch = atoi(argv[5]);
-	if (batch < 1 || batch > BATCH || atoi(argv[6]) > 65000 || n < 1) {
+	turn = strchr(argv[5], 'x') ? atoi(strchr(argv[5], 'x') + 1) : 1;
+	if (turn < 1 || batch < 1 || batch > BATCH || atoi(argv[6]) > 65000 || n < 1) {
 		fprintf(stderr, "bare: BATCH is 1 to %d, SIZE at most 65000\n", BATCH);
 		return 2;
 	}
@@ -260,6 +264,6 @@ int main(int argc, char **argv)
 	if (qos)
 		qos1(fds, n, batch, end);
 	else
-		qos0(fds, n, batch, end);
+		qos0(fds, n, batch, turn, end);
 	return 0;
 }
