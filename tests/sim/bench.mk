@@ -16,3 +16,9 @@ bench-sim-docs: deps-test
 test-sim-fleet: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) FLEET_SECONDS=60 FLEET_INTERVAL=1 tests/sim/fleet.test
+
+.PHONY: test-sim-50k
+## test-sim-50k: 50,000 idle connections from one command, split over processes
+test-sim-50k: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) IDLE_DEVICES=50000 IDLE_LIMIT=20000 tests/sim/idle.test

@@ -413,6 +413,28 @@ static void one_table(void **state)
 	free(text);
 }
 
+/* Devices fall due in groups of four to eight, or as near to that as the bounds allow. */
+static void grid(void **state)
+{
+	static const uint64_t intervals[] = { 1000000, 20000000, 1000000000, 3600000000000ull };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(intervals) / sizeof(*intervals); i++) {
+		for (uint32_t n = 0; n < 1000000; n = n * 3 + 1) {
+			uint64_t g = pub_grid(intervals[i], n);
+			double due = (double)g * n / (double)intervals[i];
+
+			assert_true(!(g & (g - 1)));
+			assert_true(g >= 1u << WHEEL_SHIFT);
+			if (g == 1u << WHEEL_SHIFT)
+				continue; /* no finer one exists */
+			assert_true(g <= 10000000 && g <= intervals[i] / 100);
+			assert_true(due < 8);
+			assert_true(due >= 4 || g * 2 > 10000000 || g * 2 > intervals[i] / 100);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +442,7 @@ int main(void)
 		cmocka_unit_test(hist_locust),	cmocka_unit_test(ramps),
 		cmocka_unit_test(templates),	cmocka_unit_test(bad_profiles),
 		cmocka_unit_test(good_profiles), cmocka_unit_test(fail_if),
+		cmocka_unit_test(grid),
 		cmocka_unit_test(split),	cmocka_unit_test(one_table),
 	};
 
