@@ -91,18 +91,24 @@ static void share(char *common, const char *path)
 	common[cut] = 0;
 }
 
+static struct seen_space *seen_find(const struct seen *s, uint64_t ino)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].ino == ino)
+			return &s->list[i];
+	return NULL;
+}
+
 static int see(struct engine *e, struct seen *s, int pid)
 {
 	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
-	struct seen_space *sp = NULL;
+	struct seen_space *sp;
 	char path[PATH_MAX];
 	int depth;
 
 	if (!ino || ino == e->host_ino || !cgroup_of(pid, path, sizeof(path)))
 		return 0;
-	for (size_t i = 0; i < s->n && !sp; i++)
-		if (s->list[i].ino == ino)
-			sp = &s->list[i];
+	sp = seen_find(s, ino);
 	if (!sp) {
 		if (s->n == s->room) {
 			size_t room = s->room ? s->room * 2 : 64;
@@ -139,19 +145,25 @@ static void seen_free(struct seen *s)
 	free(s);
 }
 
-/* Would the host's edges be described in the same way? */
+/* Would the host's edges be described in the same way? Only a namespace with an
+ * nsid can be the far side of one. */
 static bool seen_same(const struct seen *a, const struct seen *b)
 {
-	if (!a || !b || a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++) {
-		const struct seen_space *x = &a->list[i], *y = &b->list[i];
+	for (size_t i = 0, j = 0;; i++, j++) {
+		const struct seen_space *x, *y;
 
+		while (i < a->n && a->list[i].nsid < 0)
+			i++;
+		while (j < b->n && b->list[j].nsid < 0)
+			j++;
+		if (i == a->n || j == b->n)
+			return i == a->n && j == b->n;
+		x = &a->list[i];
+		y = &b->list[j];
 		if (x->ino != y->ino || x->nsid != y->nsid || x->several != y->several ||
 		    strcmp(x->common, y->common))
 			return false;
 	}
-	return true;
 }
 
 static int see_all(struct engine *e, struct seen *s)
@@ -391,11 +403,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 		if (!s->host && !strcmp(k->kind, "veth")) {
 			/* Its host end is attached as an edge already? */
 			const struct attachment *edge = attachment_of(e, e->host_ino, k->peer_ifindex);
-			const struct seen_space *here = NULL;
+			const struct seen_space *here = seen_find(seen, s->ino);
 
-			for (size_t j = 0; j < seen->n; j++)
-				if (seen->list[j].ino == s->ino)
-					here = &seen->list[j];
 			if (edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid)
 				continue;
 		}
@@ -570,10 +579,13 @@ int attach_scan(struct engine *e, bool links_changed)
 	pthread_mutex_lock(&e->att_lock);
 	if (err)
 		goto out;
-	full = links_changed || !seen_same(e->seen, seen) ||
+	full = links_changed || !e->seen || !seen_same(e->seen, seen) ||
 	       e->full_ns + FULL_EVERY_NS < engine_now();
-	for (size_t i = 0; i < seen->n && !full; i++)
-		seen->list[i].edges = e->seen->list[i].edges;
+	for (size_t i = 0; i < seen->n && !full; i++) {
+		const struct seen_space *before = seen_find(e->seen, seen->list[i].ino);
+
+		seen->list[i].edges = before && before->edges;
+	}
 	for (int i = 0; i < e->n_spaces; i++)
 		e->spaces[i].wanted = e->spaces[i].host;
 	if (!e->n_spaces) {
