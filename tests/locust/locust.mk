@@ -4,3 +4,10 @@
 test-locust-scale: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) USERS=100000 RATE=10000 tests/locust/scale.test
+
+.PHONY: demo-locust
+## demo-locust: Locust's own web UI with two C workers and mosquitto, until Ctrl-C
+demo-locust:
+	$(call install_missing,$(BUILD_DEPS) $(DEMO_DEPS) curl $(shell cat tests/locust/deps))
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)B=$(B) tests/demo-locust
