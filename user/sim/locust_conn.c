@@ -16,19 +16,19 @@
 #include "sim/locust_conn.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
+#include "sim/locust_addr.h"
+#include "sim/locust_queue.h"
+#include "sim/locust_say.h"
 #include "sim/locust_usage.h"
 
 #define S_NS			1000000000ull
@@ -44,7 +44,6 @@
 #define BACKOFF_MIN_NS		(S_NS / 5)
 #define BACKOFF_MAX_NS		(2 * S_NS)
 #define SAY_AGAIN_NS		(30 * S_NS)
-#define EVENTS_MAX		1024
 #define OUT_MAX			16
 #define WIRE_MAX		(16 << 20)
 
@@ -55,7 +54,8 @@ struct locust_conn {
 	char host[256];
 	void *ctx, *sock, *mon;
 	pthread_t thread;
-	int event_fd, wake_fd;
+	int wake_fd;
+	struct locust_queue events;
 
 	pthread_mutex_t lock;
 	/* Under the lock: */
@@ -67,8 +67,6 @@ struct locust_conn {
 	char state[24];
 	struct locust_frame out[OUT_MAX];
 	unsigned int n_out;
-	struct locust_event *events, **events_tail;
-	unsigned int n_events;
 
 	/* The connection thread's own: */
 	char old_node[LOCUST_NAME_MAX];	/* known before, to be signed off */
@@ -83,92 +81,16 @@ struct locust_conn {
 	unsigned int monitors;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * S_NS + (uint64_t)ts.tv_nsec;
-}
-
-__attribute__((format(printf, 1, 2)))
-static void say(const char *fmt, ...)
-{
-	char line[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	fprintf(stderr, "squall-sim worker: %s\n", line);
-}
-
 /* --- queues ---------------------------------------------------------------- */
-
-static void ring(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;		/* full: it rings already */
-}
-
-static void post(struct locust_conn *c, enum locust_event_kind kind, struct locust_msg *msg)
-{
-	struct locust_event *ev = calloc(1, sizeof(*ev));
-
-	pthread_mutex_lock(&c->lock);
-	if (!ev || (kind == LOCUST_EV_MSG && c->n_events >= EVENTS_MAX)) {
-		pthread_mutex_unlock(&c->lock);
-		say("dropped '%s': more than %d messages wait", msg ? msg->type : "an event",
-		    EVENTS_MAX);
-		if (msg)
-			locust_msg_free(msg);
-		free(ev);
-		return;
-	}
-	ev->kind = kind;
-	if (msg)
-		ev->msg = *msg;
-	*c->events_tail = ev;
-	c->events_tail = &ev->next;
-	c->n_events++;
-	pthread_mutex_unlock(&c->lock);
-	ring(c->event_fd);
-}
 
 struct locust_event *locust_conn_next(struct locust_conn *c)
 {
-	struct locust_event *ev;
-	uint64_t n;
-
-	if (read(c->event_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		return NULL;
-	pthread_mutex_lock(&c->lock);
-	ev = c->events;
-	if (ev) {
-		c->events = ev->next;
-		if (!c->events)
-			c->events_tail = &c->events;
-		c->n_events--;
-	}
-	pthread_mutex_unlock(&c->lock);
-	if (ev)
-		ring(c->event_fd);	/* there may be more */
-	return ev;
-}
-
-void locust_event_free(struct locust_event *ev)
-{
-	if (!ev)
-		return;
-	locust_msg_free(&ev->msg);
-	free(ev);
+	return locust_queue_next(&c->events);
 }
 
 int locust_conn_fd(const struct locust_conn *c)
 {
-	return c->event_fd;
+	return c->events.fd;
 }
 
 static void drop_out(struct locust_conn *c)
@@ -201,7 +123,7 @@ static int commit(struct locust_conn *c, int r)
 	else
 		c->n_out++;
 	pthread_mutex_unlock(&c->lock);
-	ring(c->wake_fd);
+	locust_ring(c->wake_fd);
 	return r;
 }
 
@@ -266,7 +188,7 @@ void locust_conn_reset(struct locust_conn *c)
 	pthread_mutex_lock(&c->lock);
 	c->reset = true;
 	pthread_mutex_unlock(&c->lock);
-	ring(c->wake_fd);
+	locust_ring(c->wake_fd);
 }
 
 void locust_conn_state(struct locust_conn *c, const char *state)
@@ -277,29 +199,6 @@ void locust_conn_state(struct locust_conn *c, const char *state)
 }
 
 /* --- the socket --------------------------------------------------------------- */
-
-static int fresh_node(char *buf, size_t len)
-{
-	static const char hex[] = "0123456789abcdef";
-	unsigned char id[16];
-	char host[65], text[33];
-	unsigned int i;
-
-	if (getrandom(id, sizeof(id), 0) != sizeof(id))
-		return -EIO;
-	id[6] = (id[6] & 0x0f) | 0x40;		/* a UUID of version 4, as Locust's */
-	id[8] = (id[8] & 0x3f) | 0x80;
-	for (i = 0; i < 16; i++) {
-		text[2 * i] = hex[id[i] >> 4];
-		text[2 * i + 1] = hex[id[i] & 15];
-	}
-	text[32] = 0;
-	if (gethostname(host, sizeof(host)))
-		snprintf(host, sizeof(host), "squall");
-	host[sizeof(host) - 1] = 0;
-	snprintf(buf, len, "%s_%s", host, text);
-	return 0;
-}
 
 static void sock_close(struct locust_conn *c, int linger_ms)
 {
@@ -313,30 +212,6 @@ static void sock_close(struct locust_conn *c, int linger_ms)
 	c->sock = NULL;
 }
 
-/* Resolves here, because libzmq fails to in silence. */
-static int endpoint(struct locust_conn *c, char *buf, size_t len, const char **ret_why)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
-	char addr[NI_MAXHOST], port[8];
-	int r;
-
-	snprintf(port, sizeof(port), "%u", c->opts.port);
-	r = getaddrinfo(c->host, port, &hints, &ai);
-	if (r) {
-		*ret_why = gai_strerror(r);
-		return -EHOSTUNREACH;
-	}
-	r = getnameinfo(ai->ai_addr, ai->ai_addrlen, addr, sizeof(addr), NULL, 0, NI_NUMERICHOST);
-	snprintf(buf, len, ai->ai_family == AF_INET6 ? "tcp://[%s]:%u" : "tcp://%s:%u", addr,
-		 c->opts.port);
-	freeaddrinfo(ai);
-	if (r) {
-		*ret_why = gai_strerror(r);
-		return -EHOSTUNREACH;
-	}
-	return 0;
-}
-
 static int set_int(void *sock, int opt, int v)
 {
 	return zmq_setsockopt(sock, opt, &v, sizeof(v)) ? -errno : 0;
@@ -348,11 +223,11 @@ static int sock_open(struct locust_conn *c, const char **ret_why)
 	char url[320], mon[48], node[LOCUST_NAME_MAX];
 	int r;
 
-	r = endpoint(c, url, sizeof(url), ret_why);
+	r = locust_endpoint(c->host, c->opts.port, url, sizeof(url), ret_why);
 	if (r)
 		return r;
 	*ret_why = "out of sockets or memory";
-	r = fresh_node(node, sizeof(node));
+	r = locust_fresh_node(node, sizeof(node));
 	if (r)
 		return r;
 	c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
@@ -379,7 +254,7 @@ static int sock_open(struct locust_conn *c, const char **ret_why)
 	c->rejoining = false;
 	snprintf(c->node, sizeof(c->node), "%s", node);
 	pthread_mutex_unlock(&c->lock);
-	c->opened = now_ns();
+	c->opened = locust_now_ns();
 	c->replies = false;
 	c->bad_told = false;
 	return 0;
@@ -403,13 +278,13 @@ static void announce(struct locust_conn *c)
 
 	/* node is changed by this thread only: no lock needed to read it here. */
 	raw_send(c, locust_put_client_ready(&f, c->node), &f);
-	c->announced = now_ns();
+	c->announced = locust_now_ns();
 }
 
 /* Closes, and says why once; then every half minute while it stays so. */
 static void lost(struct locust_conn *c, const char *why)
 {
-	uint64_t now = now_ns();
+	uint64_t now = locust_now_ns();
 	enum phase was = c->phase;
 
 	sock_close(c, 0);
@@ -423,43 +298,14 @@ static void lost(struct locust_conn *c, const char *why)
 		c->alone_since = now;
 		c->told_at = now;
 		c->backoff = BACKOFF_MIN_NS;
-		say("lost the master at %s:%u (%s), looking for it", c->host, c->opts.port, why);
-		post(c, LOCUST_EV_DOWN, NULL);
+		locust_say("lost the master at %s:%u (%s), looking for it", c->host, c->opts.port, why);
+		locust_queue_post(&c->events, LOCUST_EV_DOWN, NULL);
 	} else if (!c->told_at || now - c->told_at >= SAY_AGAIN_NS) {
-		say("no Locust master at %s:%u yet (%s), trying again", c->host, c->opts.port, why);
+		locust_say("no Locust master at %s:%u yet (%s), trying again", c->host, c->opts.port, why);
 		c->told_at = now;
 	}
 	c->retry_at = now + c->backoff;
 	c->backoff = c->backoff * 2 > BACKOFF_MAX_NS ? BACKOFF_MAX_NS : c->backoff * 2;
-}
-
-/* libzmq closes a connection that failed without a reason: ask TCP for it. */
-static const char *connect_error(struct locust_conn *c)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
-	const char *why = "the connection was closed";
-	struct pollfd p = { .events = POLLOUT };
-	socklen_t len = sizeof(int);
-	char port[8];
-	int err = 0;
-
-	snprintf(port, sizeof(port), "%u", c->opts.port);
-	if (getaddrinfo(c->host, port, &hints, &ai))
-		return "its name does not resolve";
-	p.fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p.fd >= 0) {
-		if (connect(p.fd, ai->ai_addr, ai->ai_addrlen) && errno != EINPROGRESS)
-			err = errno;
-		else if (poll(&p, 1, 1000) != 1)
-			err = ETIMEDOUT;
-		else if (getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &err, &len))
-			err = 0;
-		if (err)
-			why = strerror(err);
-		close(p.fd);
-	}
-	freeaddrinfo(ai);
-	return why;
 }
 
 static void monitor_event(struct locust_conn *c)
@@ -496,7 +342,7 @@ static void monitor_event(struct locust_conn *c)
 		break;
 	case ZMQ_EVENT_CLOSED:
 	case ZMQ_EVENT_CONNECT_RETRIED:
-		lost(c, connect_error(c));
+		lost(c, locust_connect_error(c->host, c->opts.port));
 		break;
 	default:
 		break;
@@ -531,17 +377,18 @@ static void acknowledged(struct locust_conn *c, int64_t index)
 	c->alone_since = 0;
 	c->told_at = 0;
 	c->backoff = BACKOFF_MIN_NS;
-	c->last_reply = now_ns();
+	c->last_reply = locust_now_ns();
 	if (!rejoined) {
 		c->beat = 0;
 		if (index >= 0)
-			say("joined the master at %s:%u as %s, worker index %lld", c->host,
-			    c->opts.port, c->node, (long long)index);
+			locust_say("joined the master at %s:%u as %s, worker index %lld", c->host,
+				   c->opts.port, c->node, (long long)index);
 		else
-			say("joined the master at %s:%u as %s", c->host, c->opts.port, c->node);
+			locust_say("joined the master at %s:%u as %s", c->host, c->opts.port, c->node);
 		sign_off_old(c);
 	}
-	post(c, rejoined ? LOCUST_EV_REJOINED : LOCUST_EV_UP, &(struct locust_msg){ .index = index });
+	locust_queue_post(&c->events, rejoined ? LOCUST_EV_REJOINED : LOCUST_EV_UP,
+			  &(struct locust_msg){ .index = index });
 }
 
 /* false when there was nothing, or the connection was given up. */
@@ -568,8 +415,8 @@ static bool receive(struct locust_conn *c)
 	}
 	if (r) {
 		if (!c->bad_told)
-			say("ignored a message of the master at %s:%u: %s (said once per connection)",
-			    c->host, c->opts.port, r == -ENOMEM ? "no memory" : why);
+			locust_say("ignored a message of the master at %s:%u: %s (said once per connection)",
+				   c->host, c->opts.port, r == -ENOMEM ? "no memory" : why);
 		c->bad_told = true;
 		goto out;
 	}
@@ -580,7 +427,7 @@ static bool receive(struct locust_conn *c)
 		break;
 	case LOCUST_HEARTBEAT:
 		c->replies = true;
-		c->last_reply = now_ns();
+		c->last_reply = locust_now_ns();
 		locust_msg_free(&msg);
 		break;
 	case LOCUST_RECONNECT:
@@ -588,7 +435,7 @@ static bool receive(struct locust_conn *c)
 		lost(c, "it asked to reconnect");
 		break;
 	default:
-		post(c, LOCUST_EV_MSG, &msg);
+		locust_queue_post(&c->events, LOCUST_EV_MSG, &msg);
 	}
 out:
 	zmq_msg_close(&part);
@@ -632,7 +479,7 @@ static void heartbeat(struct locust_conn *c, uint64_t now)
 /* Everything that is due by time; returns when the next thing is. */
 static uint64_t tick(struct locust_conn *c)
 {
-	uint64_t now = now_ns(), next = now + S_NS;
+	uint64_t now = locust_now_ns(), next = now + S_NS;
 	const char *why = "";
 
 	if (c->reset) {
@@ -643,12 +490,12 @@ static uint64_t tick(struct locust_conn *c)
 			lost(c, "it has quit");
 		/* Signed off by its own quit: nothing of us is left there. */
 		*c->old_node = 0;
-		now = now_ns();		/* not before alone_since */
+		now = locust_now_ns();		/* not before alone_since */
 	}
 	if (c->opts.give_up_s && c->alone_since &&
 	    now - c->alone_since > c->opts.give_up_s * S_NS) {
 		c->alone_since = 0;
-		post(c, LOCUST_EV_GIVE_UP, NULL);
+		locust_queue_post(&c->events, LOCUST_EV_GIVE_UP, NULL);
 	}
 	switch (c->phase) {
 	case CLOSED:
@@ -664,8 +511,8 @@ static uint64_t tick(struct locust_conn *c)
 	case ANNOUNCED:
 		if (now - c->announced >= c->opts.retry_ms * MS_NS) {
 			if (!c->announce_told)
-				say("what listens at %s:%u speaks ZeroMQ but does not acknowledge this worker: "
-				    "is it a Locust master of version 2?", c->host, c->opts.port);
+				locust_say("what listens at %s:%u speaks ZeroMQ but does not acknowledge this worker: "
+					   "is it a Locust master of version 2?", c->host, c->opts.port);
 			c->announce_told = true;
 			announce(c);
 		}
@@ -692,7 +539,7 @@ static void *conn_main(void *arg)
 	/* Best effort: an unprivileged worker has its normal share, as any process. */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), -10);
 	for (;;) {
-		uint64_t next = tick(c), now = now_ns();
+		uint64_t next = tick(c), now = locust_now_ns();
 		zmq_pollitem_t items[3] = {
 			{ NULL, c->wake_fd, ZMQ_POLLIN, 0 },
 			{ c->mon, 0, ZMQ_POLLIN, 0 },
@@ -707,7 +554,7 @@ static void *conn_main(void *arg)
 		if (items[0].revents && read(c->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 			break;
 		/* First what came, then what became of the connection: a quit may precede its end. */
-		for (i = 0; c->sock && i < EVENTS_MAX && receive(c); i++)
+		for (i = 0; c->sock && i < LOCUST_QUEUE_MAX && receive(c); i++)
 			;
 		if (c->sock && items[1].revents)
 			monitor_event(c);
@@ -718,7 +565,7 @@ static void *conn_main(void *arg)
 int locust_conn_new(const struct locust_conn_opts *opts, struct locust_conn **ret_conn)
 {
 	struct locust_conn *c = calloc(1, sizeof(*c));
-	int r = -ENOMEM;
+	int r;
 
 	if (!c)
 		return -ENOMEM;
@@ -731,13 +578,16 @@ int locust_conn_new(const struct locust_conn_opts *opts, struct locust_conn **re
 	snprintf(c->state, sizeof(c->state), "ready");
 	c->index = c->old_index = -1;
 	c->backoff = BACKOFF_MIN_NS;
-	c->alone_since = now_ns();
-	c->events_tail = &c->events;
+	c->alone_since = locust_now_ns();
+	r = locust_queue_init(&c->events);
+	if (r) {
+		free(c);
+		return r;
+	}
 	pthread_mutex_init(&c->lock, NULL);
-	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->ctx = zmq_ctx_new();
-	if (c->event_fd < 0 || c->wake_fd < 0 || !c->ctx) {
+	if (c->wake_fd < 0 || !c->ctx) {
 		r = -errno;
 		goto err;
 	}
@@ -750,35 +600,28 @@ int locust_conn_new(const struct locust_conn_opts *opts, struct locust_conn **re
 err:
 	if (c->ctx)
 		zmq_ctx_term(c->ctx);
-	if (c->event_fd >= 0)
-		close(c->event_fd);
 	if (c->wake_fd >= 0)
 		close(c->wake_fd);
+	pthread_mutex_destroy(&c->lock);
+	locust_queue_destroy(&c->events);
 	free(c);
 	return r;
 }
 
 void locust_conn_free(struct locust_conn *c, unsigned int wait_ms)
 {
-	struct locust_event *ev;
-
 	if (!c)
 		return;
 	pthread_mutex_lock(&c->lock);
 	c->closing = true;
-	c->close_by = now_ns() + wait_ms * MS_NS;
+	c->close_by = locust_now_ns() + wait_ms * MS_NS;
 	pthread_mutex_unlock(&c->lock);
-	ring(c->wake_fd);
+	locust_ring(c->wake_fd);
 	pthread_join(c->thread, NULL);
 	sock_close(c, (int)wait_ms);
 	zmq_ctx_term(c->ctx);
-	while (c->events) {
-		ev = c->events;
-		c->events = ev->next;
-		locust_event_free(ev);
-	}
 	drop_out(c);
-	close(c->event_fd);
+	locust_queue_destroy(&c->events);
 	close(c->wake_fd);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

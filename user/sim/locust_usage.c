@@ -4,18 +4,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+#include "sim/locust_say.h"
 
 #define FAMILY_MAX 256
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 /* CPU time and memory of one process; nothing when it is gone. */
 static void add_process(int pid, double *cpu_s, uint64_t *memory)
@@ -90,13 +82,13 @@ void locust_usage_init(struct locust_usage *u)
 	uint64_t memory;
 
 	u->cpus = cpus_allowed();
-	u->at_ns = now_ns();
+	u->at_ns = locust_now_ns();
 	family(&u->cpu_s, &memory);
 }
 
 void locust_usage_read(struct locust_usage *u, double *ret_cpu, uint64_t *ret_memory)
 {
-	uint64_t now = now_ns(), memory;
+	uint64_t now = locust_now_ns(), memory;
 	double cpu_s, wall = (double)(now - u->at_ns) / 1e9, share = 0;
 
 	family(&cpu_s, &memory);

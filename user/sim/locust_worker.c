@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "sim/locust_report.h"
+#include "sim/locust_say.h"
 #include "sim/locust_settings.h"
 #include "sim/sim.h"
 
@@ -91,26 +92,6 @@ struct worker {
 	bool run_open;			/* since the last summary something ran */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * S_NS + (uint64_t)ts.tv_nsec;
-}
-
-__attribute__((format(printf, 1, 2)))
-static void say(const char *fmt, ...)
-{
-	char line[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	fprintf(stderr, "squall-sim worker: %s\n", line);
-}
-
 /* Said here, and shown in Locust's table of exceptions. */
 __attribute__((format(printf, 2, 3)))
 static void complain(struct worker *w, const char *fmt, ...)
@@ -121,7 +102,7 @@ static void complain(struct worker *w, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	say("%s", line);
+	locust_say("%s", line);
 	/* A master groups by the traceback's text. */
 	locust_conn_exception(w->conn, line, line);
 }
@@ -179,9 +160,9 @@ static void report(struct worker *w)
 	if (!err)
 		err = locust_conn_stats(w->conn, &r);
 	if (err)
-		say("a report was lost: %s", strerror(-err));
+		locust_say("a report was lost: %s", strerror(-err));
 	w->told_users = users;
-	w->reported = now_ns();
+	w->reported = locust_now_ns();
 	w->next_report = w->reported + REPORT_NS;
 }
 
@@ -304,12 +285,12 @@ static int set_targets(struct worker *w, const struct locust_msg *m, uint64_t ov
 
 static void on_spawn(struct worker *w, const struct locust_msg *m)
 {
-	uint64_t now = now_ns(), step;
+	uint64_t now = locust_now_ns(), step;
 	struct sim_err err;
 
 	locust_conn_spawning(w->conn);
 	if (m->timestamp <= w->last_timestamp) {
-		say("ignored a spawn message that is older than the one before");
+		locust_say("ignored a spawn message that is older than the one before");
 		return;
 	}
 	step = step_ns(w, m->timestamp, now);
@@ -320,7 +301,8 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 		uint64_t late = locust_reporter_discard(w->reporter);
 
 		if (late)
-			say("%" PRIu64 " results came after the last report of the run before; not counted", late);
+			locust_say("%" PRIu64 " results came after the last report of the run before; "
+				   "not counted", late);
 		locust_reporter_reset(w->reporter);
 		memset(w->told_unknown, 0, sizeof(w->told_unknown));
 		own_names(w);
@@ -365,7 +347,7 @@ static void on_stop(struct worker *w)
 {
 	stop_devices(w);
 	set_state(w, STOPPING);
-	w->stop_by = now_ns() + (w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS);
+	w->stop_by = locust_now_ns() + (w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS);
 }
 
 static void stopped(struct worker *w, uint64_t now)
@@ -378,7 +360,7 @@ static void stopped(struct worker *w, uint64_t now)
 	if (w->joined && !locust_conn_ready(w->conn))
 		return;
 	if (left)
-		say("%u devices still wait for an acknowledgement; the run ends without them", left);
+		locust_say("%u devices still wait for an acknowledgement; the run ends without them", left);
 	report(w);
 	locust_conn_rejoin(w->conn);
 	set_state(w, READY);
@@ -395,12 +377,12 @@ static void nap(uint64_t ns)
 /* Stops the devices within `ns` if they can, and tells the master how it ended. */
 static void finish(struct worker *w, uint64_t ns)
 {
-	uint64_t end = now_ns() + ns;
+	uint64_t end = locust_now_ns() + ns;
 
 	stop_devices(w);
-	while (running(w) && now_ns() < end)
+	while (running(w) && locust_now_ns() < end)
 		nap(5 * MS_NS);
-	while (w->joined && !locust_conn_ready(w->conn) && now_ns() < end)
+	while (w->joined && !locust_conn_ready(w->conn) && locust_now_ns() < end)
 		nap(MS_NS);
 	report(w);
 	summary(w);
@@ -408,14 +390,14 @@ static void finish(struct worker *w, uint64_t ns)
 
 static void on_quit(struct worker *w)
 {
-	say("the master quits");
+	locust_say("the master quits");
 	finish(w, QUIT_NS);
 	if (!w->opts.stay) {
 		w->ended = true;
 		return;
 	}
 	/* Give the report the time to leave before the socket goes. */
-	while (!locust_conn_ready(w->conn) && w->joined && now_ns() < w->reported + QUIT_NS)
+	while (!locust_conn_ready(w->conn) && w->joined && locust_now_ns() < w->reported + QUIT_NS)
 		nap(MS_NS);
 	locust_conn_reset(w->conn);
 	set_state(w, READY);
@@ -434,7 +416,7 @@ static void unknown_message(struct worker *w, const char *type)
 	if (w->n_said == SAID_MAX)
 		return;
 	snprintf(w->said[w->n_said++], LOCUST_NAME_MAX, "%s", type);
-	say("ignores messages of type '%s'", type);
+	locust_say("ignores messages of type '%s'", type);
 }
 
 static void on_message(struct worker *w, struct locust_event *ev)
@@ -468,7 +450,7 @@ static void on_message(struct worker *w, struct locust_event *ev)
 
 static void on_event(struct worker *w, struct locust_event *ev)
 {
-	uint64_t now = now_ns();
+	uint64_t now = locust_now_ns();
 
 	switch (ev->kind) {
 	case LOCUST_EV_UP:
@@ -490,8 +472,8 @@ static void on_event(struct worker *w, struct locust_event *ev)
 		w->alone_since = now;
 		break;
 	case LOCUST_EV_GIVE_UP:
-		say("no Locust master at %s:%u for %u s: giving up", w->opts.master.host,
-		    w->opts.master.port, w->opts.master.give_up_s);
+		locust_say("no Locust master at %s:%u for %u s: giving up", w->opts.master.host,
+			   w->opts.master.port, w->opts.master.give_up_s);
 		w->exit_code = SIM_EXIT_FAIL;
 		w->ended = true;
 		break;
@@ -518,12 +500,12 @@ static void health(struct worker *w, uint64_t now)
 
 static void tick(struct worker *w)
 {
-	uint64_t now = now_ns();
+	uint64_t now = locust_now_ns();
 
 	if (w->alone_since && now - w->alone_since > w->opts.alone_ms * MS_NS) {
 		w->alone_since = 0;
 		if (running(w)) {
-			say("no master for %u s: %u devices stop", w->opts.alone_ms / 1000, running(w));
+			locust_say("no master for %u s: %u devices stop", w->opts.alone_ms / 1000, running(w));
 			stop_devices(w);
 			summary(w);
 		}
@@ -531,7 +513,7 @@ static void tick(struct worker *w)
 	}
 	if (w->grace_until && now > w->grace_until) {
 		w->grace_until = 0;
-		say("the new master asks for no users: %u devices stop", running(w));
+		locust_say("the new master asks for no users: %u devices stop", running(w));
 		stop_devices(w);
 	}
 	if (w->state == SPAWNING)
@@ -575,7 +557,7 @@ static void loop(struct worker *w, int signal_fd)
 		while (!w->ended && (ev = locust_conn_next(w->conn)))
 			on_event(w, ev);
 		if (p[1].revents && read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
-			say("%s: stopping", strsignal((int)si.ssi_signo));
+			locust_say("%s: stopping", strsignal((int)si.ssi_signo));
 			finish(w, 5 * S_NS);
 			w->ended = true;
 			locust_conn_quit(w->conn);
@@ -632,10 +614,10 @@ int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts
 		w->opts.grace_ms = GRACE_MS;
 	r = init(w);
 	if (r) {
-		say("cannot start: %s", strerror(-r));
+		locust_say("cannot start: %s", strerror(-r));
 		goto out;
 	}
-	say("looking for a Locust master at %s:%u", opts->master.host, opts->master.port);
+	locust_say("looking for a Locust master at %s:%u", opts->master.host, opts->master.port);
 	loop(w, signal_fd);
 	code = w->exit_code;
 	locust_conn_free(w->conn, 1000);
@@ -643,7 +625,7 @@ int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts
 	sim_engine_stop(engine, S_NS);
 	late = locust_reporter_discard(w->reporter);
 	if (late)
-		say("%" PRIu64 " results came too late for the last report", late);
+		locust_say("%" PRIu64 " results came too late for the last report", late);
 out:
 	if (w) {
 		locust_event_free(w->deferred);
