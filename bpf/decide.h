@@ -12,12 +12,18 @@ struct judgement {
 	__u64 n;       /* number of this packet in its clause and direction */
 	__u64 now;
 	__u64 depart;
-	__u32 what;    /* SQ_E_* */
 	__u32 bytes;   /* on the wire */
+	/* SQ_E_*. Not at a multiple of 8 bytes, or the verifier follows its value
+	 * through the stack. Before 6.8 it forgets, for what is read through a
+	 * pointer into a caller's frame, that a branch hung on it, takes states as
+	 * equal that are not, and removes live code: on 6.1 the counting of
+	 * reordered packets and of those over the limit. */
+	__u32 what;
 	__u32 segs;
 	__u32 clause;
 	__u32 dir;
 };
+_Static_assert(__builtin_offsetof(struct judgement, what) % 8 == 4, "see above");
 
 /* Loss chain states of "state" are netem's 1..4 less one, of "gemodel" 0 good, 1 bad. */
 static __noinline bool chain_step(const struct sq_faults *f, __u64 seed, __u64 n, __u32 *state)
