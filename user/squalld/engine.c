@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -255,6 +256,7 @@ static int keep_libbpf_line(enum libbpf_print_level level, const char *fmt, va_l
 static int load(struct engine *e, struct sq_error *err)
 {
 	struct bpf_map *map;
+	struct utsname un;
 	char path[512];
 	int res;
 
@@ -270,8 +272,8 @@ static int load(struct engine *e, struct sq_error *err)
 	}
 	res = squall_bpf__load(e->skel);
 	if (res)
-		return engine_fail(err, res, "the kernel refused the BPF programs: %s (%s)", strerror(-res),
-				   last_libbpf_line);
+		return engine_fail(err, res, "kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
+				   uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
 	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
 	if (e->cfg == MAP_FAILED) {

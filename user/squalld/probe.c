@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <linux/if_tun.h>
 #include "squalld/cgroup.h"
@@ -81,8 +82,10 @@ static void *scratch_main(void *arg)
 
 int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 {
+	struct utsname un;
 	pthread_t thread;
 
+	uname(&un);
 	verdict(e, F_BTF, access("/sys/kernel/btf/vmlinux", R_OK) ? -errno : 0,
 		"a kernel with CONFIG_DEBUG_INFO_BTF=y is needed");
 	verdict(e, F_CGROUP2, cgroup_mount() ? 0 : -ENOENT,
@@ -102,7 +105,7 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 	}
 	for (int f = F_BTF; f <= F_CLSACT; f++)
 		if (!e->features[f].available)
-			return engine_fail(err, -EOPNOTSUPP, "%s: not available: %s", table[f].text,
-					   e->features[f].why);
+			return engine_fail(err, -EOPNOTSUPP, "%s: not available on kernel %s: %s", table[f].text,
+					   un.release, e->features[f].why);
 	return 0;
 }
