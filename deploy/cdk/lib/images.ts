@@ -9,8 +9,8 @@ import { Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
 
-// This file runs as deploy/cdk/build/lib/images.js.
-const CHECKOUT = path.resolve(__dirname, '../../../..');
+// This file runs as deploy/cdk/build/lib/images.js; the tests run a copy.
+const CHECKOUT = process.env.SQUALL_CHECKOUT ?? path.resolve(__dirname, '../../../..');
 const CONTEXT = path.resolve(__dirname, '../image-context');
 
 const ECR = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)(?::([^@]+))?(?:@(sha256:.+))?$/;

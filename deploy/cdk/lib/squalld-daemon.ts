@@ -29,8 +29,10 @@ export interface SqualldDaemonProps {
 
 // ECS has no name for CAP_BPF and CAP_PERFMON; SYS_ADMIN includes both, and
 // entering a task's network namespace needs it anyway. SYS_PTRACE reads
-// /proc/PID/ns of other users' processes.
-const CAPABILITIES = [ecs.Capability.NET_ADMIN, ecs.Capability.SYS_ADMIN, ecs.Capability.SYS_PTRACE];
+// /proc/PID/ns of other users' processes, DAC_READ_SEARCH finds a cgroup by its
+// id, SYS_NICE is the pacer's priority.
+const CAPABILITIES = [ecs.Capability.NET_ADMIN, ecs.Capability.SYS_ADMIN, ecs.Capability.SYS_PTRACE,
+  ecs.Capability.DAC_READ_SEARCH, ecs.Capability.SYS_NICE];
 
 const MOUNTS: { name: string; path: string; readOnly: boolean }[] = [
   { name: 'bpffs', path: '/sys/fs/bpf', readOnly: false },

@@ -183,7 +183,7 @@ describe('fault injection', () => {
   });
   it('has the capabilities it needs and no other', () => {
     assert.deepEqual(daemon.LinuxParameters.Capabilities,
-      { Add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE'], Drop: ['ALL'] });
+      { Add: ['NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE', 'DAC_READ_SEARCH', 'SYS_NICE'], Drop: ['ALL'] });
     assert.deepEqual(daemon.LinuxParameters.Devices.map((d: any) => d.HostPath), ['/dev/net/tun']);
   });
   it('mounts bpffs, cgroups and the engine\'s socket, the last two read-only', () => {
