@@ -14,8 +14,8 @@ compdir    := $(PREFIX)/share/bash-completion/completions
 
 # Each program prints its manual page from the table its parser uses. A program
 # of another architecture cannot be asked here: then the short page is installed.
-man_of = { $(B)/bin/$(1) --help --man 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) --help --man; } \
-	|| cat deploy/man/$(1).$(2)
+man_of = { $(B)/bin/$(1) $(2) 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) $(2); } \
+	|| cat deploy/man/$(1).$(3)
 
 ## install: programs, manual pages, unit; DESTDIR= PREFIX=/usr/local
 .PHONY: install install-daemon install-sim install-unit uninstall
@@ -24,17 +24,15 @@ install: install-daemon install-sim install-unit
 install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/squalld)
 	$(Q)install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) \
-	  $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man8
+	  $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(compdir)
 	$(Q)install -m 0755 $(B)/bin/squalld $(DESTDIR)$(sbindir)/squalld
 	$(Q)install -m 0755 $(B)/bin/squall $(DESTDIR)$(bindir)/squall
 	$(Q)$(STRIP) $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall
 	$(Q)install -m 0755 deploy/docker/squalld-entry deploy/docker/squalld-health \
 	  deploy/docker/squalld-report $(DESTDIR)$(libexecdir)
-	$(Q)($(call man_of,squalld,8)) > $(DESTDIR)$(mandir)/man8/squalld.8
-	$(Q)($(call man_of,squall,1)) > $(DESTDIR)$(mandir)/man1/squall.1
-	$(Q)if [ -f deploy/completion/squall ]; then \
-	  install -d $(DESTDIR)$(compdir) && \
-	  install -m 0644 deploy/completion/squall $(DESTDIR)$(compdir)/squall; fi
+	$(Q)($(call man_of,squalld,--help --man,8)) > $(DESTDIR)$(mandir)/man8/squalld.8
+	$(Q)($(call man_of,squall,help --man,8)) > $(DESTDIR)$(mandir)/man8/squall.8
+	$(Q)$(B)/bin/squall completion bash > $(DESTDIR)$(compdir)/squall 2>/dev/null || rm $(DESTDIR)$(compdir)/squall
 
 install-sim: $(B)/bin/squall-sim
 	$(call say,INSTALL,$(DESTDIR)$(bindir)/squall-sim)
@@ -45,7 +43,7 @@ install-sim: $(B)/bin/squall-sim
 	$(Q)install -m 0755 deploy/docker/squall-sim-entry deploy/docker/squall-sim-health \
 	  $(DESTDIR)$(libexecdir)
 	$(Q)install -m 0644 deploy/docker/locust_master.py $(DESTDIR)$(sharedir)
-	$(Q)($(call man_of,squall-sim,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
+	$(Q)($(call man_of,squall-sim,run --man,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
 
 # The unit names /usr/sbin and /etc; here it gets this prefix's.
 install-unit:
@@ -59,7 +57,7 @@ install-unit:
 ## uninstall: removes what install put; configuration and rules stay
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall $(DESTDIR)$(bindir)/squall-sim \
-	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man1/squall.1 \
+	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man8/squall.8 \
 	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall \
 	  $(DESTDIR)$(unitdir)/squalld.service
 	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir)
