@@ -16,6 +16,7 @@ compdir    := $(PREFIX)/share/bash-completion/completions
 # of another architecture cannot be asked here: then the short page is installed.
 man_of = { $(B)/bin/$(1) $(2) 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) $(2); } \
 	|| cat deploy/man/$(1).$(3)
+completion_of = $(B)/bin/$(1) $(2) > $(DESTDIR)$(compdir)/$(1) 2>/dev/null || rm $(DESTDIR)$(compdir)/$(1)
 
 ## install: programs, manual pages, unit; DESTDIR= PREFIX=/usr/local
 .PHONY: install install-daemon install-sim install-unit uninstall
@@ -32,18 +33,19 @@ install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	  deploy/docker/squalld-report $(DESTDIR)$(libexecdir)
 	$(Q)($(call man_of,squalld,--help --man,8)) > $(DESTDIR)$(mandir)/man8/squalld.8
 	$(Q)($(call man_of,squall,help --man,8)) > $(DESTDIR)$(mandir)/man8/squall.8
-	$(Q)$(B)/bin/squall completion bash > $(DESTDIR)$(compdir)/squall 2>/dev/null || rm $(DESTDIR)$(compdir)/squall
+	$(Q)$(call completion_of,squall,completion bash)
 
 install-sim: $(B)/bin/squall-sim
 	$(call say,INSTALL,$(DESTDIR)$(bindir)/squall-sim)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) \
-	  $(DESTDIR)$(mandir)/man1
+	  $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(compdir)
 	$(Q)install -m 0755 $(B)/bin/squall-sim $(DESTDIR)$(bindir)/squall-sim
 	$(Q)$(STRIP) $(DESTDIR)$(bindir)/squall-sim
 	$(Q)install -m 0755 deploy/docker/squall-sim-entry deploy/docker/squall-sim-health \
 	  $(DESTDIR)$(libexecdir)
 	$(Q)install -m 0644 deploy/docker/locust_master.py $(DESTDIR)$(sharedir)
-	$(Q)($(call man_of,squall-sim,run --man,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
+	$(Q)($(call man_of,squall-sim,help --man,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
+	$(Q)$(call completion_of,squall-sim,help --bash)
 
 # The unit names /usr/sbin and /etc; here it gets this prefix's.
 install-unit:
@@ -58,6 +60,6 @@ install-unit:
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall $(DESTDIR)$(bindir)/squall-sim \
 	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man8/squall.8 \
-	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall \
+	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall $(DESTDIR)$(compdir)/squall-sim \
 	  $(DESTDIR)$(unitdir)/squalld.service
 	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir)
