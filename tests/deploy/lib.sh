@@ -69,12 +69,13 @@ dockerd_up() {
 	wait_for 60 docker version || { tail -20 "$TMP/dockerd.log"; not_ok "dockerd started"; exit 1; }
 }
 
-# import_tree NAME PACKAGE...: a Debian base of these packages; its size in bytes in SIZE.
+# import_tree NAME [-c CHANGE] PACKAGE...: a Debian base of these packages; its size in bytes in SIZE.
 import_tree() {
-	local name=$1; shift
+	local name=$1 change=(); shift
+	[ "${1:-}" = -c ] && { change=(-c "$2"); shift 2; }
 	rm -rf "$TMP/tree"
 	"$TOP/tests/deploy/mkroot" "$TMP/tree" "$@" >/dev/null || { not_ok "base tree $name"; exit 1; }
-	SIZE=$(tar -C "$TMP/tree" -c . | tee >(docker import - "$name" >/dev/null) | wc -c)
+	SIZE=$(tar -C "$TMP/tree" -c . | tee >(docker import "${change[@]}" - "$name" >/dev/null) | wc -c)
 	wait_for 30 docker image inspect "$name"
 	rm -rf "$TMP/tree"
 }
