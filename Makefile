@@ -53,7 +53,7 @@ all: $(progs)
 bpf_hdrs := $(wildcard bpf/*.h include/squall/*.h vmlinux/*.h vmlinux/*/*.h)
 BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
 	    -Iinclude -Ivmlinux -Ivmlinux/$(BPF_ARCH) \
-	    -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+	    -I$(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
 # mkdir and no order-only folder: a folder yet to be made would have make prefer
 # the rule for C below.
@@ -164,6 +164,7 @@ help:
 	@grep -hE '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /'
 
 -include $(wildcard deploy/*.mk web/*.mk tests/*/*.mk)
--include $(shell find $(B) -path $(B)/vm -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(B) \( -path $(B)/vm -o -path $(B)/deploy -o -path $(B)/arm64 -o -path $(B)/root \) -prune \
+	-o -type f -name '*.d' -print 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
