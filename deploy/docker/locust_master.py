@@ -49,24 +49,31 @@ def _guard(app):
         return Response("Who are you?\n", 401, {"WWW-Authenticate": 'Basic realm="Locust"'})
 
 
+def _published(stats):
+    """Messages sent: a QoS 1 message is a publish and a puback in the table, a connect is none."""
+    return sum(e.num_requests - e.num_failures for e in list(stats.entries.values())
+               if e.name.endswith("/publish"))
+
+
 def _report(environment, seconds):
     """One JSON line: what happened in the last minute, over all workers."""
-    requests = failures = 0
+    published = failures = 0
     while True:
         _gevent.sleep(seconds)
         total = environment.runner.stats.total
+        sent = _published(environment.runner.stats)
         # Smaller than before: somebody pressed reset, or a new test began.
-        if total.num_requests < requests or total.num_failures < failures:
-            requests = failures = 0
+        if sent < published or total.num_failures < failures:
+            published = failures = 0
         print(_json.dumps({
             "squall": "locust",
-            "published": total.num_requests - requests - (total.num_failures - failures),
+            "published": sent - published,
             "failures": total.num_failures - failures,
             "p95_ms": total.get_current_response_time_percentile(0.95) or 0,
             "devices": environment.runner.user_count,
             "workers": getattr(environment.runner, "worker_count", 0),
         }), flush=True)
-        requests, failures = total.num_requests, total.num_failures
+        published, failures = sent, total.num_failures
 
 
 @_events.init.add_listener
