@@ -80,11 +80,32 @@ static void *scratch_main(void *arg)
 	return NULL;
 }
 
+/* A comma list of our own names? A misspelt one would silently not be missing. */
+static int missing_check(const char *list, struct sq_error *err)
+{
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+		int f = 0;
+
+		while (f < F_FEATURES && (strlen(table[f].name) != n || strncmp(list, table[f].name, n)))
+			f++;
+		if (f == F_FEATURES)
+			return engine_fail(err, -EINVAL,
+					   "--probe-missing: \"%.*s\" is not accepted: btf, cgroup2, clsact, fq, tap",
+					   (int)n, list);
+		list += n + (list[n] == ',');
+	}
+	return 0;
+}
+
 int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 {
 	struct utsname un;
 	pthread_t thread;
+	int res = missing_check(missing, err);
 
+	if (res)
+		return res;
 	uname(&un);
 	verdict(e, F_BTF, access("/sys/kernel/btf/vmlinux", R_OK) ? -errno : 0,
 		"a kernel with CONFIG_DEBUG_INFO_BTF=y is needed");
