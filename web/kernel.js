@@ -126,7 +126,7 @@ export function kernelPage(root) {
 	async function listMaps() {
 		try {
 			const all = (await get('maps')).maps;
-			redraw(maps, [open, all], () => h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Maps' }, h('table', {},
+			redraw(maps, [open, all], () => h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'All maps' }, h('table', {},
 				h('thead', {}, h('tr', {}, ['Name', 'Holds', 'Type', 'Key', 'Value', 'Entries', 'Room'].map((t, i) => h('th', { scope: 'col', class: i > 2 ? 'num' : null }, t)))),
 				h('tbody', {}, all.map((m) => h('tr', {}, h('td', {}, h('button', { class: 'link mono', 'data-key': m.name, 'aria-expanded': String(open === m.name), onclick: () => choose(m.name) }, m.name)),
 					h('td', { class: 'why' }, m.holds), h('td', {}, m.type), h('td', { class: 'num' }, value(m.key_bytes)), h('td', { class: 'num' }, value(m.value_bytes)),

@@ -51,7 +51,7 @@ export function loadPage(root) {
 	const failures = h('div', {});
 	const windows = h('tbody', {});
 	const windowsCard = h('section', { class: 'card', 'aria-label': 'Faults in force', hidden: true }, h('div', { class: 'card-head' }, h('h2', {}, 'Faults in force'), h('span', { class: 'muted' }, 'shaded on the charts')),
-		h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Faults in force' }, h('table', { id: 'windows' }, h('thead', {}, h('tr', {}, ['From', 'To', 'Target', 'Rule'].map((c) => h('th', { scope: 'col' }, c)))), windows)));
+		h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of faults' }, h('table', { id: 'windows' }, h('thead', {}, h('tr', {}, ['From', 'To', 'Target', 'Rule'].map((c) => h('th', { scope: 'col' }, c)))), windows)));
 	const source = h('p', { class: 'muted', role: 'status', id: 'squalld-note' });
 	let current = null;
 
@@ -66,7 +66,7 @@ export function loadPage(root) {
 			h('section', { class: 'card', 'aria-label': t }, h('div', { class: 'card-head' }, h('h2', {}, t), i === 2 && h('span', { class: 'muted', id: 'latency-of' })), boxes[i]))),
 		source, windowsCard,
 		h('section', { class: 'card', 'aria-label': 'Requests' }, h('div', { class: 'card-head' }, h('h2', {}, 'Requests'), h('span', { class: 'muted' }, 'times in ms')),
-			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Requests' }, h('table', {}, h('thead', {}, h('tr', {}, columns.map((c, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, c)))), rows))),
+			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of requests' }, h('table', {}, h('thead', {}, h('tr', {}, columns.map((c, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, c)))), rows))),
 		h('section', { class: 'card', 'aria-label': 'Failures' }, h('div', { class: 'card-head' }, h('h2', {}, 'Failures')), failures)));
 
 	const bands = () => faults.map((f) => [f.from_ms / 1000, (f.to_ms || clock) / 1000]);

@@ -378,7 +378,7 @@ export function timelinePage(root, asked) {
 	async function list() {
 		try {
 			const { schedules } = await get('schedules');
-			replace(all, schedules.length ? h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Schedules' }, h('table', {}, h('thead', {}, h('tr', {}, ['Target', 'Bars', 'Length', 'State', ''].map((t) => h('th', { scope: 'col' }, t)))),
+			replace(all, schedules.length ? h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Schedules' }, h('table', {}, h('thead', {}, h('tr', {}, ['Target', 'Bars', 'Length', 'State', 'Do'].map((t) => h('th', { scope: 'col' }, t)))),
 				h('tbody', {}, schedules.map((s) => {
 					const p = fromSteps(s);
 					return h('tr', {}, h('td', {}, h('button', { class: 'link', onclick: () => { picker.value = s.target; open(s.target); } }, s.target)), h('td', { class: 'why' }, p.bars.map((b) => b.text).join(' | ')),

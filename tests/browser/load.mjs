@@ -7,7 +7,7 @@ import { ok, note, step, browse, axe, shot, sleep, until, finish, watchdog, stop
 const URL = 'http://127.0.0.1:4081';
 const target = `cgroup:/${process.env.fleet}`;
 let b;
-watchdog(270, () => b?.close());
+watchdog(450, () => b?.close());
 b = await browse();
 const load = () => fetch(`${URL}/api/v1/load`, { signal: AbortSignal.timeout(10000) }).then((r) => r.json());
 let page;

@@ -30,7 +30,7 @@ async function lossOf(leaf, count) {
 const bound = (p, n) => 3.29 * Math.sqrt(p * (1 - p) / n) + 1 / n;
 
 let b;
-watchdog(280, () => b?.close());
+watchdog(450, () => b?.close());
 
 await squalld();
 b = await browse();
