@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 .PHONY: bench-sim bench-sim-docs
 bench_sim = $(MAKE) --no-print-directory -j$$(nproc) test-bins && \
-	B=$(B) python3 tests/bench/bench_sim.py --json $(B)/bench-sim.json
+	B=$(B) python3 tests/bench/bench_sim.py $(BENCH_ARGS) --json $(B)/bench-sim.json
 
-## bench-sim: squall-sim next to bare loops, libmosquitto and Locust (about 15 minutes)
+## bench-sim: squall-sim next to bare loops, libmosquitto and Locust (about 12 minutes; BENCH_ARGS="--rounds 2")
 bench-sim: deps-test
 	$(Q)$(bench_sim)
 
