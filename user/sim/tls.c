@@ -81,6 +81,37 @@ void sim_tls_free(struct sim_tls *t)
 	free(t);
 }
 
+static EVP_PKEY *key_from_der(const X509 *cert, const unsigned char *p, long len)
+{
+	EVP_PKEY *pub = X509_get0_pubkey(cert);
+
+	return pub ? d2i_PrivateKey(EVP_PKEY_get_base_id(pub), NULL, &p, len) : NULL;
+}
+
+/*
+ * OpenSSL 3.0 tries every decoder it has for "a private key", which takes 0.6 ms. The
+ * certificate says which it is: 0.15 ms. What is not that (another type, or
+ * encrypted) goes the long way, for the sake of its error.
+ */
+static EVP_PKEY *read_key(FILE *f, const X509 *cert)
+{
+	char *name = NULL, *header = NULL;
+	unsigned char *der = NULL;
+	EVP_PKEY *key = NULL;
+	long len;
+
+	if (PEM_read(f, &name, &header, &der, &len) == 1 && !*header)
+		key = key_from_der(cert, der, len);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_clear_free(der, der ? (size_t)len : 0);
+	if (key)
+		return key;
+	ERR_clear_error();
+	rewind(f);
+	return PEM_read_PrivateKey(f, NULL, NULL, NULL);
+}
+
 static int load(const char *cert_path, const char *key_path, struct identity *ret,
 		struct sim_err *err)
 {
@@ -95,7 +126,7 @@ static int load(const char *cert_path, const char *key_path, struct identity *re
 	f = fopen(key_path, "re");
 	if (!f)
 		return sim_bad(err, "key '%.180s': %s", key_path, strerror(errno));
-	ret->key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+	ret->key = read_key(f, ret->cert);
 	fclose(f);
 	if (!ret->key)
 		return sim_bad(err, "key '%.180s': no PEM private key in it: %s", key_path, why());
@@ -258,7 +289,7 @@ static int answer(SSL *ssl, X509 **ret_cert, EVP_PKEY **ret_key)
 	if (!id->cert && id->der) {
 		p = id->der;
 		id->cert = d2i_X509(NULL, &p, id->cert_len);
-		id->key = d2i_AutoPrivateKey(NULL, &p, id->key_len);
+		id->key = id->cert ? key_from_der(id->cert, p, id->key_len) : NULL;
 		if (!id->cert || !id->key) {
 			X509_free(id->cert);
 			EVP_PKEY_free(id->key);
