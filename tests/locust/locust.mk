@@ -11,3 +11,9 @@ demo-locust:
 	$(call install_missing,$(BUILD_DEPS) $(DEMO_DEPS) curl $(shell cat tests/locust/deps))
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)B=$(B) tests/demo-locust
+
+.PHONY: bench-locust
+## bench-locust: a squall-sim worker next to Locust with paho-python, same fleet (about 8 minutes)
+bench-locust: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) python3 tests/bench/bench_locust.py --json $(B)/bench-locust.json
