@@ -6,13 +6,15 @@
 import { h, replace, text, empty } from './dom.js';
 import { get, seg } from './api.js';
 import { state } from './store.js';
-import { fmtCount, fmtTime } from './units.js';
+import { fmtClock, fmtCount, fmtTime } from './units.js';
 
 const PAGE = 100; // entries of a map shown at first
 
 function value(v, key = '') {
 	if (/_ns$/.test(key) && typeof v === 'number')
 		return fmtTime(v);
+	if (/_ms$/.test(key) && v > 1e12)
+		return fmtClock(v);
 	if (v === null || v === undefined || v === '')
 		return '–';
 	if (Array.isArray(v))
@@ -31,7 +33,7 @@ function table(rows, first = []) {
 		return h('p', { class: 'muted' }, 'None.');
 	const keys = [...new Set([...first.filter((k) => rows.some((r) => r[k] !== undefined)), ...rows.flatMap(Object.keys)])];
 	return h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': keys.map(words).join(', ') }, h('table', {},
-		h('thead', {}, h('tr', {}, keys.map((k) => h('th', { scope: 'col' }, words(k))))),
+		h('thead', {}, h('tr', {}, keys.map((k) => h('th', { scope: 'col' }, words(k.replace(/_[mn]s$/, '')))))),
 		h('tbody', {}, rows.map((r) => h('tr', {}, keys.map((k) => h('td', { class: k === 'name' ? 'mono' : 'left num' }, value(r[k], k))))))));
 }
 
@@ -117,7 +119,7 @@ export function kernelPage(root) {
 	async function listPrograms() {
 		try {
 			const list = (await get('programs')).programs;
-			redraw(programs, list, () => table(list.map((p) => ({ ...p, loaded_ns: undefined })), ['name', 'id', 'type', 'tag']));
+			redraw(programs, list, () => table(list.map(({ loaded_ns, ...p }) => p), ['name', 'id', 'type', 'tag']));
 		} catch (e) {
 			redraw(programs, e.message, () => h('p', { class: 'field-error' }, e.message));
 		}
@@ -154,7 +156,7 @@ export function kernelPage(root) {
 				return;
 			redraw(dump, [name, limit, m.entries, m.truncated], () => [h('h3', {}, name),
 				m.map.type === 'ringbuf' ? h('p', { class: 'muted' }, 'A ring buffer has no entries to show: the live feed of a target’s page reads it.')
-					: !m.entries.length ? h('p', { class: 'muted' }, `${name} is empty.`) : m.map.max_entries === 1 ? pairs(m.entries[0]) : table(m.entries),
+					: !m.entries.length ? h('p', { class: 'muted' }, `${name} is empty.`) : m.map.max_entries === 1 ? pairs(m.entries[0]) : table(m.entries, ['id', 'text']),
 				m.truncated && h('p', {}, `The first ${fmtCount(m.entries.length)} entries. `, h('button', { 'data-key': 'more', onclick: () => { limit = Math.min(limit * 10, 10000); dumpMap(); } }, 'More'))]);
 		} catch (e) {
 			redraw(dump, e.message, () => h('p', { class: 'field-error' }, e.message));

@@ -85,7 +85,7 @@ await step('fault windows', async () => {
 	const after = await shaded('Publish latency');
 	ok('and stays shaded, no longer growing', after > 0 && after <= open + 0.06, `${open} then ${after}`);
 	ok('the table lists it', (await page.textContent('#windows')).includes(target));
-	await page.setViewportSize({ width: 1280, height: 1500 });
+	await page.setViewportSize({ width: 1280, height: 1340 });
 	await sleep(1200);
 	await shot(page, 'panel-load');
 	await axe(page, 'load, real');

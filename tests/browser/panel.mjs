@@ -181,9 +181,10 @@ await step('the scene for the pictures', async () => {
 	await page.setViewportSize({ width: 360, height: 740 });
 	await sleep(1200);
 	await shot(page, 'panel-phone');
-	await page.setViewportSize({ width: 1280, height: 1100 });
+	await page.setViewportSize({ width: 1280, height: 1900 });
 	await page.goto(`${URL}/ui/#/kernel`);
-	await sleep(1200);
+	await page.click('[data-key=sq_rules]');
+	await sleep(2500);
 	await shot(page, 'panel-kernel');
 	for (const p of pings)
 		p.kill();

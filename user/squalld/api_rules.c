@@ -74,10 +74,12 @@ static struct rule_entry *ruled(struct request *r, const char *name, struct prob
 	int rc = target_resolve(r->d, name, &t, p);
 	struct rule_entry *e = book_find(r->d, rc == 0 ? t.name : name);
 
-	if (e)
+	if (e) {
+		json_decref(p->candidates);
 		memset(p, 0, sizeof(*p));
-	else if (rc == 0)
+	} else if (rc == 0) {
 		fail(p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+	}
 	return e;
 }
 
