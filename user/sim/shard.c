@@ -415,6 +415,23 @@ static void finish(struct shard *sh)
 	SIM_STORE(&sh->pub->state, 2u);
 }
 
+/*
+ * Kernels before 5.11, gVisor and qemu-user have no epoll_pwait2(2). There a
+ * shard sleeps whole milliseconds, rounded up: devices are late by at most one,
+ * which the latency counts, as it starts at the scheduled moment.
+ */
+static int wait_events(struct shard *sh, struct epoll_event *ev, const struct timespec *wait)
+{
+	if (!sh->coarse) {
+		int n = epoll_pwait2(sh->epfd, ev, EVENTS, wait, NULL);
+
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		sh->coarse = true;
+	}
+	return epoll_wait(sh->epfd, ev, EVENTS, (int)(wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000));
+}
+
 void *sim_shard_main(void *arg)
 {
 	struct shard *sh = arg;
@@ -454,7 +471,7 @@ void *sim_shard_main(void *arg)
 				wait.tv_nsec = (long)((next - sh->now) % 1000000000);
 			}
 		}
-		n = epoll_pwait2(sh->epfd, ev, EVENTS, &wait, NULL);
+		n = wait_events(sh, ev, &wait);
 		shard_clock(sh);
 		for (int i = 0; i < n; i++) {
 			/* With many devices each is in memory and not in the cache. */

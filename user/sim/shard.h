@@ -146,6 +146,7 @@ struct shard {
 	struct sim_pub *pub;
 	unsigned id;
 	int epfd, wakefd;
+	bool coarse; /* no epoll_pwait2(2) here */
 	uint64_t now; /* of this turn of the loop, or at most SIM_CLOCK_WRITES writes old */
 	unsigned clock_age;
 	uint32_t gen, storm;
