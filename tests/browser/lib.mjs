@@ -136,6 +136,43 @@ export async function squalld(iface, ...more) {
 	});
 	return daemon;
 }
+// How much longer things take because others hold the CPU: time that our programs' main threads ran
+// and waited to run, over the time they ran. 1 on a machine of our own.
+function ours() {
+	const parent = new Map();
+	for (const pid of fs.readdirSync('/proc').filter((n) => /^\d+$/.test(n)))
+		try {
+			parent.set(pid, fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) \S /, '').split(' ')[0]);
+		} catch {
+			// it has ended
+		}
+	const all = new Map();
+	for (const pid of parent.keys()) {
+		let up = pid;
+		while (up && up !== String(process.pid))
+			up = parent.get(up);
+		try {
+			if (up && up !== pid)
+				all.set(pid, fs.readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number));
+		} catch {
+			// it has ended
+		}
+	}
+	return all;
+}
+export function crowding() {
+	const before = ours();
+	return () => {
+		let [ran, waited] = [1, 0];
+		for (const [pid, [run, wait]] of ours()) {
+			const was = before.get(pid) || [0, 0];
+			ran += run - was[0];
+			waited += wait - was[1];
+		}
+		return Math.max(1, (ran + waited) / ran);
+	};
+}
+
 export async function api(method, what, body) {
 	const r = await fetch(`${SQUALLD}/api/v1/${what}`, { method, signal: AbortSignal.timeout(20000), body: body && JSON.stringify(body), headers: body ? { 'Content-Type': 'application/json' } : {} });
 	return { status: r.status, ...(await r.json().catch(() => ({}))) };

@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step, browse, axe, shot, sleep, until, finish, run, stop, watchdog, squalld as start, api, SQUALLD as URL } from './lib.mjs';
+import { ok, note, step, browse, axe, shot, sleep, until, finish, run, stop, crowding, watchdog, squalld as start, api, SQUALLD as URL } from './lib.mjs';
 
 const { dev, fleet, TMP, CG2 } = process.env;
 let daemon;
@@ -307,9 +307,12 @@ await step('five hundred targets', async () => {
 	});
 	await p.goto(`${URL}/ui/`);
 	await p.waitForFunction(() => Number(document.getElementById('count')?.textContent.replace(/\D.*/, '')) >= 500);
-	// Other tests share these two cores: the best of six runs is the page's own cost.
+	// Others may share these two cores: the best of six runs, less the share of the time in which they
+	// had the CPU, is the page's own cost.
 	let longest = Infinity;
+	let factor = 1;
 	for (let n = 0; n < 6 && longest > 100; n++) {
+		const crowd = crowding();
 		await p.evaluate(() => { window.tasks = []; });
 		await p.fill('#search', '');
 		await p.locator('#search').pressSequentially('sensor-4', { delay: 30 });
@@ -320,9 +323,10 @@ await step('five hundred targets', async () => {
 			await sleep(20);
 		}
 		await sleep(1100);
-		longest = Math.min(longest, Math.max(0, ...await p.evaluate(() => window.tasks)));
+		factor = crowd();
+		longest = Math.min(longest, Math.max(0, ...await p.evaluate(() => window.tasks)) / factor);
 	}
-	note(`longest task over 50 ms while filtering and scrolling 500 targets: ${longest || 'none'}`);
+	note(`longest task over 50 ms while filtering and scrolling 500 targets: ${Math.round(longest) || 'none'}, by a machine's own time (crowded ${factor.toFixed(2)}-fold)`);
 	ok('without a jank over 100 ms', longest <= 100, `${longest} ms`);
 	await p.close();
 	for (let i = 0; i < 500; i++)
@@ -348,14 +352,17 @@ await step('budget', async () => {
 		}).observe(document, { childList: true, subtree: true });
 	});
 	// Whatever else this machine does, the best of ten loads is the page's own cost.
+	let factor = 1;
 	await p.goto(`${URL}/ui/`);
 	for (let i = 0; i < 10 && (rows > 300 || i < 3); i++) {
 		total = 0;
+		const crowd = crowding();
 		await p.reload();
 		await p.waitForFunction(() => window.useful);
+		factor = crowd();
 		await sleep(300);
-		best = Math.min(best, await p.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
-		rows = Math.min(rows, await p.evaluate(() => window.useful));
+		best = Math.min(best, await p.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime) / factor);
+		rows = Math.min(rows, await p.evaluate(() => window.useful) / factor);
 	}
 	await p.evaluate((x) => { location.hash = x; }, page_of('pump-07').split('#')[1]);
 	await p.waitForSelector('.u-wrap canvas');
@@ -365,7 +372,7 @@ await step('budget', async () => {
 	}
 	bytes = total;
 	await p.close();
-	note(`best load: first paint ${Math.round(best)} ms, rows ${Math.round(rows)} ms; all pages transfer ${(bytes / 1024).toFixed(1)} KiB`);
+	note(`best load: first paint ${Math.round(best)} ms, rows ${Math.round(rows)} ms; all pages transfer ${(bytes / 1024).toFixed(1)} KiB (crowded ${factor.toFixed(2)}-fold)`);
 	ok('at most 150 KiB are transferred, charts and all pages included', bytes > 20000 && bytes <= 150 * 1024, bytes);
 	ok('first useful paint within 0.5 s', rows <= 500 && best <= 500, `${best} / ${rows} ms`);
 	const r = await fetch(`${URL}/ui/`);
