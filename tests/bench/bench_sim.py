@@ -338,11 +338,11 @@ def section_tls(r, short):
         a, _ = idle(small, *args, sink_args=sink_tls(d, version), tls=True)
         if resumed:
             storms = [x for t in range(30, 330, 30) for x in ("--storm", f"{t}s")]
-            # Freed memory goes back three seconds after the last connection that was lost.
+            # Freed memory goes back a second after the last handshake.
             b, _ = idle(n, *args, *storms, "--backoff", "100ms..1s",
                         sink_args=sink_tls(d, version), tls=True, settle=6.0, before=reconnect)
         else:
-            b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True)
+            b, _ = idle(n, *args, sink_args=sink_tls(d, version), tls=True, settle=4.0)
         each = (b - a) / (n - small) / 1024
         name = f"TLS {version}{', resumed' if resumed else ''}, a certificate per device"
         r["tls_memory"].append({"name": name, "connections": n, "kib_each": each})

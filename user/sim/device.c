@@ -230,6 +230,7 @@ static void tls_step(struct shard *sh, struct device *d)
 	if (rc == 1) {
 		if (SSL_session_reused(d->ssl))
 			SIM_ADD(&sh->pub->tot.resumed, 1);
+		sh->trim_ns = sh->now + SIM_TRIM_NS;
 		send_connect(sh, d);
 		/* A ticket may have come with the last flight. */
 		if (d->fd >= 0)

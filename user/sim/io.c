@@ -292,7 +292,7 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 		d->ssl = NULL;
 		if (d->session)
 			d->session = sim_tls_pack(d->session);
-		sh->trim_ns = sh->now + 3000000000ull;
+		sh->trim_ns = sh->now + SIM_TRIM_NS;
 	}
 	if (reset) {
 		/* No TIME_WAIT: a storm would run out of ports otherwise. */

@@ -367,7 +367,7 @@ static void beat(struct shard *sh)
 
 		__atomic_store(&sh->pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 	}
-	/* After a storm of TLS connections, which are smaller resumed than new. */
+	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of them. */
 	if (sh->trim_ns && sh->now >= sh->trim_ns) {
 		sh->trim_ns = 0;
 		malloc_trim(0);

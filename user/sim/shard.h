@@ -157,6 +157,7 @@ struct shard {
 	struct device busy; /* ring's head */
 	unsigned nbusy;
 	uint64_t rng, next_connect_ns;
+#define SIM_TRIM_NS 1000000000ull /* after the last handshake or loss */
 	uint64_t trim_ns; /* when to give freed memory back; 0: nothing was freed */
 
 	/* The packet buffer of the device being served: everything leaves in one write(). */
