@@ -82,7 +82,7 @@ import_tree() {
 
 # build_image NAME BASE: deploy/docker/NAME.Dockerfile, with its compile stage
 # replaced by what this checkout has built already: there is no package mirror
-# inside this engine. `make test-images-full` builds the whole of it.
+# inside this engine.
 build_image() {
 	local part; part=$([ "$1" = squalld ] && echo daemon || echo sim)
 	rm -rf "$TMP/context"; mkdir -p "$TMP/context"
