@@ -24,3 +24,8 @@ arm64-root:
 test-arm64: deps-test
 	$(Q)$(MAKE) --no-print-directory test-bins
 	$(Q)ARM64_PROGRAMS='squalld squall squall-sim' B=$(B) tests/run -t arm64 deploy
+
+## test-images-full: the images as a user builds them, amd64 and arm64 (many minutes, 3 GB)
+.PHONY: test-images-full
+test-images-full: deps-test
+	$(Q)B=$(B) tests/deploy/images-full
