@@ -106,7 +106,7 @@ static int tap_open(struct engine *e, struct space *s)
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	unsigned int offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err;
-	uint32_t ifindex;
+	uint32_t ifindex, len;
 
 	if (fd < 0)
 		return -errno;
@@ -123,8 +123,12 @@ static int tap_open(struct engine *e, struct space *s)
 	}
 	ifindex = if_nametoindex(TAP);
 	quieten(TAP);
-	/* The queue between kernel and pacer: a burst that overflows it is lost. */
-	err = nl_link_setup(ifindex, TAP_MTU, 65536);
+	/* The queue between kernel and pacer: a burst that overflows it is lost. How
+	 * long it may be depends on the kernel: 6.12.117 refuses 65535. */
+	len = 65536;
+	do
+		err = nl_link_setup(ifindex, TAP_MTU, len);
+	while (err == -ERANGE && (len /= 2) >= 1024);
 	if (!err)
 		err = attach(ifindex, true, e->skel->progs.squall_tap_out, "squall_tap_out");
 	if (!err)
