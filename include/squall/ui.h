@@ -27,4 +27,7 @@ struct sq_ui_file {
 /* path is what follows "/ui/"; "" is index.html. NULL if there is no such file. */
 const struct sq_ui_file *sq_ui_find(const char *path);
 
+/* Content-Type of a file on disk (--web-root), by its extension. */
+const char *sq_ui_type(const char *path);
+
 #endif

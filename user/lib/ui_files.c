@@ -17,6 +17,7 @@
 #define JS   "text/javascript; charset=utf-8"
 #define SVG  "image/svg+xml"
 #define TEXT "text/plain; charset=utf-8"
+#define PNG  "image/png"
 
 #define FILES(X)                                                  \
 	X(index_html, "index.html", HTML)                         \
@@ -91,4 +92,17 @@ const struct sq_ui_file *sq_ui_find(const char *path)
 		if (!strcmp(files[i].path, path))
 			return &files[i];
 	return NULL;
+}
+
+const char *sq_ui_type(const char *path)
+{
+	static const char *const types[][2] = {
+		{".html", HTML}, {".js", JS}, {".css", CSS}, {".svg", SVG}, {".png", PNG},
+	};
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++)
+		if (!strcmp(types[i][0], dot))
+			return types[i][1];
+	return "application/octet-stream";
 }

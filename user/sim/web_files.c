@@ -41,20 +41,6 @@ static enum MHD_Result none(struct MHD_Connection *c)
 	return answer(c, 404, resp);
 }
 
-static const char *type_of(const char *path)
-{
-	static const char *const types[][2] = {
-		{ ".html", "text/html; charset=utf-8" }, { ".js", "text/javascript; charset=utf-8" },
-		{ ".css", "text/css; charset=utf-8" }, { ".svg", "image/svg+xml" }, { ".png", "image/png" },
-	};
-	const char *dot = strrchr(path, '.');
-
-	for (size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++)
-		if (!strcmp(types[i][0], dot))
-			return types[i][1];
-	return "application/octet-stream";
-}
-
 /* What leaves the folder, by dots or by a link, is not there. */
 static enum MHD_Result from_dir(struct MHD_Connection *c, const char *root, const char *path)
 {
@@ -77,7 +63,7 @@ static enum MHD_Result from_dir(struct MHD_Connection *c, const char *root, cons
 		close(fd);
 		return MHD_NO;
 	}
-	MHD_add_response_header(resp, "Content-Type", type_of(real));
+	MHD_add_response_header(resp, "Content-Type", sq_ui_type(real));
 	return answer(c, 200, resp);
 }
 

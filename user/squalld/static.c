@@ -20,20 +20,6 @@ static enum MHD_Result answer(struct request *r, unsigned int status, struct MHD
 	return reply_response(r, status, response);
 }
 
-static const char *type_of(const char *path)
-{
-	static const char *const types[][2] = {
-		{ ".html", "text/html; charset=utf-8" }, { ".js", "text/javascript; charset=utf-8" },
-		{ ".css", "text/css; charset=utf-8" }, { ".svg", "image/svg+xml" }, { ".png", "image/png" },
-	};
-	const char *dot = strrchr(path, '.');
-
-	for (size_t i = 0; dot && i < sizeof(types) / sizeof(types[0]); i++)
-		if (strcmp(types[i][0], dot) == 0)
-			return types[i][1];
-	return "application/octet-stream";
-}
-
 static enum MHD_Result from_dir(struct request *r, const char *path)
 {
 	int dir = open(r->d->opt->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
@@ -53,7 +39,7 @@ static enum MHD_Result from_dir(struct request *r, const char *path)
 		close(fd);
 		return MHD_NO;
 	}
-	MHD_add_response_header(response, "Content-Type", type_of(*path ? path : "index.html"));
+	MHD_add_response_header(response, "Content-Type", sq_ui_type(*path ? path : "index.html"));
 	return answer(r, 200, response);
 }
 
