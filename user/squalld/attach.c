@@ -11,7 +11,6 @@
  * filters, or when the processes told something new; else 500 veths cost 3 % of
  * a CPU once a second, and a first rule 70 ms.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +43,15 @@ struct seen_space {
 struct seen {
 	struct seen_space *list;
 	size_t n, room;
+	struct proc *procs; /* by pid, as /proc lists them */
+	size_t n_procs;
+};
+
+/* What is known of a pid. If it is given again, /proc has another inode for it. */
+struct proc {
+	int pid;
+	bool kernel; /* a thread of the kernel's: a host has hundreds, and none moves */
+	uint64_t inode;
 };
 
 /* Links change with events only, but for what a container does to its own. */
@@ -99,6 +107,23 @@ static struct seen_space *seen_find(const struct seen *s, uint64_t ino)
 	return NULL;
 }
 
+/* Of the flags in proc(5)'s stat: PF_KTHREAD of include/linux/sched.h. */
+static bool is_kthread(int pid)
+{
+	unsigned int flags = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	/* A name may hold anything, but a thread of the kernel's has no ")" in it. */
+	if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		flags = 0;
+	if (f)
+		fclose(f);
+	return flags & 0x00200000;
+}
+
 static int see(struct engine *e, struct seen *s, int pid)
 {
 	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
@@ -140,8 +165,10 @@ static void seen_free(struct seen *s)
 {
 	for (size_t i = 0; s && i < s->n; i++)
 		free(s->list[i].common);
-	if (s)
+	if (s) {
 		free(s->list);
+		free(s->procs);
+	}
 	free(s);
 }
 
@@ -166,17 +193,41 @@ static bool seen_same(const struct seen *a, const struct seen *b)
 	}
 }
 
-static int see_all(struct engine *e, struct seen *s)
+static int see_all(struct engine *e, const struct seen *before, struct seen *s)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *d;
+	size_t k = 0;
 	int err = 0;
 
 	if (!proc)
 		return -errno;
-	while (!err && (d = readdir(proc)))
-		if (isdigit((unsigned char)d->d_name[0]))
-			err = see(e, s, atoi(d->d_name));
+	while (!err && (d = readdir(proc))) {
+		struct proc p = {.pid = atoi(d->d_name), .inode = d->d_ino};
+
+		if (p.pid <= 0)
+			continue;
+		while (before && k < before->n_procs && before->procs[k].pid < p.pid)
+			k++;
+		if (before && k < before->n_procs && before->procs[k].pid == p.pid &&
+		    before->procs[k].inode == p.inode)
+			p.kernel = before->procs[k].kernel;
+		else
+			p.kernel = is_kthread(p.pid);
+		/* Grows by doubling: at a power of two it is full. */
+		if (!(s->n_procs & (s->n_procs - 1))) {
+			struct proc *more = reallocarray(s->procs, s->n_procs ? 2 * s->n_procs : 1, sizeof(*more));
+
+			if (!more) {
+				err = -ENOMEM;
+				break;
+			}
+			s->procs = more;
+		}
+		s->procs[s->n_procs++] = p;
+		if (!p.kernel)
+			err = see(e, s, p.pid);
+	}
 	closedir(proc);
 	for (size_t i = 0; i < s->n; i++) {
 		char path[64];
@@ -573,7 +624,7 @@ static int scan_inside(struct engine *e, struct seen *seen)
 int attach_scan(struct engine *e, bool links_changed)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
-	int err = seen ? see_all(e, seen) : -ENOMEM, res;
+	int err = seen ? see_all(e, e->seen, seen) : -ENOMEM, res;
 	bool full;
 
 	pthread_mutex_lock(&e->att_lock);
@@ -593,9 +644,10 @@ int attach_scan(struct engine *e, bool links_changed)
 		if (err)
 			goto out;
 	}
-	e->full_ns = full ? engine_now() : e->full_ns;
-	if (full)
+	if (full) {
+		e->full_ns = engine_now();
 		err = scan_links(e, space_of(e, e->host_ino), seen);
+	}
 	res = scan_inside(e, seen);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)
