@@ -18,16 +18,22 @@ struct sq_ui_file {
 	char etag[20]; /* quoted, of the content */
 };
 
-/* Headers to send with each file. No inline script or style exists in web/;
- * connect-src 'self' is what makes "no request to another host" binding. */
-#define SQ_UI_CSP                                                                            \
-	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "    \
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
 /* path is what follows "/ui/"; "" is index.html. NULL if there is no such file. */
 const struct sq_ui_file *sq_ui_find(const char *path);
 
 /* Content-Type of a file on disk (--web-root), by its extension. */
 const char *sq_ui_type(const char *path);
+
+struct MHD_Connection;
+struct MHD_Response;
+/* Adds what each answer below /ui/ carries; the functions after it have done so. NULL: no memory. */
+struct MHD_Response *sq_ui_headers(struct MHD_Response *response);
+/* ret_status: 200, or 304 to an If-None-Match that holds the file's ETag. */
+struct MHD_Response *sq_ui_response(struct MHD_Connection *c, const struct sq_ui_file *file,
+				    unsigned int *ret_status);
+/* Of a file on disk. fd is taken, and may be < 0; NULL too if it is not a regular file. */
+struct MHD_Response *sq_ui_response_fd(int fd, const char *path);
+/* To /ui/, for a status of 3xx. */
+struct MHD_Response *sq_ui_redirect(void);
 
 #endif

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <squall/ui.h>
 #include "web_files.h"
 
@@ -16,92 +14,45 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, struct 
 
 	if (!resp)
 		return MHD_NO;
-	MHD_add_response_header(resp, "Content-Security-Policy", SQ_UI_CSP);
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(resp, "Referrer-Policy", "no-referrer");
-	MHD_add_response_header(resp, "Cross-Origin-Opener-Policy", "same-origin");
-	MHD_add_response_header(resp, "Cache-Control", "no-cache");
 	rc = MHD_queue_response(c, status, resp);
 	MHD_destroy_response(resp);
 	return rc;
 }
 
-static struct MHD_Response *still(const void *data, size_t size)
+/* What leaves the folder, by dots or by a link, is not there. */
+static struct MHD_Response *from_dir(const char *root, const char *path)
 {
-	return MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
+	char full[PATH_MAX], real[PATH_MAX];
+
+	snprintf(full, sizeof(full), "%.2000s/%.1000s", root, *path ? path : "index.html");
+	if (!realpath(full, real) || strncmp(real, root, strlen(root)) || real[strlen(root)] != '/')
+		return NULL;
+	return sq_ui_response_fd(open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK), real);
 }
 
 static enum MHD_Result none(struct MHD_Connection *c)
 {
-	static const char text[] = "{\"error\":\"the panel has no such file\"}";
-	struct MHD_Response *resp = still(text, sizeof(text) - 1);
+	static char text[] = "{\"error\":\"the panel has no such file\"}";
+	struct MHD_Response *resp = sq_ui_headers(
+		MHD_create_response_from_buffer(sizeof(text) - 1, text, MHD_RESPMEM_PERSISTENT));
 
 	if (resp)
 		MHD_add_response_header(resp, "Content-Type", "application/json");
-	return answer(c, 404, resp);
-}
-
-/* What leaves the folder, by dots or by a link, is not there. */
-static enum MHD_Result from_dir(struct MHD_Connection *c, const char *root, const char *path)
-{
-	char full[PATH_MAX], real[PATH_MAX];
-	struct MHD_Response *resp;
-	struct stat st;
-	int fd;
-
-	snprintf(full, sizeof(full), "%.2000s/%.1000s", root, *path ? path : "index.html");
-	if (!realpath(full, real) || strncmp(real, root, strlen(root)) || real[strlen(root)] != '/')
-		return none(c);
-	fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		if (fd >= 0)
-			close(fd);
-		return none(c);
-	}
-	resp = MHD_create_response_from_fd((size_t)st.st_size, fd);
-	if (!resp) {
-		close(fd);
-		return MHD_NO;
-	}
-	MHD_add_response_header(resp, "Content-Type", sq_ui_type(real));
-	return answer(c, 200, resp);
+	return answer(c, MHD_HTTP_NOT_FOUND, resp);
 }
 
 enum MHD_Result sim_web_file(struct MHD_Connection *c, const char *root, const char *path)
 {
-	const char *have = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "If-None-Match");
-	const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Accept-Encoding");
-	const char *gzip = accept ? strstr(accept, "gzip") : NULL;
-	const struct sq_ui_file *file;
+	const struct sq_ui_file *file = *root ? NULL : sq_ui_find(path);
+	unsigned int status = MHD_HTTP_OK;
 	struct MHD_Response *resp;
-	bool same, packed;
 
-	if (*root)
-		return from_dir(c, root, path);
-	file = sq_ui_find(path);
-	if (!file)
-		return none(c);
-	same = have && strstr(have, file->etag);
-	packed = file->gz_data && gzip && strncmp(gzip + 4, ";q=0", 4);
-	resp = same ? still("", 0) : packed ? still(file->gz_data, file->gz_size) :
-					      still(file->data, file->size);
-	if (!resp)
-		return MHD_NO;
-	MHD_add_response_header(resp, "ETag", file->etag);
-	MHD_add_response_header(resp, "Vary", "Accept-Encoding");
-	if (same)
-		return answer(c, 304, resp);
-	if (packed)
-		MHD_add_response_header(resp, "Content-Encoding", "gzip");
-	MHD_add_response_header(resp, "Content-Type", file->type);
-	return answer(c, 200, resp);
+	resp = file ? sq_ui_response(c, file, &status) : *root ? from_dir(root, path) : NULL;
+	return resp || file ? answer(c, status, resp) : none(c);
 }
 
 enum MHD_Result sim_web_redirect(struct MHD_Connection *c)
 {
-	struct MHD_Response *resp = still("", 0);
-
-	if (resp)
-		MHD_add_response_header(resp, "Location", "/ui/");
-	return answer(c, 302, resp);
+	return answer(c, MHD_HTTP_FOUND, sq_ui_redirect());
 }
