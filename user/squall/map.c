@@ -2,10 +2,10 @@
 /* squall map: the pinned maps themselves, with or without squalld. Reading only. */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <squall/maps.h>
+#include "lib/cgroup.h"
 #include "squall/cli.h"
 
 /* Opens for a command; says what is wrong. Returns an exit code. */
@@ -143,34 +143,6 @@ int cmd_map_list(struct cli *cli, int argc, char **argv)
 	return 0;
 }
 
-/* As squalld does: the id is what name_to_handle_at() says of the directory. */
-static int cgroup_id(const char *path, uint64_t *ret)
-{
-	struct {
-		struct file_handle head;
-		unsigned char id[8];
-	} handle = {.head.handle_bytes = 8};
-	char line[4096], mount[1024] = "", type[64], full[6144];
-	FILE *f = fopen("/proc/mounts", "re");
-	int mount_id;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %1023s %63s", full, type) == 2 && !strcmp(type, "cgroup2")) {
-			snprintf(mount, sizeof(mount), "%.1023s", full);
-			break;
-		}
-	if (f)
-		fclose(f);
-	if (!*mount)
-		return -ENOENT;
-	if (snprintf(full, sizeof(full), "%s/%s", mount, path) >= (int)sizeof(full))
-		return -ENAMETOOLONG;
-	if (name_to_handle_at(AT_FDCWD, full, &handle.head, &mount_id, 0))
-		return -errno;
-	memcpy(ret, handle.head.f_handle, sizeof(*ret));
-	return 0;
-}
-
 /* A number, or a cgroup's path where the key is a cgroup id. */
 static int parse_key(const struct cli *cli, const struct sq_map_def *def, const char *text, void *key)
 {
@@ -179,7 +151,7 @@ static int parse_key(const struct cli *cli, const struct sq_map_def *def, const 
 	char *end;
 
 	if (def->cgroup_key && !strncmp(text, "cgroup:", 7)) {
-		if (cgroup_id(text + 7, &v)) {
+		if (cgroup_id_of(text + 7, &v, NULL)) {
 			complain_text(cli, 0, "key: there is no cgroup \"%.128s\"", text + 7);
 			return -ENOENT;
 		}

@@ -26,7 +26,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 #include "squalld/engine_internal.h"
 
 /* A namespace as the processes show it. */

@@ -19,7 +19,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "cgroup.h"
+#include "lib/cgroup.h"
 #include "events.h"
 #include "targets.h"
 

@@ -24,7 +24,7 @@
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include "squall.skel.h"
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 #include "squalld/engine_internal.h"
 
 #define TICK_MS      250

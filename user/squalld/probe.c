@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <linux/if_tun.h>
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 #include "squalld/engine_internal.h"
 
 static const struct {

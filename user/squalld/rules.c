@@ -17,7 +17,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 #include "squalld/engine_internal.h"
 
 #define MAX_DELAY_NS 300000000000ull /* half of the fq lane's horizon */

@@ -6,7 +6,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <unistd.h>
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 #include "squalld/engine_internal.h"
 
 struct view {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "squalld/cgroup.h"
+#include "lib/cgroup.h"
 
 static char mount_path[PATH_MAX];
 static int mount_fd = -1;

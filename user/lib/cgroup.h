@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* cgroup v2 ids and paths. A cgroup's id is its directory's inode and kernfs file handle. */
-#ifndef SQUALLD_CGROUP_H
-#define SQUALLD_CGROUP_H
+#ifndef SQUALL_LIB_CGROUP_H
+#define SQUALL_LIB_CGROUP_H
 
 #include <stddef.h>
 #include <stdint.h>
