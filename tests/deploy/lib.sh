@@ -80,6 +80,12 @@ import_tree() {
 	rm -rf "$TMP/tree"
 }
 
+# precompiled DOCKERFILE: the same with the context's out/ for its compile stage.
+precompiled() {
+	awk '/ AS compile$/ { print "FROM scratch AS compile\nCOPY out /out"; skip = 1; next }
+	     /^FROM / { skip = 0 } !skip' "$1"
+}
+
 # build_image NAME BASE: deploy/docker/NAME.Dockerfile, with its compile stage
 # replaced by what this checkout has built already: there is no package mirror
 # inside this engine.
@@ -88,8 +94,7 @@ build_image() {
 	rm -rf "$TMP/context"; mkdir -p "$TMP/context"
 	make -s -C "$TOP" B="$B" "install-$part" DESTDIR="$TMP/context/out" PREFIX=/usr STRIP=strip \
 		>"$TMP/install.log" 2>&1 || { cat "$TMP/install.log"; return 1; }
-	awk '/ AS compile$/ { print "FROM scratch AS compile\nCOPY out /out"; skip = 1; next }
-	     /^FROM / { skip = 0 } !skip' "$TOP/deploy/docker/$1.Dockerfile" >"$TMP/context/Dockerfile"
+	precompiled "$TOP/deploy/docker/$1.Dockerfile" >"$TMP/context/Dockerfile"
 	docker build --network none --build-arg BASE="$2" -t "$1" "$TMP/context" >"$TMP/build.log" 2>&1 ||
 		{ tail -30 "$TMP/build.log"; return 1; }
 }
