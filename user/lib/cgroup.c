@@ -10,10 +10,77 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "squall/abi.h"
 #include "lib/cgroup.h"
+
+#define CGROUP_ROOT_INO 1 /* of every cgroup v2 hierarchy there is one, and its root is this */
 
 static char mount_path[PATH_MAX];
 static int mount_fd = -1;
+static int mount_level;
+
+static int open_handle(uint64_t id, int flags)
+{
+	struct {
+		struct file_handle fh;
+		uint64_t id;
+	} h = {.fh = {.handle_bytes = 8, .handle_type = 0xfe /* FILEID_KERNFS */}};
+	int fd;
+
+	memcpy(h.fh.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(mount_fd, &h.fh, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* How deep below the directory `fd` is the one with this inode? Closes fd. */
+static int level_of(int fd, uint64_t id, int level)
+{
+	DIR *dir = fdopendir(fd);
+	int ret = -ENOENT;
+	struct dirent *d;
+
+	if (!dir) {
+		close(fd);
+		return ret;
+	}
+	while (ret < 0 && (d = readdir(dir))) {
+		struct stat st;
+		int sub;
+
+		if (d->d_type != DT_DIR || d->d_name[0] == '.')
+			continue;
+		sub = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (sub < 0)
+			continue;
+		if (fstat(sub, &st) == 0 && st.st_ino == id)
+			ret = level + 1;
+		if (ret < 0 && level + 1 < SQ_MAX_LEVELS)
+			ret = level_of(sub, id, level + 1);
+		else
+			close(sub);
+	}
+	closedir(dir);
+	return ret;
+}
+
+/*
+ * In a cgroup namespace (a system container, a node of kind, a container with
+ * --cgroupns private) the mount's root is not the hierarchy's, and the kernel
+ * counts levels from the latter. Nothing tells the difference, but handles open
+ * directories outside the mount too, so go down from the real root, once.
+ */
+static int find_level(void)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(mount_fd, &st))
+		return -errno;
+	if (st.st_ino == CGROUP_ROOT_INO)
+		return 0;
+	fd = open_handle(CGROUP_ROOT_INO, O_RDONLY | O_DIRECTORY);
+	return fd < 0 ? fd : level_of(fd, st.st_ino, 0);
+}
 
 static void find_mount(void)
 {
@@ -30,6 +97,8 @@ static void find_mount(void)
 		break;
 	}
 	endmntent(f);
+	if (mount_fd >= 0)
+		mount_level = find_level();
 }
 
 const char *cgroup_mount(void)
@@ -38,6 +107,11 @@ const char *cgroup_mount(void)
 
 	pthread_once(&once, find_mount);
 	return mount_fd >= 0 ? mount_path : NULL;
+}
+
+int cgroup_mount_level(void)
+{
+	return cgroup_mount() ? mount_level : -ENOENT;
 }
 
 static int open_below(const char *path)
@@ -75,10 +149,6 @@ int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
 
 int cgroup_path_of(uint64_t id, char *ret, size_t size)
 {
-	struct {
-		struct file_handle fh;
-		uint64_t id;
-	} h = {.fh = {.handle_bytes = 8, .handle_type = 0xfe /* FILEID_KERNFS */}};
 	char link[64], buf[PATH_MAX];
 	size_t root;
 	ssize_t n;
@@ -86,10 +156,9 @@ int cgroup_path_of(uint64_t id, char *ret, size_t size)
 
 	if (!cgroup_mount())
 		return -ENOSYS;
-	memcpy(h.fh.f_handle, &id, sizeof(id));
-	fd = open_by_handle_at(mount_fd, &h.fh, O_PATH | O_CLOEXEC);
+	fd = open_handle(id, O_PATH);
 	if (fd < 0)
-		return errno == ESTALE ? -ENOENT : -errno;
+		return fd == -ESTALE ? -ENOENT : fd;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, buf, sizeof(buf) - 1);
 	close(fd);
@@ -108,10 +177,17 @@ int cgroup_chain(const char *path, uint64_t *ret, int max)
 {
 	char buf[PATH_MAX];
 	char *p, *next;
-	int depth = 0, err;
+	int base = cgroup_mount_level(), depth, err;
 
+	if (base < 0)
+		return base;
+	if (base > max)
+		return -E2BIG;
 	if ((size_t)snprintf(buf, sizeof(buf), "%s", path) >= sizeof(buf))
 		return -ENAMETOOLONG;
+	/* What lies above the mount can have no rule. */
+	for (depth = 0; depth < base; depth++)
+		ret[depth] = 0;
 	for (p = buf; *p == '/'; p++)
 		;
 	for (; *p; p = next) {
@@ -129,7 +205,7 @@ int cgroup_chain(const char *path, uint64_t *ret, int max)
 		while (*next == '/')
 			next++;
 	}
-	return depth;
+	return depth == base ? 0 : depth;
 }
 
 static int each_pid_at(int dirfd, int depth, int (*fn)(int pid, void *arg), void *arg)

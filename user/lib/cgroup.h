@@ -9,6 +9,10 @@
 /* Where cgroup v2 is mounted, or NULL. The string lives as long as the process. */
 const char *cgroup_mount(void);
 
+/* How many levels the mount's root is below the hierarchy's: 0 but in a cgroup
+ * namespace. -errno when that cannot be told. */
+int cgroup_mount_level(void);
+
 /* Path below the mount ("/a/b") -> id; *ret_fd (may be NULL) is an open directory. -errno. */
 int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd);
 
@@ -16,7 +20,8 @@ int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd);
 int cgroup_path_of(uint64_t id, char *ret, size_t size);
 
 /* Ids of the cgroup at `path` and its ancestors: ret[0] is one level below the
- * root. Returns the depth, 0 for the root, -errno (-E2BIG: deeper than `max`). */
+ * hierarchy's root, 0 where that is above the mount. Returns the level as the
+ * kernel counts it, 0 for the mount's root, -errno (-E2BIG: deeper than `max`). */
 int cgroup_chain(const char *path, uint64_t *ret, int max);
 
 /* Calls fn for each process in the cgroup and below. Stops when fn returns non-zero and returns

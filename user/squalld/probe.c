@@ -111,6 +111,9 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 		"a kernel with CONFIG_DEBUG_INFO_BTF=y is needed");
 	verdict(e, F_CGROUP2, cgroup_mount() ? 0 : -ENOENT,
 		"mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	if (cgroup_mount() && cgroup_mount_level() < 0)
+		verdict(e, F_CGROUP2, cgroup_mount_level(),
+			"seen from inside a cgroup namespace, and how deep cannot be told: mount the host's");
 	if (pthread_create(&thread, NULL, scratch_main, e))
 		return engine_fail(err, -EAGAIN, "cannot start a thread");
 	pthread_join(thread, NULL);
