@@ -27,6 +27,7 @@
 #include "events.h"
 #include "harden.h"
 #include "http.h"
+#include "notify.h"
 #include "profiles.h"
 #include "schedules.h"
 #include "state.h"
@@ -226,7 +227,9 @@ static int run(struct daemon *d)
 	json_array_foreach(listeners, i, one)
 		log_info("serving on %s", json_string_value(one));
 	json_decref(listeners);
+	notify_manager("READY=1");
 	rc = serve(d, &signals);
+	notify_manager("STOPPING=1");
 	log_info("stopping on %s", rc == SIGTERM ? "SIGTERM" : "SIGINT");
 	rc = 0;
 out:
