@@ -6,6 +6,7 @@
  *
  *   bare ADDR PORT CONNS QOS BATCH[xTURN] SIZE SECONDS [SOURCE]
  *   bare ADDR PORT CONNS hold BATCH SIZE SECONDS [SOURCE]
+ *   bare ADDR PORT CONNS paced0|paced1 GROUP SIZE SECONDS [SOURCE]
  *
  * QoS 0: round robin, TURN times in a row one write() of BATCH messages to each
  * connection. squall-sim's turns are of eight, so that what it is compared with
@@ -13,6 +14,8 @@
  * QoS 1: the same, but a connection gets its next BATCH only after its PUBACKs
  * were read (epoll), so that each message costs a write and its share of a read.
  * hold: connects all, on one epoll, and sends no more.
+ * paced: each connection publishes once a second at QoS 0 or 1, GROUP of them fall due
+ * together, and receives what it published (QoS 1: acknowledges it).
  * SOURCE is an address to connect from: past some 14,000 connections from one,
  * the kernel's search for a free port is what one would measure.
  * Ends after SECONDS, or when killed; what was sent is for the sink to count.
@@ -193,6 +196,80 @@ static void qos1(const int *fds, int n, uint32_t batch, uint64_t end)
 	free(owed);
 }
 
+/* What came for FD; PUBACKs for its PUBLISHes, if at QoS 1, leave in one write. */
+static void receive(int fd)
+{
+	uint8_t in[4096], acks[256], *p = in;
+	uint32_t owed = 0;
+	ssize_t n = recv(fd, in, sizeof(in), MSG_DONTWAIT);
+
+	if (n <= 0)
+		die("recv");
+	while (p < in + n) {
+		uint32_t rem = 0, shift = 0;
+		const uint8_t *head = p++;
+
+		do
+			rem |= (*p & 127u) << shift, shift += 7;
+		while (*p++ & 128);
+		if (p + rem > in + n || owed > sizeof(acks) - 4) {
+			fprintf(stderr, "bare: a packet in pieces\n");
+			exit(1);
+		}
+		if ((*head & 0xf6) == 0x32) {
+			memcpy(acks + owed, "\x40\x02", 2);
+			memcpy(acks + owed + 2, p + 2 + (p[0] << 8 | p[1]), 2);
+			owed += 4;
+		}
+		p += rem;
+	}
+	if (owed && send(fd, acks, owed, MSG_NOSIGNAL) != (ssize_t)owed)
+		die("send PUBACK");
+}
+
+static void subscribe_all(const int *fds, int n, int qos)
+{
+	uint8_t p[64] = { 0x82, 5 + strlen(TOPIC), 0, 1, 0, strlen(TOPIC) }, ack[5];
+
+	for (int i = 0; i < n; i++) {
+		sprintf((char *)p + 6, "dt/thing-%06d/telemetry", i);
+		p[6 + strlen(TOPIC)] = qos;
+		if (write(fds[i], p, 7 + strlen(TOPIC)) < 0 || read(fds[i], ack, 5) != 5 || ack[4] != qos)
+			die("SUBSCRIBE");
+	}
+}
+
+static void paced(const int *fds, int n, int group, uint64_t end)
+{
+	struct epoll_event evs[256];
+	uint8_t *digits = memmem(packets, one_len, TOPIC, strlen(TOPIC));
+	uint64_t t0 = now_ns(), now = t0, sent = 0;
+	char name[8];
+
+	digits += strlen("dt/thing-");
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < n; i++) {
+		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+
+		epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &ev);
+	}
+	for (; now < end; now = now_ns()) {
+		uint64_t due = t0 + sent * 1000000000ull / n;
+		struct timespec wait = { .tv_nsec = now < due ? due - now : 0 };
+		int m;
+
+		if (now >= due)
+			for (int g = 0; g < group; g++, sent++) {
+				sprintf(name, "%06u", (unsigned int)(sent % n) % 1000000);
+				memcpy(digits, name, 6);
+				put(fds[sent % n], one_len);
+			}
+		m = epoll_pwait2(ep, evs, 256, &wait, NULL);
+		for (int j = 0; j < m; j++)
+			receive(fds[evs[j].data.u32]);
+	}
+}
+
 /* 256 connects under way at a time; the rest of SECONDS is spent idle. */
 static void hold(int *fds, int n, uint64_t end)
 {
@@ -233,9 +310,10 @@ int main(int argc, char **argv)
 	struct rlimit rl;
 	uint64_t end;
 	int n, *fds, qos, batch, turn;
+	bool is_paced;
 
 	if (argc != 8 && argc != 9) {
-		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold BATCH[xTURN] SIZE SECONDS [SOURCE]\n");
+		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold|pacedQOS BATCH[xTURN] SIZE SECONDS [SOURCE]\n");
 		return 2;
 	}
 	inet_pton(AF_INET, argv[1], &to.sin_addr);
@@ -243,7 +321,8 @@ int main(int argc, char **argv)
 		inet_pton(AF_INET, argv[8], &from.sin_addr);
 	to.sin_port = htons(atoi(argv[2]));
 	n = atoi(argv[3]);
-	qos = atoi(argv[4]);
+	is_paced = !strncmp(argv[4], "paced", 5);
+	qos = atoi(argv[4] + (is_paced ? 5 : 0));
 	batch = atoi(argv[5]);
 	turn = strchr(argv[5], 'x') ? atoi(strchr(argv[5], 'x') + 1) : 1;
 	if (turn < 1 || batch < 1 || batch > BATCH || atoi(argv[6]) > 65000 || n < 1) {
@@ -261,7 +340,10 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	connect_all(fds, n);
-	if (qos)
+	if (is_paced) {
+		subscribe_all(fds, n, qos);
+		paced(fds, n, batch, end);
+	} else if (qos)
 		qos1(fds, n, batch, end);
 	else
 		qos0(fds, n, batch, turn, end);

@@ -8,7 +8,9 @@ Each fleet runs twice against tests/sim/sink: as Locust users in Locust's own
 process (Debian's Python workers cannot join Debian's master, so Locust runs alone,
 and so pays for no messages to a master), and as users that a real Locust master
 gives to one squall-sim worker. Both have the same core to themselves, the sink has
-the other. The figure is messages that the sink counted per second of CPU time that
+the other. A third sender is tests/bench/bare, a loop of the same system calls and nothing
+else: what it does not reach, no client reaches that puts one message into a write()
+(deep: 20). The figure is messages that the sink counted per second of CPU time that
 the Locust process, or the worker with all its threads, used meanwhile. The master's
 own CPU is shown, not counted: one master serves many workers.
 
@@ -82,6 +84,14 @@ def worker(sink, kind, qos, users):
     return p, master
 
 
+def bare(sink, kind, qos, users):
+    """As many connections as the worker has, one source address: at most 14,000."""
+    how = {"paced": [f"paced{qos}", "8"], "ack": [str(qos), "1"], "deep": [str(qos), "20"]}[kind]
+    p = bs.start(PIN + [f"{bs.B}/tests/bench/bare", "127.0.0.1", str(sink.port), str(users), *how,
+                        str(len(PAYLOAD) if kind == "paced" else bs.SIZE), "600"])
+    return p, None
+
+
 @bs.measured
 def per_cpu(how, kind, qos, users, secs):
     sink = bs.Sink()
@@ -120,21 +130,24 @@ def main():
         for kind, qos, users, ours_n, secs in FLEETS:
             if (a.only and kind not in a.only.split(",")) or a.qos not in (None, qos):
                 continue
-            ratios, rows = [], []
+            ratios, limits, rows = [], [], []
             for _ in range(1 if a.short else a.rounds):
                 theirs = per_cpu(peer, kind, qos, users, secs)
                 ours = per_cpu(worker, kind, qos, ours_n, secs)
                 ratios.append(ours["per_cpu_s"] / theirs["per_cpu_s"])
-                rows.append({"locust": theirs, "worker": ours})
-            v = bs.spread(ratios)
+                least = per_cpu(bare, kind, qos, ours_n, secs)
+                limits.append(least["per_cpu_s"] / theirs["per_cpu_s"])
+                rows.append({"locust": theirs, "worker": ours, "bare": least})
+            v, limit = bs.spread(ratios), bs.spread(limits)
             last = rows[-1]
             print(f"{kind}, QoS {qos}, {ours_n} / {users} devices: worker / Locust {v['median']:.1f} "
-                  f"[{v['min']:.1f}..{v['max']:.1f}], asked >= 20; per second of CPU "
+                  f"[{v['min']:.1f}..{v['max']:.1f}], asked >= 20; "
+                  f"bare loop / Locust {limit['median']:.1f} [{limit['min']:.1f}..{limit['max']:.1f}]; per second of CPU "
                   f"{last['worker']['per_cpu_s']:,.0f} / {last['locust']['per_cpu_s']:,.0f} messages; "
                   f"rates {last['worker']['messages_per_s']:,.0f} / "
                   f"{last['locust']['messages_per_s']:,.0f} a second; "
                   f"master {last['worker']['master_cores'] * 100:.1f} % of a core", flush=True)
-            out.append({"fleet": kind, "qos": qos, "devices": users, "worker_devices": ours_n, "ratio": v, "rounds": rows})
+            out.append({"fleet": kind, "qos": qos, "devices": users, "worker_devices": ours_n, "ratio": v, "bare_ratio": limit, "rounds": rows})
     finally:
         for p in list(bs.running):
             bs.stop(p, bs.signal.SIGKILL)
