@@ -8,9 +8,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 #include <msgpack.h>
 #include "sim/locust_proto.h"
+#include "sim/locust_usage.h"
 
 /* --- rounding -------------------------------------------------------------------- */
 
@@ -149,6 +151,37 @@ static void heartbeat_numbers_are_finite(void **state)
 	assert_int_equal(locust_put_heartbeat(&f, "host_1", "running", NAN, 0), 0);
 	assert_true(get(open_frame(&f, "heartbeat"), "current_cpu_usage")->via.f64 == 0);
 	close_frame(&f);
+}
+
+static double clock_s(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* One thread that works is one core's share of what the process may use, however many
+ * cores there are and whatever else they do. The kernel counts in ticks of 10 ms. */
+static void cpu_is_the_share_of_this_process(void **state)
+{
+	double cpu0, wall0, cpu, percent, want;
+	struct locust_usage u;
+	uint64_t memory;
+
+	(void)state;
+	locust_usage_init(&u);
+	cpu0 = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+	wall0 = clock_s(CLOCK_MONOTONIC);
+	while (clock_s(CLOCK_MONOTONIC) - wall0 < 0.4)
+		;
+	cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu0;
+	want = cpu / 0.4 / u.cpus * 100;
+	locust_usage_read(&u, &percent, &memory);
+	assert_true(u.cpus >= 0.01);
+	assert_true(fabs(percent - want) < 8);
+	assert_true(percent <= 100);
+	assert_in_range(memory, 1 << 20, 1ull << 32);
 }
 
 static void spawning_complete_has_counts(void **state)
@@ -569,6 +602,7 @@ int main(void)
 		cmocka_unit_test(client_ready_is_minus_one),
 		cmocka_unit_test(simple_has_nil),
 		cmocka_unit_test(heartbeat_numbers_are_finite),
+		cmocka_unit_test(cpu_is_the_share_of_this_process),
 		cmocka_unit_test(spawning_complete_has_counts),
 		cmocka_unit_test(text_is_utf8),
 		cmocka_unit_test(stats_have_every_field),

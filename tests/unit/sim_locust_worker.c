@@ -4,6 +4,19 @@
  * several versions say (2.12.1 in Debian to 2.46), in the frames that their
  * msgpack makes. The engine is a book-keeper (locust_fake_engine.h). What the
  * real master makes of the answers is tests/locust/.
+ *
+ * What a worker owes its master, and where it is looked at (proto: sim_locust_proto.c):
+ *   a fresh identity per connection       no_orphaned_load_at_a_new_master, reconnects_when_asked
+ *   client_ready is -1 until the ack      proto client_ready_is_minus_one; old_ack_and_lost_ack
+ *   a heartbeat a second, whatever comes  heartbeats_are_not_starved
+ *   announces itself anew                 silence_of_a_newer_master; tests/locust/swarm.test
+ *   spawning, smeared, true counts        run_stop_again_quit, counts_are_connections
+ *   last figures before client_stopped    run_stop_again_quit
+ *   ... and within 0.5 s of quit          run_stop_again_quit, sigterm_signs_off
+ *   no minimum is nil; seconds of epoch   proto empty_stats_are_whole, stats_have_every_field
+ *   CPU is the share of the process       proto cpu_is_the_share_of_this_process
+ *   unknown types, nested options         tolerates_nonsense; proto takes_what_newer_masters_add
+ *   nothing malformed is ever sent        proto text_is_utf8, heartbeat_numbers_are_finite
  */
 #include <errno.h>
 #include <math.h>
