@@ -34,12 +34,14 @@ CSTD     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmiss
 LDLIBS_lib     := -ljansson -lm
 LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lpthread
 LDLIBS_squall  := -lbpf -lcurl -lncursesw
+# Only the program: sanitizers bring an allocator of their own. See user/sim/heap.c.
+HEAP_sim       := $(if $(filter 1,$(SAN)),,-ljemalloc)
 LDLIBS_sim     := -lssl -lcrypto -lyaml -lzmq -lmsgpackc -lcurl -lmicrohttpd -lpaho-mqtt3as -lpthread
 
 # What a fresh Debian 12 lacks; `make deps` installs what is missing.
 BUILD_DEPS := gcc make clang llvm bpftool pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev \
 	libmnl-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev libcap-dev libseccomp-dev \
-	libncurses-dev libssl-dev libyaml-dev libzmq3-dev libmsgpack-dev libpaho-mqtt-dev
+	libncurses-dev libssl-dev libyaml-dev libzmq3-dev libmsgpack-dev libpaho-mqtt-dev libjemalloc-dev
 DEMO_DEPS  := iproute2 iputils-ping mosquitto mosquitto-clients procps jq
 TEST_DEPS  := $(DEMO_DEPS) libcmocka-dev iperf3 ethtool curl jq tshark openssl python3 \
 	libmosquitto-dev libasan8 libubsan1 libclang-rt-14-dev busybox-static netcat-openbsd \
@@ -92,11 +94,11 @@ $(foreach l,lib squalld squall sim,$(eval $(call archive,$(l))))
 define program
 $(B)/bin/$(1): $(B)/user/$(2)/main.o $(B)/lib$(3).a $(B)/liblib.a | $(B)/bin/
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(CFLAGS) $$(SANFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LDLIBS_$(3)) $$(LDLIBS_lib)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LDLIBS_$(3)) $$(LDLIBS_lib) $(4)
 endef
 $(eval $(call program,squalld,squalld,squalld))
 $(eval $(call program,squall,squall,squall))
-$(eval $(call program,squall-sim,sim,sim))
+$(eval $(call program,squall-sim,sim,sim,$(HEAP_sim)))
 
 # --- tests' own programs -------------------------------------------------------
 # tests/unit/sim_*.c, d_*.c and cli_*.c may use the simulator's, the daemon's

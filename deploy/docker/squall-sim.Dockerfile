@@ -14,7 +14,7 @@ RUN make -C /src deps && make -C /src -j"$(nproc)" all \
 FROM ${BASE}
 # ca-certificates holds Amazon's roots. Nothing is fetched if the base has it all.
 RUN want="libssl3 libyaml-0-2 libzmq5 libmsgpackc2 libcurl4 libmicrohttpd12 libpaho-mqtt1.3 \
-      libjansson4 ca-certificates curl" \
+      libjansson4 libjemalloc2 ca-certificates curl" \
  && { dpkg-query -W $want >/dev/null 2>&1 \
       || { apt-get update && apt-get install -y --no-install-recommends $want; }; } \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A shard's loop: targets, timers, events, and devices that send without pause. */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include "heap.h"
 #include "options.h"
 #include "shard.h"
 
@@ -370,7 +370,7 @@ static void beat(struct shard *sh)
 	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of them. */
 	if (sh->trim_ns && sh->now >= sh->trim_ns) {
 		sh->trim_ns = 0;
-		malloc_trim(0);
+		sim_heap_trim();
 	}
 }
 
