@@ -4,13 +4,9 @@
 #include <string.h>
 #include "squall/cli.h"
 
-int cmd_status(struct cli *cli, int argc, char **argv)
+/* Of an api call: its result, and the answer, which is freed. */
+static int show(struct cli *cli, int r, json_t *answer)
 {
-	json_t *answer = NULL;
-	int r;
-
-	(void)argc, (void)argv;
-	r = api(cli, "GET", "/api/v1/status", NULL, &answer);
 	if (r)
 		return r;
 	if (cli->json)
@@ -19,6 +15,16 @@ int cmd_status(struct cli *cli, int argc, char **argv)
 		render(answer, stdout);
 	json_decref(answer);
 	return 0;
+}
+
+int cmd_status(struct cli *cli, int argc, char **argv)
+{
+	json_t *answer = NULL;
+	int r;
+
+	(void)argc, (void)argv;
+	r = api(cli, "GET", "/api/v1/status", NULL, &answer);
+	return show(cli, r, answer);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -54,12 +60,5 @@ int cmd_target_show(struct cli *cli, int argc, char **argv)
 
 	(void)argc;
 	r = api_target(cli, "GET", "/api/v1/targets/", argv[0], "", NULL, &answer);
-	if (r)
-		return r;
-	if (cli->json)
-		print_json(cli, answer);
-	else
-		render(answer, stdout);
-	json_decref(answer);
-	return 0;
+	return show(cli, r, answer);
 }
