@@ -330,7 +330,9 @@ static void *watch(void *arg)
 	pthread_setname_np(pthread_self(), "docker");
 	while (!k->stop) {
 		time_t since = time(NULL);
-		int rc = list_all(k);
+		/* Asking libcurl twice a second was a sixth of what an idle squalld does. */
+		bool absent = access(k->d->opt->docker_socket, F_OK) < 0;
+		int rc = absent && k->said_gone ? -ENOENT : list_all(k);
 
 		if (rc == 0) {
 			k->connected = true;
@@ -342,8 +344,6 @@ static void *watch(void *arg)
 		if (k->stop)
 			break;
 		if (!k->said_gone) {
-			bool absent = access(k->d->opt->docker_socket, F_OK) < 0;
-
 			log_info("docker: %s%s; cgroups are targets nevertheless, and I keep trying",
 				 absent ? "no engine at " : "the engine does not answer at ", k->d->opt->docker_socket);
 			k->said_gone = true;
