@@ -26,6 +26,15 @@ static int set_pct(json_t *o, const char *key, uint32_t fraction)
 	return fraction ? json_object_set_new(o, key, pct(fraction)) : 0;
 }
 
+/* The object, or NULL if anything could not be put into it. */
+static json_t *whole(json_t *o, int e)
+{
+	if (!e)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
 static json_t *loss_json(const struct sq_faults *f)
 {
 	static const char *const ge[] = {"p_pct", "r_pct", "1-h_pct", "1-k_pct"};
@@ -46,10 +55,7 @@ static json_t *loss_json(const struct sq_faults *f)
 		e |= json_object_set_new(o, f->loss_model == SQ_LOSS_GEMODEL ? "gemodel" : "state",
 					 chain);
 	}
-	if (!e)
-		return o;
-	json_decref(o);
-	return NULL;
+	return whole(o, e);
 }
 
 static json_t *faults_json(const struct sq_faults *f)
@@ -80,10 +86,7 @@ static json_t *faults_json(const struct sq_faults *f)
 		e |= set_int(o, "latency_ns", f->limit_ns);
 	if (f->flags & SQ_F_BLACKHOLE)
 		e |= json_object_set_new(o, "blackhole", json_true());
-	if (!e)
-		return o;
-	json_decref(o);
-	return NULL;
+	return whole(o, e);
 }
 
 static int set_port(json_t *o, const char *key, uint16_t lo, uint16_t hi)
@@ -112,10 +115,7 @@ static json_t *match_json(const struct sq_match *m)
 	e |= set_port(o, "dport", m->rport_lo, m->rport_hi);
 	e |= set_port(o, "sport", m->lport_lo, m->lport_hi);
 	e |= set_port(o, "port", m->aport_lo, m->aport_hi);
-	if (!e)
-		return o;
-	json_decref(o);
-	return NULL;
+	return whole(o, e);
 }
 
 static json_t *clause_json(const struct sq_clause *c)
@@ -129,10 +129,7 @@ static json_t *clause_json(const struct sq_clause *c)
 		e |= json_object_set_new(o, "down", faults_json(&c->faults[SQ_DOWN]));
 	if (!match_is_any(&c->match))
 		e |= json_object_set_new(o, "match", match_json(&c->match));
-	if (!e)
-		return o;
-	json_decref(o);
-	return NULL;
+	return whole(o, e);
 }
 
 /* What is known only of a rule in force. */
@@ -183,8 +180,5 @@ json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns)
 	if (sq_rule_to_text(rule, text, sizeof(text)) >= 0)
 		e |= json_object_set_new(o, "text", json_string(text));
 	e |= add_state(o, rule, now_monotonic_ns);
-	if (!e)
-		return o;
-	json_decref(o);
-	return NULL;
+	return whole(o, e);
 }
