@@ -42,7 +42,7 @@ struct seen_space {
 
 struct seen {
 	struct seen_space *list;
-	size_t n, room;
+	size_t n;
 	struct proc *procs; /* by pid, as /proc lists them */
 	size_t n_procs;
 };
@@ -124,6 +124,21 @@ static bool is_kthread(int pid)
 	return flags & 0x00200000;
 }
 
+/* `list` is the address of a pointer to n elements. It doubles, so it is full where n
+ * is a power of two, or 0. */
+static bool room_for_one(void *list, size_t n, size_t size)
+{
+	void *old, *grown;
+
+	if (n & (n - 1))
+		return true;
+	memcpy(&old, list, sizeof(old));
+	grown = reallocarray(old, n ? 2 * n : 1, size);
+	if (grown)
+		memcpy(list, &grown, sizeof(grown));
+	return grown;
+}
+
 static int see(struct engine *e, struct seen *s, int pid)
 {
 	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
@@ -135,15 +150,8 @@ static int see(struct engine *e, struct seen *s, int pid)
 		return 0;
 	sp = seen_find(s, ino);
 	if (!sp) {
-		if (s->n == s->room) {
-			size_t room = s->room ? s->room * 2 : 64;
-			struct seen_space *list = reallocarray(s->list, room, sizeof(*list));
-
-			if (!list)
-				return -ENOMEM;
-			s->list = list;
-			s->room = room;
-		}
+		if (!room_for_one(&s->list, s->n, sizeof(*s->list)))
+			return -ENOMEM;
 		sp = &s->list[s->n++];
 		*sp = (struct seen_space){.ino = ino, .pid = pid, .nsid = -1, .common = strdup(path)};
 		if (!sp->common)
@@ -214,15 +222,9 @@ static int see_all(struct engine *e, const struct seen *before, struct seen *s)
 			p.kernel = before->procs[k].kernel;
 		else
 			p.kernel = is_kthread(p.pid);
-		/* Grows by doubling: at a power of two it is full. */
-		if (!(s->n_procs & (s->n_procs - 1))) {
-			struct proc *more = reallocarray(s->procs, s->n_procs ? 2 * s->n_procs : 1, sizeof(*more));
-
-			if (!more) {
-				err = -ENOMEM;
-				break;
-			}
-			s->procs = more;
+		if (!room_for_one(&s->procs, s->n_procs, sizeof(*s->procs))) {
+			err = -ENOMEM;
+			break;
 		}
 		s->procs[s->n_procs++] = p;
 		if (!p.kernel)
