@@ -34,7 +34,7 @@ CSTD     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmiss
 LDLIBS_lib     := -ljansson -lm
 LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lpthread
 LDLIBS_squall  := -lbpf -lcurl -lncursesw
-# Only the program: sanitizers bring an allocator of their own. See user/sim/heap.c.
+# Only the program: sanitizers bring an allocator of their own. See user/sim/base/heap.c.
 HEAP_sim       := $(if $(filter 1,$(SAN)),,-ljemalloc)
 LDLIBS_sim     := -lssl -lcrypto -lyaml -lzmq -lmsgpackc -lcurl -lmicrohttpd -lpaho-mqtt3as -lpthread
 
@@ -71,9 +71,9 @@ $(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o | $(B)/gen/
 skels := $(patsubst bpf/%.bpf.c,$(B)/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 
 # --- C -----------------------------------------------------------------------
-# One static library per folder, so that unit tests link the very objects the
+# One static library per program, so that unit tests link the very objects the
 # programs are made of; a program's main() lives in main.c and stays out.
-objs = $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
+objs = $(patsubst %.c,$(B)/%.o,$(shell find $(1) -name '*.c' ! -path $(1)/main.c))
 lib_objs     := $(call objs,user/lib)
 squalld_objs := $(call objs,user/squalld)
 squall_objs  := $(call objs,user/squall)
@@ -87,7 +87,7 @@ $(B)/%.o: %.c $(skels) Makefile
 define archive
 $(B)/lib$(1).a: $$($(1)_objs)
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+	$$(Q)rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach l,lib squalld squall sim,$(eval $(call archive,$(l))))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The panel has no build step: squalld and squall-sim embed the files of web/
-# as they are (user/lib/ui_files.c, with .incbin, which -MMD does not see).
+# as they are (user/lib/httpd/ui_files.c, with .incbin, which -MMD does not see).
 UPLOT_VERSION := 1.6.32
 
 web_files := $(wildcard web/*.html web/*.css web/*.js web/*.svg web/vendor/uplot/*)
@@ -9,8 +9,8 @@ web_gz := $(patsubst web/%,$(B)/gen/web/%.gz,$(web_files))
 $(web_gz): $(B)/gen/web/%.gz: web/%
 	$(Q)mkdir -p $(@D)
 	$(Q)gzip -9nc $< > $@
-$(B)/user/lib/ui_files.o: $(web_files) $(web_gz)
-$(B)/user/lib/ui_files.o: CSTD += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
+$(B)/user/lib/httpd/ui_files.o: $(web_files) $(web_gz)
+$(B)/user/lib/httpd/ui_files.o: CSTD += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
 
 ## web: fetch the panel's chart library (uPlot) from npm again and check it
 .PHONY: web

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "squalld/dockertc.h"
+#include "squalld/dockertc/dockertc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

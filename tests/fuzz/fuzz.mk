@@ -8,7 +8,7 @@ F := build/fuzz
 FUZZ_CFLAGS := $(filter-out -Werror,$(CSTD)) -O1 -g -fno-omit-frame-pointer \
 	       -fno-sanitize-recover=all -DSQUALL_FUZZ
 
-fuzz_objs = $(patsubst %.c,$(F)/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
+fuzz_objs = $(patsubst %.c,$(F)/%.o,$(shell find $(1) -name '*.c' ! -path $(1)/main.c))
 fuzz_names := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 fuzz_bins := $(addprefix $(F)/,$(fuzz_names))
 
@@ -18,13 +18,13 @@ $(F)/user/%.o: user/%.c $(skels) tests/fuzz/fuzz.mk
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c $< -o $@
 
 # Embeds web/, see web/web.mk.
-$(F)/user/lib/ui_files.o: FUZZ_CFLAGS += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
-$(F)/user/lib/ui_files.o: | $(web_gz)
+$(F)/user/lib/httpd/ui_files.o: FUZZ_CFLAGS += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
+$(F)/user/lib/httpd/ui_files.o: | $(web_gz)
 
 define fuzz_archive
 $(F)/lib$(1).a: $(call fuzz_objs,user/$(1))
 	$$(call say,AR,$$@)
-	$$(Q)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+	$$(Q)mkdir -p $$(@D) && rm -f $$@ && ar qcs $$@ $$^
 endef
 $(foreach l,lib squalld squall sim,$(eval $(call fuzz_archive,$(l))))
 

@@ -3,7 +3,7 @@
 /* Whatever a Locust master sends: decoded, and its options asked for. */
 #include <stdint.h>
 #include <stdlib.h>
-#include "sim/locust_proto.h"
+#include "sim/locust/proto.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "sim/mqtt.h"
+#include "sim/mqtt/mqtt.h"
 
 #define LIMIT 65536
 

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The OpenAPI file is inside squalld.
-$(B)/user/squalld/openapi.o: user/squalld/openapi.json
+$(B)/user/squalld/api/openapi.o: user/squalld/api/openapi.json

@@ -7,12 +7,12 @@
 #undef fail /* squalld has one of its own */
 #include <unistd.h>
 #include "fake_engine.h"
-#include "squalld/book.h"
-#include "squalld/dockertc.h"
-#include "squalld/events.h"
-#include "squalld/profiles.h"
-#include "squalld/schedules.h"
-#include "squalld/state.h"
+#include "squalld/control/book.h"
+#include "squalld/dockertc/dockertc.h"
+#include "squalld/api/events.h"
+#include "squalld/control/profiles.h"
+#include "squalld/control/schedules.h"
+#include "squalld/control/state.h"
 
 static char dir[] = "/tmp/squall-unit-XXXXXX";
 static struct options opt;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "squalld/engine.h"
+#include "squalld/kernel/engine.h"
 
 #define FAKE_CGROUPS 8192
 

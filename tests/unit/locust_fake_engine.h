@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * An engine that only keeps books: devices "connect" along the smear at once,
- * and results are what a test puts in. It stands in for user/sim/engine.c, whose
+ * and results are what a test puts in. It stands in for user/sim/engine/engine.c, whose
  * functions it replaces at link time, so that the worker's protocol is tested
  * alone, to the millisecond and without a broker.
  */
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "sim/engine.h"
+#include "sim/engine/engine.h"
 
 #define FAKE_TYPES 2
 

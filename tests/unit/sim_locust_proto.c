@@ -11,8 +11,8 @@
 #include <time.h>
 #include <cmocka.h>
 #include <msgpack.h>
-#include "sim/locust_proto.h"
-#include "sim/locust_usage.h"
+#include "sim/locust/proto.h"
+#include "sim/locust/usage.h"
 
 /* --- rounding -------------------------------------------------------------------- */
 

@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "locust_fake_master.h"
-#include "sim/locust_worker.h"
+#include "sim/locust/worker.h"
 
 /* --- the worker, in a thread -------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "sim/mqtt.h"
+#include "sim/mqtt/mqtt.h"
 
 #define S(text) mqtt_slice(text, sizeof(text) - 1)
 

@@ -8,8 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "sim/run.h"
-#include "sim/shard.h"
+#include "sim/run/run.h"
+#include "sim/engine/shard.h"
 
 /* --- timer wheel --------------------------------------------------------------- */
 

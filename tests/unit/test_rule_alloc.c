@@ -31,7 +31,7 @@ static void *scarce_calloc(size_t n, size_t size)
 /* The parser itself, with scarce memory; the archive's own copy is not linked then. */
 #define malloc scarce_malloc
 #define calloc scarce_calloc
-#include "lib/rule_text.c"
+#include "lib/rule/text.c"
 #undef malloc
 #undef calloc
 

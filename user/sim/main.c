@@ -2,8 +2,8 @@
 /* squall-sim: subcommand dispatch. */
 #include <stdio.h>
 #include <string.h>
-#include "run.h"
-#include "sim.h"
+#include "sim/run/run.h"
+#include "sim/sim.h"
 
 static const struct command {
 	const char *name, *what;

@@ -15,8 +15,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "engine.h"
-#include "options.h"
+#include "squalld/kernel/engine.h"
+#include "squalld/process/options.h"
 
 struct targets;
 struct book;

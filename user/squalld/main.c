@@ -19,19 +19,19 @@
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
-#include "api.h"
-#include "book.h"
-#include "cgwatch.h"
-#include "daemon.h"
-#include "docker.h"
-#include "events.h"
-#include "harden.h"
-#include "http.h"
-#include "notify.h"
-#include "profiles.h"
-#include "schedules.h"
-#include "state.h"
-#include "targets.h"
+#include "squalld/api/api.h"
+#include "squalld/control/book.h"
+#include "squalld/discovery/cgwatch.h"
+#include "squalld/daemon.h"
+#include "squalld/discovery/docker.h"
+#include "squalld/api/events.h"
+#include "squalld/process/harden.h"
+#include "squalld/http/http.h"
+#include "squalld/process/notify.h"
+#include "squalld/control/profiles.h"
+#include "squalld/control/schedules.h"
+#include "squalld/control/state.h"
+#include "squalld/control/targets.h"
 
 #define LOCK_DIR "/run/squall"
 #define TICK_MS  250

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Filters: which packets a clause or an exception means. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "lib/rule/parts.h"
+
+int match_set_proto(struct sq_match *m, const char *value, const char *field, struct sq_error *err)
+{
+	if (!strcmp(value, "tcp"))
+		m->proto = IPPROTO_TCP;
+	else if (!strcmp(value, "udp"))
+		m->proto = IPPROTO_UDP;
+	else if (!strcmp(value, "icmp"))
+		m->proto = IPPROTO_ICMP;
+	else if (!strcmp(value, "any"))
+		m->proto = 0;
+	else
+		return sq_error_value(err, -EINVAL, field, value, "tcp, udp, icmp or any");
+	return 0;
+}
+
+const char *match_proto_name(const struct sq_match *m)
+{
+	switch (m->proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	default:
+		return "";
+	}
+}
+
+static unsigned addr_bits(const struct sq_match *m)
+{
+	return m->family == 6 ? 128 : 32;
+}
+
+static void prefix_mask(uint8_t mask[16], unsigned prefix_len)
+{
+	unsigned i;
+
+	for (i = 0; i < 16; i++) {
+		unsigned bits = prefix_len > 8 * i ? prefix_len - 8 * i : 0;
+
+		mask[i] = bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
+	}
+}
+
+static int parse_uint(const char *text, unsigned long max, unsigned long *ret)
+{
+	unsigned long v = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		v = v * 10 + (unsigned long)(*text - '0');
+		if (v > max)
+			return -ERANGE;
+	}
+	*ret = v;
+	return 0;
+}
+
+int match_set_addr(struct sq_match *m, const char *value, const char *field, struct sq_error *err)
+{
+	static const char accepts[] = "an IPv4 or IPv6 address or prefix, as in 10.0.0.0/8 or "
+				      "2001:db8::/32";
+	char text[INET6_ADDRSTRLEN], masked[INET6_ADDRSTRLEN], hint[128];
+	const char *slash = strchr(value, '/');
+	size_t len = slash ? (size_t)(slash - value) : strlen(value);
+	struct sq_match new = *m;
+	unsigned long prefix_len;
+	uint8_t mask[16];
+	unsigned i;
+	bool host_bits = false;
+
+	if (len >= sizeof(text))
+		return sq_error_value(err, -EINVAL, field, value, accepts);
+	memcpy(text, value, len);
+	text[len] = 0;
+	memset(new.addr, 0, sizeof(new.addr));
+	if (inet_pton(AF_INET, text, new.addr) == 1)
+		new.family = 4;
+	else if (inet_pton(AF_INET6, text, new.addr) == 1)
+		new.family = 6;
+	else
+		return sq_error_value(err, -EINVAL, field, value, accepts);
+	prefix_len = addr_bits(&new);
+	if (slash && parse_uint(slash + 1, addr_bits(&new), &prefix_len))
+		return sq_error_value(err, -EINVAL, field, value,
+				      new.family == 4 ? "an IPv4 prefix length is 0 to 32"
+						      : "an IPv6 prefix length is 0 to 128");
+	new.prefix_len = (uint8_t)prefix_len;
+	prefix_mask(mask, new.prefix_len);
+	for (i = 0; i < 16; i++) {
+		host_bits |= new.addr[i] & ~mask[i];
+		new.addr[i] &= mask[i];
+	}
+	if (host_bits) {
+		inet_ntop(new.family == 4 ? AF_INET : AF_INET6, new.addr, masked, sizeof(masked));
+		snprintf(hint, sizeof(hint), "bits are set beyond the prefix; the network is %s/%u",
+			 masked, new.prefix_len);
+		return sq_error_value(err, -EINVAL, field, value, hint);
+	}
+	*m = new;
+	return 0;
+}
+
+char *match_format_addr(const struct sq_match *m, char *buf, size_t size)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	buf[0] = 0;
+	if (!m->family)
+		return buf;
+	inet_ntop(m->family == 4 ? AF_INET : AF_INET6, m->addr, text, sizeof(text));
+	if (m->prefix_len == addr_bits(m))
+		snprintf(buf, size, "%s", text);
+	else
+		snprintf(buf, size, "%s/%u", text, m->prefix_len);
+	return buf;
+}
+
+int match_set_port(struct sq_match *m, enum port_kind kind, const char *value, const char *field,
+		   struct sq_error *err)
+{
+	static const char accepts[] = "a port from 1 to 65535 or a range, as in 8883 or 8000-9000";
+	const char *dash = strchr(value, '-');
+	unsigned long lo, hi;
+	char first[8];
+
+	if (dash) {
+		if ((size_t)(dash - value) >= sizeof(first))
+			return sq_error_value(err, -EINVAL, field, value, accepts);
+		memcpy(first, value, (size_t)(dash - value));
+		first[dash - value] = 0;
+		if (parse_uint(first, 65535, &lo) || parse_uint(dash + 1, 65535, &hi))
+			return sq_error_value(err, -EINVAL, field, value, accepts);
+	} else {
+		if (parse_uint(value, 65535, &lo))
+			return sq_error_value(err, -EINVAL, field, value, accepts);
+		hi = lo;
+	}
+	if (lo == 0)
+		return sq_error_value(err, -EINVAL, field, value, accepts);
+	if (lo > hi)
+		return sq_error_value(err, -EINVAL, field, value,
+				      "a range goes from the lower port to the higher");
+	switch (kind) {
+	case PORT_REMOTE:
+		m->rport_lo = (uint16_t)lo;
+		m->rport_hi = (uint16_t)hi;
+		break;
+	case PORT_LOCAL:
+		m->lport_lo = (uint16_t)lo;
+		m->lport_hi = (uint16_t)hi;
+		break;
+	case PORT_EITHER:
+		m->aport_lo = (uint16_t)lo;
+		m->aport_hi = (uint16_t)hi;
+		break;
+	}
+	return 0;
+}
+
+char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size)
+{
+	if (!hi)
+		buf[0] = 0;
+	else if (lo == hi)
+		snprintf(buf, size, "%u", lo);
+	else
+		snprintf(buf, size, "%u-%u", lo, hi);
+	return buf;
+}
+
+static bool ports_valid(uint16_t lo, uint16_t hi)
+{
+	return (!lo && !hi) || (lo && lo <= hi);
+}
+
+int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
+{
+	bool ports = m->rport_hi || m->lport_hi || m->aport_hi;
+	unsigned i;
+
+	if (m->family != 0 && m->family != 4 && m->family != 6)
+		return sq_error_set(err, -EINVAL, field, "family %u is not accepted: 4 or 6",
+				    m->family);
+	if (m->prefix_len > (m->family ? addr_bits(m) : 0))
+		return sq_error_set(err, -EINVAL, field,
+				    "prefix length %u is not accepted: 0 to %u", m->prefix_len,
+				    m->family ? addr_bits(m) : 0);
+	if (m->proto && !*match_proto_name(m))
+		return sq_error_set(err, -EINVAL, field,
+				    "protocol %u is not accepted: tcp, udp, icmp or any", m->proto);
+	if (!ports_valid(m->rport_lo, m->rport_hi) || !ports_valid(m->lport_lo, m->lport_hi) ||
+	    !ports_valid(m->aport_lo, m->aport_hi))
+		return sq_error_set(err, -EINVAL, field,
+				    "a port range is not accepted: from the lower port to the "
+				    "higher, 1 to 65535");
+	if (ports && m->proto == IPPROTO_ICMP)
+		return sq_error_set(err, -EINVAL, field,
+				    "a port with proto icmp is not accepted: icmp has no ports");
+	prefix_mask(m->mask, m->family ? m->prefix_len : 0);
+	for (i = 0; i < 16; i++)
+		m->addr[i] &= m->mask[i];
+	/*
+	 * "Named" lifts the built-in exemptions (metadata addresses, control
+	 * ports, ...). A wide prefix or a range of ports covers much without
+	 * naming it, and must not cut the control channel by accident.
+	 */
+	m->flags = 0;
+	if (m->family && m->prefix_len >= (m->family == 4 ? 16 : 10))
+		m->flags |= SQ_M_ADDR_NAMED;
+	if ((m->rport_hi && m->rport_lo == m->rport_hi) ||
+	    (m->lport_hi && m->lport_lo == m->lport_hi) ||
+	    (m->aport_hi && m->aport_lo == m->aport_hi))
+		m->flags |= SQ_M_PORT_NAMED;
+	return 0;
+}
+
+bool match_is_any(const struct sq_match *m)
+{
+	return !m->family && !m->proto && !m->rport_hi && !m->lport_hi && !m->aport_hi;
+}
+
+bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
+{
+	return !memcmp(a->addr, b->addr, sizeof(a->addr)) && a->rport_lo == b->rport_lo &&
+	       a->rport_hi == b->rport_hi && a->lport_lo == b->lport_lo &&
+	       a->lport_hi == b->lport_hi && a->aport_lo == b->aport_lo &&
+	       a->aport_hi == b->aport_hi && a->family == b->family && a->proto == b->proto &&
+	       a->prefix_len == b->prefix_len;
+}

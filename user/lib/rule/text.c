@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The text form: words to struct. One pass, one word of look-ahead; the
+ * grammar is in squall/rule.h and docs/rules.md.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <squall/units.h>
+#include "lib/rule/parts.h"
+
+/* Fault words already seen in a direction, to refuse the second. */
+enum seen {
+	SEEN_LOSS = 1,
+	SEEN_DELAY = 2,
+	SEEN_DISTRIBUTION = 4,
+	SEEN_DUPLICATE = 8,
+	SEEN_CORRUPT = 16,
+	SEEN_REORDER = 32,
+	SEEN_GAP = 64,
+	SEEN_RATE = 128,
+	SEEN_BURST = 256,
+	SEEN_LIMIT = 512,
+	SEEN_LATENCY = 1024,
+	SEEN_BLACKHOLE = 2048,
+};
+
+struct parser {
+	const char *const *words;
+	int n, i;
+	struct sq_rule rule;
+	struct sq_error *err;
+	int clause;
+	unsigned dirs_seen; /* bit per direction of this clause */
+};
+
+static const char *peek(const struct parser *p)
+{
+	return p->i < p->n ? p->words[p->i] : NULL;
+}
+
+/* The words that can start something; everything else is a mistake. */
+static const char *const fault_words[] = {
+	"loss", "delay", "distribution", "duplicate", "corrupt",   "reorder", "gap",
+	"rate", "burst", "limit",	 "latency",   "blackhole", NULL,
+};
+static const char *const match_words[] = {"proto", "to", "dport", "sport", "port", NULL};
+static const char *const option_words[] = {"except", "for", "seed", "on-crash", NULL};
+static const char *const dir_words[] = {"up", "down", "both", NULL};
+
+static bool one_of(const char *word, const char *const *list)
+{
+	for (; word && *list; list++)
+		if (!strcmp(word, *list))
+			return true;
+	return false;
+}
+
+/* An optional value follows if the next word looks like a number, even a bad one. */
+static bool value_follows(const struct parser *p)
+{
+	const char *w = peek(p);
+
+	return w && ((*w >= '0' && *w <= '9') || *w == '.' || *w == '-' || *w == '+');
+}
+
+static int missing(struct parser *p, const char *field, const char *accepts)
+{
+	return sq_error_set(p->err, -EINVAL, field, "a value is missing: %s", accepts);
+}
+
+typedef int (*parse_fn)(const char *text, uint64_t *ret);
+
+static int rate_without_link(const char *text, uint64_t *ret)
+{
+	return sq_parse_rate(text, 0, ret);
+}
+
+static int take_number(struct parser *p, const char *field, parse_fn parse, const char *accepts,
+		       uint64_t min, __u64 *ret)
+{
+	const char *w = peek(p);
+	uint64_t v;
+
+	if (!w)
+		return missing(p, field, accepts);
+	if (parse(w, &v) || v < min)
+		return sq_error_value(p->err, -EINVAL, field, w, accepts);
+	*ret = v;
+	p->i++;
+	return 0;
+}
+
+static int take_percent(struct parser *p, const char *field, uint32_t *ret)
+{
+	const char *w = peek(p);
+
+	if (!w)
+		return missing(p, field, accepts_percent);
+	if (sq_parse_percent(w, ret))
+		return sq_error_value(p->err, -EINVAL, field, w, accepts_percent);
+	p->i++;
+	return 0;
+}
+
+static int take_corr(struct parser *p, const char *field, uint32_t *ret)
+{
+	char corr[FIELD_SIZE];
+
+	if (!value_follows(p))
+		return 0;
+	snprintf(corr, sizeof(corr), "%.40s.correlation", field);
+	return take_percent(p, corr, ret);
+}
+
+/* names[0] is required, the others optional and in this order. */
+static int take_probabilities(struct parser *p, const char *field, const char *const *names, int n,
+			      uint32_t *ret)
+{
+	char name[FIELD_SIZE];
+	int i, r;
+
+	for (i = 0; i < n && (i == 0 || value_follows(p)); i++) {
+		snprintf(name, sizeof(name), "%.40s.%s", field, names[i]);
+		r = take_percent(p, name, &ret[i]);
+		if (r)
+			return r;
+	}
+	return i;
+}
+
+static int parse_loss(struct parser *p, const char *field, struct sq_faults *f)
+{
+	static const char *const ge[] = {"p", "r", "1-h", "1-k"};
+	static const char *const state[] = {"p13", "p31", "p32", "p23", "p14"};
+	const char *w = peek(p);
+	int n, r;
+
+	if (w && !strcmp(w, "gemodel")) {
+		p->i++;
+		n = take_probabilities(p, field, ge, 4, f->loss_p);
+		if (n < 0)
+			return n;
+		/* tc's defaults */
+		if (n < 2)
+			f->loss_p[1] = fraction_rest(f->loss_p[0]);
+		if (n < 3)
+			f->loss_p[2] = SQ_ALWAYS;
+		f->loss_model = SQ_LOSS_GEMODEL;
+		return 0;
+	}
+	if (w && !strcmp(w, "state")) {
+		p->i++;
+		n = take_probabilities(p, field, state, 5, f->loss_p);
+		if (n < 0)
+			return n;
+		if (n < 2)
+			f->loss_p[1] = fraction_rest(f->loss_p[0]);
+		if (n < 4)
+			f->loss_p[3] = SQ_ALWAYS;
+		f->loss_model = SQ_LOSS_STATE;
+		return 0;
+	}
+	if (w && !strcmp(w, "random"))
+		p->i++;
+	r = take_percent(p, field, &f->loss_p[0]);
+	if (!r)
+		r = take_corr(p, field, &f->loss_corr);
+	f->loss_model = SQ_LOSS_RANDOM;
+	return r;
+}
+
+static int parse_distribution(struct parser *p, const char *field, struct sq_faults *f)
+{
+	const char *w = peek(p);
+	int d;
+
+	if (!w)
+		return missing(p, field, distribution_names);
+	d = distribution_by_name(w);
+	if (d < 0)
+		return sq_error_value(p->err, -EINVAL, field, w, distribution_names);
+	f->distribution = (uint32_t)d;
+	p->i++;
+	return 0;
+}
+
+static int parse_delay(struct parser *p, const char *field, struct sq_faults *f)
+{
+	char name[FIELD_SIZE];
+	int r = take_number(p, field, sq_parse_time, accepts_time, 0, &f->delay_ns);
+
+	if (r || !value_follows(p))
+		return r;
+	snprintf(name, sizeof(name), "%.40s.jitter", field);
+	r = take_number(p, name, sq_parse_time, accepts_time, 0, &f->jitter_ns);
+	if (r)
+		return r;
+	return take_corr(p, field, &f->delay_corr);
+}
+
+static int parse_gap(const char *text, uint64_t *ret)
+{
+	char *end;
+	unsigned long v;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoul(text, &end, 10);
+	if (*end || errno || v > 65535)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+static int parse_fault(struct parser *p, const char *word, const char *field, unsigned *seen,
+		       struct sq_faults *f)
+{
+	static const struct {
+		const char *word;
+		unsigned bit;
+	} bits[] = {
+		{"loss", SEEN_LOSS},
+		{"delay", SEEN_DELAY},
+		{"distribution", SEEN_DISTRIBUTION},
+		{"duplicate", SEEN_DUPLICATE},
+		{"corrupt", SEEN_CORRUPT},
+		{"reorder", SEEN_REORDER},
+		{"gap", SEEN_GAP},
+		{"rate", SEEN_RATE},
+		{"burst", SEEN_BURST},
+		{"limit", SEEN_LIMIT},
+		{"latency", SEEN_LATENCY},
+		{"blackhole", SEEN_BLACKHOLE},
+	};
+	unsigned bit = 0;
+	__u64 v = 0;
+	size_t i;
+	int r;
+
+	for (i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+		if (!strcmp(bits[i].word, word))
+			bit = bits[i].bit;
+	if (*seen & bit)
+		return sq_error_set(p->err, -EINVAL, field,
+				    "is given twice: once for each direction");
+	*seen |= bit;
+	switch (bit) {
+	case SEEN_LOSS:
+		return parse_loss(p, field, f);
+	case SEEN_DELAY:
+		return parse_delay(p, field, f);
+	case SEEN_DISTRIBUTION:
+		return parse_distribution(p, field, f);
+	case SEEN_DUPLICATE:
+		r = take_percent(p, field, &f->duplicate);
+		return r ? r : take_corr(p, field, &f->duplicate_corr);
+	case SEEN_CORRUPT:
+		r = take_percent(p, field, &f->corrupt);
+		return r ? r : take_corr(p, field, &f->corrupt_corr);
+	case SEEN_REORDER:
+		r = take_percent(p, field, &f->reorder);
+		return r ? r : take_corr(p, field, &f->reorder_corr);
+	case SEEN_GAP:
+		r = take_number(p, field, parse_gap, accepts_gap, 1, &v);
+		f->gap = (uint32_t)v;
+		return r;
+	case SEEN_RATE:
+		if (peek(p) && *peek(p) && peek(p)[strlen(peek(p)) - 1] == '%')
+			return sq_error_value(p->err, -EINVAL, field, peek(p),
+					      "a percentage needs the speed of one interface; give "
+					      "a rate, as in 500kbit or 1mbit");
+		return take_number(p, field, rate_without_link, accepts_rate, 8, &f->rate_bps);
+	case SEEN_BURST:
+		return take_number(p, field, sq_parse_size, accepts_size, 1, &f->burst_bytes);
+	case SEEN_LIMIT:
+		return take_number(p, field, sq_parse_size, accepts_size, 1, &f->limit_bytes);
+	case SEEN_LATENCY:
+		f->flags |= SQ_F_LIMIT_TIME;
+		return take_number(p, field, sq_parse_time, accepts_time, 1, &f->limit_ns);
+	default:
+		f->flags |= SQ_F_BLACKHOLE;
+		return 0;
+	}
+}
+
+static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
+{
+	unsigned seen = 0;
+	char field[FIELD_SIZE];
+	const char *w;
+	int i, r;
+
+	while (one_of(peek(p), match_words)) {
+		w = p->words[p->i++];
+		snprintf(field, sizeof(field), "%.40s.%s", prefix, w);
+		for (i = 0; strcmp(match_words[i], w); i++)
+			;
+		if (seen & 1u << i)
+			return sq_error_set(p->err, -EINVAL, field, "is given twice");
+		seen |= 1u << i;
+		if (!peek(p))
+			return missing(p, field,
+				       i == 0	? "tcp, udp, icmp or any"
+				       : i == 1 ? "an address or prefix, as in 10.0.0.0/8"
+						: "a port or a range, as in 8883 or "
+						  "8000-9000");
+		w = p->words[p->i++];
+		switch (i) {
+		case 0:
+			r = match_set_proto(m, w, field, p->err);
+			break;
+		case 1:
+			r = match_set_addr(m, w, field, p->err);
+			break;
+		default:
+			r = match_set_port(m,
+					   i == 2   ? PORT_REMOTE
+					   : i == 3 ? PORT_LOCAL
+						    : PORT_EITHER,
+					   w, field, p->err);
+		}
+		if (r)
+			return r;
+	}
+	if (!seen) {
+		w = peek(p);
+		if (w)
+			return sq_error_value(p->err, -EINVAL, prefix, w,
+					      "proto, to, dport, sport or port comes here");
+		return sq_error_set(p->err, -EINVAL, prefix,
+				    "is empty: proto, to, dport, sport or port comes here");
+	}
+	return 0;
+}
+
+/* A word that does not belong here: say what would, and why if it is a common mistake. */
+static int unexpected(struct parser *p, const char *field)
+{
+	const char *w = peek(p);
+
+	if (!strcmp(w, "jitter"))
+		return sq_error_value(p->err, -EINVAL, field, w,
+				      "jitter is the second value of delay, as in "
+				      "\"delay 100ms 20ms\"");
+	if (one_of(w, match_words))
+		return sq_error_value(p->err, -EINVAL, field, w,
+				      "a filter starts with the word match, as in "
+				      "\"match proto tcp dport 8883\"");
+	if (one_of(w, fault_words) || one_of(w, dir_words))
+		return sq_error_value(p->err, -EINVAL, field, w,
+				      "faults and directions come before match, except, for, seed "
+				      "and on-crash; another set of faults starts with also");
+	if (!strcmp(w, "match") || !strcmp(w, "also"))
+		return sq_error_value(p->err, -EINVAL, field, w,
+				      "a clause is [up|down|both] FAULT... [match ...], then also, "
+				      "then except, for, seed, on-crash");
+	return sq_error_value(
+		p->err, -EINVAL, field, w,
+		"loss, delay, duplicate, corrupt, reorder, rate, blackhole, up, down, "
+		"both, match, also, except, for, seed or on-crash comes here");
+}
+
+/* FAULT... of one direction (or both). */
+static int parse_direction(struct parser *p)
+{
+	const char *dir = peek(p), *w;
+	struct sq_faults f = {0};
+	char field[FIELD_SIZE];
+	unsigned seen = 0, dirs;
+	int r;
+
+	if (one_of(dir, dir_words))
+		p->i++;
+	else
+		dir = "up";
+	dirs = !strcmp(dir, "up") ? 1u << SQ_UP : !strcmp(dir, "down") ? 1u << SQ_DOWN : 3u;
+	field_name(field, p->clause, dir, "");
+	if (p->dirs_seen & dirs)
+		return sq_error_set(p->err, -EINVAL, field,
+				    "is given twice: one direction once, both means up and down, "
+				    "and faults without a direction act up");
+	p->dirs_seen |= dirs;
+	while (one_of(peek(p), fault_words)) {
+		w = p->words[p->i++];
+		field_name(field, p->clause, dir, w);
+		r = parse_fault(p, w, field, &seen, &f);
+		if (r)
+			return r;
+	}
+	if (!seen) {
+		if (peek(p))
+			return unexpected(p, field);
+		return sq_error_set(p->err, -EINVAL, field,
+				    "has no fault: loss, delay, duplicate, "
+				    "corrupt, reorder, rate or blackhole comes here");
+	}
+	field_name(field, p->clause, dir, "distribution");
+	if ((seen & SEEN_DISTRIBUTION) && !f.jitter_ns)
+		return sq_error_set(p->err, -EINVAL, field,
+				    "is not accepted without a jitter, as "
+				    "in \"delay 100ms 20ms distribution normal\"");
+	if (dirs & 1u << SQ_UP)
+		p->rule.clause[p->clause].faults[SQ_UP] = f;
+	if (dirs & 1u << SQ_DOWN)
+		p->rule.clause[p->clause].faults[SQ_DOWN] = f;
+	return 0;
+}
+
+static int parse_clause(struct parser *p)
+{
+	char field[FIELD_SIZE];
+	int r;
+
+	p->dirs_seen = 0;
+	do {
+		r = parse_direction(p);
+		if (r)
+			return r;
+	} while (one_of(peek(p), dir_words));
+	if (peek(p) && !strcmp(peek(p), "match")) {
+		p->i++;
+		field_name(field, p->clause, "match", "");
+		r = parse_match(p, &p->rule.clause[p->clause].match, field);
+	}
+	return r;
+}
+
+static int parse_seed(const char *text, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		if (v > (INT64_MAX - (uint64_t)(*text - '0')) / 10)
+			return -ERANGE;
+		v = v * 10 + (uint64_t)(*text - '0');
+	}
+	*ret = v;
+	return 0;
+}
+
+static int parse_option(struct parser *p, unsigned *seen)
+{
+	const char *w = p->words[p->i++], *value;
+	char field[FIELD_SIZE];
+	unsigned bit;
+	int r;
+
+	if (!strcmp(w, "except")) {
+		if (p->rule.n_excepts == SQ_MAX_EXCEPTS)
+			return sq_error_set(p->err, -EINVAL, w,
+					    "is given too often: at most %d "
+					    "times",
+					    SQ_MAX_EXCEPTS);
+		snprintf(field, sizeof(field), "except[%u]", p->rule.n_excepts);
+		r = parse_match(p, &p->rule.except[p->rule.n_excepts], field);
+		if (!r)
+			p->rule.n_excepts++;
+		return r;
+	}
+	bit = *w == 'f' ? 1 : *w == 's' ? 2 : 4;
+	if (*seen & bit)
+		return sq_error_set(p->err, -EINVAL, w, "is given twice");
+	*seen |= bit;
+	if (bit == 1)
+		return take_number(p, w, sq_parse_duration, accepts_for, 1, &p->rule.for_ns);
+	if (bit == 2) {
+		p->rule.flags |= SQ_R_SEED_GIVEN;
+		return take_number(p, w, parse_seed, accepts_seed, 0, &p->rule.seed);
+	}
+	value = peek(p);
+	if (!value)
+		return missing(p, w, accepts_on_crash);
+	p->i++;
+	if (!strcmp(value, "keep"))
+		p->rule.flags |= SQ_R_KEEP;
+	else if (strcmp(value, "clear"))
+		return sq_error_value(p->err, -EINVAL, w, value, accepts_on_crash);
+	return 0;
+}
+
+static int parse_rule(struct parser *p)
+{
+	unsigned seen = 0;
+	int r;
+
+	if (!peek(p))
+		return sq_error_set(p->err, -EINVAL, "rule",
+				    "is empty: at least one fault is "
+				    "needed, as in \"up loss 10%%\"");
+	for (;;) {
+		r = parse_clause(p);
+		if (r)
+			return r;
+		if (!peek(p) || strcmp(peek(p), "also"))
+			break;
+		p->i++;
+		if (++p->clause == SQ_MAX_CLAUSES)
+			return sq_error_set(p->err, -EINVAL, "also",
+					    "is given too often: a rule "
+					    "has at most %d clauses",
+					    SQ_MAX_CLAUSES);
+	}
+	p->rule.n_clauses = (uint32_t)p->clause + 1;
+	while (one_of(peek(p), option_words)) {
+		r = parse_option(p, &seen);
+		if (r)
+			return r;
+	}
+	if (peek(p))
+		return unexpected(p, "rule");
+	return sq_rule_finish(&p->rule, p->err);
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* text is cut into words in place. */
+static int parse_words_in(char *text, size_t len, struct sq_rule *ret, struct sq_error *err)
+{
+	struct parser *p;
+	const char **words;
+	size_t i;
+	int n = 0, r;
+
+	/* Words and the spaces between them: at most one word per two bytes. */
+	words = malloc((len / 2 + 1) * sizeof(*words));
+	p = calloc(1, sizeof(*p));
+	if (!words || !p) {
+		r = sq_error_set(err, -ENOMEM, "rule", "out of memory");
+		goto out;
+	}
+	for (i = 0; i < len;) {
+		if (is_space(text[i])) {
+			i++;
+			continue;
+		}
+		words[n++] = text + i;
+		while (i < len && !is_space(text[i]))
+			i++;
+		text[i++] = 0;
+	}
+	p->words = words;
+	p->n = n;
+	p->err = err;
+	r = parse_rule(p);
+	if (!r)
+		*ret = p->rule;
+out:
+	free(p);
+	free(words);
+	return r;
+}
+
+static int too_long(size_t len, struct sq_error *err)
+{
+	return sq_error_set(err, -E2BIG, "rule", "a text of %zu bytes is not accepted: at most %d",
+			    len, SQ_RULE_TEXT_MAX);
+}
+
+int sq_rule_from_text(const char *text, size_t len, struct sq_rule *ret, struct sq_error *err)
+{
+	const char *nul;
+	char *copy;
+	int r;
+
+	if (len > SQ_RULE_TEXT_MAX)
+		return too_long(len, err);
+	nul = memchr(text, 0, len);
+	if (nul)
+		return sq_error_set(err, -EINVAL, "rule",
+				    "a NUL byte (at offset %zu) is not "
+				    "accepted: text only",
+				    (size_t)(nul - text));
+	copy = malloc(len + 1);
+	if (!copy)
+		return sq_error_set(err, -ENOMEM, "rule", "out of memory");
+	memcpy(copy, text, len);
+	copy[len] = 0;
+	r = parse_words_in(copy, len, ret, err);
+	free(copy);
+	return r;
+}
+
+int sq_rule_from_words(int n, const char *const *words, struct sq_rule *ret, struct sq_error *err)
+{
+	size_t len = 0;
+	char *text, *end;
+	int i, r;
+
+	for (i = 0; i < n; i++)
+		len += strlen(words[i]) + 1;
+	if (len > SQ_RULE_TEXT_MAX)
+		return too_long(len, err);
+	text = malloc(len + 1);
+	if (!text)
+		return sq_error_set(err, -ENOMEM, "rule", "out of memory");
+	for (i = 0, end = text; i < n; i++) {
+		end = stpcpy(end, words[i]);
+		*end++ = ' ';
+	}
+	*end = 0;
+	r = parse_words_in(text, len, ret, err);
+	free(text);
+	return r;
+}

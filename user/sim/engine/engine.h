@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device engine: a fleet of device types, run by shards.
+ *
+ * A shard is a thread with its own epoll and timer wheel; when one process may
+ * not open enough descriptors, shards live in several forked processes. All of
+ * them share one anonymous memory area ("the arena") in which the caller writes
+ * targets and the shards write counters. Every counter has one writer and only
+ * grows; readers take differences. So no call here waits for a shard, and load
+ * cannot starve the thread that calls: each takes microseconds to a few
+ * milliseconds (a report with several types), and all are safe from any thread.
+ *
+ * Fork: sim_engine_start() may fork, so call it before you create threads of
+ * your own (zmq contexts, web servers); with one process it does not fork.
+ *
+ *   sim_fleet -> sim_engine_new -> sim_engine_start -> sim_engine_target ...
+ *   sim_reader_new -> sim_reader_take, sim_reader_take, ...
+ *   sim_engine_stop -> last sim_reader_take -> sim_engine_free
+ */
+#ifndef SQUALL_SIM_ENGINE_H
+#define SQUALL_SIM_ENGINE_H
+
+#include <stdio.h>
+#include "sim/base/hist.h"
+#include "sim/fleet/profile.h"
+
+struct sim_engine;
+struct sim_reader;
+
+/* The requests that are counted; method is always "MQTT". */
+enum sim_name {
+	SIM_CONNECT, /* scheduled start of the connect -> CONNACK accepted */
+	SIM_PUBLISH, /* scheduled time -> handed to the socket */
+	SIM_PUBACK,  /* scheduled time -> PUBACK or PUBCOMP; QoS 1 and 2 only */
+	SIM_RECEIVE, /* scheduled time at the sender -> delivered to a subscriber of this fleet */
+	SIM_DISCONNECT, /* only failures: connections lost without having been asked to */
+	SIM_NAMES
+};
+/* "connect" "publish" "puback" "receive" "disconnect" */
+const char *sim_name_text(enum sim_name name);
+
+struct sim_engine_opts {
+	unsigned shards;      /* 0: one per CPU */
+	uint32_t max_devices; /* all types together; a target beyond is refused. 0: 10,000 */
+	uint64_t seed;        /* 0: from the clock; else jitter, phases and templates repeat */
+};
+
+/*
+ * Copies the fleet (whose profiles passed sim_profile_check). Plans processes
+ * by descriptor limits and raises the soft one. 0, or -errno with `err`:
+ * -EMFILE when max_devices does not fit this machine.
+ */
+int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *opts,
+		   struct sim_engine **ret, struct sim_err *err);
+/* Starts the shards; no device yet. */
+int sim_engine_start(struct sim_engine *e, struct sim_err *err);
+
+/*
+ * The number of devices of `type` that shall run, absolute. The change is
+ * smeared evenly over `over_ns` from now (0: at once). A new call replaces the
+ * old one, from wherever that had got. Devices that stop finish what is in
+ * flight (bounded by their ack timeout), then DISCONNECT. -E2BIG past
+ * max_devices, -EINVAL for an unknown type; then nothing changes.
+ */
+int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t over_ns);
+
+/*
+ * Changes one option of a type (or of all with type -1) while running, e.g.
+ * "interval", "qos", "topic", "payload", "broker". Checked as a whole first.
+ * Connection options act on a device's next connect, the others within a tick.
+ * 0, -ENOENT (no such option), -EINVAL; then nothing changes. A "broker" must
+ * resolve, which blocks the caller (and nobody else) for as long as DNS takes.
+ */
+int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
+			struct sim_err *err);
+/* Several at once: all or none. */
+int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[],
+			  const char *const value[], unsigned n, struct sim_err *err);
+/* A copy of a type's current options. */
+int sim_engine_profile(struct sim_engine *e, unsigned type, struct sim_profile *ret);
+
+unsigned sim_engine_types(const struct sim_engine *e);
+const char *sim_engine_type_name(const struct sim_engine *e, unsigned type);
+unsigned sim_engine_processes(const struct sim_engine *e);
+
+struct sim_counts {
+	uint32_t target;    /* as asked */
+	uint32_t allowed;   /* as of now, on the way to target */
+	uint32_t running;   /* devices that exist: connecting, connected or backing off */
+	uint32_t connected; /* of these, with CONNACK (and SUBACKs) received */
+	uint32_t backoff;   /* of these, waiting to reconnect */
+};
+void sim_engine_counts(struct sim_engine *e, int type /* -1: all */, struct sim_counts *ret);
+
+/*
+ * Everything since the start. At every moment scheduled = acked + failed +
+ * in_flight, where acked is "handed to the socket" for QoS 0. `in_flight` is
+ * counted from the devices' own state and not by subtraction, so that the sum
+ * proves something; while shards run, the sum may be off by the few messages
+ * that moved between two reads.
+ */
+struct sim_totals {
+	uint64_t scheduled, acked, failed, in_flight;
+	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
+	uint64_t subscribed;
+	uint64_t received, unique, duplicates, lost; /* end to end; `lost` after sim_engine_stop */
+	uint64_t late_acks;                          /* PUBACKs after their timeout */
+	uint64_t overruns; /* times a device fell a whole interval behind its schedule */
+	uint64_t bytes_out, bytes_in, writes;
+	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end */
+	double cpu_s; /* of the shards */
+};
+void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret);
+
+/* Drops `ppm` of the connected devices' connections at once; they reconnect. */
+int sim_engine_storm(struct sim_engine *e, uint32_t ppm);
+
+/*
+ * Target 0 for all types, then waits until no device runs or `drain_ns` has
+ * passed, and stops the shards. What is still in flight then has failed with
+ * kind "stopped while in flight", so the sum holds with in_flight = 0.
+ */
+void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns);
+void sim_engine_free(struct sim_engine *e);
+/* 0, or -EIO with `err` when a shard's process died. */
+int sim_engine_health(struct sim_engine *e, struct sim_err *err);
+
+/* --- reports --------------------------------------------------------------- */
+
+struct sim_second {
+	uint32_t epoch; /* wall clock second */
+	uint32_t count;
+};
+#define SIM_SECONDS 64
+
+/* One (type, name), since the reader's previous take: Locust's stats entry. */
+struct sim_entry {
+	unsigned type;
+	enum sim_name name;
+	uint64_t num_requests; /* failures included */
+	uint64_t num_failures;
+	uint64_t content_length;
+	double total_ms, min_ms, max_ms; /* of the successes; min and max 0 without any */
+	uint64_t timed;                  /* samples in `hist`: always num_requests - num_failures */
+	struct sim_hist hist;
+	unsigned nreq, nfail;
+	struct sim_second req[SIM_SECONDS], fail[SIM_SECONDS];
+	double last_request; /* epoch, 0: none in this report */
+};
+
+struct sim_error {
+	unsigned type;
+	enum sim_name name;
+	uint64_t occurrences;
+	char kind[32];  /* stable word: "refused" "reset" "timeout" "no-puback" ... */
+	char text[128]; /* for people, the same for all devices with this failure */
+};
+
+struct sim_report {
+	unsigned nentries, nerrors;
+	struct sim_entry *entry[SIM_MAX_TYPES * SIM_NAMES]; /* only those with requests */
+	struct sim_error *error;
+};
+
+/* Each reader sees everything once, whatever other readers do. */
+struct sim_reader *sim_reader_new(struct sim_engine *e);
+/*
+ * What happened since the previous take (or the start). Valid until the
+ * reader's next take. Call it at least once a minute, or per-second counts of
+ * the oldest seconds are lost (never the sums).
+ */
+const struct sim_report *sim_reader_take(struct sim_reader *r);
+void sim_reader_free(struct sim_reader *r);
+
+/*
+ * The histogram in Locust's buckets: calls `emit` with whole milliseconds (below
+ * 100 exact, below 1,000 to 10, below 10,000 to 100, else to 1,000) and counts,
+ * ascending, each bucket once.
+ */
+void sim_hist_locust(const struct sim_hist *h, void (*emit)(void *ctx, uint32_t ms, uint64_t n),
+		     void *ctx);
+
+#endif

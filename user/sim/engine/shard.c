@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A shard's loop: targets, timers, events, and devices that send without pause. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+#include "sim/base/heap.h"
+#include "sim/fleet/options.h"
+#include "sim/engine/shard.h"
+
+#define EVENTS 256
+#define BUSY_TURN 32u /* turns of busy devices between two looks at the sockets */
+
+void busy_add(struct shard *sh, struct device *d)
+{
+	if (d->busy_next)
+		return;
+	d->busy_prev = sh->busy.busy_prev;
+	d->busy_next = &sh->busy;
+	d->busy_prev->busy_next = d;
+	sh->busy.busy_prev = d;
+	sh->nbusy++;
+}
+
+void busy_del(struct shard *sh, struct device *d)
+{
+	if (!d->busy_next)
+		return;
+	d->busy_prev->busy_next = d->busy_next;
+	d->busy_next->busy_prev = d->busy_prev;
+	d->busy_next = d->busy_prev = NULL;
+	sh->nbusy--;
+}
+
+/* --- device types ------------------------------------------------------------------ */
+
+static void stype_clear(struct stype *ty)
+{
+	struct sim_tmpl **all[] = { &ty->thing, &ty->client, &ty->user, &ty->topic, &ty->payload,
+				    &ty->response, &ty->answer, &ty->will, &ty->will_payload,
+				    &ty->command };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		sim_tmpl_free(*all[i]);
+		*all[i] = NULL;
+	}
+	for (unsigned i = 0; i < ty->nsubs; i++)
+		sim_tmpl_free(ty->sub[i]);
+	ty->nsubs = 0;
+	ty->fixed_payload = NULL;
+}
+
+static int add_sub(struct stype *ty, const char *filter, struct sim_err *err)
+{
+	return sim_tmpl_name(filter, "subscribe", &ty->sub[ty->nsubs++], err);
+}
+
+/* ty->p is new: compiles its templates. */
+int stype_compile(struct stype *ty, struct sim_err *err)
+{
+	static const char *const shadow[] = { "accepted", "rejected", "delta" };
+	const struct sim_profile *p = &ty->p;
+	char text[512];
+	int rc;
+
+	stype_clear(ty);
+	rc = sim_tmpl_name(p->thing, "thing", &ty->thing, err);
+	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &ty->client, err);
+	rc = rc ? rc : sim_tmpl_name(p->username, "username", &ty->user, err);
+	rc = rc ? rc : sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic,
+				     "topic", &ty->topic, err);
+	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", &ty->payload, err);
+	rc = rc ? rc : sim_tmpl_payload(p->response_payload, "response-payload", &ty->answer, err);
+	if (!rc && *p->response)
+		rc = sim_tmpl_name(p->response, "response", &ty->response, err);
+	if (!rc && *p->will_topic) {
+		rc = sim_tmpl_name(p->will_topic, "will-topic", &ty->will, err);
+		rc = rc ? rc : sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload,
+						err);
+	}
+	for (unsigned i = 0; !rc && i < p->nsubs; i++)
+		rc = add_sub(ty, p->sub[i], err);
+	if (!rc && *p->command) {
+		rc = sim_tmpl_name(p->command, "command", &ty->command, err);
+		rc = rc ? rc : add_sub(ty, p->command, err);
+	}
+	for (unsigned i = 0; !rc && p->shadow && i < 3; i++) {
+		snprintf(text, sizeof(text), "$aws/things/{thing}/shadow/update/%s", shadow[i]);
+		rc = add_sub(ty, text, err);
+	}
+	if (rc)
+		return rc;
+	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
+		ty->fixed_payload = NULL;
+	return 0;
+}
+
+/* How many of a type's first `n` devices are this shard's. */
+static uint32_t share(const struct stype *ty, uint32_t n)
+{
+	return n > ty->nth ? (n - ty->nth + ty->nshards - 1) / ty->nshards : 0;
+}
+
+/* Takes over a profile that the owner has checked. */
+static void stype_update(struct shard *sh, unsigned t)
+{
+	struct stype *ty = &sh->type[t];
+	struct sim_profile old = ty->p;
+	struct sim_err err;
+	bool tls_changed;
+
+	pthread_mutex_lock(&sh->a->lock);
+	ty->p = sh->a->conf[t];
+	ty->gen = sh->a->conf_gen[t];
+	pthread_mutex_unlock(&sh->a->lock);
+	if (stype_compile(ty, &err)) {
+		/* A file has gone since the check: keep what worked. */
+		fprintf(stderr, "squall-sim: %s\n", err.text);
+		ty->p = old;
+		stype_compile(ty, &err);
+	}
+	tls_changed = ty->p.tls && (!ty->tls || strcmp(old.cert, ty->p.cert) ||
+				    strcmp(old.key, ty->p.key) || strcmp(old.ca, ty->p.ca) ||
+				    strcmp(old.alpn, ty->p.alpn) || strcmp(old.sni, ty->p.sni) ||
+				    strcmp(old.host, ty->p.host) ||
+				    old.insecure != ty->p.insecure ||
+				    old.tls_min != ty->p.tls_min || old.tls_max != ty->p.tls_max);
+	if (tls_changed) {
+		sim_tls_free(ty->tls);
+		ty->tls = NULL;
+		if (sim_tls_new(&ty->p, &ty->tls, &err))
+			fprintf(stderr, "squall-sim: %s\n", err.text);
+		else
+			sim_tls_on_session(ty->tls, io_session);
+	}
+	ty->churn_ns = 0;
+	ty->grid = pub_grid(ty->p.interval_ns, share(ty, sh->ramp[t].to));
+	if (!ty->dev)
+		return;
+	for (uint32_t i = 0; i < ty->started; i++)
+		if (ty->dev[i].ever_online)
+			pub_schedule(sh, &ty->dev[i], true);
+}
+
+int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakefd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+
+	memset(sh, 0, offsetof(struct shard, topic));
+	sh->a = a;
+	sh->id = id;
+	sh->wakefd = wakefd;
+	sh->pub = sim_arena_pub(a, id);
+	sh->rng = a->seed ^ (0x5851f42d4c957f2dull * (id + 1));
+	sh->busy.busy_next = sh->busy.busy_prev = &sh->busy;
+	shard_clock(sh);
+	wheel_init(&sh->wheel, sh->now);
+	sh->epfd = epoll_create1(EPOLL_CLOEXEC);
+	sh->type = calloc(a->ntypes, sizeof(*sh->type));
+	sh->tx = malloc(SIM_TX_CAP);
+	/* Touched only as far as packets are long. */
+	sh->rx = mmap(NULL, SIM_RX_MAX + 65536, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (sh->epfd < 0 || !sh->type || !sh->tx || sh->rx == MAP_FAILED)
+		return -ENOMEM;
+	if (epoll_ctl(sh->epfd, EPOLL_CTL_ADD, wakefd, &ev))
+		return -errno;
+	for (unsigned t = 0; t < a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+
+		ty->nth = id - a->shard_from[t]; /* large when it is not one of them */
+		ty->nshards = a->shard_n[t];
+		stype_update(sh, t);
+		ty->lean = ty->p.engine == SIM_LEAN && ty->nth < ty->nshards;
+		ty->cap = a->max_devices / ty->nshards + 1;
+		ty->dev = mmap(NULL, ty->cap * sizeof(*ty->dev), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (ty->dev == MAP_FAILED)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* --- targets --------------------------------------------------------------------------- */
+
+static struct device *device_at(struct shard *sh, unsigned t, uint32_t local)
+{
+	struct device *d = &sh->type[t].dev[local];
+
+	if (!d->rng) {
+		d->type = (uint8_t)t;
+		d->index = local * sh->type[t].nshards + sh->type[t].nth;
+		d->fd = -1;
+		d->pub.kind = T_PUB;
+		d->life.kind = T_LIFE;
+		d->rng = sh->a->seed ^ (uint64_t)(t + 1) << 40 ^ (uint64_t)(d->index + 1) *
+									  0x9e3779b97f4a7c15ull;
+		d->rng |= 1;
+	}
+	return d;
+}
+
+/* Starts and stops what is due; returns when to look again. */
+static uint64_t follow_targets(struct shard *sh)
+{
+	uint64_t next = UINT64_MAX, at;
+
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+		const struct sim_ramp *r = &sh->ramp[t];
+		uint32_t want;
+		unsigned did = 0;
+
+		if (!ty->lean)
+			continue;
+		want = share(ty, sim_ramp_at(r, sh->now));
+		while (ty->started < want && did++ < 64) {
+			struct device *d = device_at(sh, t, ty->started++);
+
+			at = sim_ramp_when(r, d->index);
+			dev_start(sh, d, at < sh->now ? at : sh->now);
+		}
+		while (ty->started > want && did++ < 64)
+			dev_stop(sh, device_at(sh, t, --ty->started));
+		if (ty->started != want) {
+			next = 0; /* more at once, after the sockets had a look in */
+			continue;
+		}
+		if (ty->started < share(ty, r->to))
+			at = sim_ramp_when(r, ty->started * ty->nshards + ty->nth);
+		else if (ty->started > share(ty, r->to))
+			at = sim_ramp_when(r, (ty->started - 1) * ty->nshards + ty->nth);
+		else
+			continue;
+		if (at < next)
+			next = at;
+	}
+	return next;
+}
+
+static uint64_t churn(struct shard *sh)
+{
+	uint64_t next = UINT64_MAX, at;
+
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+		double gap;
+
+		if (!ty->p.churn_milli || !ty->started)
+			continue;
+		gap = 1e12 / (double)ty->p.churn_milli * ty->nshards;
+		if (!ty->churn_ns)
+			ty->churn_ns = sh->now + (uint64_t)(gap * sim_rand1(&sh->rng));
+		at = ty->churn_ns;
+		for (unsigned n = 0; ty->churn_ns <= sh->now && n < 64; n++) {
+			uint32_t from = (uint32_t)(sim_rand(&sh->rng) % ty->started);
+			bool found = false;
+
+			for (uint32_t i = 0; i < 16 && i < ty->started && !found; i++) {
+				struct device *d = &ty->dev[(from + i) % ty->started];
+
+				found = d->state == D_ONLINE;
+				if (found)
+					dev_drop(sh, d);
+			}
+			if (!found)
+				break;
+			ty->churn_ns += (uint64_t)gap;
+		}
+		if (at <= sh->now && at == ty->churn_ns) {
+			/* All are busy reconnecting: look again, but do not wait by spinning. */
+			at = sh->now + 1000000;
+			if (ty->churn_ns + 1000000000 < sh->now)
+				ty->churn_ns = sh->now - 1000000000; /* nor make up for it all */
+		} else {
+			at = ty->churn_ns;
+		}
+		if (at < next)
+			next = at;
+	}
+	return next;
+}
+
+static void storm(struct shard *sh, uint32_t ppm)
+{
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+
+		for (uint32_t i = 0; ty->lean && i < ty->started; i++)
+			if (ty->dev[i].state == D_ONLINE &&
+			    sim_rand1(&sh->rng) * 1e6 < (double)ppm)
+				dev_drop(sh, &ty->dev[i]);
+	}
+}
+
+/* Looks at what the owner changed. */
+static void follow_owner(struct shard *sh)
+{
+	uint32_t gen = SIM_LOAD(&sh->a->gen), ppm, n;
+	bool quiet;
+
+	if (gen == sh->gen)
+		return;
+	sh->gen = gen;
+	pthread_mutex_lock(&sh->a->lock);
+	memcpy(sh->ramp, sh->a->ramp, sizeof(sh->ramp));
+	quiet = sh->a->quiet;
+	n = sh->a->storm;
+	ppm = sh->a->storm_ppm;
+	pthread_mutex_unlock(&sh->a->lock);
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		if (SIM_LOAD(&sh->a->conf_gen[t]) != sh->type[t].gen)
+			stype_update(sh, t);
+		else
+			sh->type[t].grid = pub_grid(sh->type[t].p.interval_ns,
+						    share(&sh->type[t], sh->ramp[t].to));
+	}
+	if (quiet != sh->quiet) {
+		sh->quiet = quiet;
+		for (unsigned t = 0; t < sh->a->ntypes; t++)
+			for (uint32_t i = 0; sh->type[t].lean && i < sh->type[t].started; i++)
+				pub_schedule(sh, &sh->type[t].dev[i], true);
+	}
+	if (n != sh->storm) {
+		sh->storm = n;
+		storm(sh, ppm);
+	}
+}
+
+/* --- the loop ------------------------------------------------------------------------------ */
+
+static void fire(void *ctx, struct timer *t)
+{
+	struct shard *sh = ctx;
+
+	if (t->kind == T_PUB)
+		pub_due(sh, (struct device *)((char *)t - offsetof(struct device, pub)));
+	else
+		dev_life(sh, (struct device *)((char *)t - offsetof(struct device, life)));
+}
+
+static void busy_turn(struct shard *sh)
+{
+	for (unsigned n = 0; n < BUSY_TURN && sh->nbusy; n++) {
+		struct device *d = sh->busy.busy_next;
+
+		__builtin_prefetch(d->busy_next);
+		__builtin_prefetch((char *)d->busy_next + 64);
+		/* Goes to the back of the ring if it can go on. */
+		busy_del(sh, d);
+		pub_busy(sh, d);
+	}
+}
+
+static void beat(struct shard *sh)
+{
+	struct timespec ts;
+
+	__atomic_store_n(&sh->pub->heartbeat_ns, sh->now, __ATOMIC_RELAXED);
+	if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)) {
+		double s = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+
+		__atomic_store(&sh->pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
+	}
+	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of them. */
+	if (sh->trim_ns && sh->now >= sh->trim_ns) {
+		sh->trim_ns = 0;
+		sim_heap_trim();
+	}
+}
+
+/* Everything ends; and the gauge of messages in flight meets the devices' own state. */
+static void finish(struct shard *sh)
+{
+	uint64_t held = 0;
+
+	shard_clock(sh);
+	e2e_settle(sh);
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+
+		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
+			struct device *d = &ty->dev[i];
+
+			if (!d->thing)
+				break;
+			held += (d->win ? d->win->n : 0) + (d->back ? d->back->n : 0) +
+				(d->out ? d->out->nmsg : 0);
+		}
+	}
+	if (held != sh->pub->tot.in_flight)
+		SIM_ADD(&sh->pub->tot.unaccounted, 1);
+	for (unsigned t = 0; t < sh->a->ntypes; t++) {
+		struct stype *ty = &sh->type[t];
+
+		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
+			if (!ty->dev[i].thing)
+				break;
+			dev_free(sh, &ty->dev[i]);
+		}
+		stype_clear(ty);
+		sim_tls_free(ty->tls);
+		munmap(ty->dev, ty->cap * sizeof(*ty->dev));
+	}
+	beat(sh);
+	close(sh->epfd);
+	free(sh->type);
+	free(sh->tx);
+	munmap(sh->rx, SIM_RX_MAX + 65536);
+	SIM_STORE(&sh->pub->state, 2u);
+}
+
+/*
+ * Kernels before 5.11, gVisor and qemu-user have no epoll_pwait2(2). There a
+ * shard sleeps whole milliseconds, rounded up: devices are late by at most one,
+ * which the latency counts, as it starts at the scheduled moment.
+ */
+static int wait_events(struct shard *sh, struct epoll_event *ev, const struct timespec *wait)
+{
+	if (!sh->coarse) {
+		int n = epoll_pwait2(sh->epfd, ev, EVENTS, wait, NULL);
+
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		sh->coarse = true;
+	}
+	return epoll_wait(sh->epfd, ev, EVENTS, (int)(wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000));
+}
+
+void *sim_shard_main(void *arg)
+{
+	struct shard *sh = arg;
+	struct epoll_event ev[EVENTS];
+	uint64_t next_beat = 0;
+	sigset_t all;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	SIM_STORE(&sh->pub->state, 1u);
+	while (!SIM_LOAD(&sh->a->stop)) {
+		uint64_t next, at, value;
+		struct timespec wait = { 0, 0 };
+		int n;
+
+		shard_clock(sh);
+		follow_owner(sh);
+		next = follow_targets(sh);
+		wheel_run(&sh->wheel, sh->now, fire, sh);
+		at = churn(sh);
+		next = at < next ? at : next;
+		if (sh->nbusy)
+			busy_turn(sh);
+		if (sh->now >= next_beat) {
+			beat(sh);
+			next_beat = sh->now + 100000000;
+		}
+		if (!sh->nbusy) {
+			at = wheel_next(&sh->wheel);
+			next = at < next ? at : next;
+			at = next_beat + 900000000; /* an idle shard still shows that it lives */
+			next = at < next ? at : next;
+			shard_clock(sh);
+			if (next > sh->now) {
+				wait.tv_sec = (time_t)((next - sh->now) / 1000000000);
+				wait.tv_nsec = (long)((next - sh->now) % 1000000000);
+			}
+		}
+		n = wait_events(sh, ev, &wait);
+		shard_clock(sh);
+		for (int i = 0; i < n; i++) {
+			/* With many devices each is in memory and not in the cache. */
+			const char *soon = i + 2 < n ? ev[i + 2].data.ptr : NULL;
+
+			for (unsigned line = 0; soon && line < 3; line++)
+				__builtin_prefetch(soon + 64 * line);
+			if (ev[i].data.ptr) {
+				dev_event(sh, ev[i].data.ptr, ev[i].events);
+			} else if (read(sh->wakefd, &value, sizeof(value)) < 0 && errno != EAGAIN) {
+				/* Only a closed descriptor can do this: the owner has gone. */
+				break;
+			}
+		}
+	}
+	finish(sh);
+	return NULL;
+}

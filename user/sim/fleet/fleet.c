@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fleet and configuration files: YAML (so JSON too). Keys are option names, or
+ * the camelCase names of the project this one continues.
+ *
+ *   broker: mqtts://broker:8883        # for all types
+ *   devices: 1000                      # options of the run, too
+ *   types:
+ *     - name: meter
+ *       weight: 3
+ *       interval: 10s
+ *       subscribe: [ "cmd/{thing}/#" ]
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+#include "sim/run/run.h"
+
+struct file {
+	const char *path;
+	yaml_document_t doc;
+};
+
+static int bad_at(const struct file *f, const yaml_node_t *n, const char *what, struct sim_err *err)
+{
+	return sim_bad(err, "%.150s:%zu: %.300s", f->path, n->start_mark.line + 1, what);
+}
+
+static int open_file(struct file *f, const char *path, struct sim_err *err)
+{
+	yaml_parser_t p;
+	FILE *in = fopen(path, "re");
+	int rc = 0;
+
+	f->path = path;
+	if (!in)
+		return sim_bad(err, "file '%.200s': %s", path, strerror(errno));
+	if (!yaml_parser_initialize(&p)) {
+		fclose(in);
+		return sim_bad(err, "out of memory");
+	}
+	yaml_parser_set_input_file(&p, in);
+	if (!yaml_parser_load(&p, &f->doc))
+		rc = sim_bad(err, "%.150s:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
+			     p.problem ? p.problem : "unreadable");
+	yaml_parser_delete(&p);
+	fclose(in);
+	return rc;
+}
+
+static const char *scalar(const yaml_node_t *n)
+{
+	return n && n->type == YAML_SCALAR_NODE &&
+			       strlen((const char *)n->data.scalar.value) == n->data.scalar.length ?
+		       (const char *)n->data.scalar.value :
+		       NULL;
+}
+
+/* One key of a mapping, into the profile or (when run is given) the run. */
+static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *run,
+		   struct sim_profile *p, struct sim_err *err)
+{
+	const char *k = scalar(key), *v = scalar(value);
+	const struct sim_opt *o = NULL;
+	struct sim_err why;
+	char text[512];
+	int rc = 0;
+
+	if (!k)
+		return bad_at(f, key, "a key must be a word", err);
+	if (run)
+		o = sim_opt_find(sim_run_opts, sim_run_nopts, k);
+	if (value->type == YAML_SEQUENCE_NODE) {
+		yaml_node_item_t *i;
+
+		for (i = value->data.sequence.items.start; i < value->data.sequence.items.top && !rc;
+		     i++) {
+			yaml_node_t *one = yaml_document_get_node(&f->doc, *i);
+
+			if (strcmp(k, "subscribe") && !o)
+				return bad_at(f, value, "only subscribe takes a list", err);
+			rc = set_key(f, key, one, run, p, err);
+		}
+		return rc;
+	}
+	if (!v) {
+		snprintf(text, sizeof(text), "%.100s: accepted: one value", k);
+		return bad_at(f, value, text, err);
+	}
+	rc = o ? sim_opt_set(o, run, v, &why) : sim_profile_set(p, k, v, &why);
+	return rc ? bad_at(f, key, why.text, err) : 0;
+}
+
+static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profile *p,
+		   yaml_node_t **ret_types, struct sim_err *err)
+{
+	yaml_node_pair_t *i;
+	int rc = 0;
+
+	if (!map || map->type != YAML_MAPPING_NODE)
+		return map ? bad_at(f, map, "accepted: 'key: value' lines", err) :
+			     sim_bad(err, "%.200s: the file is empty", f->path);
+	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top && !rc; i++) {
+		yaml_node_t *key = yaml_document_get_node(&f->doc, i->key);
+		yaml_node_t *value = yaml_document_get_node(&f->doc, i->value);
+		const char *k = scalar(key);
+
+		if (k && ret_types && !strcmp(k, "types")) {
+			*ret_types = value;
+			continue;
+		}
+		if (k && !ret_types && (!strcmp(k, "name") || !strcmp(k, "weight") ||
+					!strcmp(k, "cgroup")))
+			continue; /* read before */
+		rc = set_key(f, key, value, run, p, err);
+	}
+	return rc;
+}
+
+static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *base,
+		    struct sim_profile *p, struct sim_err *err)
+{
+	yaml_node_pair_t *i;
+
+	*p = *base;
+	*p->name = 0;
+	if (map->type != YAML_MAPPING_NODE)
+		return bad_at(f, map, "a type is 'key: value' lines", err);
+	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top; i++) {
+		yaml_node_t *key = yaml_document_get_node(&f->doc, i->key);
+		yaml_node_t *value = yaml_document_get_node(&f->doc, i->value);
+		const char *k = scalar(key), *v = scalar(value);
+		char *end;
+
+		if (k && !strcmp(k, "name")) {
+			if (!v || !*v || strlen(v) >= sizeof(p->name) || strpbrk(v, "{}+#/,\""))
+				return bad_at(f, value, "name: accepted: up to 63 letters, digits "
+					      "and dashes", err);
+			snprintf(p->name, sizeof(p->name), "%s", v);
+		} else if (k && !strcmp(k, "weight")) {
+			unsigned long w = v ? strtoul(v, &end, 10) : 0;
+
+			if (!v || *v < '0' || *v > '9' || *end || w > 1000000)
+				return bad_at(f, value, "weight: accepted: 0 to 1000000", err);
+			p->weight = (uint32_t)w;
+		} else if (k && !strcmp(k, "cgroup")) {
+			/* Not the run's option of this name: these devices' own processes enter it. */
+			if (!v || *v != '/' || strlen(v) >= sizeof(p->cgroup))
+				return bad_at(f, value, "cgroup: accepted: a directory below the cgroup "
+					      "v2 mount, e.g. /sys/fs/cgroup/meters", err);
+			snprintf(p->cgroup, sizeof(p->cgroup), "%s", v);
+		}
+	}
+	if (!*p->name)
+		return bad_at(f, map, "name: is missing", err);
+	if (!strcmp(p->thing, "squall-{index}"))
+		snprintf(p->thing, sizeof(p->thing), "{type}-{index}");
+	return set_map(f, map, NULL, p, NULL, err);
+}
+
+static int load(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
+		struct sim_err *err)
+{
+	yaml_node_t *types = NULL;
+	yaml_node_item_t *i;
+	struct file f;
+	int rc = open_file(&f, path, err);
+	size_t n;
+
+	if (rc)
+		return rc;
+	rc = set_map(&f, yaml_document_get_root_node(&f.doc), run, base, &types, err);
+	if (rc || !ret) {
+		if (!rc && types)
+			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);
+		goto out;
+	}
+	if (!types || types->type != YAML_SEQUENCE_NODE) {
+		rc = sim_bad(err, "%.200s: types: is missing; accepted: a list of device types",
+			     path);
+		goto out;
+	}
+	n = (size_t)(types->data.sequence.items.top - types->data.sequence.items.start);
+	if (!n || n > SIM_MAX_TYPES) {
+		rc = sim_bad(err, "%.200s: types: has %zu entries; accepted: 1 to %d", path, n,
+			     SIM_MAX_TYPES);
+		goto out;
+	}
+	ret->type = calloc(n, sizeof(*ret->type));
+	if (!ret->type) {
+		rc = sim_bad(err, "out of memory");
+		goto out;
+	}
+	for (i = types->data.sequence.items.start; i < types->data.sequence.items.top && !rc; i++) {
+		yaml_node_t *map = yaml_document_get_node(&f.doc, *i);
+
+		rc = one_type(&f, map, base, &ret->type[ret->ntypes], err);
+		for (unsigned k = 0; !rc && k < ret->ntypes; k++)
+			if (!strcmp(ret->type[k].name, ret->type[ret->ntypes].name))
+				rc = bad_at(&f, map, "name: another type has it already", err);
+		ret->ntypes++;
+	}
+	if (rc)
+		sim_fleet_free(ret);
+out:
+	yaml_document_delete(&f.doc);
+	return rc;
+}
+
+int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base,
+		       struct sim_fleet *ret, struct sim_err *err)
+{
+	ret->ntypes = 0;
+	ret->type = NULL;
+	return load(path, run, base, ret, err);
+}
+
+int sim_fleet_load(const char *path, const struct sim_profile *base, struct sim_fleet *ret,
+		   struct sim_err *err)
+{
+	struct sim_profile *copy = malloc(sizeof(*copy));
+	struct sim_run *ignored = calloc(1, sizeof(*ignored));
+	int rc = -ENOMEM;
+
+	if (copy && ignored) {
+		*copy = *base;
+		rc = sim_fleet_load_run(path, ignored, copy, ret, err);
+	}
+	free(copy);
+	free(ignored);
+	return rc;
+}
+
+int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err)
+{
+	return load(path, run, p, NULL, err);
+}
+
+void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret)
+{
+	double rest[SIM_MAX_TYPES];
+	uint64_t sum = 0;
+	uint32_t given = 0;
+
+	for (unsigned i = 0; i < f->ntypes; i++)
+		sum += f->type[i].weight;
+	for (unsigned i = 0; i < f->ntypes; i++) {
+		double part = sum ? (double)n * f->type[i].weight / (double)sum : 0;
+
+		ret[i] = (uint32_t)part;
+		rest[i] = part - ret[i];
+		given += ret[i];
+	}
+	while (sum && given < n) {
+		unsigned best = 0;
+
+		for (unsigned i = 1; i < f->ntypes; i++)
+			if (rest[i] > rest[best])
+				best = i;
+		rest[best] = -1;
+		ret[best]++;
+		given++;
+	}
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The device type's option table, and the setter every table uses. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <squall/units.h>
+#include "sim/fleet/options.h"
+
+#define NS_MS 1000000ull
+#define NS_S 1000000000ull
+#define AT(f) offsetof(struct sim_profile, f)
+#define STR(f) SIM_OPT_STR, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, NULL
+#define U32(f, lo, hi) SIM_OPT_U32, AT(f), 4, lo, hi, NULL, NULL
+#define TIME(f, lo, hi) SIM_OPT_TIME, AT(f), 8, lo, hi, NULL, NULL
+#define FLAG(f) SIM_OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL
+#define CHOICE(f, c) SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
+#define CALL(fn) SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
+
+int sim_bad(struct sim_err *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/*
+ * Units are the library's, as everywhere in Squall. Only what is special to a
+ * fleet is decided here: 0 needs no unit, a percentage needs its sign, and a
+ * payload of "21.5" is text.
+ */
+int sim_parse_time(const char *s, uint64_t *ret_ns)
+{
+	if (!strcmp(s, "0")) {
+		*ret_ns = 0;
+		return 0;
+	}
+	return sq_parse_duration(s, ret_ns) ? -EINVAL : 0;
+}
+
+int sim_parse_percent(const char *s, uint32_t *ret_ppm)
+{
+	uint32_t fraction;
+
+	if (!strchr(s, '%') || sq_parse_percent(s, &fraction))
+		return -EINVAL;
+	*ret_ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
+	return 0;
+}
+
+int sim_parse_size(const char *s, uint64_t *ret)
+{
+	size_t n = strlen(s);
+
+	if (n && strpbrk(s, ".eE") && s[n - 1] >= '0' && s[n - 1] <= '9')
+		return -EINVAL;
+	return sq_parse_size(s, ret) ? -EINVAL : 0;
+}
+
+/* Events per time, which no rule of the library has. */
+int sim_parse_rate(const char *s, uint64_t *ret_milli)
+{
+	char *unit;
+	double v, per;
+
+	/* strtod would take "inf", "0x1p3" and leading blanks. */
+	if (!*s || !strchr("0123456789.", *s) || s[1] == 'x' || s[1] == 'X')
+		return -EINVAL;
+	v = strtod(s, &unit);
+	if (unit == s || !isfinite(v))
+		return -EINVAL;
+	if (!*unit || !strcmp(unit, "/s"))
+		per = 1;
+	else if (!strcmp(unit, "/m") || !strcmp(unit, "/min"))
+		per = 60;
+	else if (!strcmp(unit, "/h"))
+		per = 3600;
+	else
+		return -EINVAL;
+	if (v > 1e9)
+		return -EINVAL;
+	*ret_milli = (uint64_t)llround(v * 1000 / per);
+	return v > 0 && !*ret_milli ? -EINVAL : 0;
+}
+
+/* mqtt[s]://host[:port], IPv6 in brackets. */
+static int set_broker(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	const char *host, *end, *port = NULL;
+	bool tls = false;
+	size_t n;
+
+	if (!strncmp(value, "mqtts://", 8) || !strncmp(value, "ssl://", 6))
+		tls = true;
+	else if (strncmp(value, "mqtt://", 7) && strncmp(value, "tcp://", 6))
+		return sim_bad(err, "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
+			       "mqtts://HOST[:PORT]", value);
+	host = strstr(value, "://") + 3;
+	if (*host == '[') {
+		end = strchr(++host, ']');
+		if (!end)
+			return sim_bad(err, "broker '%.200s': ']' is missing", value);
+		n = (size_t)(end - host);
+		end++;
+	} else {
+		n = strcspn(host, ":/");
+		end = host + n;
+	}
+	if (*end == ':')
+		port = ++end;
+	end += strspn(end, port ? "0123456789" : "");
+	if (*end == '/')
+		end++;
+	if (!n || *end || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker))
+		return sim_bad(err, "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
+			       "mqtts://HOST[:PORT]", value);
+	if (port && (strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535 || !*port ||
+		     *port == '/'))
+		return sim_bad(err, "broker '%.200s': port must be 1 to 65535", value);
+	p->tls = tls;
+	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : tls ? 8883 : 1883);
+	memcpy(p->host, host, n);
+	p->host[n] = 0;
+	snprintf(p->broker, sizeof(p->broker), "%s", value);
+	return 0;
+}
+
+static int set_bind(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	union sim_addr list[SIM_MAX_ADDRS];
+	unsigned n = 0;
+	char one[64];
+
+	memset(list, 0, sizeof(list));
+	while (*value) {
+		size_t len = strcspn(value, ",");
+
+		if (n == SIM_MAX_ADDRS)
+			return sim_bad(err, "bind: more than %d addresses", SIM_MAX_ADDRS);
+		if (!len || len >= sizeof(one))
+			return sim_bad(err, "bind: accepted: IPv4 or IPv6 addresses with commas "
+				       "between");
+		memcpy(one, value, len);
+		one[len] = 0;
+		if (inet_pton(AF_INET, one, &list[n].in.sin_addr) == 1)
+			list[n++].sa.sa_family = AF_INET;
+		else if (inet_pton(AF_INET6, one, &list[n].in6.sin6_addr) == 1)
+			list[n++].sa.sa_family = AF_INET6;
+		else
+			return sim_bad(err, "bind '%s': not an IPv4 or IPv6 address", one);
+		value += len;
+		if (*value == ',' && !*++value)
+			return sim_bad(err, "bind: an address is missing after the last comma");
+	}
+	memcpy(p->bind, list, sizeof(list));
+	p->nbinds = (uint8_t)n;
+	return 0;
+}
+
+static int set_subscribe(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+
+	if (!*value) {
+		p->nsubs = 0;
+		return 0;
+	}
+	if (p->nsubs == SIM_MAX_SUBS)
+		return sim_bad(err, "subscribe: more than %d filters per device", SIM_MAX_SUBS);
+	if (strlen(value) >= sizeof(p->sub[0]))
+		return sim_bad(err, "subscribe: longer than %zu bytes", sizeof(p->sub[0]) - 1);
+	snprintf(p->sub[p->nsubs++], sizeof(p->sub[0]), "%s", value);
+	return 0;
+}
+
+static int set_preset(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+
+	if (strcmp(value, "aws-iot-core") && strcmp(value, "none"))
+		return sim_bad(err, "preset '%.100s': accepted: aws-iot-core, none", value);
+	p->aws = !strcmp(value, "aws-iot-core");
+	if (p->aws) {
+		p->publish_cap = 100;
+		if (p->inflight > 100)
+			p->inflight = 100;
+		if (p->keepalive_s < 30)
+			p->keepalive_s = 60;
+	}
+	return 0;
+}
+
+static int set_backoff(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	const char *dots = strstr(value, "..");
+	char lo[32];
+	uint64_t a, b;
+
+	if (!dots || (size_t)(dots - value) >= sizeof(lo))
+		return sim_bad(err, "backoff '%.100s': accepted: BASE..MAX, e.g. 1s..30s", value);
+	memcpy(lo, value, (size_t)(dots - value));
+	lo[dots - value] = 0;
+	if (sim_parse_time(lo, &a) || sim_parse_time(dots + 2, &b) || a < NS_MS || b < a ||
+	    b > 86400 * NS_S)
+		return sim_bad(err, "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
+			       "MAX <= 24h, e.g. 1s..30s", value);
+	p->backoff_base_ns = a;
+	p->backoff_max_ns = b;
+	return 0;
+}
+
+static int set_tls_version(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+
+	if (!strcmp(value, "1.2"))
+		p->tls_min = p->tls_max = 12;
+	else if (!strcmp(value, "1.3"))
+		p->tls_min = p->tls_max = 13;
+	else if (!strcmp(value, "any"))
+		p->tls_min = p->tls_max = 0;
+	else
+		return sim_bad(err, "tls-version '%.100s': accepted: 1.2, 1.3, any", value);
+	return 0;
+}
+
+const struct sim_opt sim_profile_opts[] = {
+	{ "broker", "URL", "Broker", "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]", CALL(set_broker),
+	  NULL },
+	{ "protocol", "VERSION", "Broker", "MQTT version: 3.1.1 or 5",
+	  CHOICE(version, "3.1.1=4 4=4 5=5"), "3.1.1" },
+	{ "client", "lean|paho", "Broker",
+	  "lean: this program's own client, for scale; paho: libpaho-mqtt3as, what real firmware "
+	  "runs, at most 2000 devices",
+	  CHOICE(engine, "lean=0 paho=1"), "lean" },
+	{ "preset", "NAME", "Broker",
+	  "aws-iot-core: refuse what that service would refuse, and keep to its rates",
+	  CALL(set_preset), "none" },
+	{ "bind", "ADDR,...", "Broker",
+	  "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
+	  NULL },
+
+	{ "thing", "NAME", "Identity", "thing name; {index} is the device's number, {type} its type",
+	  STR(thing), "squall-{index}, in a fleet {type}-{index}" },
+	{ "client-id", "NAME", "Identity", "client identifier; {thing} {index} {type}",
+	  STR(client_id), "{thing}" },
+	{ "first", "N", "Identity", "number of the first device", U32(first, 0, 1000000000), "0" },
+	{ "username", "NAME", "Identity", "user name; {thing} {index} {type}", STR(username), NULL },
+	{ "password", "TEXT", "Identity", "password", STR(password), NULL },
+	{ "ca", "FILE", "Identity", "certificates that may vouch for the broker", STR(ca),
+	  "the system's" },
+	{ "cert", "FILE", "Identity",
+	  "client certificate, PEM; with {thing} or {index} one per device", STR(cert), NULL },
+	{ "key", "FILE", "Identity", "its private key, PEM", STR(key), NULL },
+	{ "insecure", NULL, "Identity", "do not verify the broker's certificate", FLAG(insecure),
+	  NULL },
+	{ "alpn", "NAME", "Identity", "ALPN protocol, e.g. x-amzn-mqtt-ca for AWS on port 443",
+	  STR(alpn), NULL },
+	{ "sni", "NAME", "Identity", "server name to ask for and to verify", STR(sni),
+	  "the broker's host" },
+	{ "tls-version", "1.2|1.3|any", "Identity", "TLS version", CALL(set_tls_version), "any" },
+	{ "resume", "full|always|mixed", "Identity",
+	  "TLS handshakes on reconnect: full ones, resumed sessions, or half of each",
+	  CHOICE(resume, "full=0 always=1 mixed=2"), "always" },
+
+	{ "interval", "DURATION", "Messages",
+	  "time between two messages of a device; 0: as fast as the broker takes them",
+	  TIME(interval_ns, 0, 30 * 86400 * NS_S), "1s" },
+	{ "jitter", "PERCENT", "Messages", "each interval varies by up to this much both ways",
+	  SIM_OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, "0%" },
+	{ "qos", "0|1|2", "Messages", "quality of service", CHOICE(qos, "0=0 1=1 2=2"), "0" },
+	{ "topic", "TOPIC", "Messages", "topic to publish to; {thing} {index} {type}; empty: publish "
+	  "nothing", STR(topic), "dt/{thing}/telemetry" },
+	{ "payload", "SIZE|@FILE|lines:FILE|TEXT", "Messages",
+	  "bytes of a size, a file's template, its lines in turn, or a template itself: {{seq}} "
+	  "{{now_ms}} {{now}} {{thing}} {{index}} {{rand MIN MAX}} {{walk MIN MAX STEP}} {{pick A B "
+	  "C}} {{mark}}",
+	  STR(payload), "128" },
+	{ "retain", NULL, "Messages", "set the retain flag", FLAG(retain), NULL },
+	{ "burst", "N", "Messages", "messages that fall due together each interval",
+	  U32(burst, 1, 1000), "1" },
+	{ "batch", "N", "Messages", "messages per write() at most", U32(batch, 1, 1000), "64" },
+	{ "inflight", "N", "Messages", "QoS 1 and 2: unacknowledged messages per device at most",
+	  U32(inflight, 1, 1024), "16" },
+	{ "count", "N", "Messages", "stop publishing after N messages per device; 0: never",
+	  U32(count, 0, UINT32_MAX), "0" },
+	{ "publish-cap", "N", "Messages", "messages per device and second at most; 0: no cap",
+	  U32(publish_cap, 0, 1000000), "0" },
+
+	{ "subscribe", "FILTER", "Subscriptions", "subscribe to it; {thing} {index}; repeatable",
+	  CALL(set_subscribe), NULL },
+	{ "sub-qos", "0|1|2", "Subscriptions", "QoS of the subscriptions",
+	  CHOICE(sub_qos, "0=0 1=1 2=2"), "1" },
+	{ "command", "TOPIC", "Subscriptions", "subscribe to this command topic and answer each",
+	  STR(command), NULL },
+	{ "response", "TOPIC", "Subscriptions",
+	  "where answers go (MQTT 5: a request's response topic wins)", STR(response), NULL },
+	{ "response-payload", "TEXT", "Subscriptions", "template of the answer",
+	  STR(response_payload), "{\"thing\":\"{{thing}}\",\"ok\":true}" },
+	{ "e2e", NULL, "Subscriptions",
+	  "mark messages and follow them through the broker to this fleet's subscribers: latency, "
+	  "loss, duplicates", FLAG(e2e), NULL },
+	{ "shadow", NULL, "Subscriptions",
+	  "AWS IoT device shadow: report to update, listen to accepted, rejected and delta",
+	  FLAG(shadow), NULL },
+
+	{ "keepalive", "SECONDS", "Connection", "MQTT keep-alive; 0: none",
+	  SIM_OPT_SECONDS, AT(keepalive_s), 4, 0, 65535, NULL, NULL, "60" },
+	{ "persistent", NULL, "Connection", "keep the session over reconnects and resend what was "
+	  "in flight", SIM_OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, NULL },
+	{ "session-expiry", "SECONDS", "Connection", "MQTT 5: how long the broker keeps it",
+	  SIM_OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "3600" },
+	{ "connect-timeout", "DURATION", "Connection", "from connect() to CONNACK",
+	  TIME(connect_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s" },
+	{ "ack-timeout", "DURATION", "Connection",
+	  "a message without PUBACK or PUBCOMP for so long has failed",
+	  TIME(ack_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s" },
+	{ "backoff", "BASE..MAX", "Connection",
+	  "wait before reconnect n: a random time up to min(MAX, BASE * 2^n)", CALL(set_backoff),
+	  "1s..30s" },
+	{ "churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
+	  SIM_OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, "0" },
+	{ "will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL },
+	{ "will-payload", "TEXT", "Connection", "its payload", STR(will_payload), "offline" },
+	{ "will-qos", "0|1|2", "Connection", "its QoS", CHOICE(will_qos, "0=0 1=1 2=2"), "0" },
+	{ "will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL },
+};
+const unsigned sim_profile_nopts = sizeof(sim_profile_opts) / sizeof(*sim_profile_opts);
+
+/* The names of the project this one continues: configuration keys and environment. */
+const struct sim_alias sim_aliases[] = {
+	{ "mqttWaitTime", "MQTT_WAIT_TIME", "interval", "%ss" },
+	{ "mqttQos", "MQTT_QOS", "qos", NULL },
+	{ "mqttMessage", "MQTT_MESSAGE", "payload", "{\"message\":\"%s\",\"timestamp\":{{now_ms}}}" },
+	{ "iotCoreEndpoint", "IOT_CORE_ENDPOINT", "broker", "mqtts://%s" },
+	{ "iotCoreMqttTopic", "IOT_CORE_MQTT_TOPIC", "topic", NULL },
+	{ "iotThingName", "IOT_THING_NAME", "thing", NULL },
+	{ "certPath", "IOT_CERT_PATH", "cert", NULL },
+	{ "keyPath", "IOT_KEY_PATH", "key", NULL },
+	{ "caPath", "IOT_CA_PATH", "ca", NULL },
+};
+const unsigned sim_naliases = sizeof(sim_aliases) / sizeof(*sim_aliases);
+
+const struct sim_opt *sim_opt_find(const struct sim_opt *opts, unsigned n, const char *name)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const char *a = opts[i].name, *b = name;
+
+		/* client_id and client-id are one name: Locust's options have underscores. */
+		while (*a && (*a == *b || (*a == '-' && *b == '_'))) {
+			a++;
+			b++;
+		}
+		if (!*a && !*b)
+			return &opts[i];
+	}
+	return NULL;
+}
+
+static int set_choice(const struct sim_opt *o, uint8_t *to, const char *value, struct sim_err *err)
+{
+	size_t n = strlen(value);
+	char words[128] = "";
+
+	for (const char *c = o->choices; *c;) {
+		size_t word = strcspn(c, "=");
+
+		if (word == n && !memcmp(c, value, n)) {
+			*to = (uint8_t)atoi(c + word + 1);
+			return 0;
+		}
+		snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%.*s",
+			 *words ? ", " : "", (int)word, c);
+		c += word;
+		c += strcspn(c, " ");
+		c += strspn(c, " ");
+	}
+	return sim_bad(err, "%s '%.100s': accepted: %s", o->name, value, words);
+}
+
+static int flag_value(const char *v, bool *ret)
+{
+	static const char *const yes[] = { "true", "yes", "on", "1" };
+	static const char *const no[] = { "false", "no", "off", "0" };
+
+	for (int i = 0; i < 4; i++) {
+		if (!strcasecmp(v, yes[i]) || !strcasecmp(v, no[i])) {
+			*ret = !strcasecmp(v, yes[i]);
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int sim_opt_set(const struct sim_opt *o, void *base, const char *value, struct sim_err *err)
+{
+	void *to = (char *)base + o->at;
+	uint64_t u;
+	uint32_t ppm;
+	char *end;
+	bool b;
+
+	switch (o->kind) {
+	case SIM_OPT_CALL:
+		return o->call(base, value, err);
+	case SIM_OPT_STR:
+		if (strlen(value) >= o->size)
+			return sim_bad(err, "%s: longer than %zu bytes", o->name, o->size - 1);
+		snprintf(to, o->size, "%s", value);
+		return 0;
+	case SIM_OPT_CHOICE:
+		return set_choice(o, to, value, err);
+	case SIM_OPT_FLAG:
+		if (flag_value(value, &b))
+			return sim_bad(err, "%s '%.100s': accepted: true, false", o->name, value);
+		*(bool *)to = o->min ? !b : b; /* min 1: the field is the flag's opposite */
+		return 0;
+	case SIM_OPT_U32:
+	case SIM_OPT_SECONDS:
+		errno = 0;
+		u = strtoull(value, &end, 10);
+		if (o->kind == SIM_OPT_SECONDS && !strcmp(end, "s") && end != value)
+			end++;
+		if (*value < '0' || *value > '9' || *end || errno || u < o->min || u > o->max)
+			return sim_bad(err, "%s '%.100s': accepted: a whole number%s from %llu to "
+				       "%llu", o->name, value,
+				       o->kind == SIM_OPT_SECONDS ? " of seconds" : "",
+				       (unsigned long long)o->min, (unsigned long long)o->max);
+		*(uint32_t *)to = (uint32_t)u;
+		return 0;
+	case SIM_OPT_TIME:
+		if (sim_parse_time(value, &u) || u < o->min || u > o->max)
+			return sim_bad(err, "%s '%.100s': accepted: a time with its unit, e.g. "
+				       "250ms, 1.5s, 2m, from %gs to %gs", o->name, value,
+				       (double)o->min / 1e9, (double)o->max / 1e9);
+		*(uint64_t *)to = u;
+		return 0;
+	case SIM_OPT_PERCENT:
+		if (sim_parse_percent(value, &ppm))
+			return sim_bad(err, "%s '%.100s': accepted: 0%% to 100%%", o->name, value);
+		*(uint32_t *)to = ppm;
+		return 0;
+	case SIM_OPT_RATE:
+		if (sim_parse_rate(value, &u))
+			return sim_bad(err, "%s '%.100s': accepted: a rate, e.g. 500/s, 10/min",
+				       o->name, value);
+		*(uint64_t *)to = u;
+		return 0;
+	}
+	return sim_bad(err, "%s: cannot be set", o->name);
+}
+
+int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sim_err *err)
+{
+	const struct sim_opt *o;
+	char wrapped[2048];
+
+	for (unsigned i = 0; i < sim_naliases; i++) {
+		const struct sim_alias *a = &sim_aliases[i];
+		const char *pct;
+
+		if (strcmp(key, a->camel) && strcmp(key, a->env))
+			continue;
+		key = a->name;
+		if (!a->wrap || strstr(value, "://"))
+			break;
+		pct = strstr(a->wrap, "%s");
+		if (snprintf(wrapped, sizeof(wrapped), "%.*s%s%s", (int)(pct - a->wrap), a->wrap,
+			     value, pct + 2) >= (int)sizeof(wrapped))
+			return sim_bad(err, "%s: longer than %zu bytes", a->camel,
+				       sizeof(wrapped) - 100);
+		/* "1.5s" is welcome too where the seed had a number of seconds. */
+		if (!strcmp(a->name, "interval") && *value && !strchr("0123456789.",
+								      value[strlen(value) - 1]))
+			break;
+		value = wrapped;
+		break;
+	}
+	o = sim_opt_find(sim_profile_opts, sim_profile_nopts, key);
+	if (!o) {
+		sim_bad(err, "option '%.100s' is unknown", key);
+		return -ENOENT;
+	}
+	return sim_opt_set(o, p, value, err);
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Defaults of a device type, and the check of the whole before anything connects. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sim/mqtt/mqtt.h"
+#include "sim/fleet/options.h"
+#include "sim/device/tls.h"
+#include "sim/fleet/tmpl.h"
+
+void sim_profile_init(struct sim_profile *p)
+{
+	memset(p, 0, sizeof(*p));
+	snprintf(p->name, sizeof(p->name), "device");
+	p->version = MQTT_V311;
+	p->clean = true;
+	p->weight = 1;
+	p->resume = SIM_RESUME_ALWAYS;
+	snprintf(p->thing, sizeof(p->thing), "squall-{index}");
+	snprintf(p->client_id, sizeof(p->client_id), "{thing}");
+	snprintf(p->topic, sizeof(p->topic), "dt/{thing}/telemetry");
+	snprintf(p->payload, sizeof(p->payload), "128");
+	snprintf(p->response_payload, sizeof(p->response_payload),
+		 "{\"thing\":\"{{thing}}\",\"ok\":true}");
+	snprintf(p->will_payload, sizeof(p->will_payload), "offline");
+	p->interval_ns = 1000000000ull;
+	p->burst = 1;
+	p->batch = 64;
+	p->inflight = 16;
+	p->sub_qos = 1;
+	p->keepalive_s = 60;
+	p->session_expiry_s = 3600;
+	p->connect_timeout_ns = 10000000000ull;
+	p->ack_timeout_ns = 10000000000ull;
+	p->backoff_base_ns = 1000000000ull;
+	p->backoff_max_ns = 30000000000ull;
+}
+
+/* A device's name as text, with a placeholder of the usual length. */
+static int render_sample(const struct sim_profile *p, const char *text, const char *field,
+			 const char *thing, char *buf, size_t cap, struct sim_err *err)
+{
+	struct sim_tmpl_ctx c = { .thing = thing, .client_id = thing, .type = p->name,
+				  .index = p->first };
+	struct sim_tmpl *t;
+	long n;
+	int rc = sim_tmpl_name(text, field, &t, err);
+
+	if (rc)
+		return rc;
+	n = sim_tmpl_render(t, &c, buf, cap - 1);
+	sim_tmpl_free(t);
+	if (n < 0)
+		return sim_bad(err, "%s: longer than %zu bytes", field, cap - 1);
+	buf[n] = 0;
+	return 0;
+}
+
+static int check_topic(const struct sim_profile *p, const char *text, const char *field,
+		       const char *thing, struct sim_err *err)
+{
+	char buf[1024];
+	unsigned slashes = 0;
+	int rc;
+
+	if (!*text)
+		return sim_bad(err, "%s: must not be empty", field);
+	if (strpbrk(text, "+#"))
+		return sim_bad(err, "%s '%.200s': wildcards + and # are for subscriptions", field,
+			       text);
+	rc = render_sample(p, text, field, thing, buf, sizeof(buf), err);
+	if (rc)
+		return rc;
+	if (!mqtt_topic_ok((const uint8_t *)buf, strlen(buf)))
+		return sim_bad(err, "%s '%.200s': not a valid topic name", field, text);
+	if (!p->aws)
+		return 0;
+	if (strlen(buf) > 256)
+		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes", field);
+	/* $aws/rules/NAME/ in front does not count. */
+	const char *from = buf;
+
+	if (!strncmp(from, "$aws/rules/", 11)) {
+		from = strchr(from + 11, '/');
+		from = from ? from + 1 : "";
+	} else if (*from == '$' && strncmp(from, "$aws/", 5)) {
+		return sim_bad(err, "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
+			       "reserved", field, text);
+	}
+	for (const char *s = from; *s; s++)
+		slashes += *s == '/';
+	if (slashes > 7)
+		return sim_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
+			       text);
+	return 0;
+}
+
+static int check_filter(const struct sim_profile *p, const char *text, const char *field,
+			const char *thing, struct sim_err *err)
+{
+	char buf[1024];
+	int rc;
+
+	if (!*text)
+		return sim_bad(err, "%s: must not be empty", field);
+	rc = render_sample(p, text, field, thing, buf, sizeof(buf), err);
+	if (rc)
+		return rc;
+	if (!mqtt_filter_ok((const uint8_t *)buf, strlen(buf)))
+		return sim_bad(err, "%s '%.200s': not a valid topic filter (+ and # stand for whole "
+			       "levels, # last)", field, text);
+	return 0;
+}
+
+static int check_aws(const struct sim_profile *p, const char *client, size_t payload,
+		     struct sim_err *err)
+{
+	if (p->qos == 2 || p->sub_qos == 2 || p->will_qos == 2)
+		return sim_bad(err, "qos 2: preset aws-iot-core: the service has no QoS 2");
+	if (strlen(client) > 128 || *client == '$')
+		return sim_bad(err, "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
+			       "beginning with $", client);
+	if (payload > 128 * 1024)
+		return sim_bad(err, "payload: preset aws-iot-core: at most 131072 bytes, this can be "
+			       "%zu", payload);
+	if (p->keepalive_s < 30 || p->keepalive_s > 1200)
+		return sim_bad(err, "keepalive %u: preset aws-iot-core: 30 to 1200 seconds",
+			       p->keepalive_s);
+	if (p->inflight > 100)
+		return sim_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
+	if (!p->interval_ns)
+		return sim_bad(err, "interval 0: preset aws-iot-core: at most 100 publishes per "
+			       "second and connection, so at least %gms with burst %u",
+			       10.0 * p->burst, p->burst);
+	if (*p->topic && p->burst * 1e9 / (double)p->interval_ns > 100)
+		return sim_bad(err, "interval %gms with burst %u: preset aws-iot-core: at most 100 "
+			       "publishes per second and connection",
+			       (double)p->interval_ns / 1e6, p->burst);
+	return 0;
+}
+
+static int resolve(struct sim_profile *p, struct sim_err *err)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
+	char port[8];
+	unsigned n = 0;
+	int rc;
+
+	snprintf(port, sizeof(port), "%u", p->port);
+	rc = getaddrinfo(p->host, port, &hints, &list);
+	if (rc)
+		return sim_bad(err, "broker '%.200s': the name does not resolve: %s", p->host,
+			       rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+	for (a = list; a && n < SIM_MAX_ADDRS; a = a->ai_next) {
+		bool fits = !p->nbinds;
+
+		if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
+			continue;
+		for (unsigned i = 0; i < p->nbinds; i++)
+			fits |= p->bind[i].sa.sa_family == a->ai_family;
+		if (!fits)
+			continue;
+		memset(&p->addr[n], 0, sizeof(p->addr[n]));
+		memcpy(&p->addr[n++], a->ai_addr, a->ai_addrlen);
+	}
+	freeaddrinfo(list);
+	if (!n)
+		return sim_bad(err, "bind: none of the addresses is of the same family as broker "
+			       "'%.200s'", p->host);
+	/* localhost resolves to ::1 first, where few brokers listen: prefer IPv4 there. */
+	if (!strcmp(p->host, "localhost") && n > 1 && p->addr[0].sa.sa_family == AF_INET6) {
+		for (unsigned i = 1; i < n; i++) {
+			if (p->addr[i].sa.sa_family == AF_INET) {
+				p->addr[0] = p->addr[i];
+				break;
+			}
+		}
+	}
+	p->naddrs = 1;
+	for (unsigned i = 1; i < n; i++)
+		if (p->addr[i].sa.sa_family == p->addr[0].sa.sa_family &&
+		    strcmp(p->host, "localhost"))
+			p->addr[p->naddrs++] = p->addr[i];
+	return 0;
+}
+
+static int check_tls(const struct sim_profile *p, const char *thing, struct sim_err *err)
+{
+	struct sim_tls *t;
+	int rc;
+
+	if (!*p->cert != !*p->key)
+		return sim_bad(err, "%s is missing: cert and key go together",
+			       *p->cert ? "key" : "cert");
+	if (!p->tls) {
+		if (*p->cert || *p->ca || *p->alpn || *p->sni || p->insecure)
+			return sim_bad(err, "broker '%.200s': TLS options need mqtts://", p->broker);
+		return 0;
+	}
+	rc = sim_tls_new(p, &t, err);
+	if (rc)
+		return rc;
+	/* Of certificates per device the first must be there. */
+	rc = sim_tls_identity(t, 0, 0, thing, err);
+	sim_tls_free(t);
+	return rc;
+}
+
+int sim_profile_check(struct sim_profile *p, struct sim_err *err)
+{
+	struct sim_tmpl *t;
+	char thing[256], client[256], user[256];
+	size_t payload, small;
+	bool can_mark;
+	int rc;
+
+	if (!*p->broker)
+		return sim_bad(err, "broker: is missing; accepted: mqtt://HOST[:PORT] or "
+			       "mqtts://HOST[:PORT]");
+	if (!*p->thing || strstr(p->thing, "{thing}") || strstr(p->thing, "{client_id}"))
+		return sim_bad(err, "thing '%.100s': accepted: a name that may contain {index} and "
+			       "{type}", p->thing);
+	rc = render_sample(p, p->thing, "thing", "", thing, sizeof(thing), err);
+	if (rc)
+		return rc;
+	if (strstr(p->client_id, "{client_id}"))
+		return sim_bad(err, "client-id '%.100s': cannot contain itself", p->client_id);
+	rc = render_sample(p, p->client_id, "client-id", thing, client, sizeof(client), err);
+	if (rc)
+		return rc;
+	if (!*client && !p->clean)
+		return sim_bad(err, "client-id: a persistent session needs one");
+	rc = render_sample(p, p->username, "username", thing, user, sizeof(user), err);
+	if (rc)
+		return rc;
+	/* An empty topic is meant: a device that only listens, or idles. */
+	if (*p->topic) {
+		rc = check_topic(p, p->topic, "topic", thing, err);
+		if (rc)
+			return rc;
+	}
+	for (unsigned i = 0; i < p->nsubs; i++) {
+		rc = check_filter(p, p->sub[i], "subscribe", thing, err);
+		if (rc)
+			return rc;
+	}
+	if (*p->will_topic) {
+		rc = check_topic(p, p->will_topic, "will-topic", thing, err);
+		if (rc)
+			return rc;
+	} else if (p->will_qos || p->will_retain) {
+		return sim_bad(err, "will-topic: is missing, and the other will options need it");
+	}
+	if (*p->command) {
+		rc = check_filter(p, p->command, "command", thing, err);
+		if (!rc && !*p->response && p->version != MQTT_V5)
+			rc = sim_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
+				     "response topic");
+		if (rc)
+			return rc;
+	}
+	if (*p->response) {
+		rc = check_topic(p, p->response, "response", thing, err);
+		if (!rc && !*p->command)
+			rc = sim_bad(err, "command: is missing, and response needs it");
+		if (rc)
+			return rc;
+	}
+	rc = sim_tmpl_payload(p->response_payload, "response-payload", &t, err);
+	if (rc)
+		return rc;
+	sim_tmpl_free(t);
+	rc = sim_tmpl_payload(p->payload, "payload", &t, err);
+	if (rc)
+		return rc;
+	payload = small = sim_tmpl_max(t);
+	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && small >= SIM_MARK_LEN);
+	sim_tmpl_free(t);
+	if (p->e2e && *p->topic && !can_mark)
+		return sim_bad(err, "payload: e2e needs {{mark}} in the template or a size of at "
+			       "least %d bytes", SIM_MARK_LEN);
+	if (p->shadow)
+		payload += 32; /* {"state":{"reported":...}} */
+	if (p->aws) {
+		rc = check_aws(p, client, payload, err);
+		if (rc)
+			return rc;
+	}
+	if (p->backoff_max_ns < p->backoff_base_ns)
+		return sim_bad(err, "backoff: BASE is larger than MAX");
+	if (p->engine == SIM_PAHO && (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
+				      p->e2e || !p->interval_ns || *p->alpn))
+		return sim_bad(err, "client paho: alpn, bind, cgroup, churn, command, e2e, shadow and interval 0 "
+			       "are of the lean client only");
+	rc = check_tls(p, thing, err);
+	if (rc)
+		return rc;
+	return resolve(p, err);
+}
+
+void sim_fleet_free(struct sim_fleet *f)
+{
+	free(f->type);
+	f->type = NULL;
+	f->ntypes = 0;
+}

@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "sim/fleet/options.h"
+#include "sim/fleet/tmpl.h"
+
+enum op_kind { TEXT, SEQ, NOW_MS, NOW, THING, INDEX, TYPE, CLIENT, RAND, WALK, PICK, MARK };
+
+struct op {
+	enum op_kind kind;
+	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words */
+	double min, max, step;
+	int digits;   /* behind the point, of RAND and WALK */
+	unsigned walk;
+};
+
+struct sim_tmpl {
+	char *text; /* what ops refer to */
+	size_t text_len;
+	struct op *op;
+	unsigned nops, nwalks;
+	struct sim_word {
+		uint32_t at, len;
+	} *word; /* PICK's words, or a file's lines */
+	unsigned nwords;
+	bool lines, size, mark;
+};
+
+#define MAX_OPS 4096
+
+void sim_tmpl_free(struct sim_tmpl *t)
+{
+	if (!t)
+		return;
+	free(t->text);
+	free(t->op);
+	free(t->word);
+	free(t);
+}
+
+static struct op *add_op(struct sim_tmpl *t, enum op_kind kind)
+{
+	struct op *grown;
+
+	if (t->nops == MAX_OPS)
+		return NULL;
+	if (!(t->nops & (t->nops - 1))) {
+		grown = realloc(t->op, (t->nops ? t->nops * 2 : 1) * sizeof(*t->op));
+		if (!grown)
+			return NULL;
+		t->op = grown;
+	}
+	t->op[t->nops] = (struct op){ .kind = kind };
+	return &t->op[t->nops++];
+}
+
+static int add_word(struct sim_tmpl *t, size_t at, size_t len)
+{
+	struct sim_word *grown;
+
+	if (!(t->nwords & (t->nwords - 1))) {
+		grown = realloc(t->word, (t->nwords ? t->nwords * 2 : 1) * sizeof(*t->word));
+		if (!grown)
+			return -ENOMEM;
+		t->word = grown;
+	}
+	t->word[t->nwords++] = (struct sim_word){ (uint32_t)at, (uint32_t)len };
+	return 0;
+}
+
+static int add_text(struct sim_tmpl *t, size_t at, size_t len)
+{
+	struct op *o;
+
+	if (!len)
+		return 0;
+	o = add_op(t, TEXT);
+	if (!o)
+		return -ENOMEM;
+	o->at = (uint32_t)at;
+	o->len = (uint32_t)len;
+	return 0;
+}
+
+static int digits_of(const char *s)
+{
+	const char *point = strchr(s, '.');
+
+	return point ? (int)strlen(point + 1) : 0;
+}
+
+static int decimal(const char *s, double *ret)
+{
+	char *end;
+	double v;
+
+	if (!*s || strspn(s, "+-.0123456789") != strlen(s))
+		return -EINVAL;
+	v = strtod(s, &end);
+	if (*end || !isfinite(v) || fabs(v) > 1e15)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+/* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
+static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field,
+		      struct sim_err *err)
+{
+	static const struct {
+		const char *word;
+		enum op_kind kind;
+	} plain[] = { { "seq", SEQ },     { "now_ms", NOW_MS }, { "now", NOW },
+		      { "thing", THING }, { "index", INDEX },   { "type", TYPE },
+		      { "client_id", CLIENT }, { "mark", MARK } };
+	char *arg[68], *save = NULL;
+	unsigned n = 0;
+	struct op *o;
+	const char *start = in;
+
+	for (char *w = strtok_r(in, " \t\n", &save); w; w = strtok_r(NULL, " \t\n", &save)) {
+		if (n == 66)
+			return sim_bad(err, "%s: more than 64 words in '{{%.40s ...}}'", field,
+				       start);
+		arg[n++] = w;
+	}
+	if (!n)
+		return sim_bad(err, "%s: '{{}}' is empty", field);
+	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
+		if (strcmp(arg[0], plain[i].word))
+			continue;
+		if (n != 1)
+			return sim_bad(err, "%s: '{{%s}}' takes no arguments", field, arg[0]);
+		o = add_op(t, plain[i].kind);
+		t->mark |= plain[i].kind == MARK;
+		return o ? 0 : sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+	}
+	if (!strcmp(arg[0], "rand") || !strcmp(arg[0], "walk")) {
+		bool walk = *arg[0] == 'w';
+		double v[3] = { 0, 0, 0 };
+		int digits = 0;
+
+		if (n != (walk ? 4 : 3))
+			return sim_bad(err, "%s: accepted: {{%s}}", field,
+				       walk ? "walk MIN MAX STEP" : "rand MIN MAX");
+		for (unsigned i = 1; i < n; i++) {
+			if (decimal(arg[i], &v[i - 1]))
+				return sim_bad(err, "%s: '%.40s' in {{%s}} is not a number", field,
+					       arg[i], arg[0]);
+			if (digits_of(arg[i]) > digits)
+				digits = digits_of(arg[i]);
+		}
+		if (v[0] > v[1] || v[2] < 0 || digits > 9)
+			return sim_bad(err, "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
+				       "9 decimals", field, arg[0]);
+		o = add_op(t, walk ? WALK : RAND);
+		if (!o)
+			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+		o->min = v[0];
+		o->max = v[1];
+		o->step = v[2];
+		o->digits = digits;
+		if (walk)
+			o->walk = t->nwalks++;
+		return 0;
+	}
+	if (!strcmp(arg[0], "pick")) {
+		if (n < 2)
+			return sim_bad(err, "%s: accepted: {{pick A B ...}}", field);
+		o = add_op(t, PICK);
+		if (!o)
+			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+		o->at = t->nwords;
+		o->len = n - 1;
+		for (unsigned i = 1; i < n; i++)
+			if (add_word(t, at + (size_t)(arg[i] - start), strlen(arg[i])))
+				return sim_bad(err, "%s: out of memory", field);
+		return 0;
+	}
+	return sim_bad(err, "%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, now, thing, index, "
+		       "type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ...",
+		       field, arg[0]);
+}
+
+static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *field,
+		   struct sim_err *err)
+{
+	static const struct {
+		const char *word;
+		enum op_kind kind;
+	} plain[] = { { "thing", THING }, { "index", INDEX }, { "type", TYPE },
+		      { "client_id", CLIENT } };
+
+	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+		if (strlen(plain[i].word) == len && !memcmp(in, plain[i].word, len))
+			return add_op(t, plain[i].kind) ? 0 : sim_bad(err, "%s: too long", field);
+	return sim_bad(err, "%s: '{%.*s}' is unknown; accepted: {thing} {index} {type} {client_id}",
+		       field, (int)(len < 40 ? len : 40), in);
+}
+
+static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struct sim_err *err)
+{
+	const char *open = braces == 2 ? "{{" : "{", *close = braces == 2 ? "}}" : "}";
+	size_t at = 0;
+
+	while (at < t->text_len) {
+		char *from = memmem(t->text + at, t->text_len - at, open, braces), *to;
+		size_t in;
+		int rc;
+
+		if (!from)
+			return add_text(t, at, t->text_len - at) ?
+				       sim_bad(err, "%s: more than %d parts", field, MAX_OPS) :
+				       0;
+		if (add_text(t, at, (size_t)(from - t->text) - at))
+			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+		in = (size_t)(from - t->text) + braces;
+		to = memmem(t->text + in, t->text_len - in, close, braces);
+		if (!to)
+			return sim_bad(err, "%s: '%s' at byte %zu is never closed", field, open,
+				       in - braces + 1);
+		if (braces == 2) {
+			*to = 0; /* the inside becomes words; nothing reads the braces again */
+			rc = payload_op(t, t->text + in, in, field, err);
+		} else {
+			rc = name_op(t, t->text + in, (size_t)(to - t->text) - in, field, err);
+		}
+		if (rc)
+			return rc;
+		at = (size_t)(to - t->text) + braces;
+	}
+	return 0;
+}
+
+static struct sim_tmpl *new_tmpl(const char *text, size_t len)
+{
+	struct sim_tmpl *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->text = malloc(len + 1);
+	if (!t->text) {
+		free(t);
+		return NULL;
+	}
+	memcpy(t->text, text, len);
+	t->text[len] = 0;
+	t->text_len = len;
+	return t;
+}
+
+int sim_tmpl_name(const char *text, const char *field, struct sim_tmpl **ret, struct sim_err *err)
+{
+	struct sim_tmpl *t = new_tmpl(text, strlen(text));
+	int rc;
+
+	if (!t)
+		return sim_bad(err, "%s: out of memory", field);
+	rc = compile(t, 1, field, err);
+	if (rc) {
+		sim_tmpl_free(t);
+		return rc;
+	}
+	*ret = t;
+	return 0;
+}
+
+static int read_file(const char *path, const char *field, size_t max, char **ret, size_t *ret_len,
+		     struct sim_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	struct stat st;
+	size_t len = 0;
+	ssize_t n;
+	char *buf;
+
+	if (fd < 0)
+		return sim_bad(err, "%s: file '%.200s': %s", field, path, strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > max) {
+		close(fd);
+		return sim_bad(err, "%s: file '%.200s': accepted: a regular file of at most %zu "
+			       "bytes", field, path, max);
+	}
+	buf = malloc((size_t)st.st_size + 1);
+	while (buf && len < (size_t)st.st_size) {
+		n = read(fd, buf + len, (size_t)st.st_size - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	if (!buf)
+		rc = sim_bad(err, "%s: out of memory", field);
+	close(fd);
+	if (rc)
+		return rc;
+	*ret = buf;
+	*ret_len = len;
+	return 0;
+}
+
+static int from_lines(const char *path, const char *field, struct sim_tmpl **ret,
+		      struct sim_err *err)
+{
+	struct sim_tmpl *t;
+	char *buf = NULL;
+	size_t len = 0, at = 0;
+	int rc = read_file(path, field, 64u << 20, &buf, &len, err);
+
+	if (rc)
+		return rc;
+	t = new_tmpl(buf, len);
+	free(buf);
+	if (!t)
+		return sim_bad(err, "%s: out of memory", field);
+	t->lines = true;
+	while (at < len) {
+		char *nl = memchr(t->text + at, '\n', len - at);
+		size_t end = nl ? (size_t)(nl - t->text) : len;
+
+		if (end - at > SIM_RENDER_MAX) {
+			sim_tmpl_free(t);
+			return sim_bad(err, "%s: '%.200s': a line is longer than %d bytes", field,
+				       path, SIM_RENDER_MAX);
+		}
+		if (end > at && add_word(t, at, end - at)) {
+			sim_tmpl_free(t);
+			return sim_bad(err, "%s: out of memory", field);
+		}
+		at = end + 1;
+	}
+	if (!t->nwords) {
+		sim_tmpl_free(t);
+		return sim_bad(err, "%s: '%.200s' has no line that is not empty", field, path);
+	}
+	*ret = t;
+	return 0;
+}
+
+static int from_size(uint64_t size, const char *field, struct sim_tmpl **ret, struct sim_err *err)
+{
+	struct sim_tmpl *t;
+	char *buf;
+
+	if (size > SIM_RENDER_MAX)
+		return sim_bad(err, "%s: %llu bytes; accepted: 0 to %d", field,
+			       (unsigned long long)size, SIM_RENDER_MAX);
+	buf = malloc(size + 1);
+	if (!buf)
+		return sim_bad(err, "%s: out of memory", field);
+	for (uint64_t i = 0; i < size; i++)
+		buf[i] = (char)('a' + i % 26);
+	t = new_tmpl(buf, size);
+	free(buf);
+	if (!t || add_text(t, 0, size)) {
+		sim_tmpl_free(t);
+		return sim_bad(err, "%s: out of memory", field);
+	}
+	t->size = true;
+	*ret = t;
+	return 0;
+}
+
+int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret,
+		     struct sim_err *err)
+{
+	struct sim_tmpl *t;
+	char *buf = NULL;
+	size_t len;
+	uint64_t size;
+	int rc;
+
+	if (!sim_parse_size(arg, &size))
+		return from_size(size, field, ret, err);
+	if (!strncmp(arg, "lines:", 6))
+		return from_lines(arg + 6, field, ret, err);
+	if (*arg == '@' || *arg == '/' || !strncmp(arg, "./", 2)) {
+		rc = read_file(arg + (*arg == '@'), field, SIM_RENDER_MAX, &buf, &len, err);
+		if (rc)
+			return rc;
+		t = new_tmpl(buf, len);
+		free(buf);
+	} else {
+		t = new_tmpl(arg, strlen(arg));
+	}
+	if (!t)
+		return sim_bad(err, "%s: out of memory", field);
+	rc = compile(t, 2, field, err);
+	if (!rc && sim_tmpl_max(t) > SIM_RENDER_MAX)
+		rc = sim_bad(err, "%s: longer than %d bytes", field, SIM_RENDER_MAX);
+	if (rc) {
+		sim_tmpl_free(t);
+		return rc;
+	}
+	*ret = t;
+	return 0;
+}
+
+static size_t put_u64(char *buf, uint64_t v)
+{
+	char tmp[20];
+	size_t n = 0;
+
+	do {
+		tmp[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	for (size_t i = 0; i < n; i++)
+		buf[i] = tmp[n - 1 - i];
+	return n;
+}
+
+static size_t put_double(char *buf, size_t cap, double v, int digits)
+{
+	int n = snprintf(buf, cap, "%.*f", digits, v);
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static size_t put_now(char *buf, size_t cap)
+{
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(buf, cap, "%Y-%m-%dT%H:%M:%S", &tm);
+	return n + (size_t)snprintf(buf + n, cap - n, ".%03ldZ", ts.tv_nsec / 1000000);
+}
+
+static double walk(const struct op *o, struct sim_tmpl_ctx *c)
+{
+	double v = c->walk[o->walk];
+
+	if (isnan(v))
+		v = o->min + (o->max - o->min) * sim_rand1(c->rng);
+	else
+		v += o->step * (2 * sim_rand1(c->rng) - 1);
+	v = v < o->min ? o->min : v > o->max ? o->max : v;
+	c->walk[o->walk] = v;
+	return v;
+}
+
+static double uniform(const struct op *o, struct sim_tmpl_ctx *c)
+{
+	double unit = pow(10, -o->digits), cells;
+
+	/* Both ends are as likely as what lies between. */
+	cells = floor((o->max - o->min) / unit + 0.5) + 1;
+	return o->min + unit * floor(cells * sim_rand1(c->rng));
+}
+
+long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap)
+{
+	size_t n = 0;
+
+	if (t->lines) {
+		const struct sim_word *w = &t->word[(c->index + c->seq) % t->nwords];
+
+		if (w->len > cap)
+			return -EMSGSIZE;
+		memcpy(buf, t->text + w->at, w->len);
+		return (long)w->len;
+	}
+	for (unsigned i = 0; i < t->nops; i++) {
+		const struct op *o = &t->op[i];
+		const struct sim_word *w;
+		const char *s = NULL;
+		struct timespec ts;
+		size_t len = 0;
+
+		switch (o->kind) {
+		case TEXT:
+			s = t->text + o->at;
+			len = o->len;
+			break;
+		case PICK:
+			w = &t->word[o->at + sim_rand(c->rng) % o->len];
+			s = t->text + w->at;
+			len = w->len;
+			break;
+		case THING:
+			s = c->thing;
+			break;
+		case TYPE:
+			s = c->type;
+			break;
+		case CLIENT:
+			s = c->client_id;
+			break;
+		case MARK:
+			s = c->mark ? c->mark : "";
+			len = c->mark ? SIM_MARK_LEN : 0;
+			break;
+		default:
+			break;
+		}
+		if (s) {
+			if (!len)
+				len = strlen(s);
+			if (len > cap - n)
+				return -EMSGSIZE;
+			memcpy(buf + n, s, len);
+			n += len;
+			continue;
+		}
+		if (cap - n < 64)
+			return -EMSGSIZE;
+		switch (o->kind) {
+		case SEQ:
+			n += put_u64(buf + n, c->seq);
+			break;
+		case INDEX:
+			n += put_u64(buf + n, c->index);
+			break;
+		case NOW_MS:
+			clock_gettime(CLOCK_REALTIME, &ts);
+			n += put_u64(buf + n, (uint64_t)ts.tv_sec * 1000 +
+						      (uint64_t)ts.tv_nsec / 1000000);
+			break;
+		case NOW:
+			n += put_now(buf + n, 64);
+			break;
+		case RAND:
+			n += put_double(buf + n, 64, uniform(o, c), o->digits);
+			break;
+		case WALK:
+			n += put_double(buf + n, 64, walk(o, c), o->digits);
+			break;
+		default:
+			break;
+		}
+	}
+	return (long)n;
+}
+
+unsigned sim_tmpl_walks(const struct sim_tmpl *t)
+{
+	return t->nwalks;
+}
+
+bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len)
+{
+	if (t->lines || t->nops > 1 || (t->nops && t->op[0].kind != TEXT))
+		return false;
+	*ret = t->nops ? t->text + t->op[0].at : t->text;
+	*ret_len = t->nops ? t->op[0].len : 0;
+	return true;
+}
+
+bool sim_tmpl_per_device(const struct sim_tmpl *t)
+{
+	for (unsigned i = 0; i < t->nops; i++)
+		if (t->op[i].kind == THING || t->op[i].kind == INDEX || t->op[i].kind == CLIENT)
+			return true;
+	return false;
+}
+
+bool sim_tmpl_is_size(const struct sim_tmpl *t)
+{
+	return t->size;
+}
+
+bool sim_tmpl_has_mark(const struct sim_tmpl *t)
+{
+	return t->mark;
+}
+
+size_t sim_tmpl_max(const struct sim_tmpl *t)
+{
+	size_t n = 0, longest = 0;
+
+	if (t->lines) {
+		for (unsigned i = 0; i < t->nwords; i++)
+			if (t->word[i].len > longest)
+				longest = t->word[i].len;
+		return longest;
+	}
+	for (unsigned i = 0; i < t->nops; i++) {
+		const struct op *o = &t->op[i];
+
+		if (o->kind == TEXT) {
+			n += o->len;
+		} else if (o->kind == PICK) {
+			longest = 0;
+			for (unsigned k = 0; k < o->len; k++)
+				if (t->word[o->at + k].len > longest)
+					longest = t->word[o->at + k].len;
+			n += longest;
+		} else if (o->kind == MARK) {
+			n += SIM_MARK_LEN;
+		} else if (o->kind == THING || o->kind == CLIENT || o->kind == TYPE) {
+			n += SIM_TYPE_NAME;
+		} else {
+			n += 20;
+		}
+	}
+	return n;
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Templates: compiled once per shard, rendered per message without allocation.
+ * Names and topics use {thing}; payloads use {{thing}}, so that JSON's own
+ * braces need no escape.
+ */
+#ifndef SQUALL_SIM_TMPL_H
+#define SQUALL_SIM_TMPL_H
+
+#include "sim/fleet/profile.h"
+
+#define SIM_RENDER_MAX (256 * 1024) /* the longest message */
+#define SIM_MARK_LEN 44
+
+struct sim_tmpl; /* opaque */
+
+/* What a render may refer to. `walk` has sim_tmpl_walks() places, NAN at first. */
+struct sim_tmpl_ctx {
+	const char *thing, *client_id, *type;
+	uint32_t index, seq;
+	uint64_t *rng;
+	double *walk;
+	const char *mark; /* SIM_MARK_LEN bytes, or NULL */
+};
+
+/* {thing} {index} {type} {client_id} */
+int sim_tmpl_name(const char *text, const char *field, struct sim_tmpl **ret, struct sim_err *err);
+/* A --payload argument: size, @FILE, lines:FILE or text with {{...}}. */
+int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret,
+		     struct sim_err *err);
+/* Bytes written, or -EMSGSIZE. */
+long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap);
+unsigned sim_tmpl_walks(const struct sim_tmpl *t);
+/* True when every device and every message gets the same text; then it is in *ret. */
+bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len);
+/* True when the text differs between devices. */
+bool sim_tmpl_per_device(const struct sim_tmpl *t);
+/* A size payload, into which a mark may be written. */
+bool sim_tmpl_is_size(const struct sim_tmpl *t);
+bool sim_tmpl_has_mark(const struct sim_tmpl *t);
+/* The longest text it can become, as far as that is known. */
+size_t sim_tmpl_max(const struct sim_tmpl *t);
+void sim_tmpl_free(struct sim_tmpl *t);
+
+static inline uint64_t sim_rand(uint64_t *state)
+{
+	uint64_t z = (*state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+/* Uniform in [0, 1). */
+static inline double sim_rand1(uint64_t *state)
+{
+	return (double)(sim_rand(state) >> 11) * 0x1p-53;
+}
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The arena: anonymous shared memory between the engine's owner and its shards,
+ * whichever process they live in. The owner writes the first part, each shard
+ * its own `sim_pub`; nobody writes what another writes.
+ */
+#ifndef SQUALL_SIM_ARENA_H
+#define SQUALL_SIM_ARENA_H
+
+#include <pthread.h>
+#include "sim/engine/engine.h"
+
+#define SIM_MAX_SHARDS 256
+#define SIM_ERRORS 256
+
+/* Why something failed: half of an error's key, with a detail of the kind's own meaning. */
+enum sim_fail {
+	F_NONE,
+	F_REFUSED,
+	F_RESET,
+	F_UNREACHABLE, /* errno */
+	F_SOCKET,      /* errno: on this machine, e.g. out of ports */
+	F_TCP_TIMEOUT,
+	F_TLS,        /* OpenSSL's error code */
+	F_TLS_VERIFY, /* X.509 code */
+	F_CERT,       /* this device's certificate cannot be loaded */
+	F_CONNACK,    /* return or reason code, bit 8: MQTT 5 */
+	F_CONNACK_TIMEOUT,
+	F_SUBACK, /* reason */
+	F_SUBACK_TIMEOUT,
+	F_MAX_QOS, /* what the broker grants */
+	F_CLOSED,
+	F_DISCONNECT, /* MQTT 5 reason */
+	F_KEEPALIVE,
+	F_MALFORMED, /* enum sim_protocol */
+	F_WRONG_ID,  /* type of the acknowledgement of what was never sent */
+	F_PROTOCOL,  /* enum sim_protocol */
+	F_NO_PUBACK,
+	F_NO_PUBCOMP,
+	F_ACK_REASON, /* MQTT 5 reason */
+	F_NOT_CONNECTED,
+	F_BACKLOG,
+	F_UNSENT,
+	F_LOST,
+	F_SESSION_LOST,
+	F_STOPPED,
+	F_TOO_BIG,
+	F_MEMORY,
+	F_KINDS
+};
+
+enum sim_protocol { PROTO_MALFORMED, PROTO_TOO_BIG, PROTO_UNEXPECTED, PROTO_CONNACK };
+
+static inline uint64_t sim_error_key(unsigned type, unsigned name, unsigned kind, uint32_t detail)
+{
+	return (uint64_t)type << 56 | (uint64_t)name << 48 | (uint64_t)kind << 40 | detail;
+}
+void sim_error_text(uint64_t key, struct sim_error *ret);
+
+struct sim_stat {
+	uint64_t requests, failures, bytes, total_us, last_ns;
+	uint64_t req_sec[SIM_SECONDS], fail_sec[SIM_SECONDS]; /* epoch << 32 | count */
+	struct sim_hist hist;
+};
+
+struct sim_pub {
+	uint64_t heartbeat_ns;
+	uint32_t state; /* 0 starting, 1 running, 2 finished */
+	uint32_t reserved;
+	struct {
+		uint32_t running, connected, backoff;
+	} type[SIM_MAX_TYPES];
+	struct sim_totals tot;
+	struct {
+		uint64_t key, n;
+	} error[SIM_ERRORS];
+	struct sim_stat stat[]; /* [type * SIM_NAMES + name] */
+};
+
+/* From `from` at t0 evenly to `to` at t1. */
+struct sim_ramp {
+	uint32_t from, to;
+	uint64_t t0, t1;
+};
+
+struct sim_arena {
+	/* Written by the owner under `lock`, read by shards: generations say when to look. */
+	uint32_t stop, quiet; /* quiet: publish no more, stay connected */
+	uint32_t gen;         /* any of the below has changed */
+	uint32_t storm, storm_ppm;
+	uint32_t conf_gen[SIM_MAX_TYPES];
+	struct sim_ramp ramp[SIM_MAX_TYPES];
+	pthread_mutex_t lock; /* shared between processes; never held across anything slow */
+
+	/* Fixed at start. */
+	unsigned ntypes, nshards, nlean;
+	/* A type's devices live in these shards: all, or those of its cgroup's processes. */
+	uint16_t shard_from[SIM_MAX_TYPES], shard_n[SIM_MAX_TYPES];
+	uint32_t max_devices;
+	uint32_t run_id;
+	uint64_t seed;
+	int64_t epoch_off_ns; /* wall clock minus monotonic */
+	size_t pub_size, pub_at;
+	/* End to end, [type * max_devices + index]: acknowledged marked messages, ms of the first. */
+	uint32_t *acked, *first_ms;
+	struct sim_profile conf[];
+};
+
+static inline struct sim_pub *sim_arena_pub(struct sim_arena *a, unsigned shard)
+{
+	return (struct sim_pub *)((char *)a + a->pub_at + shard * a->pub_size);
+}
+
+struct sim_arena *sim_engine_arena(struct sim_engine *e);
+
+/* The number of devices a ramp allows at `now`. */
+uint32_t sim_ramp_at(const struct sim_ramp *r, uint64_t now);
+/* When a ramp passes device `index`, up or down. */
+uint64_t sim_ramp_when(const struct sim_ramp *r, uint32_t index);
+
+#define SIM_LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define SIM_STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* A counter with one writer: a plain add that no reader sees torn. */
+#define SIM_ADD(p, v) __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Failure kinds as stable words and as text for people. */
+#include <stdio.h>
+#include <string.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include "sim/ledger/arena.h"
+#include "sim/mqtt/mqtt.h"
+
+static const char *const words[F_KINDS] = {
+	[F_REFUSED] = "refused",
+	[F_RESET] = "reset",
+	[F_UNREACHABLE] = "unreachable",
+	[F_SOCKET] = "socket",
+	[F_TCP_TIMEOUT] = "connect-timeout",
+	[F_TLS] = "tls",
+	[F_TLS_VERIFY] = "tls-verify",
+	[F_CERT] = "certificate",
+	[F_CONNACK] = "connack",
+	[F_CONNACK_TIMEOUT] = "no-connack",
+	[F_SUBACK] = "suback",
+	[F_SUBACK_TIMEOUT] = "no-suback",
+	[F_MAX_QOS] = "max-qos",
+	[F_CLOSED] = "closed",
+	[F_DISCONNECT] = "disconnected",
+	[F_KEEPALIVE] = "keepalive",
+	[F_MALFORMED] = "malformed",
+	[F_WRONG_ID] = "wrong-id",
+	[F_PROTOCOL] = "protocol",
+	[F_NO_PUBACK] = "no-puback",
+	[F_NO_PUBCOMP] = "no-pubcomp",
+	[F_ACK_REASON] = "rejected",
+	[F_NOT_CONNECTED] = "not-connected",
+	[F_BACKLOG] = "backlog",
+	[F_UNSENT] = "unsent",
+	[F_LOST] = "connection-lost",
+	[F_SESSION_LOST] = "session-lost",
+	[F_STOPPED] = "stopped",
+	[F_TOO_BIG] = "too-big",
+	[F_MEMORY] = "memory",
+};
+
+static void reason(char *buf, size_t cap, const char *what, uint8_t version, uint8_t type,
+		   uint8_t code)
+{
+	const char *name = mqtt_reason_name(version, type, code);
+
+	if (version == MQTT_V5)
+		snprintf(buf, cap, "%s 0x%02x (%s)", what, code, name ? name : "unknown reason");
+	else
+		snprintf(buf, cap, "%s %u (%s)", what, code, name ? name : "unknown return code");
+}
+
+void sim_error_text(uint64_t key, struct sim_error *ret)
+{
+	static const char *const proto[] = { "malformed packet", "packet too large",
+					     "unexpected packet", "something else before CONNACK" };
+	unsigned kind = key >> 40 & 255;
+	uint32_t detail = (uint32_t)key;
+	char *t = ret->text;
+	size_t cap = sizeof(ret->text);
+	const char *s;
+
+	ret->type = key >> 56 & 255;
+	ret->name = (enum sim_name)(key >> 48 & 255);
+	snprintf(ret->kind, sizeof(ret->kind), "%s",
+		 kind < F_KINDS && words[kind] ? words[kind] : "unknown");
+	switch (kind) {
+	case F_REFUSED:
+		snprintf(t, cap, "connection refused");
+		break;
+	case F_RESET:
+		snprintf(t, cap, "connection reset");
+		break;
+	case F_UNREACHABLE:
+	case F_SOCKET:
+		snprintf(t, cap, "%s", strerror((int)detail));
+		break;
+	case F_TCP_TIMEOUT:
+		snprintf(t, cap, "connect timed out");
+		break;
+	case F_TLS:
+		s = detail ? ERR_reason_error_string(detail) : NULL;
+		snprintf(t, cap, "TLS: %s", s ? s : "handshake failed");
+		break;
+	case F_TLS_VERIFY:
+		snprintf(t, cap, "TLS: broker's certificate: %s",
+			 X509_verify_cert_error_string((long)detail));
+		break;
+	case F_CERT:
+		snprintf(t, cap, "device certificate or key cannot be loaded");
+		break;
+	case F_CONNACK:
+		reason(t, cap, "CONNACK", detail >> 8 ? MQTT_V5 : MQTT_V311, MQTT_CONNACK,
+		       (uint8_t)detail);
+		break;
+	case F_CONNACK_TIMEOUT:
+		snprintf(t, cap, "no CONNACK in time");
+		break;
+	case F_SUBACK:
+		reason(t, cap, "SUBACK", MQTT_V5, MQTT_SUBACK, (uint8_t)detail);
+		break;
+	case F_SUBACK_TIMEOUT:
+		snprintf(t, cap, "no SUBACK in time");
+		break;
+	case F_MAX_QOS:
+		snprintf(t, cap, "broker grants at most QoS %u", detail);
+		break;
+	case F_CLOSED:
+		snprintf(t, cap, "connection closed by broker");
+		break;
+	case F_DISCONNECT:
+		reason(t, cap, "DISCONNECT", MQTT_V5, MQTT_DISCONNECT, (uint8_t)detail);
+		break;
+	case F_KEEPALIVE:
+		snprintf(t, cap, "keep-alive: no PINGRESP in time");
+		break;
+	case F_WRONG_ID:
+		snprintf(t, cap, "%s with an identifier that was never used",
+			 mqtt_type_name((uint8_t)detail));
+		break;
+	case F_MALFORMED:
+	case F_PROTOCOL:
+		snprintf(t, cap, "protocol: %s", detail < 4 ? proto[detail] : "unknown");
+		break;
+	case F_NO_PUBACK:
+		snprintf(t, cap, "no PUBACK in time");
+		break;
+	case F_NO_PUBCOMP:
+		snprintf(t, cap, "no %s in time", mqtt_type_name((uint8_t)detail));
+		break;
+	case F_ACK_REASON:
+		reason(t, cap, "acknowledged with", MQTT_V5, MQTT_PUBACK, (uint8_t)detail);
+		break;
+	case F_NOT_CONNECTED:
+		snprintf(t, cap, "not connected");
+		break;
+	case F_BACKLOG:
+		snprintf(t, cap, "too many messages waiting to be sent");
+		break;
+	case F_UNSENT:
+		snprintf(t, cap, "connection lost before it was sent");
+		break;
+	case F_LOST:
+		snprintf(t, cap, "connection lost before it was acknowledged");
+		break;
+	case F_SESSION_LOST:
+		snprintf(t, cap, "broker had no session to resume");
+		break;
+	case F_STOPPED:
+		snprintf(t, cap, "stopped while in flight");
+		break;
+	case F_TOO_BIG:
+		snprintf(t, cap, "message too long");
+		break;
+	case F_MEMORY:
+		snprintf(t, cap, "out of memory");
+		break;
+	default:
+		snprintf(t, cap, "failure %u", kind);
+	}
+}

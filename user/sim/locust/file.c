@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * squall-sim locustfile: the locustfile.py for the master. It declares one User
+ * class per device type of the fleet, so that Locust knows names and weights,
+ * and the options that the workers read; the master itself makes no load.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sim/engine/engine.h"
+#include "sim/locust/proto.h"
+#include "sim/locust/settings.h"
+#include "sim/locust/worker.h"
+#include "sim/sim.h"
+
+/* A Python string literal; the text may hold quotes, newlines and any UTF-8. */
+static void put_literal(FILE *f, const char *s)
+{
+	fputc('"', f);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if ((unsigned char)*s < 0x20)
+			fprintf(f, "\\x%02x", (unsigned char)*s);
+		else
+			fputc(*s, f);
+	}
+	fputc('"', f);
+}
+
+int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err)
+{
+	char a[LOCUST_NAME_MAX], b[LOCUST_NAME_MAX];
+	unsigned int i, j;
+
+	for (i = 0; i < fleet->ntypes; i++) {
+		if (locust_class_name(fleet->type[i].name, a, sizeof(a))) {
+			snprintf(err->text, sizeof(err->text), "device type '%s' makes no class name",
+				 fleet->type[i].name);
+			return -EINVAL;
+		}
+		for (j = 0; j < i; j++) {
+			locust_class_name(fleet->type[j].name, b, sizeof(b));
+			if (strcmp(a, b))
+				continue;
+			snprintf(err->text, sizeof(err->text),
+				 "device types '%s' and '%s' would both be Locust's class %s: rename one",
+				 fleet->type[j].name, fleet->type[i].name, a);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char *path)
+{
+	char name[LOCUST_NAME_MAX];
+	unsigned int i;
+
+	fputs("# For the Locust master. Written by squall-sim locustfile --fleet ", f);
+	for (; *path; path++)
+		fputc((unsigned char)*path < 0x20 ? '?' : *path, f);
+	fputs("\n# The load comes from squall-sim worker, with the same fleet file.\n"
+	      "from locust import User, events, task\n\n\n"
+	      "@events.init_command_line_parser.add_listener\n"
+	      "def options(parser):\n"
+	      "    # Empty means: as the fleet file says. Shown in the web form too.\n", f);
+	for (i = 0; i < n_locust_settings; i++) {
+		const char *opt = locust_settings[i].option, *c;
+
+		fputs("    parser.add_argument(\"--", f);
+		for (c = opt; *c; c++)
+			fputc(*c == '_' ? '-' : *c, f);
+		fputs("\", type=str, default=\"\", help=", f);
+		put_literal(f, locust_settings[i].help);
+		fputs(")\n", f);
+	}
+	for (i = 0; i < fleet->ntypes; i++) {
+		const struct sim_profile *p = &fleet->type[i];
+
+		locust_class_name(p->name, name, sizeof(name));
+		fprintf(f, "\n\nclass %s(User):\n    host = ", name);
+		put_literal(f, p->broker);
+		fprintf(f, "\n    weight = %u\n\n"
+			"    @task\n    def runs_in_squall_sim(self):\n        pass\n",
+			p->weight ? p->weight : 1);
+	}
+}
+
+static void usage(FILE *f)
+{
+	fputs("usage: squall-sim locustfile --fleet FILE [--output FILE]\n\n"
+	      "Writes the locustfile.py for the Locust master to which squall-sim worker\n"
+	      "connects: one User class per device type of the fleet file, with its weight.\n\n"
+	      "  --fleet FILE    the fleet (required)\n"
+	      "  --output FILE   where to (standard output)\n", f);
+}
+
+int locust_file_main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "fleet", required_argument, NULL, 'f' },
+		{ "output", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	const char *path = NULL, *output = NULL;
+	struct sim_profile *base;
+	struct sim_fleet fleet = { 0 };
+	struct sim_err err = { .text = "out of memory" };
+	FILE *f = stdout;
+	int o, r;
+
+	optind = 1;
+	while ((o = getopt_long(argc, argv, "f:o:h", options, NULL)) != -1) {
+		switch (o) {
+		case 'f':
+			path = optarg;
+			break;
+		case 'o':
+			output = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return SIM_EXIT_OK;
+		default:
+			return SIM_EXIT_USAGE;
+		}
+	}
+	if (optind < argc || !path) {
+		if (optind < argc)
+			fprintf(stderr, "squall-sim locustfile: '%s' is not an option; see --help\n",
+				argv[optind]);
+		else
+			fprintf(stderr, "squall-sim locustfile: --fleet FILE is required\n");
+		return SIM_EXIT_USAGE;
+	}
+	base = malloc(sizeof(*base));
+	if (!base)
+		return SIM_EXIT_FAIL;
+	sim_profile_init(base);
+	r = sim_fleet_load(path, base, &fleet, &err);
+	free(base);
+	if (!r)
+		r = locust_check_names(&fleet, &err);
+	if (r) {
+		fprintf(stderr, "squall-sim locustfile: %s\n", err.text);
+		sim_fleet_free(&fleet);
+		return SIM_EXIT_USAGE;
+	}
+	if (output)
+		f = fopen(output, "we");
+	if (f)
+		write_locustfile(f, &fleet, path);
+	if (!f || ferror(f) || fflush(f) || (output && fclose(f))) {
+		fprintf(stderr, "squall-sim locustfile: --output %s: %s\n", output ? output : "-",
+			strerror(errno));
+		r = -EIO;
+	}
+	sim_fleet_free(&fleet);
+	return r ? SIM_EXIT_FAIL : SIM_EXIT_OK;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One worker: a fleet, run as a Locust master says. */
+#ifndef SQUALL_LOCUST_WORKER_H
+#define SQUALL_LOCUST_WORKER_H
+
+#include <stdbool.h>
+#include "sim/engine/engine.h"
+#include "sim/locust/conn.h"
+
+struct locust_worker_opts {
+	struct locust_conn_opts master;
+	bool stay;		/* on quit, wait for the next master */
+	bool json;		/* summaries on standard output as JSON */
+	uint32_t max_devices;	/* as the engine has it; each worker numbers its own block */
+	/* 0: as in locust_worker.c; tests have no patience. */
+	unsigned int alone_ms;	/* without a master, then devices stop */
+	unsigned int grace_ms;	/* a new master that asks for nothing, then too */
+};
+
+/* Every device type makes a class name, and no two the same. 0 or -EINVAL with *err. */
+int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err);
+
+/* Returns an exit code. The engine is started, and stopped on return. */
+int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts *opts);
+
+#endif

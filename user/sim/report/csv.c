@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Locust's CSV files, column for column, so that what reads those reads ours. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "sim/run/run.h"
+
+static const double parts[] = { 0.5,  0.66, 0.75, 0.80,  0.90,   0.95,
+				0.98, 0.99, 0.999, 0.9999, 1.0 };
+#define NPARTS (sizeof(parts) / sizeof(*parts))
+static const char part_names[] = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
+
+/* Locust's Name: the type and the request; its Type column is the method. */
+static void row_name(const struct sim_tally *t, unsigned i, char *buf, size_t cap)
+{
+	const char *type = sim_engine_type_name(t->e, i / SIM_NAMES);
+	const char *name = sim_name_text((enum sim_name)(i % SIM_NAMES));
+
+	if (sim_engine_types(t->e) == 1)
+		snprintf(buf, cap, "%s", name);
+	else
+		snprintf(buf, cap, "%s %s", type, name);
+}
+
+static void quantiles(const struct sim_hist *h, bool any, FILE *f)
+{
+	for (size_t i = 0; i < NPARTS; i++) {
+		if (any)
+			fprintf(f, ",%.3g", sim_hist_quantile(h, parts[i]));
+		else
+			fputs(",N/A", f);
+	}
+}
+
+static void stats_row(const struct sim_row *r, const char *method, const char *name, double seconds,
+		      FILE *f)
+{
+	uint64_t timed = r->requests - r->failures;
+
+	fprintf(f, "%s,%s,%llu,%llu,%.6g,%.6f,%.3f,%.3f,%.2f,%.6f,%.6f", method, name,
+		(unsigned long long)r->requests, (unsigned long long)r->failures,
+		sim_hist_quantile(&r->hist, 0.5), timed ? r->total_ms / (double)timed : 0, r->min_ms,
+		r->max_ms, r->requests ? (double)r->bytes / (double)r->requests : 0,
+		seconds > 0 ? (double)r->requests / seconds : 0,
+		seconds > 0 ? (double)r->failures / seconds : 0);
+	quantiles(&r->hist, timed > 0, f);
+	fputs("\r\n", f);
+}
+
+static void total_row(struct sim_tally *t, struct sim_row *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = 0; i < t->nrows; i++) {
+		const struct sim_row *r = &t->row[i];
+
+		if (!r->used)
+			continue;
+		sim_row_add(ret, r);
+	}
+}
+
+void sim_csv_stats(struct sim_tally *t, FILE *f)
+{
+	struct sim_row *total = malloc(sizeof(*total));
+	char name[128];
+
+	fprintf(f, "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"
+		   "Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s,%s"
+		   "\r\n", part_names);
+	for (unsigned i = 0; i < t->nrows; i++) {
+		if (!t->row[i].used)
+			continue;
+		row_name(t, i, name, sizeof(name));
+		stats_row(&t->row[i], "MQTT", name, t->t_s, f);
+	}
+	if (total) {
+		total_row(t, total);
+		stats_row(total, "", "Aggregated", t->t_s, f);
+	}
+	free(total);
+}
+
+int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s_stats_history.csv", prefix);
+	f = fopen(path, "we");
+	if (!f)
+		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+	fprintf(f, "Timestamp,User Count,Type,Name,Requests/s,Failures/s,%s,Total Request Count,Total "
+		   "Failure Count,Total Median Response Time,Total Average Response Time,Total Min "
+		   "Response Time,Total Max Response Time,Total Average Content Size\r\n",
+		part_names);
+	*ret_history = f;
+	return 0;
+}
+
+void sim_csv_history(struct sim_tally *t, FILE *f)
+{
+	struct sim_row *r = malloc(sizeof(*r));
+	uint64_t timed;
+
+	if (!r)
+		return;
+	total_row(t, r);
+	timed = r->requests - r->failures;
+	fprintf(f, "%lld,%u,,Aggregated,%.6f,%.6f", (long long)time(NULL), t->counts.running,
+		t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0,
+		t->dt_s > 0 ? (double)r->now_failures / t->dt_s : 0);
+	quantiles(&r->hist, timed > 0, f);
+	fprintf(f, ",%llu,%llu,%.6g,%.6f,%.3f,%.3f,%.2f\r\n", (unsigned long long)r->requests,
+		(unsigned long long)r->failures, sim_hist_quantile(&r->hist, 0.5),
+		timed ? r->total_ms / (double)timed : 0, r->min_ms, r->max_ms,
+		r->requests ? (double)r->bytes / (double)r->requests : 0);
+	fflush(f);
+	free(r);
+}
+
+int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err)
+{
+	char path[300], name[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s_stats.csv", prefix);
+	f = fopen(path, "we");
+	if (!f)
+		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+	sim_csv_stats(t, f);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s_failures.csv", prefix);
+	f = fopen(path, "we");
+	if (!f)
+		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+	fputs("Method,Name,Error,Occurrences\r\n", f);
+	for (unsigned i = 0; i < t->nerrors; i++) {
+		const struct sim_error *e = &t->error[i];
+
+		row_name(t, e->type * SIM_NAMES + e->name, name, sizeof(name));
+		fprintf(f, "MQTT,%s,\"%s\",%llu\r\n", name, e->text,
+			(unsigned long long)e->occurrences);
+	}
+	fclose(f);
+	return 0;
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sim/engine/shard.h"
+#include "sim/report/tally.h"
+
+struct sim_tally *sim_tally_new(struct sim_engine *e)
+{
+	struct sim_tally *t = calloc(1, sizeof(*t));
+	struct sim_profile *p = malloc(sizeof(*p));
+
+	if (!t || !p) {
+		free(t);
+		free(p);
+		return NULL;
+	}
+	pthread_mutex_init(&t->lock, NULL);
+	t->e = e;
+	t->nrows = sim_engine_types(e) * SIM_NAMES;
+	t->row = calloc(t->nrows, sizeof(*t->row));
+	t->history = calloc(SIM_HISTORY, sizeof(*t->history));
+	t->reader = sim_reader_new(e);
+	t->start_ns = t->last_ns = sim_now();
+	t->state = "running";
+	t->main = SIM_PUBLISH;
+	for (unsigned i = 0; i < sim_engine_types(e); i++)
+		if (!sim_engine_profile(e, i, p) && p->qos && *p->topic)
+			t->main = SIM_PUBACK;
+	free(p);
+	if (!t->row || !t->history || !t->reader) {
+		sim_tally_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void sim_tally_free(struct sim_tally *t)
+{
+	if (!t)
+		return;
+	sim_reader_free(t->reader);
+	pthread_mutex_destroy(&t->lock);
+	free(t->row);
+	free(t->error);
+	free(t->now_error);
+	free(t->history);
+	free(t);
+}
+
+static void add_entry(struct sim_tally *t, const struct sim_entry *e)
+{
+	struct sim_row *r = &t->row[e->type * SIM_NAMES + e->name];
+
+	if (e->timed) {
+		if (r->requests == r->failures || e->min_ms < r->min_ms)
+			r->min_ms = e->min_ms;
+		if (e->max_ms > r->max_ms)
+			r->max_ms = e->max_ms;
+	}
+	r->used = true;
+	r->requests += e->num_requests;
+	r->failures += e->num_failures;
+	r->bytes += e->content_length;
+	r->total_ms += e->total_ms;
+	sim_hist_merge(&r->hist, &e->hist);
+	r->now_requests = e->num_requests;
+	r->now_failures = e->num_failures;
+	r->now_p50 = sim_hist_quantile(&e->hist, 0.5);
+	r->now_p95 = sim_hist_quantile(&e->hist, 0.95);
+	r->now_p99 = sim_hist_quantile(&e->hist, 0.99);
+	r->now_max = e->max_ms;
+}
+
+static void add_error(struct sim_tally *t, const struct sim_error *e)
+{
+	struct sim_error *grown;
+
+	for (unsigned i = 0; i < t->nerrors; i++) {
+		struct sim_error *o = &t->error[i];
+
+		if (o->type == e->type && o->name == e->name && !strcmp(o->text, e->text)) {
+			o->occurrences += e->occurrences;
+			return;
+		}
+	}
+	grown = realloc(t->error, (t->nerrors + 1) * sizeof(*grown));
+	if (!grown)
+		return;
+	t->error = grown;
+	t->error[t->nerrors++] = *e;
+}
+
+static void since_reset(struct sim_totals *t, const struct sim_totals *base)
+{
+	uint64_t *a = (uint64_t *)t, in_flight = t->in_flight;
+	const uint64_t *b = (const uint64_t *)base;
+
+	for (size_t i = 0; i < offsetof(struct sim_totals, cpu_s) / sizeof(uint64_t); i++)
+		a[i] -= b[i];
+	t->in_flight = in_flight;
+	t->cpu_s -= base->cpu_s;
+}
+
+void sim_tally_reset(struct sim_tally *t)
+{
+	pthread_mutex_lock(&t->lock);
+	sim_reader_take(t->reader);
+	sim_engine_totals(t->e, &t->base);
+	/* What is in flight now will be acknowledged after the reset: scheduled again, so to say. */
+	t->base.scheduled -= t->base.in_flight;
+	memset(t->row, 0, t->nrows * sizeof(*t->row));
+	memset(&t->tot, 0, sizeof(t->tot));
+	memset(&t->now, 0, sizeof(t->now));
+	t->nerrors = t->nnow = t->nhistory = 0;
+	t->t_s = t->dt_s = 0;
+	t->start_ns = t->last_ns = sim_now();
+	pthread_mutex_unlock(&t->lock);
+}
+
+void sim_tally_update(struct sim_tally *t)
+{
+	const struct sim_report *rep;
+	struct sim_totals tot;
+	uint64_t now;
+	const uint64_t *a, *b;
+	uint64_t *d;
+
+	pthread_mutex_lock(&t->lock);
+	now = sim_now();
+	rep = sim_reader_take(t->reader);
+	for (unsigned i = 0; i < t->nrows; i++)
+		t->row[i].now_requests = t->row[i].now_failures = 0;
+	for (unsigned i = 0; i < rep->nentries; i++)
+		add_entry(t, rep->entry[i]);
+	for (unsigned i = 0; i < rep->nerrors; i++)
+		add_error(t, &rep->error[i]);
+	free(t->now_error);
+	t->now_error = rep->nerrors ? malloc(rep->nerrors * sizeof(*rep->error)) : NULL;
+	t->nnow = t->now_error ? rep->nerrors : 0;
+	if (t->nnow)
+		memcpy(t->now_error, rep->error, t->nnow * sizeof(*rep->error));
+	sim_engine_totals(t->e, &tot);
+	since_reset(&tot, &t->base);
+	a = (const uint64_t *)&tot;
+	b = (const uint64_t *)&t->tot;
+	d = (uint64_t *)&t->now;
+	for (size_t i = 0; i < offsetof(struct sim_totals, cpu_s) / sizeof(uint64_t); i++)
+		d[i] = a[i] - b[i];
+	t->now.cpu_s = tot.cpu_s - t->tot.cpu_s;
+	t->tot = tot;
+	sim_engine_counts(t->e, -1, &t->counts);
+	t->t_s = (double)(now - t->start_ns) / 1e9;
+	t->dt_s = (double)(now - t->last_ns) / 1e9;
+	t->last_ns = now;
+	t->ticks++;
+	if (t->nhistory < SIM_HISTORY && t->dt_s > 0.2) {
+		struct sim_point *p = &t->history[t->nhistory++];
+		struct sim_hist *h = calloc(1, sizeof(*h));
+
+		for (unsigned i = 0; h && i < rep->nentries; i++)
+			if (rep->entry[i]->name == t->main)
+				sim_hist_merge(h, &rep->entry[i]->hist);
+		p->t_s = (float)t->t_s;
+		p->rate = (float)((double)t->now.acked / t->dt_s);
+		p->fail_rate = (float)((double)t->now.failed / t->dt_s);
+		p->connected = t->counts.connected;
+		if (h) {
+			p->p50 = (float)sim_hist_quantile(h, 0.5);
+			p->p95 = (float)sim_hist_quantile(h, 0.95);
+			p->p99 = (float)sim_hist_quantile(h, 0.99);
+		}
+		free(h);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+void sim_row_add(struct sim_row *ret, const struct sim_row *r)
+{
+	if (r->requests > r->failures) {
+		if (ret->requests == ret->failures || r->min_ms < ret->min_ms)
+			ret->min_ms = r->min_ms;
+		if (r->max_ms > ret->max_ms)
+			ret->max_ms = r->max_ms;
+	}
+	ret->requests += r->requests;
+	ret->failures += r->failures;
+	ret->bytes += r->bytes;
+	ret->total_ms += r->total_ms;
+	ret->now_requests += r->now_requests;
+	ret->now_failures += r->now_failures;
+	sim_hist_merge(&ret->hist, &r->hist);
+}
+
+void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (unsigned i = name; i < t->nrows; i += SIM_NAMES) {
+		const struct sim_row *r = &t->row[i];
+
+		if (!r->used)
+			continue;
+		sim_row_add(ret, r);
+		ret->used = true;
+	}
+}
+
+static json_t *ms(double v)
+{
+	/* Three digits behind the point: a microsecond, which is what is measured. */
+	return json_real(round(v * 1000) / 1000);
+}
+
+static json_t *row_json(const struct sim_tally *t, unsigned i)
+{
+	const struct sim_row *r = &t->row[i];
+	uint64_t timed = r->requests - r->failures;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "type", json_string(sim_engine_type_name(t->e, i / SIM_NAMES)));
+	json_object_set_new(o, "name", json_string(sim_name_text((enum sim_name)(i % SIM_NAMES))));
+	json_object_set_new(o, "method", json_string("MQTT"));
+	json_object_set_new(o, "requests", json_integer((json_int_t)r->requests));
+	json_object_set_new(o, "failures", json_integer((json_int_t)r->failures));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
+	json_object_set_new(o, "avg_ms", ms(timed ? r->total_ms / (double)timed : 0));
+	json_object_set_new(o, "min_ms", ms(r->min_ms));
+	json_object_set_new(o, "max_ms", ms(r->max_ms));
+	json_object_set_new(o, "p50_ms", ms(sim_hist_quantile(&r->hist, 0.5)));
+	json_object_set_new(o, "p95_ms", ms(sim_hist_quantile(&r->hist, 0.95)));
+	json_object_set_new(o, "p99_ms", ms(sim_hist_quantile(&r->hist, 0.99)));
+	json_object_set_new(o, "rate", ms(t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0));
+	json_object_set_new(o, "fail_rate",
+			    ms(t->dt_s > 0 ? (double)r->now_failures / t->dt_s : 0));
+	return o;
+}
+
+static json_t *kinds_json(const struct sim_error *e, unsigned n)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < n; i++) {
+		json_int_t had = json_integer_value(json_object_get(o, e[i].kind));
+
+		json_object_set_new(o, e[i].kind, json_integer(had + (json_int_t)e[i].occurrences));
+	}
+	return o;
+}
+
+json_t *sim_tally_json(struct sim_tally *t, bool full)
+{
+	json_t *o = json_object(), *d = json_object(), *s = json_object(), *l = json_object();
+	const struct sim_totals *x = &t->tot;
+	double p50 = 0, p95 = 0, p99 = 0, max = 0;
+	uint64_t most = 0;
+
+	json_object_set_new(o, "t_s", ms(t->t_s));
+	json_object_set_new(o, "state", json_string(t->state));
+	json_object_set_new(d, "target", json_integer(t->counts.target));
+	json_object_set_new(d, "running", json_integer(t->counts.running));
+	json_object_set_new(d, "connected", json_integer(t->counts.connected));
+	json_object_set_new(d, "backoff", json_integer(t->counts.backoff));
+	json_object_set_new(o, "devices", d);
+	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
+	json_object_set_new(o, "fails_per_s",
+			    ms(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
+	if (t->nhistory) {
+		p50 = (double)t->history[t->nhistory - 1].p50;
+		p95 = (double)t->history[t->nhistory - 1].p95;
+		p99 = (double)t->history[t->nhistory - 1].p99;
+	}
+	for (unsigned i = t->main; i < t->nrows; i += SIM_NAMES) {
+		most += t->row[i].now_requests;
+		if (t->row[i].now_requests && t->row[i].now_max > max)
+			max = t->row[i].now_max;
+	}
+	json_object_set_new(l, "of", json_string(sim_name_text(t->main)));
+	json_object_set_new(l, "samples", json_integer((json_int_t)most));
+	json_object_set_new(l, "p50", ms(p50));
+	json_object_set_new(l, "p95", ms(p95));
+	json_object_set_new(l, "p99", ms(p99));
+	json_object_set_new(l, "max", ms(max));
+	json_object_set_new(o, "latency_ms", l);
+	json_object_set_new(o, "failures", kinds_json(t->now_error, t->nnow));
+#define TOTAL(f) json_object_set_new(s, #f, json_integer((json_int_t)x->f))
+	TOTAL(scheduled);
+	TOTAL(acked);
+	TOTAL(failed);
+	TOTAL(in_flight);
+	TOTAL(connects);
+	TOTAL(connect_failures);
+	TOTAL(reconnects);
+	TOTAL(lost_connections);
+	TOTAL(resumed);
+	TOTAL(subscribed);
+	TOTAL(received);
+	TOTAL(unique);
+	TOTAL(duplicates);
+	TOTAL(lost);
+	TOTAL(late_acks);
+	TOTAL(overruns);
+	TOTAL(bytes_out);
+	TOTAL(bytes_in);
+	TOTAL(writes);
+	TOTAL(unaccounted);
+#undef TOTAL
+	json_object_set_new(s, "cpu_s", ms(x->cpu_s));
+	json_object_set_new(o, "totals", s);
+	if (full) {
+		json_t *rows = json_array(), *errs = json_array();
+
+		for (unsigned i = 0; i < t->nrows; i++)
+			if (t->row[i].used)
+				json_array_append_new(rows, row_json(t, i));
+		for (unsigned i = 0; i < t->nerrors; i++) {
+			const struct sim_error *e = &t->error[i];
+			json_t *f = json_object();
+
+			json_object_set_new(f, "type",
+					    json_string(sim_engine_type_name(t->e, e->type)));
+			json_object_set_new(f, "name", json_string(sim_name_text(e->name)));
+			json_object_set_new(f, "kind", json_string(e->kind));
+			json_object_set_new(f, "text", json_string(e->text));
+			json_object_set_new(f, "count", json_integer((json_int_t)e->occurrences));
+			json_array_append_new(errs, f);
+		}
+		json_object_set_new(o, "rows", rows);
+		json_object_set_new(o, "errors", errs);
+	}
+	return o;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A run so far: sums of the reader's reports, and the last interval. Every way
+ * of showing a run (table, JSON, CSV, Prometheus, web, thresholds) reads this.
+ */
+#ifndef SQUALL_SIM_TALLY_H
+#define SQUALL_SIM_TALLY_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include "sim/engine/engine.h"
+
+struct sim_row {
+	bool used;
+	uint64_t requests, failures, bytes;
+	double total_ms, min_ms, max_ms;
+	struct sim_hist hist;
+	/* of the last interval */
+	uint64_t now_requests, now_failures;
+	double now_p50, now_p95, now_p99, now_max;
+};
+
+#define SIM_HISTORY 7200 /* seconds kept for the report */
+
+struct sim_point {
+	float t_s, rate, fail_rate, p50, p95, p99;
+	uint32_t connected;
+};
+
+struct sim_tally {
+	pthread_mutex_t lock; /* of everything below; held for microseconds */
+	struct sim_engine *e;
+	struct sim_reader *reader;
+	uint64_t start_ns, last_ns;
+	double t_s, dt_s;
+	unsigned nrows;
+	struct sim_row *row; /* [type * SIM_NAMES + name] */
+	unsigned nerrors;
+	struct sim_error *error;      /* since the start */
+	unsigned nnow;
+	struct sim_error *now_error;  /* of the last interval */
+	struct sim_totals tot, now;   /* since the start; of the last interval */
+	struct sim_totals base;       /* what a reset left behind */
+	struct sim_counts counts;
+	enum sim_name main;           /* whose latency is "the" latency */
+	struct sim_point *history;
+	unsigned nhistory;
+	const char *state;
+	uint32_t ticks; /* goes up with each update, for those who wait for news */
+};
+
+struct sim_tally *sim_tally_new(struct sim_engine *e);
+void sim_tally_free(struct sim_tally *t);
+void sim_tally_update(struct sim_tally *t);
+/* Begins anew: a web user's next run. */
+void sim_tally_reset(struct sim_tally *t);
+
+/* Adds a row's figures, not its names, to a sum. The caller zeroed the sum. */
+void sim_row_add(struct sim_row *ret, const struct sim_row *r);
+/* The sums over all types of one name; `ret` is overwritten. */
+void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret);
+
+/* docs/sim.md describes it. `full` adds the rows. Caller holds the lock. */
+json_t *sim_tally_json(struct sim_tally *t, bool full);
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* squall-sim run: its options, and the ways it shows what happens. */
+#ifndef SQUALL_SIM_RUN_H
+#define SQUALL_SIM_RUN_H
+
+#include <stdio.h>
+#include "sim/fleet/options.h"
+#include "sim/report/tally.h"
+
+#define SIM_MAX_FAIL_IF 32
+#define SIM_MAX_STORMS 16
+
+struct sim_storm {
+	uint64_t at_ns;
+	uint32_t ppm;
+};
+
+struct sim_run {
+	uint32_t devices, max_devices, threads;
+	uint64_t ramp_milli, duration_ns, drain_ns, settle_ns;
+	uint32_t seed;
+	bool json, quiet, check_only;
+	char fleet[256], config[256], csv[240], cgroup[256], metrics[64], web[64], web_root[256],
+		token[128], squalld[256], squalld_token_file[256], squalld_cacert[256],
+		squalld_target[512];
+	unsigned nfail_if, nstorms;
+	char fail_if[SIM_MAX_FAIL_IF][96];
+	struct sim_storm storm[SIM_MAX_STORMS];
+};
+
+extern const struct sim_opt sim_run_opts[];
+extern const unsigned sim_run_nopts;
+
+/* cli.c: environment, then --config, then the command line, each over what was before. */
+struct sim_cli {
+	const char *command, *summary, *examples;
+	const struct sim_opt *opts; /* the command's own */
+	unsigned nopts;
+	void *base;
+	struct sim_profile *profile;
+};
+/* 0 go on, 1 help was shown, -EINVAL with err. */
+int sim_cli_parse(const struct sim_cli *c, int argc, char **argv, struct sim_err *err);
+void sim_cli_help(const struct sim_cli *c, FILE *f);
+void sim_cli_man(FILE *f);
+void sim_cli_bash(FILE *f);
+extern const char sim_run_summary[], sim_run_examples[];
+
+/* fleet.c */
+int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err);
+/* As sim_fleet_load(), and the file may set options of the run as well. */
+int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base,
+		       struct sim_fleet *ret, struct sim_err *err);
+/* N devices over the types by weight, largest remainders first. */
+void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
+
+/* show.c */
+void sim_show_line(struct sim_tally *t, FILE *f, bool first);
+void sim_show_table(struct sim_tally *t, FILE *f, bool redraw);
+void sim_show_summary(struct sim_tally *t, FILE *f);
+void sim_show_json(struct sim_tally *t, FILE *f, bool summary);
+
+/* failif.c: parse checks; the number of thresholds that held, each told on stderr. */
+int sim_failif_check(const char *text, struct sim_err *err);
+unsigned sim_failif_eval(struct sim_tally *t, const struct sim_run *r, FILE *f);
+
+/* csv.c: PREFIX_stats.csv, _stats_history.csv, _failures.csv as Locust writes them */
+int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err);
+void sim_csv_history(struct sim_tally *t, FILE *f);
+int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err);
+void sim_csv_stats(struct sim_tally *t, FILE *f);
+
+#endif

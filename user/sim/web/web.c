@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The HTTP side: who may ask, which path is what, the event stream. A thread per connection, at most 64; the shards know nothing of it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <microhttpd.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "sim/engine/shard.h"
+#include "sim/web/web.h"
+#include "sim/web/files.h"
+
+#define BODY_MAX 65536
+#define MAX_CONNECTIONS 64
+
+struct listener {
+	struct sim_web *w;
+	struct MHD_Daemon *d;
+	bool loopback, load; /* load: the whole API, not only /metrics */
+	union sim_addr addr;
+};
+
+struct sim_web {
+	struct sim_run *r;
+	struct sim_load load;
+	struct sim_faults *faults;
+	struct listener web, metrics;
+	char root[PATH_MAX]; /* "": the files inside the program */
+	bool stopping;
+};
+
+/* A request's body, collected over several call-backs. */
+struct request {
+	size_t len;
+	bool too_long;
+	char body[BODY_MAX + 1];
+};
+
+static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, const char *type,
+				 char *text, size_t len)
+{
+	struct MHD_Response *resp = MHD_create_response_from_buffer(len, text,
+								    MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result rc;
+
+	if (!resp) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(resp, "Content-Type", type);
+	MHD_add_response_header(resp, "Cache-Control", "no-store");
+	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
+	/* The report brings its style with it, and no script. */
+	MHD_add_response_header(resp, "Content-Security-Policy",
+				"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+	if (status == 401)
+		MHD_add_response_header(resp, "WWW-Authenticate", "Bearer");
+	rc = MHD_queue_response(c, status, resp);
+	MHD_destroy_response(resp);
+	return rc;
+}
+
+static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, json_t *o)
+{
+	char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
+
+	json_decref(o);
+	return text ? send_text(c, status, "application/json", text, strlen(text)) : MHD_NO;
+}
+
+static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, const char *why)
+{
+	return send_json(c, status, json_pack("{s:s}", "error", why));
+}
+
+/* --- who may ask ------------------------------------------------------------------------ */
+
+static bool host_ok(const struct listener *l, const char *host)
+{
+	char name[128], text[INET6_ADDRSTRLEN];
+	size_t n;
+
+	if (!host)
+		return false;
+	/* Anything may lead to a public address; the token is what counts there. */
+	if (!l->loopback)
+		return true;
+	n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	if (n >= sizeof(name))
+		return false;
+	memcpy(name, host, n);
+	name[n] = 0;
+	if (!strcmp(name, "localhost") || !strcmp(name, "[::1]"))
+		return true;
+	return l->addr.sa.sa_family == AF_INET &&
+	       inet_ntop(AF_INET, &l->addr.in.sin_addr, text, sizeof(text)) && !strcmp(name, text);
+}
+
+static bool from_here(const struct listener *l, struct MHD_Connection *c)
+{
+	const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
+	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
+
+	if (!host_ok(l, host))
+		return false;
+	return !origin || (!strncmp(origin, "http://", 7) && !strcmp(origin + 7, host));
+}
+
+static bool token_ok(const struct listener *l, struct MHD_Connection *c)
+{
+	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+	const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "token");
+	const char *want = l->w->r->token, *given = query;
+
+	if (!*want)
+		return true;
+	if (auth && !strncmp(auth, "Bearer ", 7))
+		given = auth + 7;
+	return given && strlen(given) == strlen(want) && !CRYPTO_memcmp(given, want, strlen(want));
+}
+
+/* --- what is told ---------------------------------------------------------------------------- */
+
+static json_t *load_json(struct sim_web *w)
+{
+	json_t *o = sim_load_json(&w->load);
+	uint64_t run_ms;
+
+	pthread_mutex_lock(&w->load.t->lock);
+	run_ms = (sim_now() - w->load.t->start_ns) / 1000000;
+	pthread_mutex_unlock(&w->load.t->lock);
+	sim_faults_add(w->faults, o, run_ms);
+	return o;
+}
+
+/* --- event stream -------------------------------------------------------------------------------- */
+
+struct stream {
+	struct sim_web *w;
+	char *text;
+	size_t len, at;
+	uint32_t seen;
+	bool first;
+};
+
+static ssize_t stream_read(void *ctx, uint64_t pos, char *buf, size_t max)
+{
+	struct stream *s = ctx;
+	size_t n;
+
+	(void)pos;
+	while (s->at == s->len) {
+		json_t *o;
+		char *body;
+
+		/* A second has passed when the tally says so; looked at ten times in it. */
+		for (unsigned i = 0; !s->first && i < 50; i++) {
+			uint32_t ticks;
+
+			if (__atomic_load_n(&s->w->stopping, __ATOMIC_RELAXED))
+				return MHD_CONTENT_READER_END_OF_STREAM;
+			pthread_mutex_lock(&s->w->load.t->lock);
+			ticks = s->w->load.t->ticks;
+			pthread_mutex_unlock(&s->w->load.t->lock);
+			if (ticks != s->seen) {
+				s->seen = ticks;
+				break;
+			}
+			usleep(100000);
+		}
+		s->first = false;
+		o = load_json(s->w);
+		body = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
+		json_decref(o);
+		free(s->text);
+		s->text = NULL;
+		s->at = s->len = 0;
+		if (!body || asprintf(&s->text, "event: load\ndata: %s\n\n", body) < 0) {
+			free(body);
+			s->text = NULL;
+			return MHD_CONTENT_READER_END_WITH_ERROR;
+		}
+		free(body);
+		s->len = strlen(s->text);
+	}
+	n = s->len - s->at < max ? s->len - s->at : max;
+	memcpy(buf, s->text + s->at, n);
+	s->at += n;
+	return (ssize_t)n;
+}
+
+static void stream_free(void *ctx)
+{
+	struct stream *s = ctx;
+
+	free(s->text);
+	free(s);
+}
+
+static enum MHD_Result send_stream(struct sim_web *w, struct MHD_Connection *c)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	struct MHD_Response *resp;
+	enum MHD_Result rc;
+
+	if (!s)
+		return MHD_NO;
+	s->w = w;
+	s->first = true;
+	resp = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s,
+						 stream_free);
+	if (!resp) {
+		free(s);
+		return MHD_NO;
+	}
+	MHD_add_response_header(resp, "Content-Type", "text/event-stream");
+	MHD_add_response_header(resp, "Cache-Control", "no-store");
+	rc = MHD_queue_response(c, 200, resp);
+	MHD_destroy_response(resp);
+	return rc;
+}
+
+/* --- paths -------------------------------------------------------------------------------------------- */
+
+static json_t *history(struct sim_tally *t)
+{
+	json_t *list = json_array();
+
+	pthread_mutex_lock(&t->lock);
+	for (unsigned i = 0; i < t->nhistory; i++) {
+		const struct sim_point *p = &t->history[i];
+
+		json_array_append_new(list,
+				      json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f}", "t_s",
+						(double)p->t_s, "connected", (int)p->connected,
+						"rate", (double)p->rate, "fail_rate",
+						(double)p->fail_rate, "p50", (double)p->p50, "p95",
+						(double)p->p95, "p99", (double)p->p99));
+	}
+	pthread_mutex_unlock(&t->lock);
+	return json_pack("{s:o}", "points", list);
+}
+
+static char *csv_text(struct sim_tally *t)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	pthread_mutex_lock(&t->lock);
+	sim_csv_stats(t, f);
+	pthread_mutex_unlock(&t->lock);
+	fclose(f);
+	return text;
+}
+
+static enum MHD_Result send_made(struct MHD_Connection *c, const char *type, char *text)
+{
+	return text ? send_text(c, 200, type, text, strlen(text)) :
+		      send_error(c, 500, "out of memory");
+}
+
+static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const char *what,
+			    struct request *q)
+{
+	struct sim_err err = { "" };
+	json_error_t je;
+	json_t *body = NULL;
+	unsigned status;
+
+	if (q->len) {
+		body = json_loadb(q->body, q->len, JSON_REJECT_DUPLICATES, &je);
+		if (!body) {
+			snprintf(err.text, sizeof(err.text), "body: not JSON: %.200s", je.text);
+			return send_error(c, 400, err.text);
+		}
+	}
+	if (!strcmp(what, "start"))
+		status = sim_load_start(&w->load, body, &err);
+	else if (!strcmp(what, "stop"))
+		status = sim_load_stop(&w->load, &err);
+	else
+		status = sim_load_patch(&w->load, body, &err);
+	json_decref(body);
+	return status == 200 ? send_json(c, 200, load_json(w)) :
+			       send_error(c, status, err.text);
+}
+
+static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const char *url,
+			     const char *method, struct request *q)
+{
+	struct sim_web *w = l->w;
+	bool get = !strcmp(method, "GET");
+
+	if (!from_here(l, c))
+		return send_error(c, 403, "Host or Origin is not this server");
+	/* The page must load before it can ask for the token. */
+	if (l->load && get && (!strcmp(url, "/") || !strcmp(url, "/ui")))
+		return sim_web_redirect(c);
+	if (l->load && get && !strncmp(url, "/ui/", 4))
+		return sim_web_file(c, w->root, url + 4);
+	if (!token_ok(l, c))
+		return send_error(c, 401, "token: missing or wrong");
+	if (q->too_long)
+		return send_error(c, 413, "body: at most 65536 bytes");
+	if (!strcmp(url, "/metrics"))
+		return get ? send_made(c, "text/plain; version=0.0.4",
+				       sim_metrics_text(w->load.t)) :
+			     send_error(c, 405, "accepted: GET");
+	if (!l->load)
+		return send_error(c, 404, "accepted: /metrics");
+	if (!strcmp(url, "/api/v1/load")) {
+		if (!strcmp(method, "PATCH"))
+			return verb(w, c, "patch", q);
+		return get ? send_json(c, 200, load_json(w)) :
+			     send_error(c, 405, "accepted: GET, PATCH");
+	}
+	if (!strcmp(url, "/api/v1/load/start") || !strcmp(url, "/api/v1/load/stop"))
+		return !strcmp(method, "POST") ? verb(w, c, url + 13, q) :
+						 send_error(c, 405, "accepted: POST");
+	if (!get)
+		return send_error(c, 405, "accepted: GET");
+	if (!strcmp(url, "/api/v1/load/events"))
+		return send_stream(w, c);
+	if (!strcmp(url, "/api/v1/load/history"))
+		return send_json(c, 200, history(w->load.t));
+	if (!strcmp(url, "/api/v1/load/stats.csv"))
+		return send_made(c, "text/csv", csv_text(w->load.t));
+	if (!strcmp(url, "/api/v1/load/report.html"))
+		return send_made(c, "text/html; charset=utf-8",
+				 sim_report_html(w->load.t, w->load.e, w->faults));
+	if (!strcmp(url, "/healthz")) {
+		struct sim_err err;
+
+		return sim_engine_health(w->load.e, &err) ?
+			       send_error(c, 503, err.text) :
+			       send_json(c, 200, json_pack("{s:s}", "status", "ok"));
+	}
+	return send_error(c, 404, "no such path");
+}
+
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **state)
+{
+	struct request *q = *state;
+
+	(void)version;
+	if (!q) {
+		q = malloc(sizeof(*q));
+		if (!q)
+			return MHD_NO;
+		q->len = 0;
+		q->too_long = false;
+		*state = q;
+		return MHD_YES;
+	}
+	if (*size) {
+		if (q->len + *size > BODY_MAX) {
+			q->too_long = true;
+		} else {
+			memcpy(q->body + q->len, data, *size);
+			q->len += *size;
+		}
+		*size = 0;
+		return MHD_YES;
+	}
+	return route(ctx, c, url, method, q);
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
+			 enum MHD_RequestTerminationCode why)
+{
+	(void)ctx;
+	(void)c;
+	(void)why;
+	free(*state);
+	*state = NULL;
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------ */
+
+static int parse_listen(const char *field, const char *value, union sim_addr *ret,
+			bool *ret_loopback, struct sim_err *err)
+{
+	const char *colon = strrchr(value, ':');
+	union sim_addr a;
+	char host[64];
+	char *end;
+	unsigned long port;
+	size_t n;
+
+	memset(&a, 0, sizeof(a));
+	port = colon ? strtoul(colon + 1, &end, 10) : 0;
+	if (!colon || colon[1] < '0' || colon[1] > '9' || *end || port > 65535)
+		goto bad;
+	n = (size_t)(colon - value);
+	if (n >= sizeof(host))
+		goto bad;
+	memcpy(host, value, n);
+	host[n] = 0;
+	if (!n || !strcmp(host, "localhost"))
+		snprintf(host, sizeof(host), "127.0.0.1");
+	if (*host == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = 0;
+		memmove(host, host + 1, strlen(host));
+	}
+	if (inet_pton(AF_INET, host, &a.in.sin_addr) == 1) {
+		a.in.sin_family = AF_INET;
+		a.in.sin_port = htons((uint16_t)port);
+		*ret_loopback = ntohl(a.in.sin_addr.s_addr) >> 24 == 127;
+	} else if (inet_pton(AF_INET6, host, &a.in6.sin6_addr) == 1) {
+		a.in6.sin6_family = AF_INET6;
+		a.in6.sin6_port = htons((uint16_t)port);
+		*ret_loopback = IN6_IS_ADDR_LOOPBACK(&a.in6.sin6_addr);
+	} else {
+		goto bad;
+	}
+	*ret = a;
+	return 0;
+bad:
+	return sim_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field, value);
+}
+
+static int start_listener(struct listener *l, struct sim_web *w, const char *field,
+			  const char *value, struct sim_err *err)
+{
+	const union MHD_DaemonInfo *info;
+	unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD;
+	int rc = parse_listen(field, value, &l->addr, &l->loopback, err);
+
+	if (rc)
+		return rc;
+	if (!l->loopback && !*w->r->token)
+		return sim_bad(err, "%s '%.60s': beyond loopback it needs --token", field, value);
+	if (l->addr.sa.sa_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	l->w = w;
+	l->d = MHD_start_daemon(flags, 0, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR,
+				&l->addr.sa, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+				MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_NOTIFY_COMPLETED,
+				on_completed, NULL, MHD_OPTION_END);
+	if (!l->d)
+		return sim_bad(err, "%s '%.60s': cannot listen: %s", field, value,
+			       errno ? strerror(errno) : "refused");
+	info = MHD_get_daemon_info(l->d, MHD_DAEMON_INFO_BIND_PORT);
+	if (info && !*strrchr(value, ':'))
+		return 0;
+	/* Port 0 means any: whoever started us must learn which. */
+	if (info && !strcmp(strrchr(value, ':'), ":0"))
+		fprintf(stderr, "squall-sim: %s on port %u\n", field, info->port);
+	return 0;
+}
+
+int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
+		  struct sim_engine *e, struct sim_tally *t, struct sim_web **ret,
+		  struct sim_err *err)
+{
+	struct sim_web *w = calloc(1, sizeof(*w));
+	const char *env = getenv("SQUALL_SIM_TOKEN");
+	int rc = 0;
+
+	if (!w)
+		return sim_bad(err, "out of memory");
+	if (!*r->token && env)
+		snprintf(r->token, sizeof(r->token), "%s", env);
+	w->r = r;
+	pthread_mutex_init(&w->load.lock, NULL);
+	w->load.fleet = fleet;
+	w->load.e = e;
+	w->load.t = t;
+	w->load.max_devices = max_devices;
+	w->load.devices = r->devices;
+	w->load.ramp = (double)r->ramp_milli / 1000;
+	w->load.on = r->devices > 0;
+	if (*r->web) {
+		if (*r->web_root && !realpath(r->web_root, w->root))
+			rc = sim_bad(err, "web-root '%.200s': %s", r->web_root, strerror(errno));
+		w->web.load = true;
+		if (!rc)
+			rc = sim_faults_start(r, &w->faults, err);
+		if (!rc)
+			rc = start_listener(&w->web, w, "web", r->web, err);
+	}
+	if (!rc && *r->metrics)
+		rc = start_listener(&w->metrics, w, "metrics", r->metrics, err);
+	if (rc) {
+		sim_web_stop(w);
+		return rc;
+	}
+	*ret = w;
+	return 0;
+}
+
+void sim_web_stop(struct sim_web *w)
+{
+	if (!w)
+		return;
+	__atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+	if (w->web.d)
+		MHD_stop_daemon(w->web.d);
+	if (w->metrics.d)
+		MHD_stop_daemon(w->metrics.d);
+	sim_faults_stop(w->faults);
+	pthread_mutex_destroy(&w->load.lock);
+	free(w);
+}

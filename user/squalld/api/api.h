@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Handlers of /api/v1. `name` is the decoded `*` segment, if the route has one. */
+#ifndef SQUALLD_API_H
+#define SQUALLD_API_H
+
+#include "squalld/http/http.h"
+
+#define HANDLER(fn) enum MHD_Result fn(struct request *r, const char *name)
+HANDLER(api_status);
+HANDLER(api_capabilities);
+HANDLER(api_openapi);
+HANDLER(api_targets);
+HANDLER(api_target);
+HANDLER(api_rules);
+HANDLER(api_rules_clear);
+HANDLER(api_rule_get);
+HANDLER(api_rule_put);
+HANDLER(api_rule_patch);
+HANDLER(api_rule_delete);
+HANDLER(api_rule_profile);
+HANDLER(api_counters);
+HANDLER(api_counters_of);
+HANDLER(api_profiles);
+HANDLER(api_profile_get);
+HANDLER(api_profile_put);
+HANDLER(api_profile_delete);
+HANDLER(api_schedules);
+HANDLER(api_schedule_get);
+HANDLER(api_schedule_put);
+HANDLER(api_schedule_delete);
+HANDLER(api_schedule_start);
+HANDLER(api_schedule_stop);
+HANDLER(api_maps);
+HANDLER(api_map);
+HANDLER(api_programs);
+HANDLER(api_events);
+#undef HANDLER
+
+enum MHD_Result api_metrics(struct request *r);
+enum MHD_Result api_healthz(struct request *r);
+
+/* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. d->lock held. */
+json_t *counters_json(struct daemon *d, const char *name);
+
+#endif

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "squalld/api/events.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "squalld/api/api.h"
+#include "squalld/control/book.h"
+
+#define QUEUE       256
+#define MAX_STREAMS 128
+#define MAX_TRACES  16
+
+struct stream {
+	struct stream *prev, *next;
+	struct daemon *d;
+	struct MHD_Connection *conn;
+	char *queue[QUEUE];
+	unsigned int head, count, lost;
+	size_t offset; /* of the oldest, already sent */
+	bool suspended, ended;
+	/* sampled packets */
+	struct engine_trace *trace;
+	atomic_bool trace_stop;
+	uint64_t target_id; /* of the last packet, and the name it has */
+	char target_name[TARGET_NAME_MAX];
+	char only[TARGET_NAME_MAX]; /* this target's packets only; "" = all */
+};
+
+struct events {
+	pthread_mutex_t lock;
+	struct stream head;
+	atomic_uint n;
+	atomic_uint traces;
+	bool stopped;
+};
+
+int events_init(struct daemon *d)
+{
+	struct events *ev = calloc(1, sizeof(*ev));
+
+	if (!ev)
+		return -ENOMEM;
+	pthread_mutex_init(&ev->lock, NULL);
+	ev->head.next = ev->head.prev = &ev->head;
+	d->events = ev;
+	return 0;
+}
+
+void events_free(struct daemon *d)
+{
+	if (!d->events)
+		return;
+	for (int i = 0; i < 100 && d->events->traces; i++)
+		usleep(20000); /* tracers look every 200 ms */
+	pthread_mutex_destroy(&d->events->lock);
+	free(d->events);
+	d->events = NULL;
+}
+
+bool events_listening(struct daemon *d)
+{
+	return d->events && d->events->n > 0;
+}
+
+unsigned int events_count(struct daemon *d)
+{
+	return d->events ? d->events->n : 0;
+}
+
+static char *format(const char *type, json_t *data)
+{
+	char *json = data ? json_dumps(data, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS) : NULL, *line = NULL;
+
+	if (json && asprintf(&line, "event: %s\ndata: %s\n\n", type, json) < 0)
+		line = NULL;
+	free(json);
+	return line;
+}
+
+/* The lock is held. */
+static void push(struct stream *s, char *line)
+{
+	if (!line)
+		return;
+	if (s->count == QUEUE) {
+		/* Never cut one that is half sent. */
+		unsigned int victim = (s->head + (s->offset ? 1 : 0)) % QUEUE;
+
+		free(s->queue[victim]);
+		if (s->offset)
+			s->queue[victim] = s->queue[s->head];
+		s->head = (s->head + 1) % QUEUE;
+		s->count--;
+		s->lost++;
+	}
+	s->queue[(s->head + s->count++) % QUEUE] = line;
+	if (s->suspended) {
+		s->suspended = false;
+		MHD_resume_connection(s->conn);
+	}
+}
+
+void events_publish(struct daemon *d, const char *type, json_t *data)
+{
+	struct events *ev = d->events;
+	char *line;
+
+	if (!events_listening(d)) {
+		json_decref(data);
+		return;
+	}
+	line = format(type, data);
+	json_decref(data);
+	if (!line)
+		return;
+	pthread_mutex_lock(&ev->lock);
+	for (struct stream *s = ev->head.next; s != &ev->head; s = s->next)
+		push(s, strdup(line));
+	pthread_mutex_unlock(&ev->lock);
+	free(line);
+}
+
+/* libmicrohttpd wants more to send. */
+static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct stream *s = cls;
+	struct events *ev = s->d->events;
+	ssize_t n = 0;
+
+	(void)pos;
+	pthread_mutex_lock(&ev->lock);
+	if (s->ended) {
+		n = MHD_CONTENT_READER_END_OF_STREAM;
+	} else if (s->lost && !s->offset && max > 64) {
+		n = snprintf(buf, max, "event: lost\ndata: {\"events\":%u}\n\n", s->lost);
+		s->lost = 0;
+	} else if (s->count) {
+		char *line = s->queue[s->head];
+		size_t left = strlen(line) - s->offset, take = left < max ? left : max;
+
+		memcpy(buf, line + s->offset, take);
+		n = (ssize_t)take;
+		s->offset += take;
+		if (take == left) {
+			free(line);
+			s->head = (s->head + 1) % QUEUE;
+			s->count--;
+			s->offset = 0;
+		}
+	} else {
+		/* Under the lock, so that no publisher can come between the look and the sleep. */
+		s->suspended = true;
+		MHD_suspend_connection(s->conn);
+	}
+	pthread_mutex_unlock(&ev->lock);
+	return n;
+}
+
+/* --- sampled packets --------------------------------------------------------------- */
+
+static json_t *address(const struct sq_event *e, const __u8 *addr, unsigned int port)
+{
+	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
+
+	inet_ntop(e->family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	snprintf(full, sizeof(full), !port ? "%s" : e->family == 6 ? "[%s]:%u" : "%s:%u", text, port);
+	return json_string(full);
+}
+
+static const char *proto_name(unsigned int proto, char *buf, size_t size)
+{
+	switch (proto) {
+	case IPPROTO_TCP: return "tcp";
+	case IPPROTO_UDP: return "udp";
+	case IPPROTO_ICMP: return "icmp";
+	case IPPROTO_ICMPV6: return "icmp6";
+	}
+	snprintf(buf, size, "%u", proto);
+	return buf;
+}
+
+static json_t *packet_json(const struct stream *s, const struct sq_event *e)
+{
+	static const struct { uint32_t bit; const char *name; } what[] = {
+		{ SQ_E_LOST, "lost" }, { SQ_E_DELAYED, "delayed" }, { SQ_E_DUPLICATED, "duplicated" },
+		{ SQ_E_CORRUPTED, "corrupted" }, { SQ_E_REORDERED, "reordered" },
+		{ SQ_E_OVER_LIMIT, "over_limit" }, { SQ_E_BLACKHOLE, "blackhole" },
+	};
+	char id[24], number[8];
+	json_t *list = json_array();
+
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->target);
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
+		if (e->what & what[i].bit)
+			json_array_append_new(list, json_string(what[i].name));
+	return json_pack("{s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:o,s:I,s:s,s:o,s:o,s:i,s:i,s:i}", "time_ms",
+			 (json_int_t)(now_real_ms() - (now_mono_ns() - e->time_ns) / 1000000u), "time_ns",
+			 (json_int_t)e->time_ns, "target", json_text(s->target_name), "target_id", id, "rule_id",
+			 (int)e->rule_id, "direction", e->dir == SQ_UP ? "up" : "down", "clause", (int)e->clause, "what",
+			 list, "delay_ns", (json_int_t)e->delay_ns, "proto", proto_name(e->proto, number, sizeof(number)),
+			 "src", address(e, e->saddr, e->sport), "dst", address(e, e->daddr, e->dport), "len", (int)e->len,
+			 "segs", (int)e->segs, "ifindex", (int)e->ifindex);
+}
+
+struct by_id {
+	uint64_t id;
+	char *name;
+	size_t size;
+};
+
+static int name_of(struct rule_entry *e, void *arg)
+{
+	struct by_id *x = arg;
+
+	if (!e->in_force || e->cgroup_id != x->id)
+		return 0;
+	snprintf(x->name, x->size, "%s", e->name);
+	return 1;
+}
+
+/* Remembers the last one: most packets in a row are of one target. */
+static bool wanted(struct stream *s, const struct sq_event *e)
+{
+	if (s->target_id != e->target) {
+		struct by_id x = { e->target, s->target_name, sizeof(s->target_name) };
+
+		pthread_mutex_lock(&s->d->lock);
+		if (!book_each(s->d, name_of, &x))
+			snprintf(s->target_name, sizeof(s->target_name), "%llu", (unsigned long long)e->target);
+		pthread_mutex_unlock(&s->d->lock);
+		s->target_id = e->target;
+	}
+	return !s->only[0] || strcmp(s->only, s->target_name) == 0;
+}
+
+static void stream_free(struct stream *s)
+{
+	for (unsigned int i = 0; i < s->count; i++)
+		free(s->queue[(s->head + i) % QUEUE]);
+	free(s);
+}
+
+/* Owns the stream once the connection has gone, as nobody may wait for it in the server's thread. */
+static void *trace_thread(void *arg)
+{
+	struct stream *s = arg;
+	struct events *ev = s->d->events;
+
+	pthread_setname_np(pthread_self(), "trace");
+	while (!s->trace_stop) {
+		struct sq_event e;
+		json_t *json;
+		char *line;
+
+		if (engine_trace_next(s->trace, &e, 200) != 1 || !wanted(s, &e))
+			continue;
+		json = packet_json(s, &e);
+		line = format("packet", json);
+		json_decref(json);
+		pthread_mutex_lock(&ev->lock);
+		push(s, line);
+		pthread_mutex_unlock(&ev->lock);
+	}
+	engine_trace_close(s->trace);
+	stream_free(s);
+	pthread_mutex_lock(&ev->lock);
+	ev->traces--;
+	pthread_mutex_unlock(&ev->lock);
+	return NULL;
+}
+
+static int start_trace(struct stream *s, uint32_t every)
+{
+	struct events *ev = s->d->events;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc = 0;
+
+	pthread_mutex_lock(&ev->lock);
+	if (ev->traces >= MAX_TRACES)
+		rc = -EBUSY;
+	else
+		ev->traces++;
+	pthread_mutex_unlock(&ev->lock);
+	if (rc < 0)
+		return rc;
+	rc = engine_trace_open(s->d->engine, every, &s->trace);
+	if (rc == 0) {
+		pthread_attr_init(&attr);
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		if (pthread_create(&thread, &attr, trace_thread, s) != 0) {
+			engine_trace_close(s->trace);
+			s->trace = NULL;
+			rc = -EAGAIN;
+		}
+		pthread_attr_destroy(&attr);
+	}
+	if (rc < 0) {
+		pthread_mutex_lock(&ev->lock);
+		ev->traces--;
+		pthread_mutex_unlock(&ev->lock);
+	}
+	return rc;
+}
+
+/* --- life ----------------------------------------------------------------------------- */
+
+enum MHD_Result events_serve(struct request *r)
+{
+	struct events *ev = r->d->events;
+	char trace[8], every[16];
+	struct MHD_Response *response;
+	unsigned long n = 1;
+	struct stream *s;
+	json_t *first;
+	int rc = 0;
+
+	if (request_query(r, "every", every, sizeof(every))) {
+		char *end;
+
+		n = strtoul(every, &end, 10);
+		if (*end || end == every || n < 1 || n > 1000000)
+			return reply_status(r, 400, "every", "every: \"%.15s\" is not accepted: 1 to 1000000", every);
+	}
+	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 && strcmp(trace, "1") != 0)
+		return reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1", trace);
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return MHD_NO;
+	s->d = r->d;
+	s->conn = r->conn;
+	if (request_query(r, "target", s->only, sizeof(s->only))) {
+		struct problem p = { 0 };
+		struct target t;
+
+		pthread_mutex_lock(&r->d->lock);
+		rc = target_resolve(r->d, s->only, &t, &p);
+		pthread_mutex_unlock(&r->d->lock);
+		if (rc < 0) {
+			stream_free(s);
+			return reply_problem(r, &p);
+		}
+		strcpy(s->only, t.name);
+	}
+	push(s, strdup("retry: 1000\n\n"));
+	pthread_mutex_lock(&r->d->lock);
+	first = counters_json(r->d, NULL);
+	pthread_mutex_unlock(&r->d->lock);
+	push(s, format("counters", first));
+	json_decref(first);
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, NULL);
+	if (!response) {
+		stream_free(s);
+		return MHD_NO;
+	}
+	pthread_mutex_lock(&ev->lock);
+	if (ev->stopped || ev->n >= MAX_STREAMS)
+		rc = -EBUSY;
+	pthread_mutex_unlock(&ev->lock);
+	if (rc == 0 && request_query(r, "trace", trace, sizeof(trace)) && trace[0] == '1')
+		rc = start_trace(s, (uint32_t)n);
+	if (rc < 0) {
+		MHD_destroy_response(response);
+		stream_free(s);
+		return reply_status(r, 503, "", "too many event streams, or tracing cannot start: %s", strerror(-rc));
+	}
+	pthread_mutex_lock(&ev->lock);
+	s->next = ev->head.next;
+	s->prev = &ev->head;
+	s->next->prev = s;
+	ev->head.next = s;
+	ev->n++;
+	pthread_mutex_unlock(&ev->lock);
+	r->owner = s;
+	MHD_add_response_header(response, "Content-Type", "text/event-stream");
+	return reply_response(r, 200, response);
+}
+
+void events_request_done(struct request *r)
+{
+	struct stream *s = r->owner;
+	struct events *ev = r->d->events;
+
+	if (!s)
+		return;
+	pthread_mutex_lock(&ev->lock);
+	s->prev->next = s->next;
+	s->next->prev = s->prev;
+	ev->n--;
+	s->suspended = false; /* the connection is going: no one may resume it */
+	pthread_mutex_unlock(&ev->lock);
+	if (s->trace)
+		s->trace_stop = true; /* the thread frees it */
+	else
+		stream_free(s);
+	r->owner = NULL;
+}
+
+void events_stop(struct daemon *d)
+{
+	struct events *ev = d->events;
+
+	if (!ev)
+		return;
+	pthread_mutex_lock(&ev->lock);
+	ev->stopped = true;
+	for (struct stream *s = ev->head.next; s != &ev->head; s = s->next) {
+		s->ended = true;
+		if (s->suspended) {
+			s->suspended = false;
+			MHD_resume_connection(s->conn);
+		}
+	}
+	pthread_mutex_unlock(&ev->lock);	/* Tracers end with their connections, which http_stop() closes; see events_free(). */
+}

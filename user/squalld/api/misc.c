@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Status, counters, profiles, schedules, health. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include "squalld/api/api.h"
+#include "squalld/control/book.h"
+#include "squalld/discovery/cgwatch.h"
+#include "squalld/discovery/docker.h"
+#include "squalld/api/events.h"
+#include "squalld/control/profiles.h"
+#include "squalld/control/schedules.h"
+#include "squalld/control/state.h"
+
+/* --- status ------------------------------------------------------------------------ */
+
+static void set_default(json_t *o, const char *key, json_t *value)
+{
+	if (json_object_get(o, key))
+		json_decref(value);
+	else
+		json_object_set_new(o, key, value);
+}
+
+/* Everything `capabilities` has, and what changes at run time. */
+enum MHD_Result api_status(struct request *r, const char *name)
+{
+	struct daemon *d = r->d;
+	json_t *o = engine_status(d->engine);
+	unsigned int running, all, rules;
+	struct sq_error err = { 0 };
+	struct utsname uts;
+	int health;
+
+	(void)name;
+	if (!o)
+		o = json_object();
+	pthread_mutex_lock(&d->lock);
+	targets_count(d, &running, &all);
+	rules = book_count(d);
+	pthread_mutex_unlock(&d->lock);
+	uname(&uts);
+	health = engine_health(d->engine, &err);
+	json_object_set_new(o, "version", json_string(SQUALL_VERSION));
+	set_default(o, "kernel", json_text(uts.release));
+	json_object_set_new(o, "machine", json_text(uts.machine));
+	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
+	json_object_set_new(o, "time_ms", json_integer((json_int_t)now_real_ms()));
+	json_object_set_new(o, "health", json_pack("{s:s,s:o}", "status", health < 0 ? "failing" : "ok", "reason",
+			    health < 0 ? json_text(err.text) : json_null()));
+	json_object_set_new(o, "listen", http_listeners(d->http));
+	json_object_set_new(o, "docker", docker_status(d));
+	json_object_set_new(o, "cgroups", cgwatch_status(d));
+	json_object_set_new(o, "counts", json_pack("{s:i,s:i,s:i,s:i,s:I}", "rules", (int)rules, "containers", (int)all,
+			    "containers_running", (int)running, "event_streams", (int)events_count(d), "requests",
+			    (json_int_t)http_requests(d->http)));
+	json_object_set_new(o, "state", json_pack("{s:o,s:o}", "dir", json_text(d->opt->state_dir), "error",
+			    state_error(d) ? json_text(strerror(-state_error(d))) : json_null()));
+	return reply_json(r, 200, o);
+}
+
+enum MHD_Result api_capabilities(struct request *r, const char *name)
+{
+	static const char *const keep[] = { "kernel", "lane", "lanes", "features", "faults", "limits", "programs", NULL };
+	json_t *all = engine_status(r->d->engine), *o = json_object(), *limits;
+	struct utsname uts;
+
+	(void)name;
+	for (const char *const *k = keep; *k; k++)
+		if (json_object_get(all, *k))
+			json_object_set(o, *k, json_object_get(all, *k));
+	json_decref(all);
+	uname(&uts);
+	set_default(o, "kernel", json_text(uts.release));
+	json_object_set_new(o, "version", json_string(SQUALL_VERSION));
+	limits = json_object_get(o, "limits");
+	if (!json_is_object(limits)) {
+		json_object_set_new(o, "limits", json_object());
+		limits = json_object_get(o, "limits");
+	}
+	json_object_set_new(limits, "rules", json_integer(SQ_MAX_RULES));
+	json_object_set_new(limits, "clauses", json_integer(SQ_MAX_CLAUSES));
+	json_object_set_new(limits, "excepts", json_integer(SQ_MAX_EXCEPTS));
+	json_object_set_new(limits, "body_bytes", json_integer(HTTP_BODY_MAX));
+	json_object_set_new(limits, "connections", json_integer(HTTP_CONNECTIONS));
+	return reply_json(r, 200, o);
+}
+
+enum MHD_Result api_healthz(struct request *r)
+{
+	struct sq_error err = { 0 };
+	int rc = engine_health(r->d->engine, &err);
+
+	if (rc < 0)
+		return reply_json(r, 503, json_pack("{s:s,s:o}", "status", "failing", "reason",
+				  json_text(err.text[0] ? err.text : strerror(-rc))));
+	return reply_json(r, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+/* --- counters ------------------------------------------------------------------------ */
+
+struct collect {
+	struct daemon *d;
+	json_t *list;
+	uint64_t now;
+};
+
+static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir, const struct sq_counters *c)
+{
+	json_t *o = json_pack("{s:o,s:i,s:s,s:O?}", "target", json_text(e->name), "clause", (int)clause, "direction",
+			      dir == SQ_UP ? "up" : "down", "match", e->match[clause]);
+	const struct { const char *name; uint64_t pkts, bytes; } what[] = {
+		{ "seen", c->seen_pkts, c->seen_bytes },
+		{ "lost", c->lost_pkts, c->lost_bytes },
+		{ "delayed", c->delayed_pkts, c->delayed_bytes },
+		{ "duplicated", c->duplicated_pkts, c->duplicated_bytes },
+		{ "corrupted", c->corrupted_pkts, c->corrupted_bytes },
+		{ "reordered", c->reordered_pkts, c->reordered_bytes },
+		{ "over_limit", c->over_limit_pkts, c->over_limit_bytes },
+	};
+	char key[40];
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		snprintf(key, sizeof(key), "%s_pkts", what[i].name);
+		json_object_set_new(o, key, json_integer((json_int_t)what[i].pkts));
+		snprintf(key, sizeof(key), "%s_bytes", what[i].name);
+		json_object_set_new(o, key, json_integer((json_int_t)what[i].bytes));
+	}
+	json_object_set_new(o, "errors", json_integer((json_int_t)c->errors));
+	return o;
+}
+
+static int collect_one(struct rule_entry *e, void *arg)
+{
+	struct collect *x = arg;
+	struct sq_rule live;
+	bool have_live = false;
+
+	if (!e->in_force)
+		return 0;
+	for (uint32_t i = 0; i < e->rule.n_clauses && i < SQ_MAX_CLAUSES; i++) {
+		for (int dir = 0; dir < SQ_DIRS; dir++) {
+			const struct sq_faults *f = &e->rule.clause[i].faults[dir];
+			struct sq_counters c;
+			uint64_t queue = 0;
+			json_t *o;
+
+			if (!(f->flags & SQ_F_ACTIVE) || engine_counters(x->d->engine, f->counter, &c) < 0)
+				continue;
+			/* How far the rate's bucket is behind: what a packet sent now would wait. */
+			if (f->rate_bps && !have_live)
+				have_live = engine_get_rule(x->d->engine, e->cgroup_id, &live) == 0;
+			if (f->rate_bps && have_live && live.dyn[i][dir].tat > x->now)
+				queue = live.dyn[i][dir].tat - x->now;
+			o = one_counter(e, i, dir, &c);
+			json_object_set_new(o, "queue_ns", json_integer((json_int_t)queue));
+			json_array_append_new(x->list, o);
+		}
+	}
+	return 0;
+}
+
+json_t *counters_json(struct daemon *d, const char *name)
+{
+	struct collect x = { d, json_array(), now_mono_ns() };
+	struct rule_entry *e;
+
+	if (!name)
+		book_each(d, collect_one, &x);
+	else if ((e = book_find(d, name)))
+		collect_one(e, &x);
+	return json_pack("{s:I,s:o}", "time_ms", (json_int_t)now_real_ms(), "counters", x.list);
+}
+
+enum MHD_Result api_counters(struct request *r, const char *name)
+{
+	json_t *o;
+
+	(void)name;
+	pthread_mutex_lock(&r->d->lock);
+	o = counters_json(r->d, NULL);
+	pthread_mutex_unlock(&r->d->lock);
+	return reply_json(r, 200, o);
+}
+
+enum MHD_Result api_counters_of(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	struct target t;
+	json_t *o = NULL;
+
+	pthread_mutex_lock(&r->d->lock);
+	if (target_resolve(r->d, name, &t, &p) == 0)
+		o = counters_json(r->d, t.name);
+	pthread_mutex_unlock(&r->d->lock);
+	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
+}
+
+/* --- profiles -------------------------------------------------------------------------- */
+
+enum MHD_Result api_profiles(struct request *r, const char *name)
+{
+	json_t *list;
+
+	(void)name;
+	pthread_mutex_lock(&r->d->lock);
+	list = profiles_list(r->d);
+	pthread_mutex_unlock(&r->d->lock);
+	return reply_json(r, 200, json_pack("{s:o}", "profiles", list));
+}
+
+enum MHD_Result api_profile_get(struct request *r, const char *name)
+{
+	json_t *o;
+
+	pthread_mutex_lock(&r->d->lock);
+	o = profile_json(r->d, name);
+	pthread_mutex_unlock(&r->d->lock);
+	return o ? reply_json(r, 200, o) : reply_status(r, 404, "name", "name: there is no profile \"%.64s\"", name);
+}
+
+enum MHD_Result api_profile_put(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	json_t *body = request_json(r, &p), *o = NULL;
+	bool fresh = false;
+
+	if (!body)
+		return reply_problem(r, &p);
+	pthread_mutex_lock(&r->d->lock);
+	if (profile_put(r->d, name, body, &fresh, &p) == 0)
+		o = profile_json(r->d, name);
+	pthread_mutex_unlock(&r->d->lock);
+	json_decref(body);
+	if (p.code == -ENOENT || p.code == -E2BIG)
+		p.code = -EINVAL;
+	return o ? reply_json(r, fresh ? 201 : 200, o) : reply_problem(r, &p);
+}
+
+enum MHD_Result api_profile_delete(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	int rc;
+
+	pthread_mutex_lock(&r->d->lock);
+	rc = profile_delete(r->d, name, &p);
+	pthread_mutex_unlock(&r->d->lock);
+	return rc < 0 ? reply_problem(r, &p) : reply_empty(r, 204);
+}
+
+/* --- schedules ------------------------------------------------------------------------- */
+
+/* The canonical name, also of a container that does not run or a cgroup that is gone but known. */
+static int canonical(struct request *r, const char *name, char *buf, size_t size, struct problem *p)
+{
+	struct target t;
+	json_t *known;
+	int rc = target_resolve(r->d, name, &t, p);
+
+	if (rc == 0) {
+		snprintf(buf, size, "%s", t.name);
+		return 0;
+	}
+	known = schedule_json(r->d, name);
+	if (!known)
+		return rc;
+	json_decref(known);
+	memset(p, 0, sizeof(*p));
+	snprintf(buf, size, "%s", name);
+	return 0;
+}
+
+enum MHD_Result api_schedules(struct request *r, const char *name)
+{
+	json_t *list;
+
+	(void)name;
+	pthread_mutex_lock(&r->d->lock);
+	list = schedules_list(r->d);
+	pthread_mutex_unlock(&r->d->lock);
+	return reply_json(r, 200, json_pack("{s:o}", "schedules", list));
+}
+
+enum schedule_op { OP_GET, OP_PUT, OP_DELETE, OP_START, OP_STOP };
+
+static enum MHD_Result schedule_op(struct request *r, const char *name, enum schedule_op op)
+{
+	struct problem p = { 0 };
+	char target[TARGET_NAME_MAX];
+	json_t *body = NULL, *o = NULL;
+	bool fresh = false;
+	int rc;
+
+	if (op == OP_PUT && !(body = request_json(r, &p)))
+		return reply_problem(r, &p);
+	pthread_mutex_lock(&r->d->lock);
+	rc = canonical(r, name, target, sizeof(target), &p);
+	if (rc == 0 && op == OP_PUT)
+		rc = schedule_put(r->d, target, body, &fresh, &p);
+	else if (rc == 0 && op == OP_DELETE)
+		rc = schedule_delete(r->d, target, &p);
+	else if (rc == 0 && op != OP_GET)
+		rc = schedule_run(r->d, target, op == OP_START, &p);
+	if (rc == 0 && op != OP_DELETE) {
+		o = schedule_json(r->d, target);
+		if (!o)
+			rc = fail(&p, -ENOENT, "target", "target: %.200s has no schedule", target);
+	}
+	pthread_mutex_unlock(&r->d->lock);
+	json_decref(body);
+	if (rc < 0)
+		return reply_problem(r, &p);
+	return op == OP_DELETE ? reply_empty(r, 204) : reply_json(r, fresh ? 201 : 200, o);
+}
+
+enum MHD_Result api_schedule_get(struct request *r, const char *name)
+{
+	return schedule_op(r, name, OP_GET);
+}
+
+enum MHD_Result api_schedule_put(struct request *r, const char *name)
+{
+	return schedule_op(r, name, OP_PUT);
+}
+
+enum MHD_Result api_schedule_delete(struct request *r, const char *name)
+{
+	return schedule_op(r, name, OP_DELETE);
+}
+
+enum MHD_Result api_schedule_start(struct request *r, const char *name)
+{
+	return schedule_op(r, name, OP_START);
+}
+
+enum MHD_Result api_schedule_stop(struct request *r, const char *name)
+{
+	return schedule_op(r, name, OP_STOP);
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Targets and rules. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "squalld/api/api.h"
+#include "squalld/control/book.h"
+#include "squalld/control/profiles.h"
+
+enum MHD_Result api_targets(struct request *r, const char *name)
+{
+	char kind[16] = "";
+	json_t *list;
+
+	(void)name;
+	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 && strcmp(kind, "container") != 0)
+		return reply_status(r, 400, "kind", "kind: \"%.15s\" is not accepted: cgroup or container", kind);
+	pthread_mutex_lock(&r->d->lock);
+	list = targets_list(r->d, kind[0] != 'c' || kind[1] == 'g', kind[0] != 'c' || kind[1] == 'o');
+	pthread_mutex_unlock(&r->d->lock);
+	return reply_json(r, 200, json_pack("{s:o}", "targets", list));
+}
+
+enum MHD_Result api_target(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	struct target t;
+	json_t *o = NULL;
+
+	pthread_mutex_lock(&r->d->lock);
+	if (target_resolve(r->d, name, &t, &p) == 0)
+		o = target_json(r->d, &t);
+	pthread_mutex_unlock(&r->d->lock);
+	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
+}
+
+static int append_one(struct rule_entry *e, void *arg)
+{
+	json_array_append_new(arg, book_entry_json(e));
+	return 0;
+}
+
+enum MHD_Result api_rules(struct request *r, const char *name)
+{
+	json_t *list = json_array();
+
+	(void)name;
+	pthread_mutex_lock(&r->d->lock);
+	book_each(r->d, append_one, list);
+	pthread_mutex_unlock(&r->d->lock);
+	return reply_json(r, 200, json_pack("{s:o}", "rules", list));
+}
+
+enum MHD_Result api_rules_clear(struct request *r, const char *name)
+{
+	unsigned int n;
+
+	(void)name;
+	pthread_mutex_lock(&r->d->lock);
+	n = book_delete_all(r->d);
+	pthread_mutex_unlock(&r->d->lock);
+	log_info("all rules deleted (%u)", n);
+	return reply_json(r, 200, json_pack("{s:i}", "deleted", (int)n));
+}
+
+/*
+ * A target's rule, or NULL with p: there is no such target, or it has no rule.
+ * The target itself may be gone: its rule is still in the book, by name.
+ */
+static struct rule_entry *ruled(struct request *r, const char *name, struct problem *p)
+{
+	struct target t;
+	int rc = target_resolve(r->d, name, &t, p);
+	struct rule_entry *e = book_find(r->d, rc == 0 ? t.name : name);
+
+	if (e) {
+		json_decref(p->candidates);
+		memset(p, 0, sizeof(*p));
+	} else if (rc == 0) {
+		fail(p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+	}
+	return e;
+}
+
+/* One entity tag of a list, weak or strong; "*" is any. */
+static bool tag_in(const char *list, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	if (strcmp(list, "*") == 0)
+		return true;
+	for (const char *q = strchr(list, '"'); q; q = strchr(q + 1, '"')) {
+		const char *end = strchr(q + 1, '"');
+
+		if (!end)
+			return false;
+		if ((size_t)(end - q - 1) == len && memcmp(q + 1, etag, len) == 0)
+			return true;
+		q = end;
+	}
+	return false;
+}
+
+static int check_preconditions(struct request *r, const struct rule_entry *e, struct problem *p)
+{
+	const char *match = request_header(r, "If-Match"), *none = request_header(r, "If-None-Match");
+	char etag[48] = "";
+
+	if (e)
+		book_etag(e, etag, sizeof(etag));
+	if (match && (!e || !tag_in(match, etag)))
+		return fail(p, -ESTALE, "If-Match", "If-Match: the rule has changed since, it is now %s%s%s",
+			    e ? "\"" : "none", etag, e ? "\"" : "");
+	if (none && e && tag_in(none, etag))
+		return fail(p, -ESTALE, "If-None-Match", "If-None-Match: there is a rule already");
+	return 0;
+}
+
+static enum MHD_Result reply_entry(struct request *r, unsigned int status, struct rule_entry *e)
+{
+	book_etag(e, r->etag, sizeof(r->etag));
+	return reply_json(r, status, book_entry_json(e));
+}
+
+enum MHD_Result api_rule_get(struct request *r, const char *name)
+{
+	const char *none = request_header(r, "If-None-Match");
+	struct problem p = { 0 };
+	enum MHD_Result result;
+	struct rule_entry *e;
+
+	pthread_mutex_lock(&r->d->lock);
+	e = ruled(r, name, &p);
+	if (!e) {
+		result = reply_problem(r, &p);
+	} else {
+		book_etag(e, r->etag, sizeof(r->etag));
+		result = none && tag_in(none, r->etag) ? reply_empty(r, 304) : reply_entry(r, 200, e);
+	}
+	pthread_mutex_unlock(&r->d->lock);
+	return result;
+}
+
+/* The network a container does not have cannot be faulted, and saying "set" would be a lie. It gets
+ * two seconds for its interfaces to be seen. */
+static int has_network(struct daemon *d, const struct target *t, struct problem *p)
+{
+	json_t *view;
+	size_t n;
+
+	if (!t->c || !t->c->network_mode || strcmp(t->c->network_mode, "none") != 0 ||
+	    now_mono_ns() - t->c->started_ns < 2000000000u)
+		return 0;
+	view = engine_target_view(d->engine, t->id);
+	n = json_array_size(json_object_get(view, "interfaces"));
+	json_decref(view);
+	return n ? 0 : fail(p, -ENOTCONN, "target", "target: container %.100s has no network interface (network mode none)",
+			    t->name);
+}
+
+static enum MHD_Result set_rule(struct request *r, const char *name, const struct sq_rule *rule, const char *source)
+{
+	struct problem p = { 0 };
+	enum MHD_Result result;
+	struct rule_entry *e;
+	struct target t;
+	bool fresh;
+
+	pthread_mutex_lock(&r->d->lock);
+	if (target_resolve(r->d, name, &t, &p) < 0 || target_ready(r->d, &t, &p) < 0) {
+		result = reply_problem(r, &p);
+	} else {
+		e = book_find(r->d, t.name);
+		fresh = !e;
+		if (check_preconditions(r, e, &p) < 0 || has_network(r->d, &t, &p) < 0 ||
+		    book_set(r->d, &t, rule, source, &e, &p) < 0)
+			result = reply_problem(r, &p);
+		else
+			result = reply_entry(r, fresh ? 201 : 200, e);
+	}
+	pthread_mutex_unlock(&r->d->lock);
+	return result;
+}
+
+enum MHD_Result api_rule_put(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	json_t *body = request_json(r, &p);
+	struct sq_rule rule;
+	int rc;
+
+	if (!body)
+		return reply_problem(r, &p);
+	rc = sq_rule_from_json(body, &rule, &p.error);
+	json_decref(body);
+	if (rc < 0) {
+		p.code = rc == -E2BIG ? rc : -EINVAL;
+		return reply_problem(r, &p);
+	}
+	return set_rule(r, name, &rule, "api");
+}
+
+/* RFC 7396. */
+static void merge(json_t *into, const json_t *patch)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)patch, key, value) {
+		json_t *old = json_object_get(into, key);
+
+		if (json_is_null(value)) {
+			json_object_del(into, key);
+		} else if (json_is_object(value)) {
+			if (!json_is_object(old)) {
+				json_object_set_new(into, key, json_object());
+				old = json_object_get(into, key);
+			}
+			merge(old, value);
+		} else {
+			json_object_set(into, key, value);
+		}
+	}
+}
+
+/* Depth of a merge is bounded by what a rule can look like, so that no patch recurses far. */
+static int depth(const json_t *o, int left)
+{
+	const char *key;
+	json_t *value;
+
+	if (left == 0)
+		return -E2BIG;
+	json_object_foreach((json_t *)(uintptr_t)o, key, value)
+		if (json_is_object(value) && depth(value, left - 1) < 0)
+			return -E2BIG;
+	return 0;
+}
+
+/*
+ * A merge patch of the rule's JSON. "up" and "down" at the top are the first
+ * clause's, so that {"up":{"loss":{"pct":5}}} changes one fault and keeps the
+ * others. For a target without a rule it is a patch of nothing.
+ */
+static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *ret, struct problem *p)
+{
+	static const char *const read_only[] = { "text", "id", "target_id", "drawn_seed", "set_ms", "expires_in_ns", NULL };
+	json_t *base = e ? sq_rule_to_json(&e->rule, now_mono_ns()) : json_pack("{s:[{}]}", "clauses"), *clause;
+	static const char *const dirs[] = { "up", "down", NULL };
+	int rc;
+
+	if (!base)
+		return fail(p, -ENOMEM, "", "out of memory");
+	for (const char *const *key = read_only; *key; key++)
+		json_object_del(base, *key);
+	if (e && !(e->rule.flags & SQ_R_SEED_GIVEN))
+		json_object_del(base, "seed");
+	if (json_object_get(patch, "text"))
+		json_object_del(base, "clauses");
+	clause = json_array_get(json_object_get(base, "clauses"), 0);
+	for (const char *const *dir = dirs; *dir; dir++) {
+		json_t *faults = json_incref(json_object_get(patch, *dir));
+
+		if (!faults)
+			continue;
+		json_object_del(patch, *dir);
+		if (!clause || json_object_get(patch, "clauses")) {
+			json_decref(faults);
+			json_decref(base);
+			return fail(p, -EINVAL, *dir, "%s: cannot stand beside \"clauses\" or \"text\"", *dir);
+		}
+		/* A loss of another model replaces the old one, rather than being two at once. */
+		if (json_is_object(json_object_get(faults, "loss")) && json_object_get(clause, *dir))
+			json_object_del(json_object_get(clause, *dir), "loss");
+		json_t *one = json_pack("{s:o}", *dir, faults);
+
+		merge(clause, one);
+		json_decref(one);
+		if (json_is_object(json_object_get(clause, *dir)) && !json_object_size(json_object_get(clause, *dir)))
+			json_object_del(clause, *dir);
+	}
+	merge(base, patch);
+	rc = sq_rule_from_json(base, ret, &p->error);
+	json_decref(base);
+	if (rc < 0)
+		p->code = rc == -E2BIG ? rc : -EINVAL;
+	return rc;
+}
+
+enum MHD_Result api_rule_patch(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	json_t *body = request_json(r, &p);
+	enum MHD_Result result;
+	struct rule_entry *e;
+	struct sq_rule rule;
+	struct target t;
+	bool fresh;
+
+	if (!body)
+		return reply_problem(r, &p);
+	pthread_mutex_lock(&r->d->lock);
+	if (target_resolve(r->d, name, &t, &p) < 0 || target_ready(r->d, &t, &p) < 0) {
+		result = reply_problem(r, &p);
+	} else if (depth(body, 8) < 0) {
+		fail(&p, -EINVAL, "body", "body: objects nested deeper than a rule's");
+		result = reply_problem(r, &p);
+	} else {
+		e = book_find(r->d, t.name);
+		fresh = !e;
+		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 || has_network(r->d, &t, &p) < 0 ||
+		    book_set(r->d, &t, &rule, "api", &e, &p) < 0)
+			result = reply_problem(r, &p);
+		else
+			result = reply_entry(r, fresh ? 201 : 200, e);
+	}
+	pthread_mutex_unlock(&r->d->lock);
+	json_decref(body);
+	return result;
+}
+
+enum MHD_Result api_rule_delete(struct request *r, const char *name)
+{
+	struct problem p = { 0 };
+	enum MHD_Result result;
+	struct rule_entry *e;
+
+	pthread_mutex_lock(&r->d->lock);
+	e = ruled(r, name, &p);
+	if (!e) {
+		result = reply_problem(r, &p);
+	} else if (check_preconditions(r, e, &p) < 0) {
+		result = reply_problem(r, &p);
+	} else {
+		book_delete(r->d, e->name, "deleted");
+		result = reply_empty(r, 204);
+	}
+	pthread_mutex_unlock(&r->d->lock);
+	return result;
+}
+
+/* {"name": "3G", "for_ns": N} */
+enum MHD_Result api_rule_profile(struct request *r, const char *name)
+{
+	static const char *const keys[] = { "name", "for_ns", NULL };
+	struct problem p = { 0 };
+	json_t *body = request_json(r, &p), *given;
+	char source[72];
+	struct sq_rule rule;
+	int rc = 0;
+
+	if (!body)
+		return reply_problem(r, &p);
+	given = json_object_get(body, "for_ns");
+	if (!json_only_keys(body, keys, &p)) {
+		rc = p.code;
+	} else if (!json_is_string(json_object_get(body, "name"))) {
+		rc = fail(&p, -EINVAL, "name", "name: a profile's name is expected");
+	} else if (given && !json_is_null(given) && (!json_is_integer(given) || json_integer_value(given) < 1)) {
+		rc = fail(&p, -EINVAL, "for_ns", "for_ns: a whole number of nanoseconds, at least 1, is expected");
+	} else {
+		snprintf(source, sizeof(source), "profile:%.63s", json_string_value(json_object_get(body, "name")));
+		pthread_mutex_lock(&r->d->lock);
+		rc = profile_rule(r->d, json_string_value(json_object_get(body, "name")), &rule, &p);
+		pthread_mutex_unlock(&r->d->lock);
+	}
+	if (rc == 0 && json_is_integer(given)) {
+		rule.for_ns = (uint64_t)json_integer_value(given);
+		rc = sq_rule_finish(&rule, &p.error);
+		p.code = rc < 0 ? -EINVAL : 0;
+	}
+	json_decref(body);
+	return rc < 0 ? reply_problem(r, &p) : set_rule(r, name, &rule, source);
+}

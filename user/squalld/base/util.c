@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "squalld/daemon.h"
+
+uint64_t now_mono_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t now_real_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
+{
+	va_list ap;
+
+	p->code = code;
+	snprintf(p->error.field, sizeof(p->error.field), "%s", field);
+	va_start(ap, fmt);
+	vsnprintf(p->error.text, sizeof(p->error.text), fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+/* Length of the UTF-8 sequence at s, 0 if it is not one. */
+static int utf8_len(const unsigned char *s)
+{
+	int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 :
+		s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+
+	for (int i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates and what lies beyond U+10FFFF. */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+json_t *json_text(const char *bytes)
+{
+	char buf[2048];
+	size_t n = 0;
+
+	if (!bytes)
+		return json_null();
+	for (const unsigned char *s = (const unsigned char *)bytes; *s && n + 5 < sizeof(buf);) {
+		int len = utf8_len(s);
+
+		if (!len) {
+			buf[n++] = '?';
+			s++;
+			continue;
+		}
+		memcpy(buf + n, s, (size_t)len);
+		n += (size_t)len;
+		s += len;
+	}
+	return json_stringn(buf, n);
+}
+
+bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value) {
+		const char *const *k = keys;
+		char list[256] = "";
+
+		while (*k && strcmp(*k, key) != 0)
+			k++;
+		if (*k)
+			continue;
+		for (k = keys; *k; k++)
+			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
+				 k == keys ? "" : ", ", *k);
+		fail(p, -EINVAL, key, "%.60s: unknown key; accepted: %s", key, list);
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "squalld/control/schedules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "squalld/api/events.h"
+#include "squalld/control/profiles.h"
+#include "squalld/control/book.h"
+#include "squalld/control/state.h"
+
+#define MAX_STEPS     256
+#define MAX_SCHEDULES 1024
+#define MAX_LENGTH_NS (30ull * 86400 * 1000000000)
+#define MIN_LENGTH_NS 100000000ull /* repeating faster would be a rule per scheduling quantum */
+
+struct step {
+	uint64_t at_ns;
+	struct sq_rule *rule; /* NULL: none */
+};
+
+struct schedule {
+	struct schedule *next;
+	char *target;
+	json_t *body; /* as given, for GET and the state file */
+	struct step *step;
+	size_t n_steps, cursor;
+	uint64_t length_ns, repeat; /* repeat 0: until stopped */
+	bool running;
+	uint64_t started_ms;        /* CLOCK_REALTIME, for people and for a restart */
+	uint64_t origin_ns, round;  /* CLOCK_MONOTONIC of round 0; the round under way */
+};
+
+struct schedules {
+	struct schedule *first;
+	unsigned int n;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool started, stop;
+};
+
+int schedules_init(struct daemon *d)
+{
+	pthread_condattr_t attr;
+
+	d->schedules = calloc(1, sizeof(*d->schedules));
+	if (!d->schedules)
+		return -ENOMEM;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&d->schedules->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+static void schedule_free(struct schedule *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_steps; i++)
+		free(s->step[i].rule);
+	free(s->step);
+	json_decref(s->body);
+	free(s->target);
+	free(s);
+}
+
+void schedules_free(struct daemon *d)
+{
+	if (!d->schedules)
+		return;
+	for (struct schedule *s = d->schedules->first, *next; s; s = next) {
+		next = s->next;
+		schedule_free(s);
+	}
+	pthread_cond_destroy(&d->schedules->wake);
+	free(d->schedules);
+	d->schedules = NULL;
+}
+
+static struct schedule **find(struct daemon *d, const char *target)
+{
+	struct schedule **link = &d->schedules->first;
+
+	while (*link && strcmp((*link)->target, target) != 0)
+		link = &(*link)->next;
+	return link;
+}
+
+/* --- the timer --------------------------------------------------------------------- */
+
+static json_t *to_json(const struct schedule *s)
+{
+	json_t *o = json_copy(s->body);
+	uint64_t now = now_mono_ns();
+
+	json_object_set_new(o, "target", json_text(s->target));
+	json_object_set_new(o, "running", json_boolean(s->running));
+	json_object_set_new(o, "started_ms", s->running ? json_integer((json_int_t)s->started_ms) : json_null());
+	json_object_set_new(o, "position_ns", s->running && now > s->origin_ns ?
+			    json_integer((json_int_t)((now - s->origin_ns) % s->length_ns)) : json_integer(0));
+	json_object_set_new(o, "round", json_integer((json_int_t)s->round));
+	json_object_set_new(o, "step", s->running && s->cursor ? json_integer((json_int_t)s->cursor - 1) : json_null());
+	return o;
+}
+
+static void tell(struct daemon *d, const struct schedule *s, const char *action, const char *why)
+{
+	json_t *o;
+
+	if (!events_listening(d))
+		return;
+	o = json_pack("{s:s,s:o,s:o}", "action", action, "target", json_text(s->target), "schedule",
+		      strcmp(action, "deleted") == 0 ? json_null() : to_json(s));
+	if (why)
+		json_object_set_new(o, "detail", json_text(why));
+	events_publish(d, "schedule", o);
+}
+
+static void clear(struct daemon *d, struct schedule *s)
+{
+	struct rule_entry *e = book_find(d, s->target);
+
+	/* A rule that someone else set meanwhile is theirs. */
+	if (e && strcmp(e->source, "schedule") == 0)
+		book_delete(d, s->target, "deleted");
+}
+
+static void finish(struct daemon *d, struct schedule *s, const char *action)
+{
+	s->running = false;
+	clear(d, s);
+	tell(d, s, action, NULL);
+	log_info("schedule of %s %s", s->target, action);
+	state_dirty(d, STATE_SCHEDULES);
+}
+
+static void do_step(struct daemon *d, struct schedule *s)
+{
+	const struct step *step = &s->step[s->cursor];
+	struct problem p = { 0 };
+	struct target t;
+	int rc = 0;
+
+	if (!step->rule) {
+		clear(d, s);
+	} else {
+		rc = target_resolve(d, s->target, &t, &p);
+		if (rc == 0)
+			rc = target_ready(d, &t, &p);
+		if (rc == 0)
+			rc = book_set(d, &t, step->rule, "schedule", NULL, &p);
+	}
+	if (rc < 0)
+		log_warn("schedule of %s, step %zu: %s", s->target, s->cursor, p.error.text);
+	s->cursor++;
+	tell(d, s, rc < 0 ? "failed" : "step", rc < 0 ? p.error.text : NULL);
+	json_decref(p.candidates);
+}
+
+/* Does what is due and returns when something will be due next. */
+static uint64_t advance(struct daemon *d, struct schedule *s, uint64_t now)
+{
+	while (s->running) {
+		uint64_t base = s->origin_ns + s->round * s->length_ns;
+
+		if (s->cursor < s->n_steps) {
+			if (base + s->step[s->cursor].at_ns > now)
+				return base + s->step[s->cursor].at_ns;
+			do_step(d, s);
+		} else if (base + s->length_ns > now) {
+			return base + s->length_ns;
+		} else if (s->repeat && s->round + 1 >= s->repeat) {
+			finish(d, s, "finished");
+		} else {
+			/* The steps before the first one of the next round: nothing is in force. */
+			if (s->step[0].at_ns)
+				clear(d, s);
+			/* If this machine slept, whole rounds are skipped rather than played in a burst. */
+			s->round = (now - s->origin_ns) / s->length_ns;
+			s->cursor = 0;
+			if (s->repeat && s->round >= s->repeat)
+				finish(d, s, "finished");
+		}
+	}
+	return UINT64_MAX;
+}
+
+static void *timer(void *arg)
+{
+	struct daemon *d = arg;
+	struct schedules *all = d->schedules;
+
+	pthread_setname_np(pthread_self(), "schedule");
+	pthread_mutex_lock(&d->lock);
+	while (!all->stop) {
+		uint64_t next = UINT64_MAX;
+
+		for (struct schedule *s = all->first; s; s = s->next) {
+			uint64_t due = s->running ? advance(d, s, now_mono_ns()) : UINT64_MAX;
+
+			if (due < next)
+				next = due;
+		}
+		if (next == UINT64_MAX) {
+			pthread_cond_wait(&all->wake, &d->lock);
+		} else {
+			struct timespec ts = { (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
+
+			pthread_cond_timedwait(&all->wake, &d->lock, &ts);
+		}
+	}
+	pthread_mutex_unlock(&d->lock);
+	return NULL;
+}
+
+int schedules_start(struct daemon *d)
+{
+	if (pthread_create(&d->schedules->thread, NULL, timer, d) != 0)
+		return -EAGAIN;
+	d->schedules->started = true;
+	return 0;
+}
+
+void schedules_stop(struct daemon *d)
+{
+	if (!d->schedules || !d->schedules->started)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->schedules->stop = true;
+	pthread_cond_signal(&d->schedules->wake);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->schedules->thread, NULL);
+	d->schedules->started = false;
+}
+
+/* --- what users do ------------------------------------------------------------------ */
+
+static int get_ns(const json_t *o, const char *key, uint64_t max, uint64_t *ret, struct problem *p)
+{
+	json_t *v = json_object_get(o, key);
+
+	if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > max)
+		return fail(p, -EINVAL, key, "%s: a whole number from 0 to %llu is expected", key, (unsigned long long)max);
+	*ret = (uint64_t)json_integer_value(v);
+	return 0;
+}
+
+static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *ret, struct problem *p)
+{
+	static const char *const keys[] = { "at_ns", "rule", "profile", NULL };
+	json_t *rule = json_object_get(o, "rule"), *profile = json_object_get(o, "profile");
+	char field[32];
+	int rc;
+
+	snprintf(field, sizeof(field), "steps[%zu]", i);
+	if (!json_is_object(o))
+		return fail(p, -EINVAL, field, "%s: an object is expected", field);
+	if (!json_only_keys(o, keys, p) || get_ns(o, "at_ns", MAX_LENGTH_NS, &ret->at_ns, p) < 0)
+		goto name_it;
+	if (!rule == !profile)
+		return fail(p, -EINVAL, field, "%s: either \"rule\" (an object, or null for none) or \"profile\" is expected",
+			    field);
+	if (json_is_null(rule))
+		return 0;
+	ret->rule = calloc(1, sizeof(*ret->rule));
+	if (!ret->rule)
+		return fail(p, -ENOMEM, "", "out of memory");
+	if (profile && !json_is_string(profile))
+		return fail(p, -EINVAL, field, "%s.profile: a profile's name is expected", field);
+	if (!profile && !json_is_object(rule))
+		return fail(p, -EINVAL, field, "%s.rule: an object or null is expected", field);
+	rc = profile ? profile_rule(d, json_string_value(profile), ret->rule, p) :
+		       sq_rule_from_json(rule, ret->rule, &p->error);
+	if (rc == 0)
+		return 0;
+	p->code = -EINVAL;
+name_it: {
+	struct sq_error inner = p->error;
+
+	snprintf(p->error.field, sizeof(p->error.field), "%.14s.%.40s", field, inner.field);
+	snprintf(p->error.text, sizeof(p->error.text), "%s: %.460s", field, inner.text);
+	return p->code;
+	}
+}
+
+int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh, struct problem *p)
+{
+	static const char *const keys[] = { "target", "steps", "length_ns", "repeat", "running", "started_ms", "position_ns",
+					    "round", "step", NULL };
+	json_t *steps = json_object_get(body, "steps");
+	struct schedule *s, **link = find(d, target), *old = *link;
+	int rc = 0;
+
+	if (!json_only_keys(body, keys, p))
+		return p->code;
+	if (!json_is_array(steps) || json_array_size(steps) < 1 || json_array_size(steps) > MAX_STEPS)
+		return fail(p, -EINVAL, "steps", "steps: a list of 1 to %d steps is expected", MAX_STEPS);
+	if (!old && d->schedules->n >= MAX_SCHEDULES)
+		return fail(p, -ENOSPC, "target", "target: there are %d schedules already, the most there can be", MAX_SCHEDULES);
+	s = calloc(1, sizeof(*s));
+	if (s) {
+		s->target = strdup(target);
+		s->step = calloc(json_array_size(steps), sizeof(*s->step));
+	}
+	if (!s || !s->target || !s->step) {
+		schedule_free(s);
+		return fail(p, -ENOMEM, "", "out of memory");
+	}
+	for (size_t i = 0; rc == 0 && i < json_array_size(steps); i++) {
+		s->n_steps++;
+		rc = parse_step(d, json_array_get(steps, i), i, &s->step[i], p);
+		if (rc == 0 && i && s->step[i].at_ns <= s->step[i - 1].at_ns) {
+			char field[40];
+
+			snprintf(field, sizeof(field), "steps[%zu].at_ns", i);
+			rc = fail(p, -EINVAL, field, "%s: steps must be in order, each later than the one before", field);
+		}
+	}
+	s->repeat = 1;
+	if (rc == 0)
+		rc = get_ns(body, "length_ns", MAX_LENGTH_NS, &s->length_ns, p);
+	if (rc == 0 && json_object_get(body, "repeat"))
+		rc = get_ns(body, "repeat", 1000000, &s->repeat, p);
+	if (rc == 0 && (s->length_ns < MIN_LENGTH_NS || s->length_ns <= s->step[s->n_steps - 1].at_ns))
+		rc = fail(p, -EINVAL, "length_ns", "length_ns: must be later than the last step, and at least %llu",
+			  (unsigned long long)MIN_LENGTH_NS);
+	s->body = json_pack("{s:O,s:I,s:I}", "steps", steps, "length_ns", (json_int_t)s->length_ns, "repeat",
+			    (json_int_t)s->repeat);
+	if (rc < 0 || !s->body) {
+		schedule_free(s);
+		return rc < 0 ? rc : fail(p, -ENOMEM, "", "out of memory");
+	}
+	if (old && old->running)
+		finish(d, old, "stopped");
+	s->next = old ? old->next : NULL;
+	*link = s;
+	d->schedules->n += !old;
+	schedule_free(old);
+	*ret_fresh = !old;
+	state_dirty(d, STATE_SCHEDULES);
+	tell(d, s, "changed", NULL);
+	return 0;
+}
+
+int schedule_delete(struct daemon *d, const char *target, struct problem *p)
+{
+	struct schedule **link = find(d, target), *s = *link;
+
+	if (!s)
+		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+	if (s->running)
+		finish(d, s, "stopped");
+	tell(d, s, "deleted", NULL);
+	*link = s->next;
+	d->schedules->n--;
+	schedule_free(s);
+	state_dirty(d, STATE_SCHEDULES);
+	return 0;
+}
+
+static void begin(struct daemon *d, struct schedule *s, uint64_t started_ms)
+{
+	uint64_t gone = (now_real_ms() - started_ms) * 1000000u, within;
+
+	s->running = true;
+	s->started_ms = started_ms;
+	s->origin_ns = now_mono_ns() - gone;
+	s->round = gone / s->length_ns;
+	within = gone % s->length_ns;
+	/* Resumed in the middle: the step under way is done again, those before it are not. */
+	s->cursor = 0;
+	while (s->cursor + 1 < s->n_steps && s->step[s->cursor + 1].at_ns <= within)
+		s->cursor++;
+	pthread_cond_signal(&d->schedules->wake);
+}
+
+int schedule_run(struct daemon *d, const char *target, bool run, struct problem *p)
+{
+	struct schedule *s = *find(d, target);
+
+	if (!s)
+		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+	if (!run && !s->running)
+		return fail(p, -EEXIST, "target", "target: the schedule of %.200s is not running", target);
+	if (!run) {
+		finish(d, s, "stopped");
+		return 0;
+	}
+	begin(d, s, now_real_ms());
+	tell(d, s, "started", NULL);
+	log_info("schedule of %s started", s->target);
+	state_dirty(d, STATE_SCHEDULES);
+	return 0;
+}
+
+json_t *schedule_json(struct daemon *d, const char *target)
+{
+	struct schedule *s = *find(d, target);
+
+	return s ? to_json(s) : NULL;
+}
+
+json_t *schedules_list(struct daemon *d)
+{
+	json_t *list = json_array();
+
+	for (struct schedule *s = d->schedules->first; s; s = s->next)
+		json_array_append_new(list, to_json(s));
+	return list;
+}
+
+json_t *schedules_save(struct daemon *d)
+{
+	return json_pack("{s:o}", "schedules", schedules_list(d));
+}
+
+void schedules_restore(struct daemon *d, json_t *saved)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(saved, "schedules"), i, one) {
+		const char *target = json_string_value(json_object_get(one, "target"));
+		uint64_t started = (uint64_t)json_integer_value(json_object_get(one, "started_ms"));
+		struct problem p = { 0 };
+		struct schedule *s;
+		bool fresh;
+
+		if (!target || schedule_put(d, target, one, &fresh, &p) < 0) {
+			log_warn("state: schedule of %s set aside: %s", target ? target : "(no name)", p.error.text);
+			continue;
+		}
+		s = *find(d, target);
+		if (!json_is_true(json_object_get(one, "running")) || started > now_real_ms())
+			continue;
+		begin(d, s, started);
+		if (s->repeat && s->round >= s->repeat)
+			finish(d, s, "finished");
+	}
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "squalld/control/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "squalld/control/profiles.h"
+#include "squalld/control/book.h"
+#include "squalld/control/schedules.h"
+
+#define WRITE_DELAY_MS 100
+#define FILE_MAX       (256u << 20)
+#define FORMAT         1
+
+struct state {
+	int dir;
+	atomic_uint dirty;
+	atomic_int error;
+	atomic_bool stop;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool running;
+};
+
+const char *state_boot_id(void)
+{
+	static char id[40];
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	if (!id[0]) {
+		int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd >= 0 ? read(fd, id, 36) : -1;
+
+		if (n != 36)
+			strcpy(id, "unknown");
+		if (fd >= 0)
+			close(fd);
+	}
+	pthread_mutex_unlock(&lock);
+	return id;
+}
+
+static int write_all(int fd, const char *buf, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, buf, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		buf += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_file(struct state *s, const char *name, const char *text, size_t len)
+{
+	char tmp[64];
+	int fd, rc;
+
+	snprintf(tmp, sizeof(tmp), ".%s.tmp", name);
+	fd = openat(s->dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	rc = write_all(fd, text, len);
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	if (close(fd) < 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0 && renameat(s->dir, tmp, s->dir, name) < 0)
+		rc = -errno;
+	if (rc == 0)
+		fsync(s->dir);
+	else
+		unlinkat(s->dir, tmp, 0);
+	return rc;
+}
+
+int state_open(struct daemon *d, char *err, size_t size)
+{
+	const char *dir = d->opt->state_dir;
+	struct state *s;
+	char block[4096];
+	int rc;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		rc = -errno;
+		snprintf(err, size, "--state-dir: cannot make %.200s: %s", dir, strerror(-rc));
+		return rc;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->wake, NULL);
+	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = s->dir < 0 ? -errno : 0;
+	memset(block, ' ', sizeof(block));
+	if (rc == 0)
+		rc = write_file(s, "probe", block, sizeof(block));
+	if (rc < 0) {
+		snprintf(err, size, "--state-dir: %.200s cannot be written: %s; free some space, or choose another "
+			 "directory with --state-dir", dir, strerror(-rc));
+		if (s->dir >= 0)
+			close(s->dir);
+		free(s);
+		return rc;
+	}
+	unlinkat(s->dir, "probe", 0);
+	d->state = s;
+	return 0;
+}
+
+static void set_aside(struct state *s, const char *name, const char *why)
+{
+	char aside[96];
+
+	snprintf(aside, sizeof(aside), "%s.bad-%lld", name, (long long)time(NULL));
+	log_warn("state: %s %s: set aside as %s, starting without it", name, why, aside);
+	if (renameat(s->dir, name, s->dir, aside) < 0)
+		log_warn("state: cannot rename %s: %s", name, strerror(errno));
+}
+
+json_t *state_load(struct daemon *d, const char *kind)
+{
+	struct state *s = d->state;
+	char name[48];
+	json_error_t e;
+	json_t *json;
+	struct stat st;
+	FILE *f;
+	int fd;
+
+	snprintf(name, sizeof(name), "%s.json", kind);
+	fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		if (errno != ENOENT)
+			log_warn("state: cannot read %s: %s", name, strerror(errno));
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX || !(f = fdopen(fd, "r"))) {
+		close(fd);
+		set_aside(s, name, "is no file of a sane size");
+		return NULL;
+	}
+	json = json_loadf(f, JSON_REJECT_DUPLICATES, &e);
+	fclose(f);
+	if (!json) {
+		set_aside(s, name, st.st_size ? "is torn or not JSON" : "is empty");
+		return NULL;
+	}
+	if (!json_is_string(json_object_get(json, "squall")) ||
+	    strcmp(json_string_value(json_object_get(json, "squall")), kind) != 0 ||
+	    json_integer_value(json_object_get(json, "format")) != FORMAT) {
+		set_aside(s, name, "is not a file of this squalld");
+		json_decref(json);
+		return NULL;
+	}
+	return json;
+}
+
+static int save(struct daemon *d, unsigned int what, bool clean)
+{
+	static const char *const kinds[] = { "rules", "profiles", "schedules" };
+	int rc = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		char name[48], *text;
+		json_t *json;
+		int one;
+
+		if (!(what & 1u << i))
+			continue;
+		pthread_mutex_lock(&d->lock);
+		json = i == 0 ? book_save(d, clean) : i == 1 ? profiles_save(d) : schedules_save(d);
+		pthread_mutex_unlock(&d->lock);
+		if (json) {
+			json_object_set_new(json, "squall", json_string(kinds[i]));
+			json_object_set_new(json, "format", json_integer(FORMAT));
+		}
+		text = json ? json_dumps(json, JSON_INDENT(1) | SQ_JSON_FLAGS) : NULL;
+		json_decref(json);
+		snprintf(name, sizeof(name), "%s.json", kinds[i]);
+		one = text ? write_file(d->state, name, text, strlen(text)) : -ENOMEM;
+		free(text);
+		if (one < 0) {
+			if (d->state->error != one)
+				log_error("state: cannot write %s/%s: %s; rules act, but would not survive a reboot",
+					  d->opt->state_dir, name, strerror(-one));
+			rc = one;
+			atomic_fetch_or(&d->state->dirty, 1u << i); /* try again */
+		}
+	}
+	if (d->state->error && rc == 0)
+		log_info("state: %s can be written again", d->opt->state_dir);
+	d->state->error = rc;
+	return rc;
+}
+
+static void *writer(void *arg)
+{
+	struct daemon *d = arg;
+	struct state *s = d->state;
+
+	pthread_setname_np(pthread_self(), "state");
+	while (!s->stop) {
+		struct timespec until;
+
+		pthread_mutex_lock(&s->lock);
+		while (!s->stop && !s->dirty)
+			pthread_cond_wait(&s->wake, &s->lock);
+		/* Gather what else comes; a disk that is full is asked again each second. */
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += s->error ? 999000000 : WRITE_DELAY_MS * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		while (!s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
+			;
+		pthread_mutex_unlock(&s->lock);
+		if (!s->stop)
+			save(d, atomic_exchange(&s->dirty, 0), false);
+	}
+	return NULL;
+}
+
+int state_start(struct daemon *d)
+{
+	if (pthread_create(&d->state->thread, NULL, writer, d) != 0)
+		return -EAGAIN;
+	d->state->running = true;
+	return 0;
+}
+
+void state_dirty(struct daemon *d, unsigned int what)
+{
+	struct state *s = d->state;
+
+	if (!s || (atomic_fetch_or(&s->dirty, what) & what) == what)
+		return;
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int state_error(struct daemon *d)
+{
+	return d->state ? d->state->error : 0;
+}
+
+void state_close(struct daemon *d, bool clean)
+{
+	struct state *s = d->state;
+
+	if (!s)
+		return;
+	if (s->running) {
+		pthread_mutex_lock(&s->lock);
+		s->stop = true;
+		pthread_cond_signal(&s->wake);
+		pthread_mutex_unlock(&s->lock);
+		pthread_join(s->thread, NULL);
+		save(d, atomic_exchange(&s->dirty, 0) | STATE_RULES, clean);
+	}
+	close(s->dir);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->wake);
+	free(s);
+	d->state = NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Files under --state-dir: rules.json, profiles.json, schedules.json.
+ *
+ * Written by a thread of its own to a temporary file, fsynced, renamed, and
+ * the directory fsynced. Changes within WRITE_DELAY_MS share one write, so a
+ * thousand rules a second cost ten fsyncs; what a power cut can take is that
+ * much. (If only squalld dies nothing is lost: the kernel has the rules.)
+ */
+#ifndef SQUALLD_STATE_H
+#define SQUALLD_STATE_H
+
+#include "squalld/daemon.h"
+
+enum { STATE_RULES = 1, STATE_PROFILES = 2, STATE_SCHEDULES = 4 };
+
+/* Makes the directory if needed and proves that it can be written. */
+int state_open(struct daemon *d, char *err, size_t size);
+int state_start(struct daemon *d);
+/* Writes what is dirty, with rules marked as left in good order (or not), and stops. */
+void state_close(struct daemon *d, bool clean);
+/* NULL if there is none. One that is torn or not ours is renamed out of the way and reported. */
+json_t *state_load(struct daemon *d, const char *kind);
+void state_dirty(struct daemon *d, unsigned int what); /* cheap; any thread */
+/* What the last write said: 0 or -errno. */
+int state_error(struct daemon *d);
+const char *state_boot_id(void);
+
+#endif

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * inotify works on cgroup v2, directory by directory, as cgroups are made and
+ * removed by mkdir(2) and rmdir(2). Changes are gathered for a moment: a
+ * machine that starts a hundred containers sends one event and not hundreds.
+ * Without it (too many watches) nothing breaks; who shows a list reads it
+ * again now and then.
+ */
+#include "squalld/discovery/cgwatch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "lib/cgroup.h"
+#include "squalld/api/events.h"
+#include "squalld/control/targets.h"
+
+#define BUCKETS   1024 /* a power of two */
+#define GATHER_MS 100
+#define ONE_BY_ONE 32 /* more changes than this at once are one event */
+
+struct dir {
+	struct dir *next;
+	int wd;
+	uint64_t id;
+	char path[]; /* below the mount, "" = the root */
+};
+
+struct change {
+	bool made;
+	uint64_t id;
+	char *path;
+};
+
+struct cgwatch {
+	struct daemon *d;
+	pthread_t thread;
+	bool running;
+	int fd, stop;
+	struct dir *bucket[BUCKETS];
+	unsigned int watched; /* read by others */
+	int error;            /* positive errno, read by others */
+	bool telling;         /* false while the tree is read for the first time */
+	struct change change[ONE_BY_ONE];
+	unsigned int n_changes;
+};
+
+static struct dir **slot(struct cgwatch *w, int wd)
+{
+	struct dir **link = &w->bucket[(unsigned int)wd % BUCKETS];
+
+	while (*link && (*link)->wd != wd)
+		link = &(*link)->next;
+	return link;
+}
+
+static void forget(struct cgwatch *w, int wd)
+{
+	struct dir **link = slot(w, wd), *dir = *link;
+
+	if (!dir)
+		return;
+	*link = dir->next;
+	free(dir);
+	__atomic_sub_fetch(&w->watched, 1, __ATOMIC_RELAXED);
+}
+
+static void note(struct cgwatch *w, bool made, const char *path, uint64_t id)
+{
+	if (!w->telling)
+		return;
+	if (w->n_changes < ONE_BY_ONE)
+		w->change[w->n_changes] = (struct change){ made, id, strdup(path) };
+	w->n_changes++;
+}
+
+static void failed(struct cgwatch *w, int error)
+{
+	if (!w->error)
+		log_warn("cannot watch all cgroups (%s): new ones are seen later%s", strerror(error),
+			 error == ENOSPC ? "; raise sysctl fs.inotify.max_user_watches" : "");
+	__atomic_store_n(&w->error, error, __ATOMIC_RELAXED);
+}
+
+/* Remembers one directory. False: it is known, or cannot be watched. */
+static bool add_dir(struct cgwatch *w, const char *path)
+{
+	char full[TARGET_NAME_MAX + 300];
+	size_t len = strlen(path) + 1;
+	struct stat st;
+	struct dir *dir;
+	int wd;
+
+	if ((size_t)snprintf(full, sizeof(full), "%s%s", cgroup_mount(), path) >= sizeof(full))
+		return false;
+	wd = inotify_add_watch(w->fd, full, IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+	if (wd < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			failed(w, errno);
+		return false;
+	}
+	if (*slot(w, wd))
+		return false;
+	dir = malloc(sizeof(*dir) + len);
+	if (!dir || stat(full, &st) < 0) {
+		free(dir); /* gone again, and its watch with it */
+		return false;
+	}
+	dir->wd = wd;
+	dir->id = st.st_ino;
+	memcpy(dir->path, path, len);
+	dir->next = w->bucket[(unsigned int)wd % BUCKETS];
+	w->bucket[(unsigned int)wd % BUCKETS] = dir;
+	__atomic_add_fetch(&w->watched, 1, __ATOMIC_RELAXED);
+	note(w, true, path, dir->id);
+	return true;
+}
+
+/* The directory and those below it. They are listed after the watch is set, so none is missed, and one
+ * that is met twice is known the second time. again: also below what is known. */
+static void add_tree(struct cgwatch *w, char *path, size_t len, bool again)
+{
+	char full[TARGET_NAME_MAX + 300];
+	struct dirent *de;
+	DIR *dir;
+
+	if (!add_dir(w, path) && !again)
+		return;
+	snprintf(full, sizeof(full), "%s%s", cgroup_mount(), path);
+	dir = opendir(full);
+	while (dir && (de = readdir(dir))) {
+		size_t n = strlen(de->d_name);
+
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' || len + n + 2 > TARGET_NAME_MAX - 8)
+			continue;
+		path[len] = '/';
+		memcpy(path + len + 1, de->d_name, n + 1);
+		add_tree(w, path, len + 1 + n, again);
+		path[len] = 0;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static uint64_t id_of(const struct cgwatch *w, const char *path)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct dir *dir = w->bucket[i]; dir; dir = dir->next)
+			if (strcmp(dir->path, path) == 0)
+				return dir->id;
+	return 0;
+}
+
+static void one_event(struct cgwatch *w, const struct inotify_event *e)
+{
+	char path[TARGET_NAME_MAX] = "";
+	const struct dir *parent;
+
+	if (e->mask & IN_Q_OVERFLOW) {
+		w->n_changes += ONE_BY_ONE + 1;
+		add_tree(w, path, 0, true);
+		return;
+	}
+	if (e->mask & IN_IGNORED) {
+		forget(w, e->wd);
+		return;
+	}
+	parent = *slot(w, e->wd);
+	if (!parent || !(e->mask & IN_ISDIR) || !e->len ||
+	    (size_t)snprintf(path, sizeof(path) - 8, "%s/%s", parent->path, e->name) >= sizeof(path) - 8)
+		return;
+	if (e->mask & IN_CREATE)
+		add_tree(w, path, strlen(path), false);
+	else if (e->mask & IN_DELETE)
+		note(w, false, path, id_of(w, path));
+}
+
+static void drain(struct cgwatch *w)
+{
+	char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	while ((n = read(w->fd, buf, sizeof(buf))) > 0) {
+		for (char *p = buf; p < buf + n;) {
+			const struct inotify_event *e = (const void *)p;
+
+			one_event(w, e);
+			p += sizeof(*e) + e->len;
+		}
+	}
+}
+
+static json_t *change_json(const struct change *c)
+{
+	char id[24], name[TARGET_NAME_MAX + 8];
+
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->id);
+	snprintf(name, sizeof(name), "cgroup:%s", c->path ? c->path : "");
+	return json_pack("{s:s,s:s,s:o,s:o}", "action", c->made ? "add" : "remove", "what",
+			 c->made ? "created" : "removed", "target", json_text(name), "id",
+			 c->id ? json_string(id) : json_null());
+}
+
+static void tell(struct cgwatch *w)
+{
+	unsigned int n = w->n_changes, kept = n < ONE_BY_ONE ? n : ONE_BY_ONE;
+
+	if (n > ONE_BY_ONE)
+		events_publish(w->d, "target", json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
+							 "target", "id"));
+	for (unsigned int i = 0; i < kept; i++) {
+		if (n <= ONE_BY_ONE)
+			events_publish(w->d, "target", change_json(&w->change[i]));
+		free(w->change[i].path);
+	}
+	w->n_changes = 0;
+}
+
+static void *watch(void *arg)
+{
+	struct cgwatch *w = arg;
+	struct pollfd fds[] = { { w->fd, POLLIN, 0 }, { w->stop, POLLIN, 0 } };
+	char path[TARGET_NAME_MAX] = "";
+
+	pthread_setname_np(pthread_self(), "cgroups");
+	add_tree(w, path, 0, false);
+	w->telling = true;
+	for (;;) {
+		fds[0].revents = fds[1].revents = 0;
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		/* What belongs together comes together. */
+		if (fds[1].revents || poll(&fds[1], 1, GATHER_MS) > 0)
+			break;
+		drain(w);
+		tell(w);
+	}
+	return NULL;
+}
+
+int cgwatch_start(struct daemon *d)
+{
+	struct cgwatch *w;
+
+	if (!cgroup_mount())
+		return 0;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	d->cgwatch = w;
+	w->d = d;
+	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	w->stop = eventfd(0, EFD_CLOEXEC);
+	if (w->fd < 0 || w->stop < 0) {
+		failed(w, errno);
+		return 0;
+	}
+	if (pthread_create(&w->thread, NULL, watch, w) != 0)
+		return -EAGAIN;
+	w->running = true;
+	return 0;
+}
+
+void cgwatch_stop(struct daemon *d)
+{
+	struct cgwatch *w = d->cgwatch;
+	uint64_t one = 1;
+
+	if (!w)
+		return;
+	if (w->running && write(w->stop, &one, sizeof(one)) == sizeof(one))
+		pthread_join(w->thread, NULL);
+	if (w->fd >= 0)
+		close(w->fd);
+	if (w->stop >= 0)
+		close(w->stop);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct dir *dir = w->bucket[i], *next; dir; dir = next) {
+			next = dir->next;
+			free(dir);
+		}
+	}
+	free(w);
+	d->cgwatch = NULL;
+}
+
+json_t *cgwatch_status(struct daemon *d)
+{
+	int error = d->cgwatch ? __atomic_load_n(&d->cgwatch->error, __ATOMIC_RELAXED) : ENOSYS;
+
+	return json_pack("{s:i,s:o}", "watched",
+			 d->cgwatch ? (int)__atomic_load_n(&d->cgwatch->watched, __ATOMIC_RELAXED) : 0, "error",
+			 error ? json_text(error == ENOSYS ? "cgroup v2 is not mounted" : strerror(error)) : json_null());
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * HTTP: listeners, the life of a request, and replies. Knows nothing of
+ * rules; api_dispatch() does.
+ */
+#ifndef SQUALLD_HTTP_H
+#define SQUALLD_HTTP_H
+
+#include <microhttpd.h>
+#include "squalld/daemon.h"
+
+#define HTTP_BODY_MAX    (1u << 20)
+#define HTTP_CONNECTIONS 512 /* over all listeners; 64 of them are the unix socket's */
+#define HTTP_MAX_SEGS    24
+
+struct listener;
+
+struct request {
+	struct daemon *d;
+	struct listener *listener;
+	struct MHD_Connection *conn;
+	const char *method;
+	char *target;     /* as sent: path?query */
+	char *path;       /* copy of the path, cut and decoded in place */
+	const char *seg[HTTP_MAX_SEGS];
+	int n_seg;
+	const char *query; /* raw, "" if none */
+	char *body;
+	size_t len, cap;
+	size_t discarded;
+	bool too_large;
+	unsigned int refused; /* status, once the guard has said no; why is static text */
+	const char *why;
+	bool started, local; /* local: came over the unix socket */
+	char etag[48];       /* sent if set, without quotes */
+	char allow[64];      /* sent with 405 */
+	void *owner;         /* event stream */
+};
+
+/* Binds every listener; nothing is served yet. err: one line. */
+int http_bind(struct daemon *d, struct http **ret, char *err, size_t size);
+int http_start(struct http *h, char *err, size_t size);
+void http_stop(struct http *h); /* no more requests; event streams end */
+void http_free(struct http *h);
+uint16_t http_port(const struct http *h); /* of the first TCP listener, 0 if none */
+uint64_t http_requests(const struct http *h);
+json_t *http_listeners(const struct http *h);
+
+const char *request_header(struct request *r, const char *name);
+/* Value of a query parameter, decoded into buf; NULL if absent. */
+const char *request_query(struct request *r, const char *name, char *buf, size_t size);
+/* The body as a JSON object or array of the given type. NULL: p says why. */
+json_t *request_json(struct request *r, struct problem *p);
+
+/* Percent-decodes in place. strict: a bad escape or a NUL is -EINVAL; else they stay as they are. */
+int percent_decode(char *s, bool plus, bool strict);
+
+enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body /* stolen */);
+enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type, const char *text,
+			   size_t len);
+enum MHD_Result reply_empty(struct request *r, unsigned int status);
+enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+enum MHD_Result reply_problem(struct request *r, struct problem *p);
+enum MHD_Result reply_response(struct request *r, unsigned int status, struct MHD_Response *response);
+unsigned int errno_to_status(int code); /* the one place that maps them */
+const char *status_title(unsigned int status);
+
+enum MHD_Result api_dispatch(struct request *r);
+void events_request_done(struct request *r);
+enum MHD_Result static_serve(struct request *r); /* GET /ui/... */
+
+/* --- guard.c: who may ask ------------------------------------------------------ */
+int guard_init(struct daemon *d, char *err, size_t size);
+int guard_reload(struct daemon *d, char *err, size_t size);
+void guard_free(struct daemon *d);
+/* Host, Origin, Sec-Fetch-Site and token; 0 or the status to refuse with, and why. */
+unsigned int guard_check(struct request *r, const char **ret_why);
+
+#endif

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Replies, and the one place that maps errno to HTTP status. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "squalld/http/http.h"
+
+unsigned int errno_to_status(int code)
+{
+	switch (-code) {
+	case 0:
+		return 200;
+	case EINVAL:
+	case ERANGE:
+	case ENAMETOOLONG:
+		return 400;
+	case EPERM:
+	case EACCES:
+		return 403;
+	case ENOENT:
+	case ESRCH:
+		return 404;
+	case EEXIST:
+	case ENOTUNIQ:
+	case EBUSY:
+	case EHOSTDOWN: /* the container is not running */
+		return 409;
+	case ESTALE: /* If-Match does not */
+		return 412;
+	case E2BIG:
+	case EMSGSIZE:
+		return 413;
+	case EOPNOTSUPP:
+	case ENOTCONN: /* the target has no network that could be faulted */
+		return 422;
+	case ENOMEM:
+	case EAGAIN:
+		return 503;
+	case ENOSPC:
+		return 507;
+	default:
+		return 500;
+	}
+}
+
+const char *status_title(unsigned int status)
+{
+	switch (status) {
+	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 409: return "Conflict";
+	case 412: return "Precondition Failed";
+	case 413: return "Content Too Large";
+	case 422: return "Unprocessable Content";
+	case 503: return "Service Unavailable";
+	case 507: return "Insufficient Storage";
+	default:  return "Internal Server Error";
+	}
+}
+
+const char *request_header(struct request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+const char *request_query(struct request *r, const char *name, char *buf, size_t size)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = r->query; *p;) {
+		size_t n = strcspn(p, "&");
+
+		if (n >= len && memcmp(p, name, len) == 0 && (n == len || p[len] == '=')) {
+			size_t skip = n == len ? len : len + 1;
+
+			if (n - skip >= size)
+				return NULL;
+			memcpy(buf, p + skip, n - skip);
+			buf[n - skip] = 0;
+			return percent_decode(buf, true, true) < 0 ? NULL : buf;
+		}
+		p += n + (p[n] == '&');
+	}
+	return NULL;
+}
+
+json_t *request_json(struct request *r, struct problem *p)
+{
+	json_error_t e;
+	json_t *json;
+
+	if (!r->len) {
+		fail(p, -EINVAL, "body", "body: a JSON object is expected, none was sent");
+		return NULL;
+	}
+	json = json_loadb(r->body, r->len, JSON_REJECT_DUPLICATES, &e);
+	if (!json) {
+		fail(p, -EINVAL, "body", "body: not JSON: line %d, column %d: %s", e.line, e.column, e.text);
+		return NULL;
+	}
+	if (!json_is_object(json)) {
+		fail(p, -EINVAL, "body", "body: a JSON object is expected");
+		json_decref(json);
+		return NULL;
+	}
+	return json;
+}
+
+enum MHD_Result reply_response(struct request *r, unsigned int status, struct MHD_Response *response)
+{
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (!MHD_get_response_header(response, "Cache-Control"))
+		MHD_add_response_header(response, "Cache-Control", "no-store");
+	if (r->etag[0]) {
+		char quoted[sizeof(r->etag) + 2];
+
+		snprintf(quoted, sizeof(quoted), "\"%s\"", r->etag);
+		MHD_add_response_header(response, "ETag", quoted);
+	}
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED && r->allow[0])
+		MHD_add_response_header(response, "Allow", r->allow);
+	if (status == MHD_HTTP_UNAUTHORIZED)
+		MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"squall\"");
+	result = MHD_queue_response(r->conn, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result reply_dump(struct request *r, unsigned int status, json_t *body, const char *type)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS) : NULL;
+	struct MHD_Response *response;
+
+	json_decref(body);
+	if (!text)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, "Content-Type", type);
+	return reply_response(r, status, response);
+}
+
+enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body)
+{
+	return reply_dump(r, status, body, "application/json");
+}
+
+enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type, const char *text,
+			   size_t len)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, "Content-Type", type);
+	return reply_response(r, status, response);
+}
+
+enum MHD_Result reply_empty(struct request *r, unsigned int status)
+{
+	return reply_response(r, status, MHD_create_response_from_buffer(0, (void *)(uintptr_t)"", MHD_RESPMEM_PERSISTENT));
+}
+
+static enum MHD_Result reply_error(struct request *r, unsigned int status, const char *field,
+				   const char *detail, json_t *candidates)
+{
+	json_t *body = json_pack("{s:s,s:s,s:i,s:o}", "type", "about:blank", "title", status_title(status),
+				 "status", (int)status, "detail", json_text(detail));
+
+	if (body && field && field[0])
+		json_object_set_new(body, "field", json_text(field));
+	if (body && candidates)
+		json_object_set_new(body, "candidates", candidates);
+	return reply_dump(r, status, body, "application/problem+json");
+}
+
+enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field, const char *fmt, ...)
+{
+	char detail[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	return reply_error(r, status, field, detail, NULL);
+}
+
+enum MHD_Result reply_problem(struct request *r, struct problem *p)
+{
+	json_t *candidates = p->candidates;
+
+	p->candidates = NULL;
+	r->etag[0] = 0;
+	return reply_error(r, errno_to_status(p->code), p->error.field,
+			   p->error.text[0] ? p->error.text : strerror(-p->code), candidates);
+}

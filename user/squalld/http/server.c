@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Listeners and the life of a request.
+ *
+ * One libmicrohttpd daemon with its own epoll thread per listener. A request
+ * is made when its first line has been read (uri_log_callback), its body is
+ * gathered up to HTTP_BODY_MAX, it is answered when it is whole, and freed in
+ * the completion call-back. Requests never wait: rules are written to the
+ * kernel in microseconds and to disk by another thread.
+ *
+ * libmicrohttpd's time-out counts from the last byte, so a client that drips
+ * one byte now and then could hold its connection for ever. The reaper closes
+ * what has not sent a whole request within REQUEST_LIMIT_MS.
+ */
+#include "squalld/http/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MAX_LISTENERS    (OPT_MAX_LIST + 1)
+#define UNIX_CONNECTIONS 64
+#define IDLE_LIMIT_S     15
+#define REQUEST_LIMIT_MS 20000
+#define HEADER_MEMORY    (32u << 10)
+#define HTTP_DISCARD_MAX (16u << 20)
+
+struct listener {
+	struct http *http;
+	struct MHD_Daemon *mhd;
+	int fd;
+	bool local;
+	uint16_t port;
+	char name[160];
+};
+
+struct tracked {
+	struct tracked *prev, *next;
+	uint64_t since_ms; /* when we began to wait for this request */
+	int fd;
+	bool busy; /* whole request received, not answered yet */
+};
+
+struct http {
+	struct daemon *d;
+	struct listener listener[MAX_LISTENERS];
+	int n;
+	char *cert, *key;
+	_Atomic uint64_t requests;
+	pthread_mutex_t track_lock;
+	struct tracked tracked; /* list head */
+	pthread_t reaper;
+	bool reaping;
+	atomic_bool stopping;
+};
+
+/* --- binding --------------------------------------------------------------------- */
+
+static bool is_loopback(const struct sockaddr_storage *sa)
+{
+	if (sa->ss_family == AF_INET)
+		return (ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24) == 127;
+	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)sa)->sin6_addr);
+}
+
+static int parse_listen(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+				  .ai_socktype = SOCK_STREAM }, *ai;
+	const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : "";
+	char host[128];
+	size_t n = colon ? (size_t)(colon - text) : 0;
+
+	if (!n || n >= sizeof(host) || !*port || strspn(port, "0123456789") != strlen(port) ||
+	    strtoul(port, NULL, 10) > 65535)
+		return -EINVAL;
+	if (text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	memcpy(host, text, n);
+	host[n] = 0;
+	if (strcmp(host, "localhost") == 0)
+		strcpy(host, "127.0.0.1");
+	if (getaddrinfo(host, port, &hints, &ai) != 0)
+		return -EINVAL;
+	memcpy(ret, ai->ai_addr, ai->ai_addrlen);
+	*ret_len = ai->ai_addrlen;
+	freeaddrinfo(ai);
+	return 0;
+}
+
+static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
+{
+	struct listener *l = &h->listener[h->n];
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof(sa);
+	int rc, one = 1;
+
+	rc = parse_listen(text, &sa, &len);
+	if (rc < 0) {
+		snprintf(err, size, "--listen: \"%.80s\" is not accepted: ADDRESS:PORT with a numeric address, "
+			 "as 127.0.0.1:4080 or [::1]:4080", text);
+		return rc;
+	}
+	if (!is_loopback(&sa) && !h->d->opt->token_file) {
+		snprintf(err, size, "--listen: %.80s can be reached from other machines: give --token-file "
+			 "(and --tls-cert, --tls-key), or listen on 127.0.0.1", text);
+		return -EINVAL;
+	}
+	l->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0)
+		goto fail;
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (sa.ss_family == AF_INET6)
+		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(l->fd, (struct sockaddr *)&sa, len) < 0 || listen(l->fd, 512) < 0)
+		goto fail;
+	if (getsockname(l->fd, (struct sockaddr *)&sa, &len) < 0)
+		goto fail;
+	l->port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port :
+						  ((struct sockaddr_in6 *)&sa)->sin6_port);
+	snprintf(l->name, sizeof(l->name), "%.*s:%u", (int)(strrchr(text, ':') - text), text, l->port);
+	h->n++;
+	return 0;
+fail:
+	rc = -errno;
+	if (rc == -EADDRINUSE)
+		snprintf(err, size, "--listen: %.80s is taken by another program: stop it, or choose another "
+			 "port with --listen", text);
+	else
+		snprintf(err, size, "--listen: cannot listen on %.80s: %s", text, strerror(-rc));
+	if (l->fd >= 0)
+		close(l->fd);
+	return rc;
+}
+
+static int bind_unix(struct http *h, const char *path, char *err, size_t size)
+{
+	struct listener *l = &h->listener[h->n];
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const struct group *gr;
+	char dir[sizeof(sa.sun_path)];
+	mode_t mask;
+	int rc;
+
+	if (strlen(path) >= sizeof(sa.sun_path)) {
+		snprintf(err, size, "--socket: a path of %zu bytes is not accepted: at most %zu", strlen(path),
+			 sizeof(sa.sun_path) - 1);
+		return -EINVAL;
+	}
+	strcpy(sa.sun_path, path);
+	strcpy(dir, path);
+	if (strrchr(dir, '/') && strrchr(dir, '/') != dir) {
+		*strrchr(dir, '/') = 0;
+		mkdir(dir, 0755);
+	}
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		goto fail;
+	/* A socket file nobody answers on is left over; one that answers is a running squalld's. */
+	if (connect(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
+		close(l->fd);
+		snprintf(err, size, "--socket: another squalld answers on %s: stop it, or choose another "
+			 "--socket", path);
+		return -EADDRINUSE;
+	}
+	if (errno == ECONNREFUSED)
+		unlink(path);
+	mask = umask(0117);
+	rc = bind(l->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(mask);
+	errno = -rc;
+	if (rc < 0 || listen(l->fd, 128) < 0)
+		goto fail;
+	fcntl(l->fd, F_SETFL, O_NONBLOCK);
+	gr = getgrnam(h->d->opt->socket_group);
+	if (gr && chown(path, (uid_t)-1, gr->gr_gid) < 0)
+		log_warn("cannot give %s to group %s: %s", path, h->d->opt->socket_group, strerror(errno));
+	l->local = true;
+	snprintf(l->name, sizeof(l->name), "unix:%s", path);
+	h->n++;
+	return 0;
+fail:
+	rc = -errno;
+	snprintf(err, size, "--socket: cannot listen on %s: %s", path, strerror(-rc));
+	if (l->fd >= 0)
+		close(l->fd);
+	return rc;
+}
+
+static char *read_pem(const char *option, const char *path, char *err, size_t size)
+{
+	char *buf = calloc(1, 65536);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 && buf ? read(fd, buf, 65535) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0 || !strstr(buf, "-----BEGIN")) {
+		snprintf(err, size, "--%s: %.200s is not a readable PEM file%s%s", option, path, n < 0 ? ": " : "",
+			 n < 0 ? strerror(errno) : "");
+		free(buf);
+		return NULL;
+	}
+	return buf;
+}
+
+int http_bind(struct daemon *d, struct http **ret, char *err, size_t size)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int rc = 0;
+
+	if (!h)
+		return -ENOMEM;
+	h->d = d;
+	h->tracked.next = h->tracked.prev = &h->tracked;
+	pthread_mutex_init(&h->track_lock, NULL);
+	if (d->opt->tls_cert) {
+		h->cert = read_pem("tls-cert", d->opt->tls_cert, err, size);
+		h->key = h->cert ? read_pem("tls-key", d->opt->tls_key, err, size) : NULL;
+		rc = h->key ? 0 : -EINVAL;
+	}
+	for (size_t i = 0; rc == 0 && i < d->opt->n_listen; i++)
+		if (strcmp(d->opt->listen[i], "none") != 0)
+			rc = bind_tcp(h, d->opt->listen[i], err, size);
+	if (rc == 0 && strcmp(d->opt->socket, "none") != 0)
+		rc = bind_unix(h, d->opt->socket, err, size);
+	if (rc == 0 && h->n == 0) {
+		snprintf(err, size, "--listen and --socket are both \"none\": nobody could ever ask for anything");
+		rc = -EINVAL;
+	}
+	if (rc < 0) {
+		http_free(h);
+		return rc;
+	}
+	*ret = h;
+	return 0;
+}
+
+/* --- a request's life -------------------------------------------------------------- */
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
+{
+	struct listener *l = cls;
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->d = l->http->d;
+	r->listener = l;
+	r->local = l->local;
+	r->conn = conn;
+	r->target = strdup(uri);
+	r->query = "";
+	atomic_fetch_add_explicit(&l->http->requests, 1, memory_order_relaxed);
+	return r;
+}
+
+static int hex(int c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+	       c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int percent_decode(char *s, bool plus, bool strict)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (*s == '+' && plus) {
+			*out++ = ' ';
+		} else if (*s == '%') {
+			int hi = hex((unsigned char)s[1]), lo = hi < 0 ? -1 : hex((unsigned char)s[2]);
+
+			if (lo < 0 || (hi == 0 && lo == 0)) {
+				if (strict)
+					return -EINVAL;
+				*out++ = *s;
+				continue;
+			}
+			*out++ = (char)(hi << 4 | lo);
+			s += 2;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = 0;
+	return 0;
+}
+
+/* Cuts the target into decoded path segments and the raw query. */
+static int split_target(struct request *r)
+{
+	char *p = r->target, *q;
+
+	if (!p)
+		return -ENOMEM;
+	if (strncasecmp(p, "http://", 7) == 0 || strncasecmp(p, "https://", 8) == 0) {
+		p = strchr(strstr(p, "://") + 3, '/');
+		if (!p)
+			return -EINVAL;
+	}
+	if (*p != '/' || strchr(p, '#'))
+		return -EINVAL;
+	r->path = strdup(p);
+	if (!r->path)
+		return -ENOMEM;
+	q = strchr(r->path, '?');
+	if (q) {
+		*q = 0;
+		r->query = q + 1;
+	}
+	for (p = r->path; p;) {
+		char *start = p + 1;
+
+		p = strchr(start, '/');
+		if (p)
+			*p = 0;
+		if (!*start && !p)
+			break; /* a trailing slash */
+		if (r->n_seg == HTTP_MAX_SEGS)
+			return -EINVAL;
+		r->seg[r->n_seg++] = start;
+	}
+	for (int i = 0; i < r->n_seg; i++)
+		if (percent_decode((char *)r->seg[i], false, true) < 0)
+			return -EINVAL;
+	return 0;
+}
+
+static struct tracked *track_of(struct MHD_Connection *conn)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void track_busy(struct request *r, bool busy)
+{
+	struct http *h = r->listener->http;
+	struct tracked *t = track_of(r->conn);
+
+	if (!t)
+		return;
+	pthread_mutex_lock(&h->track_lock);
+	t->busy = busy;
+	t->since_ms = now_mono_ns() / 1000000;
+	pthread_mutex_unlock(&h->track_lock);
+}
+
+static enum MHD_Result first_call(struct request *r)
+{
+	const char *why = NULL, *length;
+	unsigned int status;
+	int rc;
+
+	r->started = true;
+	rc = split_target(r);
+	if (rc < 0)
+		return reply_status(r, rc == -ENOMEM ? 503 : 400, "path",
+				    "path: a well-formed /path?query is expected");
+	status = guard_check(r, &why);
+	length = request_header(r, "Content-Length");
+	if (status && !length && !request_header(r, "Transfer-Encoding")) {
+		/* Answered when the request is whole, which keeps the connection. */
+		r->refused = status;
+		r->why = why;
+		return MHD_YES;
+	}
+	if (status)
+		return reply_status(r, status, "", "%s", why);
+	if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX)
+		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
+				    "body: %.20s bytes are not accepted: at most %u", length, HTTP_BODY_MAX);
+	return MHD_YES;
+}
+
+/* What is too large is read to its end, if that is not far, as a client that is still writing when the
+ * connection is closed never sees the answer. */
+static enum MHD_Result gather(struct request *r, const char *data, size_t n)
+{
+	if (r->len + n > HTTP_BODY_MAX) {
+		r->too_large = true;
+		r->discarded += n;
+		return r->discarded > HTTP_DISCARD_MAX ? MHD_NO : MHD_YES;
+	}
+	if (r->len + n + 1 > r->cap) {
+		size_t cap = (r->len + n + 1) * 2;
+		char *body = realloc(r->body, cap);
+
+		if (!body)
+			return MHD_NO;
+		r->body = body;
+		r->cap = cap;
+	}
+	memcpy(r->body + r->len, data, n);
+	r->len += n;
+	r->body[r->len] = 0;
+	return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
+				  const char *method, const char *version, const char *data, size_t *size,
+				  void **con_cls)
+{
+	struct request *r = *con_cls;
+
+	(void)cls;
+	(void)url;
+	(void)version;
+	(void)conn;
+	if (!r)
+		return MHD_NO; /* out of memory in on_uri() */
+	if (!r->started) {
+		r->method = method;
+		return first_call(r);
+	}
+	if (*size) {
+		enum MHD_Result more = gather(r, data, *size);
+
+		*size = 0;
+		return more;
+	}
+	track_busy(r, true);
+	if (r->refused)
+		return reply_status(r, r->refused, "", "%s", r->why);
+	if (r->too_large)
+		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body", "body: at most %u bytes are accepted", HTTP_BODY_MAX);
+	return api_dispatch(r);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct request *r = *con_cls;
+
+	(void)cls;
+	(void)conn;
+	(void)code;
+	if (!r)
+		return;
+	events_request_done(r);
+	track_busy(r, false);
+	free(r->target);
+	free(r->path);
+	free(r->body);
+	free(r);
+	*con_cls = NULL;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct http *h = cls;
+	struct tracked *t = *ctx;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info =
+			MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+		t = calloc(1, sizeof(*t));
+		if (!t || !info) {
+			free(t);
+			return;
+		}
+		t->fd = info->connect_fd;
+		t->since_ms = now_mono_ns() / 1000000;
+		pthread_mutex_lock(&h->track_lock);
+		t->next = h->tracked.next;
+		t->prev = &h->tracked;
+		t->next->prev = t;
+		h->tracked.next = t;
+		pthread_mutex_unlock(&h->track_lock);
+		*ctx = t;
+	} else if (t) {
+		/* libmicrohttpd closes the socket after this call, so the reaper never sees a reused fd. */
+		pthread_mutex_lock(&h->track_lock);
+		t->prev->next = t->next;
+		t->next->prev = t->prev;
+		pthread_mutex_unlock(&h->track_lock);
+		free(t);
+		*ctx = NULL;
+	}
+}
+
+static void *reap(void *arg)
+{
+	struct http *h = arg;
+
+	pthread_setname_np(pthread_self(), "reaper");
+	while (!h->stopping) {
+		uint64_t now;
+
+		usleep(250000);
+		now = now_mono_ns() / 1000000;
+		pthread_mutex_lock(&h->track_lock);
+		for (struct tracked *t = h->tracked.next; t != &h->tracked; t = t->next)
+			if (!t->busy && now > t->since_ms + REQUEST_LIMIT_MS)
+				shutdown(t->fd, SHUT_RDWR);
+		pthread_mutex_unlock(&h->track_lock);
+	}
+	return NULL;
+}
+
+static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[256];
+
+	(void)cls;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = 0;
+	log_debug("http: %s", text);
+}
+
+int http_start(struct http *h, char *err, size_t size)
+{
+	int tcp = 0;
+
+	for (int i = 0; i < h->n; i++)
+		tcp += !h->listener[i].local;
+	for (int i = 0; i < h->n; i++) {
+		struct listener *l = &h->listener[i];
+		bool tls = h->cert && !l->local;
+		unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+				     (tls ? MHD_USE_TLS : 0);
+		unsigned int limit = l->local ? UNIX_CONNECTIONS :
+						(HTTP_CONNECTIONS - UNIX_CONNECTIONS) / (unsigned int)tcp;
+		struct MHD_OptionItem extra[] = {
+			{ MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert },
+			{ MHD_OPTION_HTTPS_MEM_KEY, 0, h->key },
+			{ MHD_OPTION_END, 0, NULL },
+		};
+
+		if (!tls)
+			extra[0].option = MHD_OPTION_END;
+		l->http = h;
+		l->mhd = MHD_start_daemon(flags, l->port, NULL, NULL, on_request, l,
+					  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, /* first: others may log */
+					  MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_ARRAY, extra,
+					  MHD_OPTION_CONNECTION_LIMIT, limit,
+					  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_LIMIT_S,
+					  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
+					  MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+					  MHD_OPTION_URI_LOG_CALLBACK, on_uri, l,
+					  MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+					  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+		if (!l->mhd) {
+			snprintf(err, size, tls ? "cannot serve TLS on %s: are --tls-cert and --tls-key a pair?" :
+						  "cannot start the HTTP server on %s", l->name);
+			return -EINVAL;
+		}
+	}
+	if (pthread_create(&h->reaper, NULL, reap, h) != 0)
+		return -EAGAIN;
+	h->reaping = true;
+	return 0;
+}
+
+void http_stop(struct http *h)
+{
+	if (!h)
+		return;
+	h->stopping = true;
+	if (h->reaping)
+		pthread_join(h->reaper, NULL);
+	h->reaping = false;
+	for (int i = 0; i < h->n; i++) {
+		if (h->listener[i].mhd) {
+			MHD_stop_daemon(h->listener[i].mhd); /* closes the listening socket too */
+			h->listener[i].mhd = NULL;
+			h->listener[i].fd = -1;
+		}
+	}
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	for (int i = 0; i < h->n; i++) {
+		if (h->listener[i].fd >= 0)
+			close(h->listener[i].fd);
+		if (h->listener[i].local)
+			unlink(h->listener[i].name + strlen("unix:"));
+	}
+	pthread_mutex_destroy(&h->track_lock);
+	free(h->cert);
+	free(h->key);
+	free(h);
+}
+
+uint16_t http_port(const struct http *h)
+{
+	for (int i = 0; h && i < h->n; i++)
+		if (!h->listener[i].local)
+			return h->listener[i].port;
+	return 0;
+}
+
+uint64_t http_requests(const struct http *h)
+{
+	return h ? h->requests : 0;
+}
+
+json_t *http_listeners(const struct http *h)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; h && i < h->n; i++)
+		json_array_append_new(list, json_text(h->listener[i].name));
+	return list;
+}

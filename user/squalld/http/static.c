@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* GET /ui/...: the panel, from inside the program or from --web-root. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <squall/ui.h>
+#include "squalld/http/http.h"
+
+static enum MHD_Result none(struct request *r)
+{
+	return reply_status(r, 404, "path", "path: the panel has no such file");
+}
+
+static enum MHD_Result from_dir(struct request *r, const char *path)
+{
+	int dir = open(r->d->opt->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+	struct MHD_Response *response;
+
+	if (!*path)
+		path = "index.html";
+	fd = dir < 0 ? -1 : openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (dir >= 0)
+		close(dir);
+	response = sq_ui_response_fd(fd, path);
+	return response ? reply_response(r, 200, response) : none(r);
+}
+
+enum MHD_Result static_serve(struct request *r)
+{
+	struct MHD_Response *response;
+	const struct sq_ui_file *file;
+	unsigned int status = 200;
+	char path[256] = "";
+
+	if (r->n_seg == 1 && r->target[strcspn(r->target, "?") - 1] != '/')
+		return reply_response(r, 308, sq_ui_redirect());
+	for (int i = 1; i < r->n_seg; i++) {
+		/* A decoded segment may hold slashes and dots. */
+		if (strchr(r->seg[i], '/') || r->seg[i][0] == '.' || !r->seg[i][0] ||
+		    strlen(path) + strlen(r->seg[i]) + 2 > sizeof(path))
+			return none(r);
+		snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s", i > 1 ? "/" : "", r->seg[i]);
+	}
+	if (r->d->opt->web_root)
+		return from_dir(r, path);
+	file = sq_ui_find(path);
+	if (!file)
+		return none(r);
+	response = sq_ui_response(r->conn, file, &status);
+	return reply_response(r, status, response);
+}

@@ -1,0 +1,701 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who is behind which interface, and where programs must sit.
+ *
+ * A scan looks at all processes by network namespace and cgroup, then at the
+ * links of the host's namespace (host role: its own sockets; and edge role where
+ * the far end of a veth is another namespace), then at those namespaces of ruled
+ * targets that no veth leads to (awsvpc: the interface was moved inside). What
+ * an event meant is never guessed: it asks for a scan. The host's links, of
+ * which there may be hundreds, are looked at only after an event of links or
+ * filters, or when the processes told something new; else 500 veths cost 3 % of
+ * a CPU once a second, and a first rule 70 ms.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <net/if_arp.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "squall.skel.h"
+#include "lib/cgroup.h"
+#include "squalld/kernel/engine_internal.h"
+
+/* A namespace as the processes show it. */
+struct seen_space {
+	uint64_t ino;
+	int pid;        /* one that lives there */
+	char *common;   /* longest cgroup path that all of them share */
+	bool several;   /* more than one cgroup */
+	bool ruled;     /* some process is under a rule */
+	bool edges;     /* every interface inside is the far end of an edge of the host */
+	int32_t nsid;
+};
+
+struct seen {
+	struct seen_space *list;
+	size_t n;
+	struct proc *procs; /* by pid, as /proc lists them */
+	size_t n_procs;
+};
+
+/* What is known of a pid. If it is given again, /proc has another inode for it. */
+struct proc {
+	int pid;
+	bool kernel; /* a thread of the kernel's: a host has hundreds, and none moves */
+	uint64_t inode;
+};
+
+/* Links change with events only, but for what a container does to its own. */
+#define FULL_EVERY_NS 10000000000ull
+
+uint64_t netns_of(int pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+static bool cgroup_of(int pid, char *ret, size_t size)
+{
+	char path[64], line[PATH_MAX + 3];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		if (strncmp(line, "0::", 3))
+			continue;
+		snprintf(ret, size, "%s", line + 3);
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Cuts `common` to the path components it shares with `path`. */
+static void share(char *common, const char *path)
+{
+	size_t i = 0, cut = 0;
+
+	for (; common[i] && common[i] == path[i]; i++)
+		if (common[i] == '/')
+			cut = i;
+	if ((!common[i] || common[i] == '/') && (!path[i] || path[i] == '/'))
+		cut = i;
+	common[cut] = 0;
+}
+
+static struct seen_space *seen_find(const struct seen *s, uint64_t ino)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].ino == ino)
+			return &s->list[i];
+	return NULL;
+}
+
+/* Of the flags in proc(5)'s stat: PF_KTHREAD of include/linux/sched.h. */
+static bool is_kthread(int pid)
+{
+	unsigned int flags = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	/* A name may hold anything, but a thread of the kernel's has no ")" in it. */
+	if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		flags = 0;
+	if (f)
+		fclose(f);
+	return flags & 0x00200000;
+}
+
+/* `list` is the address of a pointer to n elements. It doubles, so it is full where n
+ * is a power of two, or 0. */
+static bool room_for_one(void *list, size_t n, size_t size)
+{
+	void *old, *grown;
+
+	if (n & (n - 1))
+		return true;
+	memcpy(&old, list, sizeof(old));
+	grown = reallocarray(old, n ? 2 * n : 1, size);
+	if (grown)
+		memcpy(list, &grown, sizeof(grown));
+	return grown;
+}
+
+static int see(struct engine *e, struct seen *s, int pid)
+{
+	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
+	struct seen_space *sp;
+	char path[PATH_MAX];
+	int depth;
+
+	if (!ino || ino == e->host_ino || !cgroup_of(pid, path, sizeof(path)))
+		return 0;
+	sp = seen_find(s, ino);
+	if (!sp) {
+		if (!room_for_one(&s->list, s->n, sizeof(*s->list)))
+			return -ENOMEM;
+		sp = &s->list[s->n++];
+		*sp = (struct seen_space){.ino = ino, .pid = pid, .nsid = -1, .common = strdup(path)};
+		if (!sp->common)
+			return -ENOMEM;
+	} else if (strcmp(sp->common, path)) {
+		sp->several = true;
+		share(sp->common, path);
+	}
+	if (!sp->ruled) {
+		depth = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+		pthread_mutex_lock(&e->lock);
+		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
+		pthread_mutex_unlock(&e->lock);
+	}
+	return 0;
+}
+
+static void seen_free(struct seen *s)
+{
+	for (size_t i = 0; s && i < s->n; i++)
+		free(s->list[i].common);
+	if (s) {
+		free(s->list);
+		free(s->procs);
+	}
+	free(s);
+}
+
+/* Would the host's edges be described in the same way? Only a namespace with an
+ * nsid can be the far side of one. */
+static bool seen_same(const struct seen *a, const struct seen *b)
+{
+	for (size_t i = 0, j = 0;; i++, j++) {
+		const struct seen_space *x, *y;
+
+		while (i < a->n && a->list[i].nsid < 0)
+			i++;
+		while (j < b->n && b->list[j].nsid < 0)
+			j++;
+		if (i == a->n || j == b->n)
+			return i == a->n && j == b->n;
+		x = &a->list[i];
+		y = &b->list[j];
+		if (x->ino != y->ino || x->nsid != y->nsid || x->several != y->several ||
+		    strcmp(x->common, y->common))
+			return false;
+	}
+}
+
+static int see_all(struct engine *e, const struct seen *before, struct seen *s)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+	size_t k = 0;
+	int err = 0;
+
+	if (!proc)
+		return -errno;
+	while (!err && (d = readdir(proc))) {
+		struct proc p = {.pid = atoi(d->d_name), .inode = d->d_ino};
+
+		if (p.pid <= 0)
+			continue;
+		while (before && k < before->n_procs && before->procs[k].pid < p.pid)
+			k++;
+		if (before && k < before->n_procs && before->procs[k].pid == p.pid &&
+		    before->procs[k].inode == p.inode)
+			p.kernel = before->procs[k].kernel;
+		else
+			p.kernel = is_kthread(p.pid);
+		if (!room_for_one(&s->procs, s->n_procs, sizeof(*s->procs))) {
+			err = -ENOMEM;
+			break;
+		}
+		s->procs[s->n_procs++] = p;
+		if (!p.kernel)
+			err = see(e, s, p.pid);
+	}
+	closedir(proc);
+	for (size_t i = 0; i < s->n; i++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", s->list[i].pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			nl_nsid(fd, false, &s->list[i].nsid);
+			close(fd);
+		}
+	}
+	return err;
+}
+
+static struct attachment *attachment_of(struct engine *e, uint64_t ino, uint32_t ifindex)
+{
+	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++)
+		if (e->atts[i].ino == ino && e->atts[i].att.ifindex == ifindex)
+			return &e->atts[i];
+	return NULL;
+}
+
+static int publish(struct engine *e, const struct attachment *a)
+{
+	uint32_t key = a - e->atts;
+
+	return bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &a->att, BPF_ANY) ? -errno
+											      : 0;
+}
+
+static bool ours_to_remove(struct engine *e, uint64_t ino, uint32_t ifindex)
+{
+	struct sq_att att;
+
+	/* What a squalld before us noted in the pinned map. */
+	for (uint32_t key = 1; key < SQ_MAX_ATTACH; key++)
+		if (!bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &att) &&
+		    att.ifindex == ifindex && att.netns_ino == (uint32_t)ino)
+			return att.flags & SQ_A_CLSACT;
+	return false;
+}
+
+/* Slots are taken in turn, so that a packet which still waits for a slot's old
+ * interface does not come out of another. */
+static struct attachment *slot_take(struct engine *e)
+{
+	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
+		uint32_t k = e->next_att++ % (SQ_MAX_ATTACH - 1) + 1;
+
+		if (!e->atts[k].ino)
+			return &e->atts[k];
+	}
+	return NULL;
+}
+
+static int attach_link(struct engine *e, const struct space *s, const struct nl_link *link,
+		       const struct sq_att *want)
+{
+	struct attachment *a = attachment_of(e, s->ino, link->ifindex);
+	uint16_t classid;
+	bool made;
+	int err;
+
+	if (a) {
+		uint32_t clsact = a->att.flags & SQ_A_CLSACT;
+		struct sq_att next = *want;
+
+		a->wanted = true;
+		next.flags |= clsact;
+		if (memcmp(&a->att, &next, sizeof(next))) {
+			a->att = next;
+			err = publish(e, a);
+			if (err)
+				return err;
+		}
+		if (nl_filter_present(link->ifindex, false) == 1 &&
+		    nl_filter_present(link->ifindex, true) == 1)
+			return 0;
+	} else {
+		a = slot_take(e);
+		if (!a)
+			return -ENOSPC;
+		a->att = *want;
+		a->ino = s->ino;
+		a->wanted = true;
+		memcpy(a->name, link->name, sizeof(a->name));
+	}
+	err = nl_clsact_add(link->ifindex);
+	if (err && err != -EEXIST)
+		goto fail;
+	made = !err || ours_to_remove(e, s->ino, link->ifindex);
+	if (made)
+		a->att.flags |= SQ_A_CLSACT;
+	err = publish(e, a);
+	if (err)
+		goto fail;
+	classid = a - e->atts;
+	err = nl_filter_set(link->ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
+			    "squall_ingress", classid);
+	if (!err)
+		err = nl_filter_set(link->ifindex, true, bpf_program__fd(e->skel->progs.squall_egress),
+				    "squall_egress", classid);
+	if (!err)
+		return 0;
+fail:
+	memset(a, 0, sizeof(*a));
+	publish(e, a);
+	return err;
+}
+
+/* In the interface's namespace. */
+static void detach(struct engine *e, struct attachment *a, bool link_gone)
+{
+	uint32_t ifindex = a->att.ifindex;
+	bool in_use = true;
+
+	if (!link_gone) {
+		nl_filter_delete(ifindex, false);
+		nl_filter_delete(ifindex, true);
+		if ((a->att.flags & SQ_A_CLSACT) && !nl_clsact_in_use(ifindex, &in_use) && !in_use)
+			nl_clsact_delete(ifindex);
+	}
+	memset(a, 0, sizeof(*a));
+	publish(e, a);
+}
+
+static bool iface_wanted(struct engine *e, const struct nl_link *link)
+{
+	if (!strncmp(link->name, OUR_LINKS, strlen(OUR_LINKS)))
+		return false;
+	if (!e->ifaces)
+		return link->arptype == ARPHRD_ETHER;
+	/* Others carry no Ethernet header, which lanes need. */
+	if (link->arptype != ARPHRD_ETHER && link->arptype != ARPHRD_LOOPBACK)
+		return false;
+	for (char **p = e->ifaces; *p; p++)
+		if (!fnmatch(*p, link->name, 0))
+			return true;
+	return false;
+}
+
+static bool sysctl_swap(const char *path, char value, char *ret_old)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	char old = 0;
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	ok = pread(fd, &old, 1, 0) == 1 && (old == value || pwrite(fd, &value, 1, 0) == 1);
+	close(fd);
+	if (ok && ret_old)
+		*ret_old = old;
+	return ok;
+}
+
+/* What comes back to lo out of a lane has lost its route, and is then looked
+ * at like a packet from outside: 127.0.0.1 would be martian. */
+static const char *const lo_sysctls[] = {"/proc/sys/net/ipv4/conf/lo/route_localnet",
+					 "/proc/sys/net/ipv4/conf/lo/accept_local"};
+
+static void lo_prepare(struct space *s)
+{
+	for (int i = 0; i < 2; i++)
+		if (!s->lo_saved[i] && !sysctl_swap(lo_sysctls[i], '1', &s->lo_saved[i]))
+			s->lo_saved[i] = 0;
+}
+
+static void lo_restore(struct space *s)
+{
+	for (int i = 0; i < 2; i++)
+		if (s->lo_saved[i])
+			sysctl_swap(lo_sysctls[i], s->lo_saved[i], NULL);
+}
+
+static const struct seen_space *behind(const struct seen *seen, int32_t nsid)
+{
+	for (size_t i = 0; nsid >= 0 && i < seen->n; i++)
+		if (seen->list[i].nsid == nsid)
+			return &seen->list[i];
+	return NULL;
+}
+
+static int scan_links(struct engine *e, struct space *s, const struct seen *seen)
+{
+	struct nl_link *links;
+	size_t n;
+	int err = nl_links(&links, &n), first = 0;
+
+	if (err)
+		return err;
+	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++)
+		if (e->atts[a].ino == s->ino)
+			e->atts[a].wanted = false;
+	for (size_t i = 0; i < n; i++) {
+		const struct nl_link *k = &links[i];
+		uint64_t chain[SQ_MAX_LEVELS] = {0};
+		struct sq_att att = {.ifindex = k->ifindex,
+				     .lane_ifindex = s->lane_ifindex,
+				     .seg_ifindex = s->seg_ifindex,
+				     .flags = SQ_A_HOST,
+				     .peer_nsid = -1,
+				     .netns_ino = s->ino};
+
+		if (s->host ? !iface_wanted(e, k)
+			    : k->arptype != ARPHRD_ETHER || !strncmp(k->name, OUR_LINKS, strlen(OUR_LINKS)))
+			continue;
+		if (k->arptype == ARPHRD_LOOPBACK) {
+			att.flags |= SQ_A_LOOP;
+			lo_prepare(s);
+		}
+		if (s->host && !strcmp(k->kind, "veth") && k->peer_nsid >= 0) {
+			const struct seen_space *far = behind(seen, k->peer_nsid);
+
+			att.flags |= SQ_A_EDGE;
+			att.peer_nsid = k->peer_nsid;
+			if (far) {
+				att.flags |= far->several ? SQ_A_SHARED : 0;
+				if (cgroup_chain(far->common, chain, SQ_MAX_LEVELS) > 0)
+					memcpy(att.owner, chain, sizeof(att.owner));
+			}
+		}
+		if (!s->host && !strcmp(k->kind, "veth")) {
+			/* Its host end is attached as an edge already? */
+			const struct attachment *edge = attachment_of(e, e->host_ino, k->peer_ifindex);
+			const struct seen_space *here = seen_find(seen, s->ino);
+
+			if (edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid)
+				continue;
+		}
+		err = attach_link(e, s, k, &att);
+		/* A link can go away under us; anything else is worth telling. */
+		if (err && err != -ENODEV && !first)
+			first = err;
+	}
+	/* Links that are gone: their filters went with them. */
+	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++) {
+		bool there = false;
+
+		if (e->atts[a].ino != s->ino || e->atts[a].wanted)
+			continue;
+		for (size_t i = 0; i < n && !there; i++)
+			there = links[i].ifindex == e->atts[a].att.ifindex;
+		detach(e, &e->atts[a], !there);
+	}
+	free(links);
+	return first;
+}
+
+static int enter(const struct space *s)
+{
+	return setns(s->fd, CLONE_NEWNET) ? -errno : 0;
+}
+
+static void leave(struct engine *e)
+{
+	/* A plumber that cannot come home would attach to strangers. */
+	if (setns(e->host_fd, CLONE_NEWNET))
+		abort();
+}
+
+static struct space *space_of(struct engine *e, uint64_t ino)
+{
+	for (int i = 0; i < e->n_spaces; i++)
+		if (e->spaces[i].ino == ino)
+			return &e->spaces[i];
+	return NULL;
+}
+
+static int space_add(struct engine *e, uint64_t ino, int fd, bool host)
+{
+	struct space *list = reallocarray(e->spaces, e->n_spaces + 1, sizeof(*list));
+	struct space *s;
+	int err;
+
+	if (!list)
+		return -ENOMEM;
+	e->spaces = list;
+	s = &list[e->n_spaces];
+	*s = (struct space){.ino = ino, .fd = fd, .host = host, .tap_fd = -1, .wanted = true};
+	if (!host) {
+		err = enter(s);
+		if (err)
+			return err;
+	}
+	err = lane_open(e, s);
+	if (!host)
+		leave(e);
+	if (!err)
+		e->n_spaces++;
+	return err;
+}
+
+static void space_drop(struct engine *e, struct space *s)
+{
+	struct nl_link *links;
+	size_t n;
+
+	if (s->host || !enter(s)) {
+		if (nl_links(&links, &n)) {
+			links = NULL;
+			n = 0;
+		}
+		for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++) {
+			bool there = false;
+
+			if (e->atts[a].ino != s->ino)
+				continue;
+			for (size_t i = 0; i < n && !there; i++)
+				there = links[i].ifindex == e->atts[a].att.ifindex;
+			detach(e, &e->atts[a], !there);
+		}
+		free(links);
+		lo_restore(s);
+		lane_close(e, s);
+		if (!s->host)
+			leave(e);
+	}
+	close(s->fd);
+	*s = e->spaces[--e->n_spaces];
+}
+
+/* Does the target's namespace have interfaces that the host's edges do not
+ * show? Entering tells; a namespace without any stays unattached. */
+static bool needs_inside(struct engine *e, const struct seen_space *sp, int fd)
+{
+	struct space probe = {.fd = fd};
+	struct nl_link *links;
+	bool needs = false;
+	size_t n;
+
+	if (enter(&probe))
+		return false;
+	if (!nl_links(&links, &n)) {
+		for (size_t i = 0; i < n && !needs; i++) {
+			const struct attachment *edge;
+
+			if (links[i].arptype != ARPHRD_ETHER ||
+			    !strncmp(links[i].name, OUR_LINKS, strlen(OUR_LINKS)))
+				continue;
+			edge = strcmp(links[i].kind, "veth")
+				       ? NULL
+				       : attachment_of(e, e->host_ino, links[i].peer_ifindex);
+			needs = !(edge && sp->nsid >= 0 && edge->att.peer_nsid == sp->nsid);
+		}
+		free(links);
+	}
+	leave(e);
+	return needs;
+}
+
+static int scan_inside(struct engine *e, struct seen *seen)
+{
+	int err = 0, res;
+
+	for (size_t i = 0; i < seen->n; i++) {
+		struct seen_space *sp = &seen->list[i];
+		struct space *s = space_of(e, sp->ino);
+		char path[64];
+		int fd;
+
+		if (!sp->ruled || sp->edges)
+			continue;
+		if (!s) {
+			snprintf(path, sizeof(path), "/proc/%d/ns/net", sp->pid);
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+			if (fd < 0)
+				continue; /* the process ended */
+			sp->edges = !needs_inside(e, sp, fd);
+			if (sp->edges) {
+				close(fd);
+				continue;
+			}
+			res = space_add(e, sp->ino, fd, false);
+			if (res) {
+				close(fd);
+				err = err ? err : res;
+				continue;
+			}
+			s = space_of(e, sp->ino);
+		}
+		s->wanted = true;
+		res = enter(s);
+		if (!res) {
+			res = scan_links(e, s, seen);
+			leave(e);
+		}
+		err = err ? err : res;
+	}
+	return err;
+}
+
+int attach_scan(struct engine *e, bool links_changed)
+{
+	struct seen *seen = calloc(1, sizeof(*seen));
+	int err = seen ? see_all(e, e->seen, seen) : -ENOMEM, res;
+	bool full;
+
+	pthread_mutex_lock(&e->att_lock);
+	if (err)
+		goto out;
+	full = links_changed || !e->seen || !seen_same(e->seen, seen) ||
+	       e->full_ns + FULL_EVERY_NS < engine_now();
+	for (size_t i = 0; i < seen->n && !full; i++) {
+		const struct seen_space *before = seen_find(e->seen, seen->list[i].ino);
+
+		seen->list[i].edges = before && before->edges;
+	}
+	for (int i = 0; i < e->n_spaces; i++)
+		e->spaces[i].wanted = e->spaces[i].host;
+	if (!e->n_spaces) {
+		err = space_add(e, e->host_ino, dup(e->host_fd), true);
+		if (err)
+			goto out;
+	}
+	if (full) {
+		e->full_ns = engine_now();
+		err = scan_links(e, space_of(e, e->host_ino), seen);
+	}
+	res = scan_inside(e, seen);
+	err = err ? err : res;
+	for (int i = e->n_spaces - 1; i >= 0; i--)
+		if (!e->spaces[i].wanted)
+			space_drop(e, &e->spaces[i]);
+out:
+	/* After a failure nothing is known, so the next scan is a full one. */
+	seen_free(e->seen);
+	e->seen = err ? NULL : seen;
+	pthread_mutex_unlock(&e->att_lock);
+	if (err)
+		seen_free(seen);
+	return err;
+}
+
+/* keep: the filters stay, so that `keep` rules go on. The host's lane stays too
+ * (fq lives without us), those of other namespaces as well. */
+void attach_stop(struct engine *e, bool keep)
+{
+	while (!keep && e->n_spaces)
+		space_drop(e, &e->spaces[e->n_spaces - 1]);
+	for (int i = 0; i < e->n_spaces; i++)
+		close(e->spaces[i].fd);
+	free(e->spaces);
+	e->spaces = NULL;
+	e->n_spaces = 0;
+	seen_free(e->seen);
+	e->seen = NULL;
+}
+
+static int unattached(int pid, void *arg)
+{
+	struct engine *e = arg;
+	uint64_t ino = netns_of(pid);
+
+	if (!ino || ino == e->host_ino || space_of(e, ino))
+		return 0;
+	return 1;
+}
+
+bool attach_needed(struct engine *e, const char *path)
+{
+	bool needed;
+
+	pthread_mutex_lock(&e->att_lock);
+	needed = cgroup_each_pid(path, unattached, e) == 1;
+	pthread_mutex_unlock(&e->att_lock);
+	return needed;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Removes what a squalld left behind, in every namespace that can be reached. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include "squalld/kernel/engine_internal.h"
+
+/* Removes what a squalld left in the namespace the thread is in. */
+static void clean_space(uint64_t ino, int att_fd)
+{
+	struct nl_link *links;
+	bool in_use;
+	size_t n;
+
+	if (nl_links(&links, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t ifindex = links[i].ifindex;
+		int removed = !nl_filter_delete(ifindex, false);
+
+		removed += !nl_filter_delete(ifindex, true);
+		for (uint32_t key = 1; removed && att_fd >= 0 && key < SQ_MAX_ATTACH; key++) {
+			struct sq_att att;
+
+			if (bpf_map_lookup_elem(att_fd, &key, &att) || att.ifindex != ifindex ||
+			    att.netns_ino != (uint32_t)ino || !(att.flags & SQ_A_CLSACT))
+				continue;
+			in_use = true;
+			if (!nl_clsact_in_use(ifindex, &in_use) && !in_use)
+				nl_clsact_delete(ifindex);
+		}
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!strncmp(links[i].name, OUR_LINKS, strlen(OUR_LINKS)))
+			nl_link_delete(links[i].name);
+	free(links);
+}
+
+struct cleaner {
+	int att_fd;
+	uint64_t home;
+};
+
+/* A namespace that the pinned map names, or our own: what others of our kind
+ * attached elsewhere is theirs. */
+static bool ours(const struct cleaner *c, uint64_t ino)
+{
+	struct sq_att att;
+
+	for (uint32_t key = 1; ino != c->home && c->att_fd >= 0 && key < SQ_MAX_ATTACH; key++)
+		if (!bpf_map_lookup_elem(c->att_fd, &key, &att) && att.ifindex &&
+		    att.netns_ino == (uint32_t)ino)
+			return true;
+	return ino == c->home;
+}
+
+static void *clean_main(void *arg)
+{
+	struct cleaner *c = arg;
+	uint64_t done[1024], ino;
+	size_t n_done = 0;
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+
+	while (proc && n_done < 1024 && (d = readdir(proc))) {
+		char path[64];
+		bool seen = false;
+		int fd, pid = atoi(d->d_name);
+
+		if (pid <= 0)
+			continue;
+		ino = netns_of(pid);
+		for (size_t i = 0; i < n_done && !seen; i++)
+			seen = done[i] == ino;
+		if (!ino || seen)
+			continue;
+		done[n_done++] = ino;
+		if (!ours(c, ino))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (!setns(fd, CLONE_NEWNET))
+			clean_space(ino, c->att_fd);
+		close(fd);
+	}
+	if (proc)
+		closedir(proc);
+	return NULL;
+}
+
+/* All namespaces of ours that a process lives in; in a thread of its own, which does not come back. */
+void attach_clean_all(int att_fd)
+{
+	struct cleaner c = {.att_fd = att_fd, .home = netns_of(getpid())};
+	pthread_t thread;
+
+	if (!pthread_create(&thread, NULL, clean_main, &c))
+		pthread_join(thread, NULL);
+}

@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/utsname.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/magic.h>
+#include "squall.skel.h"
+#include "lib/cgroup.h"
+#include "squalld/kernel/engine_internal.h"
+
+#define TICK_MS      250
+#define SCAN_EVERY_NS 1000000000ull
+#define LEASE_TICK_NS 200000000
+#define PACER_BYTES  (256u << 20)
+
+uint64_t engine_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
+{
+	const char *colon;
+	va_list ap;
+
+	if (!err)
+		return ret;
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	/* "field: what is wrong" */
+	err->field[0] = 0;
+	colon = strchr(err->text, ':');
+	if (colon && (size_t)(colon - err->text) < sizeof(err->field) &&
+	    strcspn(err->text, " ") > (size_t)(colon - err->text))
+		snprintf(err->field, sizeof(err->field), "%.*s", (int)(colon - err->text), err->text);
+	return ret;
+}
+
+int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err)
+{
+	char clean[4096];
+	int res;
+
+	if (!cgroup_mount())
+		return engine_fail(err, -ENOSYS,
+				   "target: no cgroup v2 here; mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	if (snprintf(clean, sizeof(clean), "%s/", path) >= (int)sizeof(clean) || strstr(clean, "/../") ||
+	    !strncmp(clean, "../", 3))
+		return engine_fail(err, -EINVAL, "target: \"%.200s\" is not a path below %s", path,
+				   cgroup_mount());
+	if (!path[strspn(path, "/.")])
+		return engine_fail(err, -EINVAL,
+				   "target: the root cgroup holds everything; name one below it");
+	res = cgroup_id_of(path, ret_id, NULL);
+	if (res)
+		return engine_fail(err, res == -ENOTDIR ? -ENOENT : res,
+				   "target: no cgroup \"%.200s\" below %s (%s)", path, cgroup_mount(),
+				   strerror(-res));
+	return 0;
+}
+
+int engine_cgroup_path(uint64_t id, char *ret_path, size_t size)
+{
+	return cgroup_path_of(id, ret_path, size);
+}
+
+/* --- threads ------------------------------------------------------------------ */
+
+static void *plumber_main(void *arg)
+{
+	struct engine *e = arg;
+	struct pollfd fds[2] = {{.fd = e->wake_fd, .events = POLLIN},
+				{.fd = e->monitor_fd, .events = POLLIN}};
+	uint64_t asked, drain;
+	bool event = false;
+
+	prctl(PR_SET_NAME, "squall-plumber");
+	for (;;) {
+		int n = poll(fds, 2, TICK_MS);
+
+		if (n > 0 && fds[1].revents) {
+			nl_monitor_drain(e->monitor_fd);
+			event = true;
+		}
+		if (n > 0 && fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
+			drain = 0;
+		pthread_mutex_lock(&e->lock);
+		if (e->stop) {
+			pthread_mutex_unlock(&e->lock);
+			return NULL;
+		}
+		rules_expire(e);
+		asked = e->scans_asked;
+		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
+			pthread_mutex_unlock(&e->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&e->lock);
+		n = attach_scan(e, event);
+		event = false;
+		pthread_mutex_lock(&e->lock);
+		e->scan_error = n;
+		e->scans_done = asked;
+		e->scan_ns = engine_now();
+		pthread_cond_broadcast(&e->scanned);
+		pthread_mutex_unlock(&e->lock);
+	}
+}
+
+static void *lease_main(void *arg)
+{
+	struct engine *e = arg;
+	struct timespec nap = {.tv_nsec = LEASE_TICK_NS};
+	bool run = true;
+
+	prctl(PR_SET_NAME, "squall-lease");
+	while (run) {
+		__atomic_store_n(&e->cfg->lease_ns, engine_now(), __ATOMIC_RELEASE);
+		nanosleep(&nap, NULL);
+		pthread_mutex_lock(&e->lock);
+		run = !e->stop;
+		pthread_mutex_unlock(&e->lock);
+	}
+	return NULL;
+}
+
+static void wake(struct engine *e)
+{
+	uint64_t one = 1;
+
+	if (write(e->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: awake already */
+}
+
+void engine_rescan(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->scans_asked++;
+	pthread_mutex_unlock(&e->lock);
+	wake(e);
+}
+
+void attach_scan_wait(struct engine *e)
+{
+	struct timespec until;
+	uint64_t mine;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	pthread_mutex_lock(&e->lock);
+	mine = ++e->scans_asked;
+	wake(e);
+	while (e->scans_done < mine && !e->stop &&
+	       !pthread_cond_timedwait(&e->scanned, &e->lock, &until))
+		;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* --- open --------------------------------------------------------------------- */
+
+static int choose_lane(struct engine *e, const char *asked, struct sq_error *err)
+{
+	bool fq = e->features[F_FQ].available, tap = e->features[F_TAP].available;
+
+	if (!strcmp(asked, "fq") && !fq)
+		return engine_fail(err, -EOPNOTSUPP, "--lane: \"fq\" is not possible: %s",
+				   e->features[F_FQ].why);
+	if (!strcmp(asked, "tap") && !tap)
+		return engine_fail(err, -EOPNOTSUPP, "--lane: \"tap\" is not possible: %s",
+				   e->features[F_TAP].why);
+	if (strcmp(asked, "fq") && strcmp(asked, "tap") && strcmp(asked, "auto"))
+		return engine_fail(err, -EINVAL, "--lane: \"%s\" is not accepted: auto, fq or tap", asked);
+	e->lane = fq && strcmp(asked, "tap") ? SQ_LANE_FQ : tap ? SQ_LANE_TAP : SQ_LANE_NONE;
+	if (e->lane == SQ_LANE_FQ)
+		snprintf(e->lane_why, sizeof(e->lane_why), "sch_fq is there");
+	else if (e->lane == SQ_LANE_TAP)
+		snprintf(e->lane_why, sizeof(e->lane_why), "%s",
+			 fq ? "asked for by --lane" : e->features[F_FQ].why);
+	else
+		snprintf(e->lane_why, sizeof(e->lane_why), "no fq (%.60s), no tap (%.80s)",
+			 e->features[F_FQ].why, e->features[F_TAP].why);
+	return 0;
+}
+
+static int pin_dir_ready(const char *pin_dir, char **ret, struct sq_error *err)
+{
+	char *path = NULL;
+	struct dirent *d;
+	struct statfs fs;
+	DIR *dir;
+	int res = 0;
+
+	if (statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC)
+		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
+	if (mkdir(pin_dir, 0700) && errno != EEXIST)
+		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir, strerror(errno));
+	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
+		return engine_fail(err, -EINVAL,
+				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t bpf bpf /sys/fs/bpf",
+				   pin_dir);
+	dir = opendir(pin_dir);
+	while (dir && (d = readdir(dir)) && !res)
+		if (d->d_name[0] == 'v' && strtoul(d->d_name + 1, NULL, 10) != SQ_ABI_VERSION)
+			res = engine_fail(err, -EPROTO,
+					  "--pin-dir: %s/%s is of another version of squalld (this one: v%u); stop that one, or remove it: squalld --cleanup",
+					  pin_dir, d->d_name, SQ_ABI_VERSION);
+	if (dir)
+		closedir(dir);
+	if (res)
+		return res;
+	if (asprintf(&path, "%s/v%u", pin_dir, SQ_ABI_VERSION) < 0)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	if (mkdir(path, 0700) && errno != EEXIST) {
+		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path, strerror(errno));
+		free(path);
+		return res;
+	}
+	*ret = path;
+	return 0;
+}
+
+static char last_libbpf_line[400];
+
+static int keep_libbpf_line(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN) {
+		vsnprintf(last_libbpf_line, sizeof(last_libbpf_line), fmt, ap);
+		last_libbpf_line[strcspn(last_libbpf_line, "\n")] = 0;
+	}
+	return 0;
+}
+
+static int load(struct engine *e, struct sq_error *err)
+{
+	struct bpf_map *map;
+	struct utsname un;
+	char path[512];
+	int res;
+
+	libbpf_set_print(keep_libbpf_line);
+	e->skel = squall_bpf__open();
+	if (!e->skel)
+		return engine_fail(err, -errno, "cannot open the BPF programs: %s", strerror(errno));
+	bpf_object__for_each_map(map, e->skel->obj) {
+		if (strncmp(bpf_map__name(map), "sq_", 3))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", e->pin_dir, bpf_map__name(map));
+		bpf_map__set_pin_path(map, path);
+	}
+	res = squall_bpf__load(e->skel);
+	if (res)
+		return engine_fail(err, res, "kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
+				   uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
+	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
+	if (e->cfg == MAP_FAILED) {
+		e->cfg = NULL;
+		return engine_fail(err, -errno, "cannot map sq_cfg: %s", strerror(errno));
+	}
+	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
+		return engine_fail(err, -EPROTO,
+				   "--pin-dir: maps there have layout %u, this squalld has %u; remove them: squalld --cleanup",
+				   e->cfg->abi_version, SQ_ABI_VERSION);
+	for (int which = SQ_DIST_NORMAL; which <= SQ_DIST_PARETONORMAL; which++) {
+		int16_t *table = malloc(SQ_DIST_SIZE * sizeof(*table));
+
+		if (!table)
+			return engine_fail(err, -ENOMEM, "out of memory");
+		sq_distribution_table(which, table);
+		for (uint32_t i = 0; i < SQ_DIST_SIZE && !res; i++) {
+			uint32_t key = which * SQ_DIST_SIZE + i;
+
+			res = bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_dist), &key, &table[i],
+						  BPF_ANY);
+		}
+		free(table);
+	}
+	return res ? engine_fail(err, res, "cannot fill the maps: %s", strerror(-res)) : 0;
+}
+
+/* Two squallds in one namespace would delete each other's lanes. */
+static int lock_netns(struct engine *e, struct sq_error *err)
+{
+	static const char name[] = "\0squalld-network-namespace-lock";
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+	memcpy(sa.sun_path, name, sizeof(name) - 1);
+	e->netns_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (e->netns_lock < 0)
+		return engine_fail(err, -errno, "cannot open a socket: %s", strerror(errno));
+	if (bind(e->netns_lock, (struct sockaddr *)&sa,
+		 offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1))
+		return engine_fail(err, -EBUSY,
+				   "another squalld runs in this network namespace; `squall status` shows it");
+	return 0;
+}
+
+static int start_threads(struct engine *e, struct sq_error *err)
+{
+	int res;
+
+	if (e->lane == SQ_LANE_TAP) {
+		e->cfg->pacer_ns = engine_now();
+		res = pacer_start((uint64_t *)&e->cfg->pacer_ns, PACER_BYTES, &e->pacer);
+		if (res)
+			return engine_fail(err, res, "cannot start the pacer: %s", strerror(-res));
+	}
+	e->scans_asked = 1;
+	res = -pthread_create(&e->plumber, NULL, plumber_main, e);
+	if (res)
+		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
+	e->plumber_runs = true;
+	pthread_mutex_lock(&e->lock);
+	while (!e->scans_done)
+		pthread_cond_wait(&e->scanned, &e->lock);
+	res = e->scan_error;
+	pthread_mutex_unlock(&e->lock);
+	if (res)
+		return engine_fail(err, res, "cannot attach: %s", strerror(-res));
+	res = -pthread_create(&e->lease, NULL, lease_main, e);
+	if (res)
+		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
+	e->lease_runs = true;
+	return 0;
+}
+
+static void stop_threads(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->stop = true;
+	pthread_mutex_unlock(&e->lock);
+	if (e->plumber_runs) {
+		wake(e);
+		pthread_join(e->plumber, NULL);
+	}
+	if (e->lease_runs)
+		pthread_join(e->lease, NULL);
+	e->plumber_runs = e->lease_runs = false;
+}
+
+static void unpin(const char *dir)
+{
+	struct dirent *d;
+	DIR *p = opendir(dir);
+
+	while (p && (d = readdir(p)))
+		if (d->d_name[0] != '.')
+			unlinkat(dirfd(p), d->d_name, 0);
+	if (p)
+		closedir(p);
+	rmdir(dir);
+}
+
+static void engine_free(struct engine *e)
+{
+	rules_free(e);
+	if (e->cfg)
+		munmap(e->cfg, sysconf(_SC_PAGESIZE));
+	squall_bpf__destroy(e->skel);
+	for (char **p = e->ifaces; p && *p; p++)
+		free(*p);
+	free(e->ifaces);
+	free(e->pin_dir);
+	for (size_t i = 0; i < 4; i++) {
+		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd}[i];
+
+		if (fd >= 0)
+			close(fd);
+	}
+	free(e);
+}
+
+static void engine_shut(struct engine *e, bool keep)
+{
+	char *parent;
+
+	stop_threads(e);
+	if (e->cfg)
+		trace_stop(e);
+	/* A stale lease would take 2 s to end `clear` rules. */
+	if (e->cfg)
+		e->cfg->lease_ns = e->cfg->pacer_ns = 0;
+	if (!keep && e->skel && e->skel->maps.sq_targets)
+		rules_clear(e);
+	attach_stop(e, keep);
+	pacer_stop(e->pacer);
+	if (!keep && e->pin_dir) {
+		unpin(e->pin_dir);
+		parent = strrchr(e->pin_dir, '/');
+		*parent = 0;
+		rmdir(e->pin_dir);
+	}
+	engine_free(e);
+}
+
+int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	bool adopted;
+	size_t n = 0;
+	int res;
+
+	if (!e)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = -1;
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_mutex_init(&e->att_lock, NULL);
+	pthread_cond_init(&e->scanned, NULL);
+	while (o->ifaces && o->ifaces[n])
+		n++;
+	if (n)
+		e->ifaces = calloc(n + 1, sizeof(char *));
+	for (size_t i = 0; e->ifaces && i < n; i++)
+		e->ifaces[i] = strdup(o->ifaces[i]);
+	if (geteuid()) {
+		res = engine_fail(err, -EPERM, "squalld needs root: it loads BPF programs and attaches them");
+		engine_free(e);
+		return res;
+	}
+	res = lock_netns(e, err);
+	if (!res)
+		res = probe_all(e, o->probe_missing, err);
+	if (!res)
+		res = choose_lane(e, o->lane ? o->lane : "auto", err);
+	if (res) {
+		engine_free(e);
+		return res;
+	}
+	e->host_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	e->host_ino = netns_of(getpid());
+	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e->monitor_fd = nl_monitor_open();
+	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0) {
+		res = engine_fail(err, -EMFILE, "cannot open what is needed: out of file descriptors?");
+		engine_free(e);
+		return res;
+	}
+	res = pin_dir_ready(o->pin_dir, &e->pin_dir, err);
+	if (!res)
+		res = load(e, err);
+	adopted = !res && e->cfg->abi_version;
+	if (!res)
+		res = rules_adopt(e, err);
+	if (!res) {
+		e->cfg->abi_version = SQ_ABI_VERSION;
+		e->cfg->lane = e->lane;
+		e->cfg->control_port = o->control_port;
+		e->cfg->flags &= ~SQ_C_TRACE;
+		e->cfg->lease_ns = engine_now();
+		res = start_threads(e, err);
+	}
+	if (res) {
+		engine_shut(e, adopted);
+		return res;
+	}
+	*ret = e;
+	return 0;
+}
+
+void engine_close(struct engine *e, bool keep_rules)
+{
+	if (e)
+		engine_shut(e, keep_rules);
+}
+
+int engine_cleanup(const char *pin_dir, struct sq_error *err)
+{
+	struct engine probe = {.netns_lock = -1};
+	char path[512];
+	struct dirent *d;
+	int res, att;
+	DIR *dir;
+
+	if (geteuid())
+		return engine_fail(err, -EPERM, "--cleanup needs root");
+	res = lock_netns(&probe, err);
+	if (res) {
+		close(probe.netns_lock);
+		return engine_fail(err, res, "--cleanup: a squalld is running; stop it first");
+	}
+	snprintf(path, sizeof(path), "%s/v%u/sq_att", pin_dir, SQ_ABI_VERSION);
+	att = bpf_obj_get(path);
+	attach_clean_all(att);
+	if (att >= 0)
+		close(att);
+	dir = opendir(pin_dir);
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] != 'v')
+			continue;
+		snprintf(path, sizeof(path), "%s/%.200s", pin_dir, d->d_name);
+		unpin(path);
+	}
+	if (dir)
+		closedir(dir);
+	rmdir(pin_dir);
+	close(probe.netns_lock);
+	return 0;
+}
+
+/* --- status ------------------------------------------------------------------- */
+
+static json_t *features_json(struct engine *e)
+{
+	json_t *list = json_array();
+
+	for (int f = 0; f < F_FEATURES; f++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name", feature_name(f), "text",
+						      feature_text(f), "available",
+						      e->features[f].available, "why",
+						      e->features[f].why));
+	return list;
+}
+
+static json_t *faults_json(struct engine *e)
+{
+	static const struct {
+		const char *name;
+		bool lane;
+	} faults[] = {{"loss", false},    {"delay", true},    {"jitter", true}, {"duplicate", false},
+		      {"corrupt", false}, {"reorder", true},  {"rate", true},   {"limit", true},
+		      {"blackhole", false}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		bool ok = !faults[i].lane || e->lane != SQ_LANE_NONE;
+
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", faults[i].name, "available",
+						      ok, "why", ok ? "" : e->lane_why));
+	}
+	return list;
+}
+
+static json_t *lane_json(struct engine *e)
+{
+	static const char *const names[] = {"none", "fq", "tap"};
+	json_t *j = json_pack("{s:s, s:s}", "kind", names[e->lane], "why", e->lane_why);
+
+	if (e->pacer) {
+		struct pacer_stats st;
+
+		pacer_get_stats(e->pacer, &st);
+		json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:I}", "queued_pkts",
+						    (json_int_t)st.queued, "queued_bytes",
+						    (json_int_t)st.queued_bytes, "dropped_pkts",
+						    (json_int_t)st.dropped, "passed_pkts",
+						    (json_int_t)st.frames, "late_ns",
+						    (json_int_t)st.late_ns));
+	} else if (e->lane == SQ_LANE_FQ) {
+		struct nl_fq_stats st = {0};
+		uint32_t ifindex = 0;
+
+		/* The host's lane; those inside other namespaces are not looked at. */
+		pthread_mutex_lock(&e->att_lock);
+		for (int i = 0; i < e->n_spaces; i++)
+			if (e->spaces[i].host)
+				ifindex = e->spaces[i].lane_ifindex;
+		pthread_mutex_unlock(&e->att_lock);
+		nl_qdisc_stats(ifindex, &st);
+		json_object_update_new(j, json_pack("{s:I, s:I, s:I}", "queued_pkts", (json_int_t)st.qlen,
+						    "queued_bytes", (json_int_t)st.backlog,
+						    "dropped_pkts", (json_int_t)st.dropped));
+	}
+	return j;
+}
+
+json_t *engine_status(struct engine *e)
+{
+	struct utsname u;
+	int rules;
+
+	uname(&u);
+	pthread_mutex_lock(&e->lock);
+	rules = e->n_rules;
+	pthread_mutex_unlock(&e->lock);
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
+			 "kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
+			 lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
+			 "rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
+			 "attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
+			 attach_json(e), "rules", rules, "stranded_pkts",
+			 (json_int_t)e->cfg->stranded_pkts, "pin_dir",
+			 e->pin_dir);
+}
+
+int engine_health(struct engine *e, struct sq_error *err)
+{
+	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
+	int scan_error;
+
+	if (now > lease + SQ_LEASE_NS)
+		return engine_fail(err, -ETIME, "lease: not renewed for %llu ms",
+				   (unsigned long long)((now - lease) / 1000000));
+	if (e->lane == SQ_LANE_TAP && now > pacer + SQ_PACER_LEASE_NS)
+		return engine_fail(err, -ETIME, "pacer: silent for %llu ms",
+				   (unsigned long long)((now - pacer) / 1000000));
+	pthread_mutex_lock(&e->lock);
+	scan_error = e->scan_error;
+	pthread_mutex_unlock(&e->lock);
+	if (scan_error)
+		return engine_fail(err, scan_error, "attach: the last scan failed: %s",
+				   strerror(-scan_error));
+	return attach_check(e, err);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the engine's files share:
+ *   engine.c    open, close, lease, status      rules.c   rules and counters
+ *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
+ *   probe.c     what this kernel can            trace.c   sampled packets
+ *   view.c      what is attached, for people    clean.c   --cleanup
+ *
+ * Threads: "plumber" makes every change to interfaces (setns is per thread, and
+ * an ifindex means nothing without its namespace); "lease" renews the lease;
+ * the pacer; callers. engine->lock guards all fields below it.
+ */
+#ifndef SQUALLD_ENGINE_INTERNAL_H
+#define SQUALLD_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <net/if.h>
+#include <squall/abi.h>
+#include "squalld/kernel/engine.h"
+#include "squalld/kernel/nl.h"
+#include "squalld/kernel/pacer.h"
+
+#define SEG_OUT "squall-seg0"
+#define SEG_IN  "squall-seg1"
+#define FQ_OUT  "squall-fq0"
+#define FQ_IN   "squall-fq1"
+#define TAP     "squall-tap"
+#define OUR_LINKS "squall-"
+
+enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_FEATURES };
+struct feature_state {
+	bool available;
+	char why[160];
+};
+
+/* A network namespace in which interfaces are attached. */
+struct space {
+	uint64_t ino;
+	int fd;
+	bool host;
+	uint32_t seg_ifindex, lane_ifindex;
+	int tap_fd; /* -1: none; owned by the pacer */
+	bool wanted; /* during a scan */
+	char lo_saved[2]; /* route_localnet, accept_local of lo before us; 0 = not touched */
+};
+
+struct attachment {
+	struct sq_att att;
+	uint64_t ino; /* of its namespace; 0 = free slot */
+	char name[IFNAMSIZ];
+	bool wanted;  /* during a scan */
+};
+
+/* An element that a packet may still be reading: deleted when it is old enough. */
+#define RETIRE_NS 100000000ull
+struct retired {
+	uint64_t when_ns;
+	uint32_t key;
+	bool counter;
+};
+
+struct ruled {
+	struct sq_rule rule;
+	int fd;    /* the cgroup's directory: its id is not given to another while this is open */
+	int level; /* below the root */
+	struct ruled *next;
+};
+
+#define RULE_BUCKETS 16384
+
+struct engine {
+	struct squall_bpf *skel;
+	struct sq_cfg *cfg; /* the kernel's own, mapped */
+	char *pin_dir;      /* with the ABI version */
+	char **ifaces;
+	enum sq_lane lane;
+	char lane_why[200];
+	struct feature_state features[F_FEATURES];
+	struct pacer *pacer;
+	uint64_t host_ino;
+	int host_fd;
+	int netns_lock; /* abstract socket: one squalld per network namespace */
+	pthread_t plumber, lease;
+	bool plumber_runs, lease_runs;
+	int wake_fd, monitor_fd;
+
+	/* Order: att_lock, then lock. att_lock: spaces and atts, which only the
+	 * plumber changes. */
+	pthread_mutex_t att_lock;
+	pthread_mutex_t lock;
+	pthread_cond_t scanned;
+	bool stop;
+	uint64_t scans_done, scans_asked;
+	int scan_error;
+	uint64_t scan_ns; /* when the last scan ended */
+	struct seen *seen; /* by the last scan; att_lock */
+	uint64_t full_ns;  /* when the host's links were last looked at; plumber only */
+	struct space *spaces;
+	int n_spaces;
+	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
+	uint32_t next_att;
+	struct ruled *rules[RULE_BUCKETS];
+	int n_rules;
+	int sweep; /* where rules_expire() goes on */
+	int level_users[SQ_MAX_LEVELS + 1];
+	int down_users;
+	uint32_t next_rule_id, next_counter;
+	struct retired *retired;
+	size_t retired_n, retired_head, retired_room;
+	struct engine_trace *traces;
+	pthread_t trace_thread;
+	bool trace_running;
+};
+
+uint64_t engine_now(void); /* CLOCK_MONOTONIC, ns */
+
+/* Fills err->text (and clears field); returns ret. */
+int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* probe.c: trials in a scratch namespace. `missing` is a comma list of names to treat as absent. */
+int probe_all(struct engine *e, const char *missing, struct sq_error *err);
+const char *feature_name(enum feature f);
+const char *feature_text(enum feature f);
+
+/* lane.c: in the calling thread's current namespace. */
+int lane_open(struct engine *e, struct space *s);
+void lane_close(struct engine *e, struct space *s);
+
+/* attach.c. plumber thread; lock not held. */
+int attach_scan(struct engine *e, bool links_changed);
+void attach_stop(struct engine *e, bool keep);
+/* Asks the plumber for a scan and waits for its end (at most 10 s). Lock not held. */
+void attach_scan_wait(struct engine *e);
+/* Does some process of the cgroup live in a namespace nobody is attached to? Lock not held. */
+bool attach_needed(struct engine *e, const char *path);
+uint64_t netns_of(int pid); /* inode of its network namespace, 0 if it is gone */
+
+/* view.c */
+json_t *attach_json(struct engine *e);
+int attach_check(struct engine *e, struct sq_error *err);
+
+/* clean.c; att_fd: the pinned sq_att, or -1 */
+void attach_clean_all(int att_fd);
+
+/* rules.c; lock held. */
+void rules_expire(struct engine *e);
+void rules_retire_old(struct engine *e, uint64_t older_than_ns);
+int rules_adopt(struct engine *e, struct sq_error *err);
+void rules_clear(struct engine *e); /* out of the kernel too */
+void rules_free(struct engine *e);
+bool rules_covers(struct engine *e, const uint64_t *chain, int depth);
+
+void trace_stop(struct engine *e);
+
+#endif

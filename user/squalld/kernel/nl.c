@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/net_namespace.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include "squalld/kernel/nl.h"
+
+/* Ours alone: an early priority (others default to 49152 and up), so that a
+ * program which ends the chain with TC_ACT_OK does not hide the packet. */
+#define SQ_TC_PRIORITY 3
+#define SQ_TC_HANDLE   0x5153
+#define SQ_FILTER_NAME "squall_"
+#define BUFFER         65536 /* a dump's message: libmnl wants >= 8 KiB */
+
+/* Sends one request and handles what comes back. cb may be NULL. */
+static int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	char *buf = malloc(BUFFER);
+	unsigned int portid;
+	ssize_t n;
+	int ret = 0;
+
+	if (!nl || !buf) {
+		ret = nl ? -ENOMEM : -errno;
+		goto out;
+	}
+	nlh->nlmsg_seq = 1;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	portid = mnl_socket_get_portid(nl);
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	do {
+		n = mnl_socket_recvfrom(nl, buf, BUFFER);
+		if (n < 0) {
+			ret = -errno;
+			goto out;
+		}
+		ret = mnl_cb_run(buf, n, 1, portid, cb, arg);
+		if (ret < 0) {
+			ret = errno ? -errno : -EIO;
+			goto out;
+		}
+	} while (ret > MNL_CB_STOP);
+	ret = 0;
+out:
+	free(buf);
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}
+
+struct links {
+	struct nl_link *list;
+	size_t n, room;
+	int err;
+};
+
+static int link_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *ifm = mnl_nlmsg_get_payload(nlh);
+	struct links *l = arg;
+	struct nlattr *a, *b;
+	struct nl_link *k;
+
+	if (l->n == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+		struct nl_link *list = reallocarray(l->list, room, sizeof(*list));
+
+		if (!list) {
+			l->err = -ENOMEM;
+			return MNL_CB_STOP;
+		}
+		l->list = list;
+		l->room = room;
+	}
+	k = &l->list[l->n++];
+	memset(k, 0, sizeof(*k));
+	k->ifindex = ifm->ifi_index;
+	k->arptype = ifm->ifi_type;
+	k->flags = ifm->ifi_flags;
+	k->peer_nsid = -1;
+	mnl_attr_for_each(a, nlh, sizeof(*ifm)) {
+		switch (mnl_attr_get_type(a)) {
+		case IFLA_IFNAME:
+			strncpy(k->name, mnl_attr_get_str(a), sizeof(k->name) - 1);
+			break;
+		case IFLA_LINK:
+			k->peer_ifindex = mnl_attr_get_u32(a);
+			break;
+		case IFLA_LINK_NETNSID:
+			k->peer_nsid = (int32_t)mnl_attr_get_u32(a);
+			break;
+		case IFLA_LINKINFO:
+			mnl_attr_for_each_nested(b, a)
+				if (mnl_attr_get_type(b) == IFLA_INFO_KIND)
+					strncpy(k->kind, mnl_attr_get_str(b), sizeof(k->kind) - 1);
+			break;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int nl_links(struct nl_link **ret, size_t *ret_n)
+{
+	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifm;
+	struct links l = {0};
+	int err;
+
+	nlh->nlmsg_type = RTM_GETLINK;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
+	ifm->ifi_family = AF_UNSPEC;
+	err = nl_talk(nlh, link_cb, &l);
+	if (!err)
+		err = l.err;
+	if (err) {
+		free(l.list);
+		return err;
+	}
+	*ret = l.list;
+	*ret_n = l.n;
+	return 0;
+}
+
+static struct ifinfomsg *link_request(char *buf, struct nlmsghdr **nlh, int type, int flags)
+{
+	struct ifinfomsg *ifm;
+
+	*nlh = mnl_nlmsg_put_header(buf);
+	(*nlh)->nlmsg_type = type;
+	(*nlh)->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+	ifm = mnl_nlmsg_put_extra_header(*nlh, sizeof(*ifm));
+	ifm->ifi_family = AF_UNSPEC;
+	return ifm;
+}
+
+int nl_veth_create(const char *name, const char *peer)
+{
+	char buf[1024] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct ifinfomsg *ifm;
+	struct nlattr *info, *data, *other;
+	struct nlmsghdr *nlh;
+	int err;
+
+	link_request(buf, &nlh, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
+	info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
+	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
+	other = mnl_attr_nest_start(nlh, VETH_INFO_PEER);
+	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
+	ifm->ifi_family = AF_UNSPEC;
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, peer);
+	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
+	mnl_attr_nest_end(nlh, other);
+	mnl_attr_nest_end(nlh, data);
+	mnl_attr_nest_end(nlh, info);
+	err = nl_talk(nlh, NULL, NULL);
+	/* Not in the same request: a veth cannot go up before its peer exists. */
+	if (!err)
+		err = nl_link_setup(if_nametoindex(name), 65535, 0);
+	if (!err)
+		err = nl_link_setup(if_nametoindex(peer), 65535, 0);
+	return err;
+}
+
+int nl_link_delete(const char *name)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+
+	link_request(buf, &nlh, RTM_DELLINK, 0);
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	return nl_talk(nlh, NULL, NULL);
+}
+
+int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+	struct ifinfomsg *ifm = link_request(buf, &nlh, RTM_NEWLINK, 0);
+
+	ifm->ifi_index = ifindex;
+	ifm->ifi_flags = ifm->ifi_change = IFF_UP | IFF_NOARP;
+	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
+	if (txqlen)
+		mnl_attr_put_u32(nlh, IFLA_TXQLEN, txqlen);
+	return nl_talk(nlh, NULL, NULL);
+}
+
+static struct nlmsghdr *tc_request(char *buf, int type, int flags, uint32_t ifindex,
+				   uint32_t parent, uint32_t handle, uint32_t info)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct tcmsg *tcm;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	tcm = mnl_nlmsg_put_extra_header(nlh, sizeof(*tcm));
+	tcm->tcm_family = AF_UNSPEC;
+	tcm->tcm_ifindex = ifindex;
+	tcm->tcm_parent = parent;
+	tcm->tcm_handle = handle;
+	tcm->tcm_info = info;
+	return nlh;
+}
+
+int nl_clsact_add(uint32_t ifindex)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+					  ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), 0);
+
+	mnl_attr_put_strz(nlh, TCA_KIND, "clsact");
+	return nl_talk(nlh, NULL, NULL);
+}
+
+int nl_clsact_delete(uint32_t ifindex)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = tc_request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_CLSACT,
+					  TC_H_MAKE(TC_H_CLSACT, 0), 0);
+
+	return nl_talk(nlh, NULL, NULL);
+}
+
+static uint32_t clsact_parent(bool egress)
+{
+	return TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+}
+
+struct filters {
+	bool any, ours;
+};
+
+static int filter_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct filters *f = arg;
+	struct nlattr *a, *b;
+	bool bpf = false;
+
+	f->any = true;
+	if (tcm->tcm_info >> 16 != SQ_TC_PRIORITY || tcm->tcm_handle != SQ_TC_HANDLE)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*tcm)) {
+		if (mnl_attr_get_type(a) == TCA_KIND)
+			bpf = !strcmp(mnl_attr_get_str(a), "bpf");
+		if (mnl_attr_get_type(a) != TCA_OPTIONS || !bpf)
+			continue;
+		mnl_attr_for_each_nested(b, a)
+			if (mnl_attr_get_type(b) == TCA_BPF_NAME &&
+			    !strncmp(mnl_attr_get_str(b), SQ_FILTER_NAME, strlen(SQ_FILTER_NAME)))
+				f->ours = true;
+	}
+	return MNL_CB_OK;
+}
+
+static int filters(uint32_t ifindex, bool egress, struct filters *f)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh =
+		tc_request(buf, RTM_GETTFILTER, NLM_F_DUMP, ifindex, clsact_parent(egress), 0, 0);
+
+	return nl_talk(nlh, filter_cb, f);
+}
+
+int nl_clsact_in_use(uint32_t ifindex, bool *ret)
+{
+	struct filters f = {0};
+	int err = filters(ifindex, false, &f);
+
+	if (!err)
+		err = filters(ifindex, true, &f);
+	if (!err)
+		*ret = f.any;
+	return err;
+}
+
+int nl_filter_present(uint32_t ifindex, bool egress)
+{
+	struct filters f = {0};
+	int err = filters(ifindex, egress, &f);
+
+	return err ? err : f.ours;
+}
+
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid)
+{
+	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+	struct nlattr *opts;
+
+	nlh = tc_request(buf, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, ifindex,
+			 clsact_parent(egress), SQ_TC_HANDLE,
+			 TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
+	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
+	opts = mnl_attr_nest_start(nlh, TCA_OPTIONS);
+	mnl_attr_put_u32(nlh, TCA_BPF_FD, prog_fd);
+	mnl_attr_put_strz(nlh, TCA_BPF_NAME, name);
+	mnl_attr_put_u32(nlh, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+	if (classid)
+		mnl_attr_put_u32(nlh, TCA_BPF_CLASSID, classid);
+	mnl_attr_nest_end(nlh, opts);
+	return nl_talk(nlh, NULL, NULL);
+}
+
+int nl_filter_delete(uint32_t ifindex, bool egress)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+	int ours = nl_filter_present(ifindex, egress);
+
+	if (ours <= 0)
+		return ours ? ours : -ENOENT;
+	nlh = tc_request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, clsact_parent(egress), SQ_TC_HANDLE,
+			 TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
+	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
+	return nl_talk(nlh, NULL, NULL);
+}
+
+int nl_fq_set(uint32_t ifindex)
+{
+	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
+					  ifindex, TC_H_ROOT, TC_H_MAKE(0x51530000, 0), 0);
+	struct nlattr *opts;
+
+	/* fq's own limits are faults nobody asked for: by default it keeps 100
+	 * packets of a flow and drops what leaves in more than 10 s. */
+	mnl_attr_put_strz(nlh, TCA_KIND, "fq");
+	opts = mnl_attr_nest_start(nlh, TCA_OPTIONS);
+	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, 1000000);
+	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, 1000000);
+	mnl_attr_put_u32(nlh, TCA_FQ_RATE_ENABLE, 0);
+	mnl_attr_put_u32(nlh, TCA_FQ_BUCKETS_LOG, 12);
+	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON, 600000000); /* us; engine.c refuses delays beyond 300 s */
+	mnl_attr_nest_end(nlh, opts);
+	return nl_talk(nlh, NULL, NULL);
+}
+
+struct qdisc_query {
+	uint32_t ifindex;
+	struct nl_fq_stats *stats;
+	bool found;
+};
+
+static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
+	struct qdisc_query *q = arg;
+	struct nlattr *a;
+
+	if ((uint32_t)tcm->tcm_ifindex != q->ifindex || tcm->tcm_parent != TC_H_ROOT)
+		return MNL_CB_OK;
+	mnl_attr_for_each(a, nlh, sizeof(*tcm)) {
+		if (mnl_attr_get_type(a) == TCA_STATS) {
+			struct tc_stats st = {0};
+
+			memcpy(&st, mnl_attr_get_payload(a),
+			       mnl_attr_get_payload_len(a) < sizeof(st) ? mnl_attr_get_payload_len(a)
+									: sizeof(st));
+			q->stats->dropped = st.drops;
+			q->stats->qlen = st.qlen;
+			q->stats->backlog = st.backlog;
+			q->found = true;
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct qdisc_query q = {.ifindex = ifindex, .stats = ret};
+	struct nlmsghdr *nlh = tc_request(buf, RTM_GETQDISC, NLM_F_DUMP, ifindex, 0, 0, 0);
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	err = nl_talk(nlh, qdisc_cb, &q);
+	return err ? err : q.found ? 0 : -ENOENT;
+}
+
+static int nsid_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct nlattr *a;
+
+	mnl_attr_for_each(a, nlh, sizeof(struct rtgenmsg))
+		if (mnl_attr_get_type(a) == NETNSA_NSID)
+			*(int32_t *)arg = (int32_t)mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
+
+static int nsid_request(int netns_fd, int type, int32_t *ret)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtgenmsg *gen;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	gen = mnl_nlmsg_put_extra_header(nlh, sizeof(*gen));
+	gen->rtgen_family = AF_UNSPEC;
+	mnl_attr_put_u32(nlh, NETNSA_FD, netns_fd);
+	if (type == RTM_NEWNSID)
+		mnl_attr_put_u32(nlh, NETNSA_NSID, (uint32_t)-1);
+	return nl_talk(nlh, nsid_cb, ret);
+}
+
+int nl_nsid(int netns_fd, bool assign, int32_t *ret)
+{
+	int32_t id = -1;
+	int err = nsid_request(netns_fd, RTM_GETNSID, &id);
+
+	if (!err && id < 0 && assign) {
+		err = nsid_request(netns_fd, RTM_NEWNSID, &id);
+		if (!err)
+			err = nsid_request(netns_fd, RTM_GETNSID, &id);
+	}
+	if (err)
+		return err;
+	if (id < 0)
+		return -ENOENT;
+	*ret = id;
+	return 0;
+}
+
+int nl_monitor_open(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	struct sockaddr_nl sa = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_TC};
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+void nl_monitor_drain(int fd)
+{
+	char buf[16384];
+
+	/* What changed does not matter (a scan looks at everything), and after
+	 * ENOBUFS nobody could tell. */
+	while (recv(fd, buf, sizeof(buf), 0) > 0 || errno == ENOBUFS)
+		errno = 0;
+}

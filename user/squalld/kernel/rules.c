@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Rules as the kernel has them.
+ *
+ * Replacing is atomic because a rule is never changed in place: the new version
+ * goes into sq_rules under a new id, then one word in sq_targets names it, and
+ * the old version is deleted when no packet can be reading it any more.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "squall.skel.h"
+#include "lib/cgroup.h"
+#include "squalld/kernel/engine_internal.h"
+
+#define MAX_DELAY_NS 300000000000ull /* half of the fq lane's horizon */
+
+static int map_fd(const struct bpf_map *map)
+{
+	return bpf_map__fd(map);
+}
+
+static struct ruled **bucket(struct engine *e, uint64_t id)
+{
+	return &e->rules[(id * 0x9e3779b97f4a7c15ull) >> 50];
+}
+
+static struct ruled *find(struct engine *e, uint64_t id)
+{
+	struct ruled *r = *bucket(e, id);
+
+	while (r && r->rule.target != id)
+		r = r->next;
+	return r;
+}
+
+static bool rule_has_down(const struct sq_rule *rule)
+{
+	for (uint32_t i = 0; i < rule->n_clauses; i++)
+		if (rule->clause[i].faults[SQ_DOWN].flags & SQ_F_ACTIVE)
+			return true;
+	return false;
+}
+
+/* Tells the kernel at which depths to look, deepest first, and whether ingress needs to look for
+ * receivers. */
+static void publish_levels(struct engine *e)
+{
+	uint64_t levels = 0;
+	int n = 0;
+
+	for (int level = SQ_MAX_LEVELS; level > 0; level--)
+		if (e->level_users[level])
+			levels |= (uint64_t)level << (4 * n++);
+	__atomic_store_n(&e->cfg->levels, levels, __ATOMIC_RELEASE);
+	if (e->down_users)
+		__atomic_or_fetch(&e->cfg->flags, SQ_C_HOST_DOWN, __ATOMIC_RELEASE);
+	else
+		__atomic_and_fetch(&e->cfg->flags, ~SQ_C_HOST_DOWN, __ATOMIC_RELEASE);
+}
+
+static void retire(struct engine *e, uint32_t key, bool counter)
+{
+	if (e->retired_n == e->retired_room) {
+		size_t room = e->retired_room ? e->retired_room * 2 : 1024;
+		struct retired *grown = malloc(room * sizeof(*grown));
+
+		if (!grown)
+			return; /* leaks one map element */
+		for (size_t i = 0; i < e->retired_n; i++)
+			grown[i] = e->retired[(e->retired_head + i) % e->retired_room];
+		free(e->retired);
+		e->retired = grown;
+		e->retired_room = room;
+		e->retired_head = 0;
+	}
+	e->retired[(e->retired_head + e->retired_n++) % e->retired_room] =
+		(struct retired){.when_ns = engine_now(), .key = key, .counter = counter};
+}
+
+void rules_retire_old(struct engine *e, uint64_t older_than_ns)
+{
+	uint64_t now = engine_now();
+
+	while (e->retired_n) {
+		struct retired *r = &e->retired[e->retired_head];
+
+		if (r->when_ns + older_than_ns > now)
+			break;
+		bpf_map_delete_elem(map_fd(r->counter ? e->skel->maps.sq_counters
+						      : e->skel->maps.sq_rules),
+				    &r->key);
+		e->retired_head = (e->retired_head + 1) % e->retired_room;
+		e->retired_n--;
+	}
+}
+
+static int counter_make(struct engine *e, uint32_t *ret)
+{
+	size_t size = sizeof(struct sq_counters) * libbpf_num_possible_cpus();
+	void *zero = calloc(1, size);
+	uint32_t key = ++e->next_counter;
+	int err = zero ? 0 : -ENOMEM;
+
+	if (!err)
+		err = bpf_map_update_elem(map_fd(e->skel->maps.sq_counters), &key, zero, BPF_NOEXIST);
+	free(zero);
+	if (!err)
+		*ret = key;
+	return err;
+}
+
+static bool keeps_counter(const struct sq_rule *rule, uint32_t counter)
+{
+	for (uint32_t i = 0; i < rule->n_clauses; i++)
+		for (int d = 0; d < SQ_DIRS; d++)
+			if (rule->clause[i].faults[d].counter == counter)
+				return true;
+	return false;
+}
+
+static void retire_counters(struct engine *e, const struct sq_rule *old, const struct sq_rule *now)
+{
+	for (uint32_t i = 0; i < old->n_clauses; i++)
+		for (int d = 0; d < SQ_DIRS; d++) {
+			uint32_t c = old->clause[i].faults[d].counter;
+
+			if (c && !(now && keeps_counter(now, c)))
+				retire(e, c, true);
+		}
+}
+
+/* A clause with the same filter goes on counting where the old one was. */
+static int assign_counters(struct engine *e, const struct sq_rule *old, struct sq_rule *rule)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < rule->n_clauses; i++)
+		for (int d = 0; d < SQ_DIRS; d++)
+			rule->clause[i].faults[d].counter = 0;
+	for (uint32_t i = 0; i < rule->n_clauses; i++) {
+		for (int d = 0; d < SQ_DIRS; d++) {
+			struct sq_faults *f = &rule->clause[i].faults[d];
+
+			if (!(f->flags & SQ_F_ACTIVE))
+				continue;
+			for (uint32_t k = 0; old && k < old->n_clauses && !f->counter; k++) {
+				uint32_t c = old->clause[k].faults[d].counter;
+
+				if (c && sq_match_equal(&old->clause[k].match, &rule->clause[i].match) &&
+				    !keeps_counter(rule, c))
+					f->counter = c;
+			}
+			if (!f->counter)
+				err = counter_make(e, &f->counter);
+			if (err)
+				goto undo;
+		}
+	}
+	return 0;
+undo:
+	retire_counters(e, rule, old);
+	return err;
+}
+
+/* Is there anything that this kernel or lane cannot do? */
+static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_error *err)
+{
+	for (uint32_t i = 0; i < rule->n_clauses; i++) {
+		for (int d = 0; d < SQ_DIRS; d++) {
+			const struct sq_faults *f = &rule->clause[i].faults[d];
+			const char *dir = d == SQ_UP ? "up" : "down";
+
+			if (f->delay_ns > MAX_DELAY_NS || f->jitter_ns > MAX_DELAY_NS / 4 ||
+			    f->limit_ns > MAX_DELAY_NS)
+				return engine_fail(err, -EOPNOTSUPP,
+						   "%s.delay: packets can wait at most 300s here (jitter 75s, rate latency 300s)",
+						   dir);
+			if ((f->flags & SQ_F_LANE) && e->lane == SQ_LANE_NONE)
+				return engine_fail(err, -EOPNOTSUPP,
+						   "%s: delay, jitter and rate need a lane: %s", dir,
+						   e->lane_why);
+		}
+	}
+	if ((rule->flags & SQ_R_KEEP) && (rule->flags & SQ_R_LANE) && e->lane == SQ_LANE_TAP)
+		return engine_fail(err, -EOPNOTSUPP,
+				   "on-crash: \"keep\" is not possible with delay, jitter or rate here: their packets wait in squalld (tap lane, since %s)",
+				   e->features[F_FQ].why);
+	return 0;
+}
+
+/* What is kept of a target that gets its first rule. */
+static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret, bool *ret_scan,
+		      struct sq_error *err)
+{
+	uint64_t chain[SQ_MAX_LEVELS], id = 0;
+	char path[PATH_MAX];
+	struct ruled *r;
+	int res, level;
+
+	res = cgroup_path_of(cgroup_id, path, sizeof(path));
+	if (res)
+		return engine_fail(err, res, "target: no cgroup with id %llu",
+				   (unsigned long long)cgroup_id);
+	level = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+	if (!level)
+		return engine_fail(err, -EINVAL,
+				   "target: the root cgroup holds everything; name one below it");
+	if (level < 0)
+		return engine_fail(err, level, "target: cgroup %s: %s", path,
+				   level == -E2BIG ? "deeper than 12 levels" : strerror(-level));
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	res = cgroup_id_of(path, &id, &r->fd);
+	if (res || id != cgroup_id) {
+		if (!res)
+			close(r->fd);
+		free(r);
+		return engine_fail(err, -ENOENT, "target: the cgroup was removed just now");
+	}
+	r->level = level;
+	*ret_scan = attach_needed(e, path);
+	*ret = r;
+	return 0;
+}
+
+int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
+		    struct sq_rule *ret, struct sq_error *err)
+{
+	struct sq_rule rule = *asked;
+	struct sq_target value = {0};
+	struct ruled *r, *fresh = NULL;
+	struct timespec now;
+	bool scan = false;
+	int res;
+
+	res = acceptable(e, &rule, err);
+	if (res)
+		return res;
+	rule.target = cgroup_id;
+	memset(rule.dyn, 0, sizeof(rule.dyn));
+	if (!(rule.flags & SQ_R_SEED_GIVEN)) {
+		if (getrandom(&rule.seed, sizeof(rule.seed), 0) < 0)
+			return engine_fail(err, -errno, "seed: no random numbers to be had");
+		rule.seed &= (1ull << 53) - 1; /* what JSON readers can hold */
+	}
+
+	pthread_mutex_lock(&e->lock);
+	r = find(e, cgroup_id);
+	pthread_mutex_unlock(&e->lock);
+	if (!r) {
+		res = ruled_make(e, cgroup_id, &fresh, &scan, err);
+		if (res)
+			return res;
+	}
+
+	pthread_mutex_lock(&e->lock);
+	r = find(e, cgroup_id);
+	if (!r && !fresh) {
+		res = engine_fail(err, -EAGAIN, "target: its rule was deleted just now; try again");
+		goto out;
+	}
+	if (!r && e->n_rules == SQ_MAX_RULES) {
+		res = engine_fail(err, -ENOSPC, "target: 32768 rules are the most there can be");
+		goto out;
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	rule.set_ns = now.tv_sec * 1000000000ull + now.tv_nsec;
+	rule.expires_ns = rule.for_ns ? engine_now() + rule.for_ns : 0;
+	rule.id = ++e->next_rule_id;
+	res = assign_counters(e, r ? &r->rule : NULL, &rule);
+	if (res) {
+		engine_fail(err, res, "counters: the kernel says %s", strerror(-res));
+		goto out;
+	}
+	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_rules), &rule.id, &rule, BPF_NOEXIST);
+	if (!res) {
+		value.rule_id = rule.id;
+		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &cgroup_id, &value, BPF_ANY);
+		if (res)
+			bpf_map_delete_elem(map_fd(e->skel->maps.sq_rules), &rule.id);
+	}
+	if (res) {
+		retire_counters(e, &rule, r ? &r->rule : NULL);
+		engine_fail(err, res, "rule: the kernel says %s", strerror(-res));
+		goto out;
+	}
+	if (r) {
+		retire(e, r->rule.id, false);
+		retire_counters(e, &r->rule, &rule);
+		e->down_users -= rule_has_down(&r->rule);
+	} else {
+		r = fresh;
+		fresh = NULL;
+		r->next = *bucket(e, cgroup_id);
+		*bucket(e, cgroup_id) = r;
+		e->n_rules++;
+		e->level_users[r->level]++;
+	}
+	r->rule = rule;
+	e->down_users += rule_has_down(&rule);
+	publish_levels(e);
+	rules_retire_old(e, RETIRE_NS);
+	if (ret)
+		*ret = rule;
+out:
+	pthread_mutex_unlock(&e->lock);
+	if (fresh) {
+		close(fresh->fd);
+		free(fresh);
+	}
+	if (!res && scan)
+		attach_scan_wait(e);
+	return res;
+}
+
+static int forget(struct engine *e, struct ruled *r)
+{
+	uint64_t id = r->rule.target;
+	struct ruled **p = bucket(e, id);
+
+	bpf_map_delete_elem(map_fd(e->skel->maps.sq_targets), &id);
+	retire(e, r->rule.id, false);
+	retire_counters(e, &r->rule, NULL);
+	while (*p != r)
+		p = &(*p)->next;
+	*p = r->next;
+	e->n_rules--;
+	e->level_users[r->level]--;
+	e->down_users -= rule_has_down(&r->rule);
+	publish_levels(e);
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+	return 0;
+}
+
+int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
+{
+	struct ruled *r;
+	int res = -ENOENT;
+
+	pthread_mutex_lock(&e->lock);
+	r = find(e, cgroup_id);
+	if (r)
+		res = forget(e, r);
+	rules_retire_old(e, RETIRE_NS);
+	pthread_mutex_unlock(&e->lock);
+	return res;
+}
+
+static bool expired(const struct sq_rule *rule)
+{
+	return rule->expires_ns && rule->expires_ns <= engine_now();
+}
+
+int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
+{
+	struct ruled *r;
+	int res = -ENOENT;
+
+	pthread_mutex_lock(&e->lock);
+	r = find(e, cgroup_id);
+	if (r && !expired(&r->rule)) {
+		*ret = r->rule;
+		res = 0;
+	}
+	pthread_mutex_unlock(&e->lock);
+	return res;
+}
+
+int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, void *arg), void *arg)
+{
+	struct sq_rule *copy;
+	int n = 0, res = 0;
+
+	/* fn may call the engine: it gets copies, without the lock. */
+	pthread_mutex_lock(&e->lock);
+	copy = malloc((e->n_rules + 1) * sizeof(*copy));
+	for (int b = 0; copy && b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next)
+			if (!expired(&r->rule))
+				copy[n++] = r->rule;
+	pthread_mutex_unlock(&e->lock);
+	if (!copy)
+		return -ENOMEM;
+	for (int i = 0; i < n && !res; i++)
+		res = fn(&copy[i], arg);
+	free(copy);
+	return res;
+}
+
+int engine_counters(struct engine *e, uint32_t counter, struct sq_counters *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct sq_counters *per_cpu = calloc(cpus, sizeof(*per_cpu));
+	int err;
+
+	if (!per_cpu)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(map_fd(e->skel->maps.sq_counters), &counter, per_cpu);
+	if (!err) {
+		memset(ret, 0, sizeof(*ret));
+		for (int c = 0; c < cpus; c++)
+			for (size_t i = 0; i < sizeof(*ret) / sizeof(uint64_t); i++)
+				((uint64_t *)ret)[i] += ((uint64_t *)&per_cpu[c])[i];
+	}
+	free(per_cpu);
+	return err;
+}
+
+/* Forgets rules whose time is over (the kernel stopped them on time already),
+ * and those whose cgroup was removed. A slice of the table at each call, so
+ * that 10,000 rules do not hold up a setter. */
+void rules_expire(struct engine *e)
+{
+	const int slice = RULE_BUCKETS / 8;
+
+	for (int b = e->sweep; b < e->sweep + slice; b++) {
+		struct ruled *r, *next;
+
+		for (r = e->rules[b]; r; r = next) {
+			next = r->next;
+			if (expired(&r->rule) || faccessat(r->fd, "cgroup.procs", F_OK, 0))
+				forget(e, r);
+		}
+	}
+	e->sweep = (e->sweep + slice) % RULE_BUCKETS;
+	rules_retire_old(e, RETIRE_NS);
+}
+
+/* After a restart: the pinned maps are the truth. */
+int rules_adopt(struct engine *e, struct sq_error *err)
+{
+	int targets = map_fd(e->skel->maps.sq_targets), rules = map_fd(e->skel->maps.sq_rules);
+	int counters = map_fd(e->skel->maps.sq_counters);
+	uint64_t chain[SQ_MAX_LEVELS], id;
+	uint64_t *key = NULL, next;
+	uint32_t rnext;
+	char path[PATH_MAX];
+	bool more;
+
+	for (more = !bpf_map_get_next_key(targets, NULL, &next); more;) {
+		struct sq_target value;
+		struct ruled *r = calloc(1, sizeof(*r));
+		bool dead;
+
+		if (!r)
+			return engine_fail(err, -ENOMEM, "out of memory");
+		id = next;
+		key = &id;
+		r->fd = -1;
+		dead = bpf_map_lookup_elem(targets, key, &value) ||
+		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) ||
+		       cgroup_path_of(id, path, sizeof(path)) || expired(&r->rule);
+		r->level = dead ? -1 : cgroup_chain(path, chain, SQ_MAX_LEVELS);
+		more = !bpf_map_get_next_key(targets, key, &next);
+		if (r->level <= 0 || cgroup_id_of(path, &id, &r->fd)) {
+			bpf_map_delete_elem(targets, key);
+			free(r);
+			continue;
+		}
+		r->rule.target = id;
+		r->next = *bucket(e, id);
+		*bucket(e, id) = r;
+		e->n_rules++;
+		e->level_users[r->level]++;
+		e->down_users += rule_has_down(&r->rule);
+	}
+	/* Versions and counters that the dead squalld had no time to delete. */
+	for (more = !bpf_map_get_next_key(rules, NULL, &rnext); more;) {
+		struct sq_rule rule;
+		struct ruled *r;
+		uint32_t k = rnext;
+
+		more = !bpf_map_get_next_key(rules, &k, &rnext);
+		if (k > e->next_rule_id)
+			e->next_rule_id = k;
+		if (bpf_map_lookup_elem(rules, &k, &rule))
+			continue;
+		r = find(e, rule.target);
+		if (!r || r->rule.id != k)
+			bpf_map_delete_elem(rules, &k);
+	}
+	for (more = !bpf_map_get_next_key(counters, NULL, &rnext); more;) {
+		uint32_t k = rnext;
+		bool used = false;
+
+		more = !bpf_map_get_next_key(counters, &k, &rnext);
+		if (k > e->next_counter)
+			e->next_counter = k;
+		for (int b = 0; b < RULE_BUCKETS && !used; b++)
+			for (struct ruled *r = e->rules[b]; r && !used; r = r->next)
+				used = keeps_counter(&r->rule, k);
+		if (!used)
+			bpf_map_delete_elem(counters, &k);
+	}
+	publish_levels(e);
+	return 0;
+}
+
+void rules_clear(struct engine *e)
+{
+	for (int b = 0; b < RULE_BUCKETS; b++)
+		while (e->rules[b])
+			forget(e, e->rules[b]);
+}
+
+void rules_free(struct engine *e)
+{
+	for (int b = 0; b < RULE_BUCKETS; b++) {
+		struct ruled *r, *next;
+
+		for (r = e->rules[b]; r; r = next) {
+			next = r->next;
+			if (r->fd >= 0)
+				close(r->fd);
+			free(r);
+		}
+	}
+	free(e->retired);
+}
+
+bool rules_covers(struct engine *e, const uint64_t *chain, int depth)
+{
+	for (int i = 0; i < depth; i++)
+		if (find(e, chain[i]))
+			return true;
+	return false;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * squalld's options. One table makes the parser of the command line, the
+ * parser of the configuration file, --help and the manual page.
+ */
+#ifndef SQUALLD_OPTIONS_H
+#define SQUALLD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "squalld/base/log.h"
+
+#define OPT_MAX_LIST 32
+
+struct options {
+	const char *listen[OPT_MAX_LIST + 1];
+	const char *iface[OPT_MAX_LIST + 1];
+	const char *allow_host[OPT_MAX_LIST + 1];
+	size_t n_listen, n_iface, n_allow_host;
+	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane;
+	const char *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
+	const char *log_format, *log_level, *docker_tc_direction, *probe_missing;
+	bool cleanup, foreground, help, man, version;
+	enum log_level level; /* derived */
+};
+
+/* Defaults, then --config, then the command line, which wins. Returns 0, or a negative errno with
+ * one line in err. The strings live as long as the process. */
+int options_parse(int argc, char **argv, struct options *ret, char *err, size_t size);
+/* The file alone, for SIGHUP. */
+int options_parse_file(const char *path, struct options *ret, char *err, size_t size);
+void options_help(void);
+void options_man(void);
+
+#endif
