@@ -66,7 +66,8 @@ static __always_inline __u64 cgroup_ancestor(struct cgroup *cgroup, __u32 level)
 	/* Kept below the test: clang would compute the address, which does not
 	 * exist on this kernel and fails verification, above it. */
 	asm volatile("" : "+r"(cgroup));
-	bpf_core_read(&id, sizeof(id), &((struct cgroup___before_6_1 *)cgroup)->ancestor_ids[level]);
+	bpf_core_read(&id, sizeof(id),
+		      &((struct cgroup___before_6_1 *)cgroup)->ancestor_ids[level]);
 	return id;
 }
 

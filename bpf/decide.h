@@ -9,10 +9,10 @@ struct judgement {
 	const struct sq_faults *f;
 	struct sq_dyn *dyn;
 	__u64 seed;
-	__u64 n;       /* number of this packet in its clause and direction */
+	__u64 n; /* number of this packet in its clause and direction */
 	__u64 now;
 	__u64 depart;
-	__u32 bytes;   /* on the wire */
+	__u32 bytes; /* on the wire */
 	/* SQ_E_*. Not at a multiple of 8 bytes, or the verifier follows its value
 	 * through the stack. Before 6.8 it forgets, for what is read through a
 	 * pointer into a caller's frame, that a branch hung on it, takes states as
@@ -79,8 +79,8 @@ static __noinline bool lose(struct judgement *j)
 
 	if (f->loss_model < SQ_LOSS_GEMODEL) {
 		j->n = __sync_fetch_and_add(&dyn->chain, 256) >> 8;
-		return f->loss_model && hit(draw_correlated(j->seed, j->n, DRAW_LOSS, f->loss_corr),
-					    f->loss_p[0]);
+		return f->loss_model &&
+		       hit(draw_correlated(j->seed, j->n, DRAW_LOSS, f->loss_corr), f->loss_p[0]);
 	}
 #pragma clang loop unroll(full)
 	for (int i = 0; i < 8; i++) {
@@ -154,7 +154,7 @@ static __always_inline __u64 jittered(struct judgement *j)
 		return delay;
 	if (*entry >= 0)
 		return delay + (jitter * (__u64)*entry) / SQ_DIST_SCALE;
-	d = (jitter * (__u64)-*entry) / SQ_DIST_SCALE;
+	d = (jitter * (__u64) - *entry) / SQ_DIST_SCALE;
 	return delay > d ? delay - d : 0;
 }
 

@@ -19,7 +19,7 @@
 #define TCI_DOWN_DONE 0x4000
 #define TCI_DONE      (TCI_UP_DONE | TCI_DOWN_DONE)
 #define TCI_ATT(tci)  (((tci) >> 1) & (SQ_MAX_ATTACH - 1))
-#define TCI_HOOK(tci) ((tci) & 1)
+#define TCI_HOOK(tci) ((tci)&1)
 
 enum hook { AT_INGRESS = 0, AT_EGRESS = 1 };
 
@@ -31,7 +31,7 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 /* skb->cb lives from the judging program to the egress program of the lane or
  * segmenting device, which runs inside the same redirect. */
 #define CB_LANE 0x53514c4e
-#define CB_SEG  0x53515347
+#define CB_SEG	0x53515347
 
 static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u32 tci)
 {

@@ -56,7 +56,7 @@ struct {
 /* Jitter tables, one after the other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SQ_DIST_SLOTS * SQ_DIST_SIZE);
+	__uint(max_entries, SQ_DIST_SLOTS *SQ_DIST_SIZE);
 	__type(key, __u32);
 	__type(value, __s16);
 } sq_dist SEC(".maps");

@@ -49,9 +49,9 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
 
 		if (m->family != v->family || ((v->remote[0] ^ a[0]) & k[0]))
 			return false;
-		if (m->family == 6 && (((v->remote[1] ^ a[1]) & k[1]) |
-				       ((v->remote[2] ^ a[2]) & k[2]) |
-				       ((v->remote[3] ^ a[3]) & k[3])))
+		if (m->family == 6 &&
+		    (((v->remote[1] ^ a[1]) & k[1]) | ((v->remote[2] ^ a[2]) & k[2]) |
+		     ((v->remote[3] ^ a[3]) & k[3])))
 			return false;
 	}
 	return true;
@@ -72,8 +72,8 @@ static __always_inline bool exempt(const struct packet *p, const struct view *v,
 
 		if (v->proto == IPPROTO_UDP && (r == 67 || r == 68 || r == 546 || r == 547))
 			return true;
-		if (v->proto == IPPROTO_TCP && (r == cfg->control_port || l == cfg->control_port ||
-						r == 5557 || l == 5557))
+		if (v->proto == IPPROTO_TCP &&
+		    (r == cfg->control_port || l == cfg->control_port || r == 5557 || l == 5557))
 			return true;
 	}
 	if (!(named & SQ_M_ADDR_NAMED)) {

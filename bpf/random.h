@@ -9,7 +9,16 @@
 #ifndef SQUALL_BPF_RANDOM_H
 #define SQUALL_BPF_RANDOM_H
 
-enum draw { DRAW_LOSS, DRAW_LOSS2, DRAW_DUP, DRAW_CORRUPT, DRAW_WHERE, DRAW_REORDER, DRAW_DELAY, DRAWS };
+enum draw {
+	DRAW_LOSS,
+	DRAW_LOSS2,
+	DRAW_DUP,
+	DRAW_CORRUPT,
+	DRAW_WHERE,
+	DRAW_REORDER,
+	DRAW_DELAY,
+	DRAWS
+};
 
 static __always_inline __u64 draw64(__u64 seed, __u64 n, __u32 what)
 {

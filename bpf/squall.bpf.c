@@ -31,7 +31,8 @@ char _license[] SEC("license") = "GPL";
 #define PASS 100 /* not a TC verdict: go on */
 
 /* Does the rule act at all now? */
-static __always_inline bool in_force(const struct sq_rule *rule, const struct sq_cfg *cfg, __u64 now)
+static __always_inline bool in_force(const struct sq_rule *rule, const struct sq_cfg *cfg,
+				     __u64 now)
 {
 	if (rule->expires_ns && now >= rule->expires_ns)
 		return false;
@@ -130,8 +131,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 
 	flags = j.f->flags;
 	tci = (skb->tc_index & TCI_DONE) | (skb->tc_classid << 1) | hook | tci_done(dir);
-	if ((flags & SQ_F_SUM) || ((flags & SQ_F_WIRE) &&
-				   (skb->gso_segs > 1 || p.proto == IPPROTO_TCP))) {
+	if ((flags & SQ_F_SUM) ||
+	    ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP))) {
 		/* Faults strike packets of the wire, and a GSO packet is many.
 		 * All of TCP goes this way, so that none overtakes another. */
 		skb->tc_index = tci;

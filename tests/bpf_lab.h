@@ -132,8 +132,8 @@ static void del_rule(uint64_t cgroup)
 	bpf_map_delete_elem(bpf_map__fd(skel->maps.sq_targets), &cgroup);
 }
 
-static struct sq_cfg cfg = {.abi_version = SQ_ABI_VERSION, .lane = SQ_LANE_TAP, .trace_every = 1,
-			    .control_port = 4080};
+static struct sq_cfg cfg = {
+	.abi_version = SQ_ABI_VERSION, .lane = SQ_LANE_TAP, .trace_every = 1, .control_port = 4080};
 
 __attribute__((unused)) static int load(const char *name, const struct bpf_insn *insns, int n)
 {
@@ -162,9 +162,14 @@ __attribute__((unused)) static int fresh_packet_then(int prog_fd)
 	int map = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "jump", 4, 4, 1, NULL);
 	struct bpf_insn insns[] = {
 		{.code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 0},
-		{.code = BPF_STX | BPF_MEM | BPF_W, .dst_reg = 1, .src_reg = 2,
+		{.code = BPF_STX | BPF_MEM | BPF_W,
+		 .dst_reg = 1,
+		 .src_reg = 2,
 		 .off = offsetof(struct __sk_buff, tc_index)},
-		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 2, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map},
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = 2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = map},
 		{0},
 		{.code = BPF_ALU | BPF_MOV | BPF_K, .dst_reg = 3, .imm = 0},
 		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
@@ -200,10 +205,15 @@ static void bpf_lab_open(void)
 	bpf_map_update_elem(bpf_map__fd(skel->maps.sq_counters), &one, counters, BPF_ANY);
 	free(counters);
 	eth->h_proto = htons(ETH_P_IP);
-	*ip = (struct iphdr){.version = 4, .ihl = 5, .ttl = 64, .protocol = 17,
+	*ip = (struct iphdr){.version = 4,
+			     .ihl = 5,
+			     .ttl = 64,
+			     .protocol = 17,
 			     .tot_len = htons(PACKET_SIZE - ETH_HLEN),
-			     .saddr = htonl(0x0a000001), .daddr = htonl(0x0a000002)};
-	*udp = (struct udphdr){.source = htons(4000), .dest = htons(1883),
+			     .saddr = htonl(0x0a000001),
+			     .daddr = htonl(0x0a000002)};
+	*udp = (struct udphdr){.source = htons(4000),
+			       .dest = htons(1883),
 			       .len = htons(PACKET_SIZE - ETH_HLEN - 20)};
 }
 

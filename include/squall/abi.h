@@ -35,18 +35,18 @@ enum sq_dir { SQ_UP = 0, SQ_DOWN = 1, SQ_DIRS = 2 };
 #define SQ_M_PORT_NAMED 1 /* the user named a port: port exemptions do not apply */
 #define SQ_M_ADDR_NAMED 2 /* the user named an address: address exemptions do not apply */
 struct sq_match {
-	__u8 addr[16];   /* remote; IPv4 in the first four bytes */
-	__u8 mask[16];   /* of the prefix, derived */
-	__u16 rport_lo;  /* remote port range, inclusive; 0..0 = any */
+	__u8 addr[16];	/* remote; IPv4 in the first four bytes */
+	__u8 mask[16];	/* of the prefix, derived */
+	__u16 rport_lo; /* remote port range, inclusive; 0..0 = any */
 	__u16 rport_hi;
-	__u16 lport_lo;  /* local port range, inclusive; 0..0 = any */
+	__u16 lport_lo; /* local port range, inclusive; 0..0 = any */
 	__u16 lport_hi;
-	__u16 aport_lo;  /* either port (remote or local); 0..0 = any */
+	__u16 aport_lo; /* either port (remote or local); 0..0 = any */
 	__u16 aport_hi;
-	__u8 family;     /* 0 any, 4, 6 */
-	__u8 proto;      /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
+	__u8 family;	 /* 0 any, 4, 6 */
+	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
 	__u8 prefix_len; /* of addr; 0 = any address */
-	__u8 flags;      /* SQ_M_* */
+	__u8 flags;	 /* SQ_M_* */
 };
 
 enum sq_loss_model {
@@ -69,12 +69,12 @@ enum sq_distribution {
 #define SQ_DIST_SCALE 8192 /* table value of one sigma, as in netem */
 
 /* sq_faults.flags */
-#define SQ_F_BLACKHOLE  1
-#define SQ_F_WIRE       2 /* derived: judge wire packets, so GSO packets are segmented first */
-#define SQ_F_SUM        4 /* derived: needs a finished checksum before judging (corrupt) */
-#define SQ_F_LANE       8 /* derived: may have to wait: delay, jitter or rate */
+#define SQ_F_BLACKHOLE	1
+#define SQ_F_WIRE	2  /* derived: judge wire packets, so GSO packets are segmented first */
+#define SQ_F_SUM	4  /* derived: needs a finished checksum before judging (corrupt) */
+#define SQ_F_LANE	8  /* derived: may have to wait: delay, jitter or rate */
 #define SQ_F_LIMIT_TIME 16 /* the user gave the limit as a time (tbf "latency"), not in bytes */
-#define SQ_F_ACTIVE     32 /* derived: at least one fault is set */
+#define SQ_F_ACTIVE	32 /* derived: at least one fault is set */
 
 /* What happens to the matched packets of one direction. Zero = not asked for. */
 struct sq_faults {
@@ -83,8 +83,8 @@ struct sq_faults {
 	__u64 rate_bps;
 	__u64 burst_bytes; /* bucket depth as asked; 0 = derived (see sq_rule_finish()) */
 	__u64 limit_bytes; /* queue bound as asked in bytes; 0 if asked in time or not at all */
-	__u64 burst_ns;    /* derived: time that the bucket takes at rate_bps */
-	__u64 limit_ns;    /* asked (SQ_F_LIMIT_TIME) or derived: longest wait for the rate */
+	__u64 burst_ns;	   /* derived: time that the bucket takes at rate_bps */
+	__u64 limit_ns;	   /* asked (SQ_F_LIMIT_TIME) or derived: longest wait for the rate */
 	__u32 loss_p[5];
 	__u32 loss_corr;
 	__u32 loss_model; /* enum sq_loss_model */
@@ -115,17 +115,17 @@ struct sq_dyn {
 };
 
 /* sq_rule.flags */
-#define SQ_R_KEEP       1 /* on-crash keep: acts until its expiry even if squalld is gone */
+#define SQ_R_KEEP	1 /* on-crash keep: acts until its expiry even if squalld is gone */
 #define SQ_R_SEED_GIVEN 2 /* the user chose the seed (otherwise squalld drew it) */
-#define SQ_R_LANE       4 /* derived: some fault of the rule needs a lane */
+#define SQ_R_LANE	4 /* derived: some fault of the rule needs a lane */
 
 struct sq_rule {
-	__u64 target;     /* cgroup id */
+	__u64 target; /* cgroup id */
 	__u64 seed;
 	__u64 expires_ns; /* 0 = never */
-	__u64 for_ns;     /* as asked; expires_ns = time of setting + for_ns */
-	__u64 set_ns;     /* CLOCK_REALTIME of the setting, for people */
-	__u32 id;         /* unique per version of a rule: key in sq_rules */
+	__u64 for_ns;	  /* as asked; expires_ns = time of setting + for_ns */
+	__u64 set_ns;	  /* CLOCK_REALTIME of the setting, for people */
+	__u32 id;	  /* unique per version of a rule: key in sq_rules */
 	__u32 flags;
 	__u32 n_clauses;
 	__u32 n_excepts;
@@ -160,27 +160,28 @@ struct sq_target {
 enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
 
 /* One element, memory-mapped by squalld: renewing the lease is a store. */
-#define SQ_LEASE_NS 2000000000ull      /* "clear" rules stop when the lease is older */
-#define SQ_PACER_LEASE_NS 500000000ull /* lane rules stop when the tap pacer is silent */
+#define SQ_LEASE_NS	  2000000000ull /* "clear" rules stop when the lease is older */
+#define SQ_PACER_LEASE_NS 500000000ull	/* lane rules stop when the tap pacer is silent */
 struct sq_cfg {
 	__u64 lease_ns;
 	__u64 pacer_ns;
 	__u64 stranded_pkts; /* lost because their interface went away while they waited */
-	__u64 levels; /* depths below the v2 root that have ruled cgroups, deepest first, a nibble each */
+	__u64 levels; /* depths below the v2 root that have ruled cgroups, deepest first, a nibble
+			 each */
 	__u32 abi_version;
 	__u32 flags;
-	__u32 lane; /* enum sq_lane */
+	__u32 lane;	   /* enum sq_lane */
 	__u32 trace_every; /* sample one packet in so many; 0 and 1 = all */
 	__u32 control_port;
 	__u32 pad;
 };
 
 /* sq_att.flags */
-#define SQ_A_EDGE    1 /* veth whose other end is another namespace: up at ingress, down at egress */
-#define SQ_A_HOST    2 /* sockets live on this side: up at egress, down at ingress */
-#define SQ_A_SHARED  4 /* edge: several cgroups behind it, told apart by socket look-up */
-#define SQ_A_LOOP    8 /* lo */
-#define SQ_A_CLSACT  16 /* the clsact qdisc there is ours to remove */
+#define SQ_A_EDGE   1 /* veth whose other end is another namespace: up at ingress, down at egress */
+#define SQ_A_HOST   2 /* sockets live on this side: up at egress, down at ingress */
+#define SQ_A_SHARED 4 /* edge: several cgroups behind it, told apart by socket look-up */
+#define SQ_A_LOOP   8 /* lo */
+#define SQ_A_CLSACT 16 /* the clsact qdisc there is ours to remove */
 struct sq_att {
 	__u64 owner[SQ_MAX_LEVELS]; /* edge: cgroup ids of whom the far side belongs to, by level */
 	__u32 ifindex;
@@ -192,13 +193,13 @@ struct sq_att {
 };
 
 /* What was done to a sampled packet. */
-#define SQ_E_LOST       1
-#define SQ_E_DELAYED    2
+#define SQ_E_LOST	1
+#define SQ_E_DELAYED	2
 #define SQ_E_DUPLICATED 4
-#define SQ_E_CORRUPTED  8
-#define SQ_E_REORDERED  16
+#define SQ_E_CORRUPTED	8
+#define SQ_E_REORDERED	16
 #define SQ_E_OVER_LIMIT 32
-#define SQ_E_BLACKHOLE  64
+#define SQ_E_BLACKHOLE	64
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */

@@ -40,7 +40,7 @@ struct sq_map {
 int sq_map_open(const char *pin_dir, const char *name, struct sq_map *ret, struct sq_error *err);
 void sq_map_close(struct sq_map *map);
 
-bool sq_map_has_entries(const struct sq_map *map); /* false: a ring buffer */
+bool sq_map_has_entries(const struct sq_map *map);  /* false: a ring buffer */
 size_t sq_map_value_room(const struct sq_map *map); /* bytes that a look-up fills */
 
 /* {"name","map_id","type","key_bytes","value_bytes","entries","max_entries","holds"} */
@@ -53,8 +53,8 @@ int sq_map_each(const struct sq_map *map, int (*fn)(const void *key, const void 
 
 /* An array of what sq_map_about() says of each map. */
 int sq_maps_list(const char *pin_dir, json_t **ret, struct sq_error *err);
-/* Programs that use these maps: [{"name","id","type","tag","bytes","jited_bytes","loaded_ns","maps"}].
- * Needs CAP_SYS_ADMIN. */
+/* Programs that use these maps:
+ * [{"name","id","type","tag","bytes","jited_bytes","loaded_ns","maps"}]. Needs CAP_SYS_ADMIN. */
 int sq_programs_list(const char *pin_dir, json_t **ret, struct sq_error *err);
 
 #endif

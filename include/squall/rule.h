@@ -38,8 +38,8 @@
 #define SQ_RULE_CANONICAL_MAX 16384 /* holds what sq_rule_to_text() makes of any rule */
 
 struct sq_error {
-	char field[64];  /* "up.loss", "clause[1].match.to", "for"; "" if none */
-	char text[512];  /* the whole line: field, value (escaped, cut), what is accepted */
+	char field[64]; /* "up.loss", "clause[1].match.to", "for"; "" if none */
+	char text[512]; /* the whole line: field, value (escaped, cut), what is accepted */
 };
 
 /* 0, -EINVAL or -E2BIG. rule->id, target, counters and expires_ns are zero; seed is zero unless

@@ -26,7 +26,8 @@ const char *sq_ui_type(const char *path);
 
 struct MHD_Connection;
 struct MHD_Response;
-/* Adds what each answer below /ui/ carries; the functions after it have done so. NULL: no memory. */
+/* Adds what each answer below /ui/ carries; the functions after it have done so. NULL: no memory.
+ */
 struct MHD_Response *sq_ui_headers(struct MHD_Response *response);
 /* ret_status: 200, or 304 to an If-None-Match that holds the file's ETag. */
 struct MHD_Response *sq_ui_response(struct MHD_Connection *c, const struct sq_ui_file *file,

@@ -34,10 +34,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TOPIC	"dt/thing-000001/telemetry"
-#define BATCH	64
+#define TOPIC "dt/thing-000001/telemetry"
+#define BATCH 64
 
-static struct sockaddr_in to = { .sin_family = AF_INET }, from = { .sin_family = AF_INET };
+static struct sockaddr_in to = {.sin_family = AF_INET}, from = {.sin_family = AF_INET};
 static uint8_t packets[BATCH * 65536];
 static uint32_t one_len;
 static int ep;
@@ -85,7 +85,7 @@ static void build(uint32_t batch, int qos, uint32_t size)
 
 static uint32_t connect_packet(uint8_t *p, int i)
 {
-	static const uint8_t head[] = { 0x10, 0, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0 };
+	static const uint8_t head[] = {0x10, 0, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0};
 	uint32_t n = sizeof(head), len;
 
 	memcpy(p, head, n);
@@ -129,7 +129,7 @@ static void connect_all(int *fds, int n)
 
 static void wait_writable(int fd)
 {
-	struct epoll_event ev = { .events = EPOLLOUT, .data.fd = fd };
+	struct epoll_event ev = {.events = EPOLLOUT, .data.fd = fd};
 	int e = epoll_create1(EPOLL_CLOEXEC);
 
 	epoll_ctl(e, EPOLL_CTL_ADD, fd, &ev);
@@ -171,7 +171,7 @@ static void qos1(const int *fds, int n, uint32_t batch, uint64_t end)
 
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+		struct epoll_event ev = {.events = EPOLLIN, .data.u32 = i};
 
 		epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &ev);
 		put(fds[i], len);
@@ -229,12 +229,13 @@ static void receive(int fd)
 
 static void subscribe_all(const int *fds, int n, int qos)
 {
-	uint8_t p[64] = { 0x82, 5 + strlen(TOPIC), 0, 1, 0, strlen(TOPIC) }, ack[5];
+	uint8_t p[64] = {0x82, 5 + strlen(TOPIC), 0, 1, 0, strlen(TOPIC)}, ack[5];
 
 	for (int i = 0; i < n; i++) {
 		sprintf((char *)p + 6, "dt/thing-%06d/telemetry", i);
 		p[6 + strlen(TOPIC)] = qos;
-		if (write(fds[i], p, 7 + strlen(TOPIC)) < 0 || read(fds[i], ack, 5) != 5 || ack[4] != qos)
+		if (write(fds[i], p, 7 + strlen(TOPIC)) < 0 || read(fds[i], ack, 5) != 5 ||
+		    ack[4] != qos)
 			die("SUBSCRIBE");
 	}
 }
@@ -249,13 +250,13 @@ static void paced(const int *fds, int n, int group, uint64_t end)
 	digits += strlen("dt/thing-");
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < n; i++) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+		struct epoll_event ev = {.events = EPOLLIN, .data.u32 = i};
 
 		epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &ev);
 	}
 	for (; now < end; now = now_ns()) {
 		uint64_t due = t0 + sent * 1000000000ull / n;
-		struct timespec wait = { .tv_nsec = now < due ? due - now : 0 };
+		struct timespec wait = {.tv_nsec = now < due ? due - now : 0};
 		int m;
 
 		if (now >= due)
@@ -282,7 +283,7 @@ static void hold(int *fds, int n, uint64_t end)
 		int m;
 
 		while (next < n && next - up < 256) {
-			struct epoll_event ev = { .events = EPOLLOUT, .data.u32 = next };
+			struct epoll_event ev = {.events = EPOLLOUT, .data.u32 = next};
 
 			fds[next] = open_one(SOCK_NONBLOCK);
 			epoll_ctl(ep, EPOLL_CTL_ADD, fds[next++], &ev);
@@ -290,7 +291,7 @@ static void hold(int *fds, int n, uint64_t end)
 		m = epoll_wait(ep, evs, 256, 1000);
 		for (int j = 0; j < m; j++) {
 			uint32_t k = evs[j].data.u32;
-			struct epoll_event ev = { .events = EPOLLIN, .data.u32 = k };
+			struct epoll_event ev = {.events = EPOLLIN, .data.u32 = k};
 
 			if (evs[j].events & EPOLLOUT) {
 				if (write(fds[k], p, connect_packet(p, k)) < 0)
@@ -313,7 +314,8 @@ int main(int argc, char **argv)
 	bool is_paced;
 
 	if (argc != 8 && argc != 9) {
-		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold|pacedQOS BATCH[xTURN] SIZE SECONDS [SOURCE]\n");
+		fprintf(stderr, "usage: bare ADDR PORT CONNS QOS|hold|pacedQOS BATCH[xTURN] SIZE "
+				"SECONDS [SOURCE]\n");
 		return 2;
 	}
 	inet_pton(AF_INET, argv[1], &to.sin_addr);

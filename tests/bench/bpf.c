@@ -25,13 +25,31 @@ static void no_others(int n)
 		del_rule(1000000 + i);
 }
 
-static void fault_none(void) { others(1); }
-static void unfault_none(void) { no_others(1); }
-static void fault_10k(void) { others(10000); }
-static void unfault_10k(void) { no_others(10000); }
-#define FAULT(name, text)                                                     \
-	static void fault_##name(void) { set_rule(my_id, text); }             \
-	static void unfault_##name(void) { del_rule(my_id); }
+static void fault_none(void)
+{
+	others(1);
+}
+static void unfault_none(void)
+{
+	no_others(1);
+}
+static void fault_10k(void)
+{
+	others(10000);
+}
+static void unfault_10k(void)
+{
+	no_others(10000);
+}
+#define FAULT(name, text)                                                                          \
+	static void fault_##name(void)                                                             \
+	{                                                                                          \
+		set_rule(my_id, text);                                                             \
+	}                                                                                          \
+	static void unfault_##name(void)                                                           \
+	{                                                                                          \
+		del_rule(my_id);                                                                   \
+	}
 FAULT(lost, "up loss 100%")
 FAULT(loss, "up loss 10%")
 FAULT(correlated, "up loss 10% 25%")
@@ -105,7 +123,8 @@ int main(int argc, char **argv)
 	if (json)
 		printf("{");
 	else
-		printf("%-44s %8s %12s %8s\n", "128-byte UDP packet at egress", "ns", "above empty", "x idle");
+		printf("%-44s %8s %12s %8s\n", "128-byte UDP packet at egress", "ns", "above empty",
+		       "x idle");
 	for (int i = 0; i < n; i++) {
 		if (json)
 			printf("%s\"%s_ns\":%.0f", i ? "," : "", c[i].name, c[i].best);

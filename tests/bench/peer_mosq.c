@@ -122,7 +122,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "peer_mosq: connection %d: %s\n", i, strerror(errno));
 			return 1;
 		}
-		ev = (struct epoll_event){ .events = EPOLLIN, .data.ptr = d };
+		ev = (struct epoll_event){.events = EPOLLIN, .data.ptr = d};
 		epoll_ctl(ep, EPOLL_CTL_ADD, mosquitto_socket(d->m), &ev);
 	}
 	end = now_ns() + strtod(argv[6], NULL) * 1e9;

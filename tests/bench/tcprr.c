@@ -32,8 +32,9 @@ static uint64_t now_ns(void)
 
 static int open_tcp(const char *addr, const char *port, bool passive)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET,
-				  .ai_flags = passive ? AI_PASSIVE : 0 };
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_family = AF_INET,
+				 .ai_flags = passive ? AI_PASSIVE : 0};
 	struct addrinfo *ai;
 	int fd, on = 1, rc = getaddrinfo(addr, port, &hints, &ai);
 
@@ -43,7 +44,8 @@ static int open_tcp(const char *addr, const char *port, bool passive)
 	}
 	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if ((passive ? bind : connect)(fd, ai->ai_addr, ai->ai_addrlen) || (passive && listen(fd, 8))) {
+	if ((passive ? bind : connect)(fd, ai->ai_addr, ai->ai_addrlen) ||
+	    (passive && listen(fd, 8))) {
 		perror("tcprr");
 		exit(1);
 	}
@@ -106,10 +108,10 @@ static int run(const char *addr, const char *port, size_t count, size_t size)
 		t0 = t1;
 	}
 	qsort(took, n, sizeof(*took), cmp_u64);
-	printf("{\"transactions\":%zu,\"elapsed_ns\":%" PRIu64 ",\"p50_ns\":%" PRIu64 ",\"p95_ns\":%" PRIu64
-	       ",\"p99_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64 "}\n",
-	       n, t0 - start, n ? took[n / 2] : 0, n ? took[n * 95 / 100] : 0, n ? took[n * 99 / 100] : 0,
-	       n ? took[n - 1] : 0);
+	printf("{\"transactions\":%zu,\"elapsed_ns\":%" PRIu64 ",\"p50_ns\":%" PRIu64
+	       ",\"p95_ns\":%" PRIu64 ",\"p99_ns\":%" PRIu64 ",\"max_ns\":%" PRIu64 "}\n",
+	       n, t0 - start, n ? took[n / 2] : 0, n ? took[n * 95 / 100] : 0,
+	       n ? took[n * 99 / 100] : 0, n ? took[n - 1] : 0);
 	free(took);
 	close(fd);
 	return 0;
@@ -122,7 +124,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		serve(argv[2]);
-	if (argc >= 4 && argc <= 6 && !strcmp(argv[1], "run") && count > 0 && count <= MAX_SAMPLES && size > 0 && size <= MAX_SIZE)
+	if (argc >= 4 && argc <= 6 && !strcmp(argv[1], "run") && count > 0 &&
+	    count <= MAX_SAMPLES && size > 0 && size <= MAX_SIZE)
 		return run(argv[2], argv[3], (size_t)count, (size_t)size);
 	fprintf(stderr, "usage: tcprr serve PORT | tcprr run ADDR PORT [COUNT [SIZE]]\n");
 	return 2;

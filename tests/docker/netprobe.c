@@ -48,7 +48,8 @@ static int compare(const void *a, const void *b)
 
 static void *receiver(void *arg)
 {
-	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)(intptr_t)arg) };
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+				  .sin6_port = htons((uint16_t)(intptr_t)arg)};
 	int fd = socket(AF_INET6, SOCK_DGRAM, 0), off = 0, big = 1 << 22;
 
 	setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
@@ -81,24 +82,28 @@ static void *receiver(void *arg)
 
 static void transmit(const char *address, int port, int count, int pps, int size)
 {
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int is6 = strchr(address, ':') != NULL, fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-	char buf[2048] = { 0 };
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	int is6 = strchr(address, ':') != NULL,
+	    fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+	char buf[2048] = {0};
 	uint64_t start = now_ns();
 
-	inet_pton(is6 ? AF_INET6 : AF_INET, address, is6 ? (void *)&six.sin6_addr : (void *)&four.sin_addr);
+	inet_pton(is6 ? AF_INET6 : AF_INET, address,
+		  is6 ? (void *)&six.sin6_addr : (void *)&four.sin_addr);
 	for (int i = 0; i < count; i++) {
 		uint64_t due = start + (uint64_t)i * 1000000000u / (uint64_t)pps, now = now_ns();
 
 		if (due > now) {
-			struct timespec ts = { (time_t)((due - now) / 1000000000u), (long)((due - now) % 1000000000u) };
+			struct timespec ts = {(time_t)((due - now) / 1000000000u),
+					      (long)((due - now) % 1000000000u)};
 
 			nanosleep(&ts, NULL);
 		}
 		now = now_ns();
 		memcpy(buf, &now, 8);
-		sendto(fd, buf, (size_t)size, 0, is6 ? (struct sockaddr *)&six : (struct sockaddr *)&four,
+		sendto(fd, buf, (size_t)size, 0,
+		       is6 ? (struct sockaddr *)&six : (struct sockaddr *)&four,
 		       is6 ? sizeof(six) : sizeof(four));
 	}
 	close(fd);
@@ -112,7 +117,8 @@ static void stat_line(char *out, size_t size)
 	m = n;
 	memcpy(sorted, delay, (size_t)m * sizeof(delay[0]));
 	qsort(sorted, (size_t)m, sizeof(sorted[0]), compare);
-	snprintf(out, size, "n=%d delay_ms=%.2f kbit=%.0f\n", m, m ? (double)sorted[m / 2] / 1e6 : -1,
+	snprintf(out, size, "n=%d delay_ms=%.2f kbit=%.0f\n", m,
+		 m ? (double)sorted[m / 2] / 1e6 : -1,
 		 m > 1 && last > first ? (double)bytes * 8e6 / (double)(last - first) : 0);
 	pthread_mutex_unlock(&lock);
 }
@@ -161,7 +167,7 @@ static void *serve(void *arg)
 
 static int agent(const char *path, int port)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	pthread_t t;
 
@@ -182,7 +188,7 @@ static int agent(const char *path, int port)
 
 static int ask(const char *path, int argc, char **argv)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	char buf[256] = "";
 	ssize_t len;
@@ -190,7 +196,8 @@ static int ask(const char *path, int argc, char **argv)
 	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
 	for (int i = 0; i < argc; i++)
 		snprintf(buf + strlen(buf), sizeof(buf) - strlen(buf), "%s ", argv[i]);
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || write(fd, buf, strlen(buf)) < 0) {
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    write(fd, buf, strlen(buf)) < 0) {
 		perror(path);
 		return 1;
 	}

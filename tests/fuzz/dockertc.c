@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	char echo[TC_ECHO_MAX];
 	struct sq_rule rule;
 	int rc;

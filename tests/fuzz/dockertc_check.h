@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define UNTOUCHED 0x5a
 
-static inline void check_parsed(int rc, bool enabled, const struct sq_rule *rule, const struct sq_error *err)
+static inline void check_parsed(int rc, bool enabled, const struct sq_rule *rule,
+				const struct sq_error *err)
 {
 	char text[SQ_RULE_CANONICAL_MAX];
 	struct sq_rule again;
@@ -19,7 +20,8 @@ static inline void check_parsed(int rc, bool enabled, const struct sq_rule *rule
 
 	memset(&again, UNTOUCHED, sizeof(again));
 	if (rc < 0 || !enabled) {
-		if (memcmp(rule, &again, sizeof(again)) != 0 || (rc < 0 && rc != -ENODATA && !err->text[0]))
+		if (memcmp(rule, &again, sizeof(again)) != 0 ||
+		    (rc < 0 && rc != -ENODATA && !err->text[0]))
 			abort();
 		return;
 	}

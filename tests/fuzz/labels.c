@@ -23,7 +23,7 @@ static json_t *labels_of(const char *text, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	struct sq_rule rule;
 	bool enabled = true;
 	json_t *labels;
@@ -33,8 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memset(&rule, UNTOUCHED, sizeof(rule));
 	labels = labels_of((const char *)data + 1, size - 1);
-	rc = dockertc_parse_labels(labels, TC_UP + (data[0] >> 1) % 3, data[0] & 8 ? 10000000000u : 0, &rule, &enabled,
-				   &err);
+	rc = dockertc_parse_labels(labels, TC_UP + (data[0] >> 1) % 3,
+				   data[0] & 8 ? 10000000000u : 0, &rule, &enabled, &err);
 	json_decref(labels);
 	check_parsed(rc, enabled, &rule, &err);
 	return 0;

@@ -9,8 +9,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const options[] = { "mqtt_broker", "mqtt_topic", "mqtt_payload", "mqtt_qos" };
-	struct locust_frame f = { 0 };
+	static const char *const options[] = {"mqtt_broker", "mqtt_topic", "mqtt_payload",
+					      "mqtt_qos"};
+	struct locust_frame f = {0};
 	struct locust_msg m;
 	const char *why;
 	char text[64];

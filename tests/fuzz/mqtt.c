@@ -12,7 +12,11 @@
 
 #define LIMIT 65536
 
-#define must(cond) do { if (!(cond)) abort(); } while (0)
+#define must(cond)                                                                                 \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			abort();                                                                   \
+	} while (0)
 
 static const uint8_t *lo, *hi;
 
@@ -69,8 +73,12 @@ static bool same_props(const struct mqtt_props *a, const struct mqtt_props *b)
 
 static long encode(uint8_t *out, size_t cap, uint8_t version, const struct mqtt_packet *p)
 {
-	struct mqtt_publish pub = { .qos = p->qos, .dup = p->dup, .retain = p->retain,
-				    .id = p->id, .topic = p->topic, .payload = p->payload };
+	struct mqtt_publish pub = {.qos = p->qos,
+				   .dup = p->dup,
+				   .retain = p->retain,
+				   .id = p->id,
+				   .topic = p->topic,
+				   .payload = p->payload};
 
 	switch (p->type) {
 	case MQTT_CONNECT:
@@ -84,8 +92,8 @@ static long encode(uint8_t *out, size_t cap, uint8_t version, const struct mqtt_
 	case MQTT_PUBREC:
 	case MQTT_PUBREL:
 	case MQTT_PUBCOMP:
-		return p->props.have ? 0 : mqtt_enc_ack(out, cap, version, p->type, p->id,
-							p->reason);
+		return p->props.have ? 0
+				     : mqtt_enc_ack(out, cap, version, p->type, p->id, p->reason);
 	case MQTT_PINGREQ:
 	case MQTT_PINGRESP:
 		return mqtt_enc_ping(out, cap, p->type);

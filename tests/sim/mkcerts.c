@@ -96,8 +96,8 @@ int main(int argc, char **argv)
 	other = must(EVP_EC_gen("P-256"));
 	X509_free(issue("other-ca", "another test ca", other, NULL, other, NULL));
 	key = must(EVP_EC_gen("P-256"));
-	X509_free(issue("server", "localhost", key, ca, ca_key,
-			"DNS:localhost,IP:127.0.0.1,IP:::1"));
+	X509_free(
+		issue("server", "localhost", key, ca, ca_key, "DNS:localhost,IP:127.0.0.1,IP:::1"));
 	for (int i = 1; i <= atoi(argv[2]); i++) {
 		char name[256];
 

@@ -42,7 +42,7 @@
 struct datagram {
 	uint32_t magic;
 	uint32_t check; /* over the rest of the header and the filling */
-	uint64_t seq;   /* == count in a trailer */
+	uint64_t seq;	/* == count in a trailer */
 	uint64_t count; /* how many the sender means to send */
 	uint64_t sent_ns;
 	uint8_t fill[];
@@ -82,20 +82,22 @@ static uint32_t datagram_check(const struct datagram *d, size_t len)
 
 static int open_socket(const char *addr, const char *port, bool passive, const char *from)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = passive ? AI_PASSIVE : 0 };
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = passive ? AI_PASSIVE : 0};
 	struct addrinfo *ai, *src = NULL;
 	int fd, rc;
 
 	rc = getaddrinfo(addr, port, &hints, &ai);
 	if (rc) {
-		fprintf(stderr, "udpseq: %s port %s: %s\n", addr ? addr : "*", port, gai_strerror(rc));
+		fprintf(stderr, "udpseq: %s port %s: %s\n", addr ? addr : "*", port,
+			gai_strerror(rc));
 		exit(2);
 	}
 	fd = socket(ai->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && from && getaddrinfo(from, NULL, &hints, &src) == 0)
 		rc = bind(fd, src->ai_addr, src->ai_addrlen);
 	if (fd < 0 || rc || (passive ? bind : connect)(fd, ai->ai_addr, ai->ai_addrlen)) {
-		fprintf(stderr, "udpseq: %s port %s: %s\n", addr ? addr : "*", port, strerror(errno));
+		fprintf(stderr, "udpseq: %s port %s: %s\n", addr ? addr : "*", port,
+			strerror(errno));
 		exit(1);
 	}
 	if (src)
@@ -112,7 +114,7 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 	union {
 		struct datagram d;
 		uint8_t bytes[MAX_SIZE];
-	} u = { .d = { .magic = MAGIC, .count = count } };
+	} u = {.d = {.magic = MAGIC, .count = count}};
 	int fd = open_socket(addr, port, false, from), buf = 8 << 20;
 	uint64_t start, failed = 0, last_ns;
 	int err = 0;
@@ -125,8 +127,8 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 	for (uint64_t i = 0; i < count && !stop; i++) {
 		if (pps > 0) {
 			uint64_t due = start + (uint64_t)((double)i * 1e9 / pps);
-			struct timespec ts = { (time_t)(due / 1000000000u),
-					       (long)(due % 1000000000u) };
+			struct timespec ts = {(time_t)(due / 1000000000u),
+					      (long)(due % 1000000000u)};
 
 			if (now_ns(CLOCK_MONOTONIC) < due)
 				clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
@@ -140,8 +142,8 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 		}
 		last_ns = now_ns(CLOCK_MONOTONIC);
 	}
-	printf("{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"error\":\"%s\",\"elapsed_ns\":%" PRIu64
-	       ",\"size\":%zu}\n",
+	printf("{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64
+	       ",\"error\":\"%s\",\"elapsed_ns\":%" PRIu64 ",\"size\":%zu}\n",
 	       count - failed, failed, failed ? strerror(err) : "", last_ns - start, size);
 	fflush(stdout);
 	usleep(linger_ms * 1000);
@@ -219,7 +221,8 @@ static void take(struct record *r, const struct datagram *d, size_t len, uint64_
 		r->seen = calloc(r->room, sizeof(*r->seen));
 		r->delay = calloc(r->room, sizeof(*r->delay));
 		if (!r->seen || !r->delay) {
-			fprintf(stderr, "udpseq: out of memory for %" PRIu64 " numbers\n", d->count);
+			fprintf(stderr, "udpseq: out of memory for %" PRIu64 " numbers\n",
+				d->count);
 			exit(1);
 		}
 	}
@@ -254,15 +257,16 @@ static void report(struct record *r, uint64_t csum)
 	static const struct {
 		const char *name;
 		double q;
-	} quantiles[] = { { "min", 0 },	   { "p1", .01 },  { "p5", .05 },  { "p25", .25 }, { "p50", .5 },
-			  { "p75", .75 }, { "p95", .95 }, { "p99", .99 }, { "max", 1 } };
-	uint64_t runs[RUNS] = { 0 }, run = 0;
+	} quantiles[] = {{"min", 0},   {"p1", .01},  {"p5", .05},  {"p25", .25}, {"p50", .5},
+			 {"p75", .75}, {"p95", .95}, {"p99", .99}, {"max", 1}};
+	uint64_t runs[RUNS] = {0}, run = 0;
 	double mean = 0, var = 0;
 
 	for (size_t i = 0; i < r->unique; i++)
 		mean += (double)r->delay[i] / (double)r->unique;
 	for (size_t i = 0; i < r->unique; i++)
-		var += ((double)r->delay[i] - mean) * ((double)r->delay[i] - mean) / (double)r->unique;
+		var += ((double)r->delay[i] - mean) * ((double)r->delay[i] - mean) /
+		       (double)r->unique;
 	qsort(r->delay, r->unique, sizeof(*r->delay), cmp_i64);
 	for (uint64_t i = 0; i <= r->count; i++) {
 		if (i < r->count && !r->seen[i]) {
@@ -276,8 +280,8 @@ static void report(struct record *r, uint64_t csum)
 	       ",\"dup\":%" PRIu64 ",\"reorder\":%" PRIu64 ",\"corrupt\":%" PRIu64
 	       ",\"foreign\":%" PRIu64 ",\"csum_errors\":%" PRIu64 ",\"bytes\":%" PRIu64
 	       ",\"span_ns\":%" PRIu64 ",\"delay_ns\":{\"mean\":%.0f,\"sd\":%.0f",
-	       r->count, r->received, r->unique, r->count - r->unique, r->dup, r->reorder, r->corrupt,
-	       r->foreign, csum, r->bytes, r->last_ns - r->first_ns, mean, sqrt(var));
+	       r->count, r->received, r->unique, r->count - r->unique, r->dup, r->reorder,
+	       r->corrupt, r->foreign, csum, r->bytes, r->last_ns - r->first_ns, mean, sqrt(var));
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
 		size_t at = r->unique ? (size_t)(quantiles[i].q * (double)(r->unique - 1) + .5) : 0;
 
@@ -291,9 +295,9 @@ static void report(struct record *r, uint64_t csum)
 
 static int do_recv(const char *addr, const char *port, double idle, const char *raw, int rcvbuf)
 {
-	struct record r = { 0 };
+	struct record r = {0};
 	int fd = open_socket(addr, port, true, NULL), on = 1;
-	struct timeval poll_every = { 0, 100000 };
+	struct timeval poll_every = {0, 100000};
 	uint64_t csum0 = csum_errors(), last = 0;
 	static uint8_t buf[MAX_SIZE];
 
@@ -315,9 +319,11 @@ static int do_recv(const char *addr, const char *port, double idle, const char *
 			char space[CMSG_SPACE(sizeof(struct timespec))];
 			struct cmsghdr align;
 		} ctl;
-		struct iovec iov = { buf, sizeof(buf) };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl,
-				      .msg_controllen = sizeof(ctl) };
+		struct iovec iov = {buf, sizeof(buf)};
+		struct msghdr msg = {.msg_iov = &iov,
+				     .msg_iovlen = 1,
+				     .msg_control = &ctl,
+				     .msg_controllen = sizeof(ctl)};
 		ssize_t n = recvmsg(fd, &msg, 0);
 		uint64_t mono = now_ns(CLOCK_MONOTONIC), at = mono;
 
@@ -336,8 +342,9 @@ static int do_recv(const char *addr, const char *port, double idle, const char *
 
 				memcpy(&ts, CMSG_DATA(c), sizeof(ts));
 				/* The stamp is REALTIME; only its age carries over. */
-				at = mono - (now_ns(CLOCK_REALTIME) -
-					     ((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec));
+				at = mono -
+				     (now_ns(CLOCK_REALTIME) -
+				      ((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec));
 			}
 		}
 		last = mono;
@@ -356,9 +363,10 @@ static int do_recv(const char *addr, const char *port, double idle, const char *
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: udpseq recv PORT [--bind ADDR] [--idle SECONDS] [--raw FILE] [--rcvbuf BYTES]\n"
-		"       udpseq send ADDR PORT --count N [--pps N] [--size BYTES] [--bind ADDR] [--linger MS]\n");
+	fprintf(stderr, "usage: udpseq recv PORT [--bind ADDR] [--idle SECONDS] [--raw FILE] "
+			"[--rcvbuf BYTES]\n"
+			"       udpseq send ADDR PORT --count N [--pps N] [--size BYTES] [--bind "
+			"ADDR] [--linger MS]\n");
 	return 2;
 }
 
@@ -368,7 +376,8 @@ static double number(const char *name, const char *text, double low, double high
 	double v = strtod(text, &end);
 
 	if (end == text || *end || !(v >= low && v <= high)) {
-		fprintf(stderr, "udpseq: --%s \"%s\" is not accepted: %.0f to %.0f\n", name, text, low, high);
+		fprintf(stderr, "udpseq: --%s \"%s\" is not accepted: %.0f to %.0f\n", name, text,
+			low, high);
 		exit(2);
 	}
 	return v;
@@ -377,28 +386,45 @@ static double number(const char *name, const char *text, double low, double high
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "bind", 1, NULL, 'b' }, { "idle", 1, NULL, 'i' },   { "raw", 1, NULL, 'r' },
-		{ "count", 1, NULL, 'c' }, { "pps", 1, NULL, 'p' },    { "size", 1, NULL, 's' },
-		{ "linger", 1, NULL, 'l' }, { "rcvbuf", 1, NULL, 'B' }, { 0 },
+		{"bind", 1, NULL, 'b'},	  {"idle", 1, NULL, 'i'},   {"raw", 1, NULL, 'r'},
+		{"count", 1, NULL, 'c'},  {"pps", 1, NULL, 'p'},    {"size", 1, NULL, 's'},
+		{"linger", 1, NULL, 'l'}, {"rcvbuf", 1, NULL, 'B'}, {0},
 	};
 	const char *bind_to = NULL, *raw = NULL;
 	double idle = 5, pps = 0, count = 0, size = 100, linger = 500, rcvbuf = 64 << 20;
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = {.sa_handler = on_signal};
 	int c;
 
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'b': bind_to = optarg; break;
-		case 'r': raw = optarg; break;
-		case 'i': idle = number("idle", optarg, 0, 86400); break;
-		case 'c': count = number("count", optarg, 1, MAX_SEQ - 1); break;
-		case 'p': pps = number("pps", optarg, 0, 1e7); break;
-		case 's': size = number("size", optarg, sizeof(struct datagram), MAX_SIZE); break;
-		case 'l': linger = number("linger", optarg, 0, 60000); break;
-		case 'B': rcvbuf = number("rcvbuf", optarg, 1, 1e9); break;
-		default: return usage();
+		case 'b':
+			bind_to = optarg;
+			break;
+		case 'r':
+			raw = optarg;
+			break;
+		case 'i':
+			idle = number("idle", optarg, 0, 86400);
+			break;
+		case 'c':
+			count = number("count", optarg, 1, MAX_SEQ - 1);
+			break;
+		case 'p':
+			pps = number("pps", optarg, 0, 1e7);
+			break;
+		case 's':
+			size = number("size", optarg, sizeof(struct datagram), MAX_SIZE);
+			break;
+		case 'l':
+			linger = number("linger", optarg, 0, 60000);
+			break;
+		case 'B':
+			rcvbuf = number("rcvbuf", optarg, 1, 1e9);
+			break;
+		default:
+			return usage();
 		}
 	}
 	argv += optind;

@@ -16,7 +16,7 @@
 
 static char dir[] = "/tmp/squall-unit-XXXXXX";
 static struct options opt;
-static struct daemon d = { .opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct daemon d = {.opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void open_all(void)
 {
@@ -58,7 +58,7 @@ static void restore(void)
 static struct sq_rule rule_of(const char *text)
 {
 	struct sq_rule rule;
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 
 	if (sq_rule_from_text(text, strlen(text), &rule, &err) < 0)
 		print_error("%s\n", err.text), _fail(__FILE__, __LINE__);
@@ -68,7 +68,7 @@ static struct sq_rule rule_of(const char *text)
 static void set(const char *target, const char *text)
 {
 	struct sq_rule rule = rule_of(text);
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 
 	assert_int_equal(target_resolve(&d, target, &t, &p), 0);
@@ -76,7 +76,8 @@ static void set(const char *target, const char *text)
 	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), 0);
 }
 
-static struct container *container(const char *id, const char *name, const char *cgroup, json_t *labels)
+static struct container *container(const char *id, const char *name, const char *cgroup,
+				   json_t *labels)
 {
 	struct container *c = calloc(1, sizeof(*c));
 	struct sq_error err;
@@ -111,7 +112,7 @@ static int teardown(void **state)
 
 static void names(void **state)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 
 	(void)state;
@@ -201,8 +202,12 @@ static void labels(void **state)
 	struct container *c;
 
 	(void)state;
-	targets_put(&d, container("aa", "bad", "/1", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1x")));
-	targets_put(&d, container("bb", "good", "/2", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1%")));
+	targets_put(&d, container("aa", "bad", "/1",
+				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+					    "com.docker-tc.loss", "1x")));
+	targets_put(&d, container("bb", "good", "/2",
+				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+					    "com.docker-tc.loss", "1%")));
 	assert_false(fake_of(one)->ruled);
 	assert_true(fake_of(two)->ruled);
 	for (c = targets_containers(&d); strcmp(c->name, "bad") != 0; c = c->next)
@@ -212,14 +217,16 @@ static void labels(void **state)
 	/* A rule by name goes before it. */
 	set("good", "up delay 1ms");
 	targets_put(&d, container("bb", "good", NULL, NULL));
-	targets_put(&d, container("bb", "good", "/2", json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1", "com.docker-tc.loss", "1%")));
+	targets_put(&d, container("bb", "good", "/2",
+				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+					    "com.docker-tc.loss", "1%")));
 	assert_string_equal(book_find(&d, "good")->source, "api");
 }
 
 static void failure_changes_nothing(void **state)
 {
 	struct sq_rule rule = rule_of("up loss 9%");
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 	uint64_t version;
 
@@ -253,7 +260,8 @@ static void reboot(void **state)
 	open_all();
 	restore();
 	assert_true(fake_of(id)->ruled);
-	assert_true(fake_of(id)->rule.for_ns > 3590000000000u && fake_of(id)->rule.for_ns <= 3600000000000u);
+	assert_true(fake_of(id)->rule.for_ns > 3590000000000u &&
+		    fake_of(id)->rule.for_ns <= 3600000000000u);
 	assert_null(book_find(&d, "cgroup:/b")); /* its time was over */
 }
 
@@ -278,12 +286,18 @@ static void crash(void **state)
 	assert_null(book_find(&d, "cgroup:/b"));
 	assert_false(fake_of(b)->ruled);
 	assert_true(book_find(&d, "cgroup:/c")->in_force);
-	assert_int_equal(book_find(&d, "cgroup:/a")->rule.clause[0].faults[SQ_UP].loss_p[0], rule.clause[0].faults[SQ_UP].loss_p[0]);
+	assert_int_equal(book_find(&d, "cgroup:/a")->rule.clause[0].faults[SQ_UP].loss_p[0],
+			 rule.clause[0].faults[SQ_UP].loss_p[0]);
 }
 
 static void foreign_file(void **state)
 {
-	static const char *const bad[] = { "", "{", "[]", "{\"squall\":\"profiles\",\"format\":1}", "{\"squall\":\"rules\",\"format\":2}", "\xff" };
+	static const char *const bad[] = {"",
+					  "{",
+					  "[]",
+					  "{\"squall\":\"profiles\",\"format\":1}",
+					  "{\"squall\":\"rules\",\"format\":2}",
+					  "\xff"};
 	char path[100];
 
 	(void)state;
@@ -305,7 +319,8 @@ static void profiles(void **state)
 
 	(void)state;
 	assert_true(json_array_size(list) >= 20);
-	json_array_foreach(list, i, one) {
+	json_array_foreach(list, i, one)
+	{
 		assert_true(json_is_string(json_object_get(one, "source")));
 		assert_true(json_is_object(json_object_get(one, "rule")));
 	}
@@ -314,9 +329,11 @@ static void profiles(void **state)
 
 static void option_table(void **state)
 {
-	char *good[] = { "squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap" };
-	char *bad[][3] = { { "squalld", "--lane=x" }, { "squalld", "--nope" }, { "squalld", "--socket" }, { "squalld", "x" },
-			   { "squalld", "--tls-cert=a" }, { "squalld", "--socket=" }, { "squalld", "--help=1" }, { "squalld", "--lan=tap" } };
+	char *good[] = {"squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap"};
+	char *bad[][3] = {{"squalld", "--lane=x"},     {"squalld", "--nope"},
+			  {"squalld", "--socket"},     {"squalld", "x"},
+			  {"squalld", "--tls-cert=a"}, {"squalld", "--socket="},
+			  {"squalld", "--help=1"},     {"squalld", "--lan=tap"}};
 	struct options o;
 	char err[600];
 
@@ -335,8 +352,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-		T(names), T(container_comes_back), T(cgroup_comes_back), T(labels), T(failure_changes_nothing), T(reboot),
-		T(crash), T(foreign_file), T(profiles), T(option_table),
+		T(names),
+		T(container_comes_back),
+		T(cgroup_comes_back),
+		T(labels),
+		T(failure_changes_nothing),
+		T(reboot),
+		T(crash),
+		T(foreign_file),
+		T(profiles),
+		T(option_table),
 	};
 	int rc;
 
@@ -344,7 +369,8 @@ int main(void)
 		return 1;
 	log_setup(LOG_L_ERROR, false);
 	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	for (const char *const *k = (const char *const[]){ "rules", "profiles", "schedules", NULL }; *k; k++) {
+	for (const char *const *k = (const char *const[]){"rules", "profiles", "schedules", NULL};
+	     *k; k++) {
 		char path[100];
 
 		snprintf(path, sizeof(path), "%s/%s.json", dir, *k);

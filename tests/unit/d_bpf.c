@@ -22,28 +22,37 @@ static const struct {
 	{"blackhole", "up blackhole", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
 	{"down is not up", "down loss 100%", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
 	{"delay: to the lane", "up delay 5ms", 17, "10.0.0.2", 4000, 1883, TC_ACT_REDIRECT},
-	{"rate within its bucket: no wait", "up rate 1gbit", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
-	{"corrupt: through the segmenter", "up corrupt 1%", 17, "10.0.0.2", 4000, 1883, TC_ACT_REDIRECT},
-	{"TCP loss: through the segmenter", "up loss 1%", 6, "10.0.0.2", 4000, 1883, TC_ACT_REDIRECT},
-	{"TCP delay: whole, to the lane", "up delay 5ms", 6, "10.0.0.2", 4000, 1883, TC_ACT_REDIRECT},
+	{"rate within its bucket: no wait", "up rate 1gbit", 17, "10.0.0.2", 4000, 1883,
+	 TC_ACT_UNSPEC},
+	{"corrupt: through the segmenter", "up corrupt 1%", 17, "10.0.0.2", 4000, 1883,
+	 TC_ACT_REDIRECT},
+	{"TCP loss: through the segmenter", "up loss 1%", 6, "10.0.0.2", 4000, 1883,
+	 TC_ACT_REDIRECT},
+	{"TCP delay: whole, to the lane", "up delay 5ms", 6, "10.0.0.2", 4000, 1883,
+	 TC_ACT_REDIRECT},
 	{"dport hit", "up loss 100% match dport 1883", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
 	{"dport miss", "up loss 100% match dport 1884", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
-	{"dport range, last", "up loss 100% match dport 1800-1883", 17, "10.0.0.2", 1, 1883, TC_ACT_STOLEN},
-	{"dport range, past it", "up loss 100% match dport 1800-1882", 17, "10.0.0.2", 1, 1883, TC_ACT_UNSPEC},
+	{"dport range, last", "up loss 100% match dport 1800-1883", 17, "10.0.0.2", 1, 1883,
+	 TC_ACT_STOLEN},
+	{"dport range, past it", "up loss 100% match dport 1800-1882", 17, "10.0.0.2", 1, 1883,
+	 TC_ACT_UNSPEC},
 	{"sport hit", "up loss 100% match sport 4000", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
 	{"port: either", "up loss 100% match port 4000", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
 	{"to hit", "up loss 100% match to 10.0.0.0/8", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
 	{"to miss", "up loss 100% match to 11.0.0.0/8", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
 	{"to /32", "up loss 100% match to 10.0.0.2", 17, "10.0.0.2", 4000, 1883, TC_ACT_STOLEN},
-	{"to: IPv6 is not IPv4", "up loss 100% match to fd00::/8", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
+	{"to: IPv6 is not IPv4", "up loss 100% match to fd00::/8", 17, "10.0.0.2", 4000, 1883,
+	 TC_ACT_UNSPEC},
 	{"proto miss", "up loss 100% match proto tcp", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
 	{"proto icmp", "up loss 100% match proto icmp", 1, "10.0.0.2", 0, 0, TC_ACT_STOLEN},
 	{"except wins", "up loss 100% except port 1883", 17, "10.0.0.2", 4000, 1883, TC_ACT_UNSPEC},
-	{"most specific first", "up loss 100% also delay 1ms match dport 1883", 17, "10.0.0.2", 4000, 1883,
-	 TC_ACT_REDIRECT},
+	{"most specific first", "up loss 100% also delay 1ms match dport 1883", 17, "10.0.0.2",
+	 4000, 1883, TC_ACT_REDIRECT},
 	{"exempt: DHCP", "up loss 100%", 17, "10.0.0.2", 68, 67, TC_ACT_UNSPEC},
-	{"exempt unless named", "up loss 100% match dport 67", 17, "10.0.0.2", 68, 67, TC_ACT_STOLEN},
-	{"exempt: instance metadata", "up blackhole", 6, "169.254.169.254", 4000, 80, TC_ACT_UNSPEC},
+	{"exempt unless named", "up loss 100% match dport 67", 17, "10.0.0.2", 68, 67,
+	 TC_ACT_STOLEN},
+	{"exempt: instance metadata", "up blackhole", 6, "169.254.169.254", 4000, 80,
+	 TC_ACT_UNSPEC},
 	{"exempt: task metadata", "up blackhole", 6, "169.254.170.2", 4000, 80, TC_ACT_UNSPEC},
 	{"exempt: Locust", "up blackhole", 6, "10.0.0.2", 4000, 5557, TC_ACT_UNSPEC},
 	{"exempt: the control port", "up blackhole", 6, "10.0.0.2", 4080, 4000, TC_ACT_UNSPEC},
@@ -56,7 +65,8 @@ static int verdict(int prog_fd, uint8_t proto, const char *to, uint16_t sport, u
 {
 	struct iphdr *ip = (void *)(packet + ETH_HLEN);
 	uint16_t *ports = (void *)(ip + 1);
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE, .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE,
+		    .repeat = 1);
 
 	ip->protocol = proto;
 	inet_pton(AF_INET, to, &ip->daddr);
@@ -91,7 +101,8 @@ static void verdicts(void **state)
 /* Other people's packets: of no protocol of ours, cut short, of another cgroup. */
 static void left_alone(void **state)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE, .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE,
+		    .repeat = 1);
 	struct ethhdr *eth = (void *)packet;
 	int fd;
 

@@ -29,13 +29,16 @@ static int delete_link(unsigned int ifindex)
 		struct nlmsghdr h;
 		struct ifinfomsg i;
 	} m = {
-		.h = { .nlmsg_len = sizeof(m), .nlmsg_type = RTM_DELLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
-		.i = { .ifi_index = (int)ifindex },
+		.h = {.nlmsg_len = sizeof(m),
+		      .nlmsg_type = RTM_DELLINK,
+		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.i = {.ifi_index = (int)ifindex},
 	};
 	char answer[512];
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), ok;
 
-	ok = fd >= 0 && send(fd, &m, sizeof(m), 0) == (ssize_t)sizeof(m) && recv(fd, answer, sizeof(answer), 0) > 0;
+	ok = fd >= 0 && send(fd, &m, sizeof(m), 0) == (ssize_t)sizeof(m) &&
+	     recv(fd, answer, sizeof(answer), 0) > 0;
 	if (fd >= 0)
 		close(fd);
 	return ok ? 0 : -1;
@@ -44,7 +47,7 @@ static int delete_link(unsigned int ifindex)
 /* In a thread of its own, which has a network namespace of its own. */
 static void *open_tap(void *arg)
 {
-	struct ifreq req = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	struct ifreq req = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 
 	(void)arg;
 	if (unshare(CLONE_NEWNET) < 0)
@@ -96,7 +99,7 @@ static void test_gone(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_gone) };
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_gone)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

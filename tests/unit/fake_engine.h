@@ -23,7 +23,7 @@ static struct fake_cgroup {
 	uint64_t id;
 	bool here, ruled;
 	struct sq_rule rule;
-} *fake_cgroup;
+} * fake_cgroup;
 static unsigned int fake_n, fake_sets, fake_deletes, fake_rescans;
 static int fake_set_error;
 
@@ -106,8 +106,8 @@ int engine_cgroup_path(uint64_t id, char *ret_path, size_t size)
 	return 0;
 }
 
-int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule, struct sq_rule *ret,
-		    struct sq_error *err)
+int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule,
+		    struct sq_rule *ret, struct sq_error *err)
 {
 	struct fake_cgroup *c = fake_of(cgroup_id);
 	static uint32_t id;
@@ -153,7 +153,8 @@ int engine_get_rule(struct engine *engine, uint64_t cgroup_id, struct sq_rule *r
 	return 0;
 }
 
-int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule, void *arg), void *arg)
+int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule, void *arg),
+		     void *arg)
 {
 	(void)engine;
 	for (unsigned int i = 0; i < fake_n; i++) {

@@ -26,12 +26,12 @@ static struct fake_engine {
 	pthread_mutex_t lock;
 	struct fake_type type[FAKE_TYPES];
 	uint32_t limit;
-	uint32_t refuse;	/* devices beyond this number never connect */
-	uint64_t drain_ns;	/* a device takes this long to go */
-	uint64_t results, failures;	/* not yet taken */
+	uint32_t refuse;	    /* devices beyond this number never connect */
+	uint64_t drain_ns;	    /* a device takes this long to go */
+	uint64_t results, failures; /* not yet taken */
 	char topic[64], broker[64], qos[8];
 	unsigned int overrides, first;
-} fake = { .lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX };
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX};
 
 static uint64_t fake_now(void)
 {
@@ -71,7 +71,7 @@ static uint32_t fake_target(unsigned int type)
 
 const char *sim_name_text(enum sim_name name)
 {
-	static const char *const text[] = { "connect", "publish", "puback", "receive", "disconnect" };
+	static const char *const text[] = {"connect", "publish", "puback", "receive", "disconnect"};
 
 	return text[name];
 }
@@ -86,7 +86,7 @@ int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t 
 	if (n > fake.limit)
 		return -E2BIG;
 	pthread_mutex_lock(&fake.lock);
-	*t = (struct fake_type){ fake_allowed(t), n, fake_now(), over_ns };
+	*t = (struct fake_type){fake_allowed(t), n, fake_now(), over_ns};
 	pthread_mutex_unlock(&fake.lock);
 	return 0;
 }
@@ -155,7 +155,7 @@ void sim_engine_counts(struct sim_engine *e, int type, struct sim_counts *ret)
 	unsigned int t;
 
 	(void)e;
-	*ret = (struct sim_counts){ 0 };
+	*ret = (struct sim_counts){0};
 	pthread_mutex_lock(&fake.lock);
 	for (t = 0; t < FAKE_TYPES; t++) {
 		uint32_t n = fake_allowed(&fake.type[t]);
@@ -219,15 +219,17 @@ const struct sim_report *sim_reader_take(struct sim_reader *r)
 	e->min_ms = e->max_ms = 7;
 	e->hist.cell[sim_hist_cell(7000)] = (uint32_t)ok;
 	e->nreq = 1;
-	e->req[0] = (struct sim_second){ (uint32_t)time(NULL), (uint32_t)e->num_requests };
+	e->req[0] = (struct sim_second){(uint32_t)time(NULL), (uint32_t)e->num_requests};
 	e->last_request = (double)time(NULL);
 	r->report.nentries = 1;
 	r->report.entry[0] = e;
 	if (e->num_failures) {
 		e->nfail = 1;
-		e->fail[0] = (struct sim_second){ (uint32_t)time(NULL), (uint32_t)e->num_failures };
-		r->error = (struct sim_error){ .name = SIM_PUBACK, .occurrences = e->num_failures,
-					       .kind = "no-puback", .text = "no PUBACK in 20 s" };
+		e->fail[0] = (struct sim_second){(uint32_t)time(NULL), (uint32_t)e->num_failures};
+		r->error = (struct sim_error){.name = SIM_PUBACK,
+					      .occurrences = e->num_failures,
+					      .kind = "no-puback",
+					      .text = "no PUBACK in 20 s"};
 		r->report.nerrors = 1;
 		r->report.error = &r->error;
 	}

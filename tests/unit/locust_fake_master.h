@@ -19,20 +19,20 @@
 #include <zmq.h>
 #include "locust_fake_engine.h"
 
-#define MS 1000000ull
+#define MS	 1000000ull
 #define NODE_MAX 128
 
 static struct {
 	void *ctx, *router;
 	int port;
-	char node[NODE_MAX];		/* sender of the last message */
+	char node[NODE_MAX]; /* sender of the last message */
 	/* of the last message */
 	char type[64];
 	msgpack_unpacked u;
 	msgpack_sbuffer frame;
 	const msgpack_object *data;
-	char said_node[NODE_MAX];	/* its third element */
-	bool answers;			/* heartbeats, as masters >= 2.19 do */
+	char said_node[NODE_MAX]; /* its third element */
+	bool answers;		  /* heartbeats, as masters >= 2.19 do */
 	unsigned int heartbeats;
 	uint64_t last_beat, longest_gap;
 	char beat_state[24];
@@ -163,7 +163,7 @@ static const msgpack_object *get(const msgpack_object *map, const char *key)
 /* One message into ma, or false after ms. Heartbeats are counted and answered. */
 static bool next(unsigned int ms)
 {
-	zmq_pollitem_t item = { ma.router, 0, ZMQ_POLLIN, 0 };
+	zmq_pollitem_t item = {ma.router, 0, ZMQ_POLLIN, 0};
 	const msgpack_object *a;
 	zmq_msg_t part;
 	size_t off = 0;

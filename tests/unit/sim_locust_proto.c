@@ -23,15 +23,46 @@ static void rounds_as_python(void **state)
 		double ms;
 		int64_t key;
 	} cases[] = {
-		{ 0.0, 0 }, { 0.4, 0 }, { 0.5, 0 }, { 0.500001, 1 }, { 1.5, 2 }, { 2.5, 2 },
-		{ 3.49, 3 }, { 98.5, 98 }, { 99.49, 99 }, { 99.5, 100 }, { 99.51, 100 },
-		{ 99.999, 100 }, { 100.0, 100 }, { 104.999, 100 }, { 105.0, 100 }, { 105.001, 110 },
-		{ 115.0, 120 }, { 145.0, 140 }, { 147.0, 150 }, { 994.9, 990 }, { 995.0, 1000 },
-		{ 999.9, 1000 }, { 1000.0, 1000 }, { 1049.9, 1000 }, { 1050.0, 1000 },
-		{ 1050.1, 1100 }, { 1150.0, 1200 }, { 3432.0, 3400 }, { 9949.9, 9900 },
-		{ 9950.0, 10000 }, { 9999.0, 10000 }, { 10000.0, 10000 }, { 10500.0, 10000 },
-		{ 10500.5, 11000 }, { 11500.0, 12000 }, { 58760.0, 59000 }, { 4294967.2, 4295000 },
-		{ -1, 0 }, { NAN, 0 }, { -INFINITY, 0 },
+		{0.0, 0},
+		{0.4, 0},
+		{0.5, 0},
+		{0.500001, 1},
+		{1.5, 2},
+		{2.5, 2},
+		{3.49, 3},
+		{98.5, 98},
+		{99.49, 99},
+		{99.5, 100},
+		{99.51, 100},
+		{99.999, 100},
+		{100.0, 100},
+		{104.999, 100},
+		{105.0, 100},
+		{105.001, 110},
+		{115.0, 120},
+		{145.0, 140},
+		{147.0, 150},
+		{994.9, 990},
+		{995.0, 1000},
+		{999.9, 1000},
+		{1000.0, 1000},
+		{1049.9, 1000},
+		{1050.0, 1000},
+		{1050.1, 1100},
+		{1150.0, 1200},
+		{3432.0, 3400},
+		{9949.9, 9900},
+		{9950.0, 10000},
+		{9999.0, 10000},
+		{10000.0, 10000},
+		{10500.0, 10000},
+		{10500.5, 11000},
+		{11500.0, 12000},
+		{58760.0, 59000},
+		{4294967.2, 4295000},
+		{-1, 0},
+		{NAN, 0},
+		{-INFINITY, 0},
 	};
 	size_t i;
 
@@ -110,7 +141,7 @@ static void is_text(const msgpack_object *o, const char *text)
 
 static void client_ready_is_minus_one(void **state)
 {
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 	const msgpack_object *data;
 
 	(void)state;
@@ -124,8 +155,8 @@ static void client_ready_is_minus_one(void **state)
 
 static void simple_has_nil(void **state)
 {
-	static const char *const types[] = { "spawning", "client_stopped", "quit" };
-	struct locust_frame f = { 0 };
+	static const char *const types[] = {"spawning", "client_stopped", "quit"};
+	struct locust_frame f = {0};
 	size_t i;
 
 	(void)state;
@@ -138,7 +169,7 @@ static void simple_has_nil(void **state)
 
 static void heartbeat_numbers_are_finite(void **state)
 {
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 	const msgpack_object *data;
 
 	(void)state;
@@ -186,8 +217,8 @@ static void cpu_is_the_share_of_this_process(void **state)
 
 static void spawning_complete_has_counts(void **state)
 {
-	const struct locust_class classes[] = { { "meter", 3 }, { "gone", -4 }, { "tracker", 0 } };
-	struct locust_frame f = { 0 };
+	const struct locust_class classes[] = {{"meter", 3}, {"gone", -4}, {"tracker", 0}};
+	struct locust_frame f = {0};
 	const msgpack_object *data;
 
 	(void)state;
@@ -210,15 +241,17 @@ static void text_is_utf8(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ "plain", "plain" },
-		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xa9", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xa9" },
-		{ "a\xff" "b", "a?b" },
-		{ "\xc0\xaf", "??" },			/* overlong */
-		{ "\xed\xa0\x80", "???" },		/* surrogate */
-		{ "\xf4\x90\x80\x80", "????" },		/* past U+10FFFF */
-		{ "cut\xe2\x82", "cut??" },
+		{"plain", "plain"},
+		{"\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xa9", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8c\xa9"},
+		{"a\xff"
+		 "b",
+		 "a?b"},
+		{"\xc0\xaf", "??"},	      /* overlong */
+		{"\xed\xa0\x80", "???"},      /* surrogate */
+		{"\xf4\x90\x80\x80", "????"}, /* past U+10FFFF */
+		{"cut\xe2\x82", "cut??"},
 	};
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 	char *longer = malloc(20000);
 	const msgpack_object *o;
 	size_t i;
@@ -244,36 +277,74 @@ static void text_is_utf8(void **state)
 static void stats_have_every_field(void **state)
 {
 	static const char *const fields[] = {
-		"name", "method", "last_request_timestamp", "start_time", "num_requests",
-		"num_none_requests", "num_failures", "total_response_time", "max_response_time",
-		"min_response_time", "total_content_length", "response_times", "num_reqs_per_sec",
+		"name",
+		"method",
+		"last_request_timestamp",
+		"start_time",
+		"num_requests",
+		"num_none_requests",
+		"num_failures",
+		"total_response_time",
+		"max_response_time",
+		"min_response_time",
+		"total_content_length",
+		"response_times",
+		"num_reqs_per_sec",
 		"num_fail_per_sec",
 	};
-	const struct locust_pair times_a[] = { { 1, 5 }, { 150, 1 } }, times_b[] = { { 0, 2 }, { 1, 1 } };
-	const struct locust_pair sec_a[] = { { 1700000001, 4 }, { 1700000002, 2 } };
-	const struct locust_pair sec_b[] = { { 1700000000, 1 }, { 1700000002, 2 } };
-	const struct locust_pair fail_a[] = { { 1700000002, 1 } };
+	const struct locust_pair times_a[] = {{1, 5}, {150, 1}}, times_b[] = {{0, 2}, {1, 1}};
+	const struct locust_pair sec_a[] = {{1700000001, 4}, {1700000002, 2}};
+	const struct locust_pair sec_b[] = {{1700000000, 1}, {1700000002, 2}};
+	const struct locust_pair fail_a[] = {{1700000002, 1}};
 	const struct locust_entry entries[] = {
-		{ .name = "meter/publish", .method = "MQTT", .requests = 6, .failures = 1,
-		  .total_ms = 155, .min_ms = 1, .max_ms = 150, .content_bytes = 600,
-		  .times = { times_a, 2 }, .requests_per_s = { sec_a, 2 }, .failures_per_s = { fail_a, 1 } },
-		{ .name = "meter/connect", .method = "MQTT", .requests = 3, .total_ms = 1, .min_ms = 0,
-		  .max_ms = 1, .times = { times_b, 2 }, .requests_per_s = { sec_b, 2 } },
-		{ .name = "meter/puback", .method = "MQTT", .requests = 2, .none_requests = 2,
-		  .failures = 2, .max_ms = 0 },
-		{ .name = "meter/receive", .method = "MQTT" },	/* nothing: no row */
+		{.name = "meter/publish",
+		 .method = "MQTT",
+		 .requests = 6,
+		 .failures = 1,
+		 .total_ms = 155,
+		 .min_ms = 1,
+		 .max_ms = 150,
+		 .content_bytes = 600,
+		 .times = {times_a, 2},
+		 .requests_per_s = {sec_a, 2},
+		 .failures_per_s = {fail_a, 1}},
+		{.name = "meter/connect",
+		 .method = "MQTT",
+		 .requests = 3,
+		 .total_ms = 1,
+		 .min_ms = 0,
+		 .max_ms = 1,
+		 .times = {times_b, 2},
+		 .requests_per_s = {sec_b, 2}},
+		{.name = "meter/puback",
+		 .method = "MQTT",
+		 .requests = 2,
+		 .none_requests = 2,
+		 .failures = 2,
+		 .max_ms = 0},
+		{.name = "meter/receive", .method = "MQTT"}, /* nothing: no row */
 	};
 	const struct locust_error errors[] = {
-		{ .name = "meter/publish", .method = "MQTT", .error = "reset", .occurrences = 1 },
-		{ .name = "meter/puback", .method = "MQTT", .error = "no PUBACK", .occurrences = 2,
-		  .first_seen = 1700000001.5, .last_seen = 1700000002.5 },
+		{.name = "meter/publish", .method = "MQTT", .error = "reset", .occurrences = 1},
+		{.name = "meter/puback",
+		 .method = "MQTT",
+		 .error = "no PUBACK",
+		 .occurrences = 2,
+		 .first_seen = 1700000001.5,
+		 .last_seen = 1700000002.5},
 	};
-	const struct locust_class classes[] = { { "meter", 7 } };
+	const struct locust_class classes[] = {{"meter", 7}};
 	const struct locust_report r = {
-		.start_time = 1700000000.5, .last_request = 1700000002.25, .entries = entries,
-		.n_entries = 4, .errors = errors, .n_errors = 2, .classes = classes, .n_classes = 1,
+		.start_time = 1700000000.5,
+		.last_request = 1700000002.25,
+		.entries = entries,
+		.n_entries = 4,
+		.errors = errors,
+		.n_errors = 2,
+		.classes = classes,
+		.n_classes = 1,
 	};
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 	const msgpack_object *data, *total, *e;
 	size_t i;
 
@@ -321,8 +392,8 @@ static void stats_have_every_field(void **state)
 
 static void empty_stats_are_whole(void **state)
 {
-	const struct locust_report r = { .start_time = 5 };
-	struct locust_frame f = { 0 };
+	const struct locust_report r = {.start_time = 5};
+	struct locust_frame f = {0};
 	const msgpack_object *data, *total;
 
 	(void)state;
@@ -363,15 +434,26 @@ static void takes_acks_of_all_ages(void **state)
 
 	(void)state;
 	/* 2.10.3 and newer: {"index": 3} */
-	assert_int_equal(DECODE("\x93\xa3" "ack\x81\xa5" "index\x03\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xa3"
+				"ack\x81\xa5"
+				"index\x03\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.kind, LOCUST_ACK);
 	assert_int_equal(m.index, 3);
 	locust_msg_free(&m);
 	/* up to 2.10.2: nil */
-	assert_int_equal(DECODE("\x93\xa3" "ack\xc0\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xa3"
+				"ack\xc0\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.index, -1);
 	locust_msg_free(&m);
-	assert_int_equal(DECODE("\x93\xa3" "ack\x81\xa5" "index\xff\xa1x", &m), -EBADMSG);
+	assert_int_equal(DECODE("\x93\xa3"
+				"ack\x81\xa5"
+				"index\xff\xa1x",
+				&m),
+			 -EBADMSG);
 }
 
 static void takes_what_newer_masters_add(void **state)
@@ -380,20 +462,35 @@ static void takes_what_newer_masters_add(void **state)
 
 	(void)state;
 	/* 2.19: the answer to a heartbeat */
-	assert_int_equal(DECODE("\x93\xa9" "heartbeat\xc0\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xa9"
+				"heartbeat\xc0\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.kind, LOCUST_HEARTBEAT);
 	locust_msg_free(&m);
 	/* 2.29: the ramp is over, {"user_count": 10} */
-	assert_int_equal(DECODE("\x93\xb1" "spawning_complete\x81\xaauser_count\x0a\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xb1"
+				"spawning_complete\x81\xaauser_count\x0a\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.kind, LOCUST_SPAWNING_COMPLETE);
 	locust_msg_free(&m);
 	/* 2.25: {"user_class_name": "A", "tasks": ["b"]} */
-	assert_int_equal(DECODE("\x93\xb1" "update_user_class\x82\xaf" "user_class_name\xa1" "A\xa5"
-				"tasks\x91\xa1" "b\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xb1"
+				"update_user_class\x82\xaf"
+				"user_class_name\xa1"
+				"A\xa5"
+				"tasks\x91\xa1"
+				"b\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.kind, LOCUST_UPDATE_USER_CLASS);
 	locust_msg_free(&m);
 	/* a custom message, whose data may be anything (here a timestamp extension) */
-	assert_int_equal(DECODE("\x93\xa6" "custom\xd6\xff\x01\x02\x03\x04\xa1x", &m), 0);
+	assert_int_equal(DECODE("\x93\xa6"
+				"custom\xd6\xff\x01\x02\x03\x04\xa1x",
+				&m),
+			 0);
 	assert_int_equal(m.kind, LOCUST_UNKNOWN);
 	assert_string_equal(m.type, "custom");
 	locust_msg_free(&m);
@@ -406,7 +503,11 @@ static size_t pack_spawn(char *buf, size_t len, bool newest)
 	msgpack_packer pk;
 	size_t n;
 
-#define KEY(s) do { msgpack_pack_str(&pk, strlen(s)); msgpack_pack_str_body(&pk, s, strlen(s)); } while (0)
+#define KEY(s)                                                                                     \
+	do {                                                                                       \
+		msgpack_pack_str(&pk, strlen(s));                                                  \
+		msgpack_pack_str_body(&pk, s, strlen(s));                                          \
+	} while (0)
 	msgpack_sbuffer_init(&sb);
 	msgpack_packer_init(&pk, &sb, msgpack_sbuffer_write);
 	msgpack_pack_array(&pk, 3);
@@ -530,7 +631,7 @@ static void refuses_by_reason(void **state)
 		const char *what, *bytes;
 		size_t len;
 	} cases[] = {
-#define CASE(what, bytes) { what, bytes, sizeof(bytes) - 1 }
+#define CASE(what, bytes) {what, bytes, sizeof(bytes) - 1}
 		CASE("nothing", ""),
 		CASE("never used tag", "\xc1"),
 		CASE("no list", "\xa5spawn"),
@@ -543,22 +644,29 @@ static void refuses_by_reason(void **state)
 		/* length fields that ask for gigabytes */
 		CASE("list of 4 billion", "\xdd\xff\xff\xff\xff"),
 		CASE("map of 4 billion", "\x93\xa5spawn\xdf\xff\xff\xff\xff\xa1x"),
-		CASE("str of 4 billion", "\x93\xdb\xff\xff\xff\xff" "a\xc0\xa1x"),
+		CASE("str of 4 billion", "\x93\xdb\xff\xff\xff\xff"
+					 "a\xc0\xa1x"),
 		CASE("bin of 4 billion", "\x93\xa4stop\xc6\xff\xff\xff\xff\xa1x"),
 		CASE("ext of 4 billion", "\x93\xa4stop\xc9\xff\xff\xff\xff\x01\xa1x"),
 		CASE("spawn with nil", "\x93\xa5spawn\xc0\xa1x"),
-		CASE("spawn without a timestamp",
-		     "\x93\xa5spawn\x81\xb2user_classes_count\x81\xa1" "a\x01\xa1x"),
+		CASE("spawn without a timestamp", "\x93\xa5spawn\x81\xb2user_classes_count\x81\xa1"
+						  "a\x01\xa1x"),
 		CASE("spawn without classes", "\x93\xa5spawn\x81\xa9timestamp\x01\xa1x"),
 		CASE("timestamp NaN", "\x93\xa5spawn\x82\xa9timestamp\xcb\x7f\xf8\0\0\0\0\0\0"
-		     "\xb2user_classes_count\x81\xa1" "a\x01\xa1x"),
+				      "\xb2user_classes_count\x81\xa1"
+				      "a\x01\xa1x"),
 		CASE("negative count",
-		     "\x93\xa5spawn\x82\xa9timestamp\x01\xb2user_classes_count\x81\xa1" "a\xff\xa1x"),
+		     "\x93\xa5spawn\x82\xa9timestamp\x01\xb2user_classes_count\x81\xa1"
+		     "a\xff\xa1x"),
 		CASE("count is text",
-		     "\x93\xa5spawn\x82\xa9timestamp\x01\xb2user_classes_count\x81\xa1" "a\xa1" "5\xa1x"),
+		     "\x93\xa5spawn\x82\xa9timestamp\x01\xb2user_classes_count\x81\xa1"
+		     "a\xa1"
+		     "5\xa1x"),
 		CASE("count of 2^64 - 1", "\x93\xa5spawn\x82\xa9timestamp\x01\xb2user_classes_count"
-		     "\x81\xa1" "a\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1x"),
-		CASE("17 lists in each other", "\x93\xa4stop\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
+					  "\x81\xa1"
+					  "a\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa1x"),
+		CASE("17 lists in each other",
+		     "\x93\xa4stop\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
 		     "\x91\x91\x91\x91\x91\x91\x91\xc0\xa1x"),
 	};
 	struct locust_msg m;
@@ -579,9 +687,10 @@ static void refuses_by_reason(void **state)
 static void class_names_are_python(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "meter", "meter" }, { "temp-sensor", "temp_sensor" }, { "a.b c", "a_b_c" },
-		{ "3d-printer", "T3d_printer" }, { "class", "class_" }, { "User", "User_" },
-		{ "_x", "T_x" }, { "\xc3\xa4", "T__" },
+		{"meter", "meter"},  {"temp-sensor", "temp_sensor"},
+		{"a.b c", "a_b_c"},  {"3d-printer", "T3d_printer"},
+		{"class", "class_"}, {"User", "User_"},
+		{"_x", "T_x"},	     {"\xc3\xa4", "T__"},
 	};
 	char buf[LOCUST_NAME_MAX];
 	size_t i;

@@ -50,9 +50,15 @@ static void start_worker(void)
 	ma.heartbeats = 0;
 	ma.last_beat = ma.longest_gap = 0;
 	wo = (struct locust_worker_opts){
-		.master = { .host = "127.0.0.1", .port = (uint16_t)ma.port, .give_up_s = 300,
-			    .reply_ms = 3000, .retry_ms = 1500 },
-		.json = true, .max_devices = 1000, .alone_ms = 2000, .grace_ms = 3000,
+		.master = {.host = "127.0.0.1",
+			   .port = (uint16_t)ma.port,
+			   .give_up_s = 300,
+			   .reply_ms = 3000,
+			   .retry_ms = 1500},
+		.json = true,
+		.max_devices = 1000,
+		.alone_ms = 2000,
+		.grace_ms = 3000,
 	};
 	assert_int_equal(pthread_create(&worker, NULL, worker_main, NULL), 0);
 }
@@ -151,7 +157,7 @@ static void run_stop_again_quit(void **state)
 	assert_int_equal(get(ma.data, "errors")->via.map.size, 1);
 	expect("client_stopped", 500);
 	expect("client_ready", 500);
-	assert_string_equal(ma.node, node);	/* the same connection: the same identity */
+	assert_string_equal(ma.node, node); /* the same connection: the same identity */
 	/* A master knows no such worker now: one word of it and 2.12 is deaf. */
 	expect_none("spawning_complete", 300);
 	ack(node, 0);
@@ -244,9 +250,9 @@ static void reconnects_when_asked(void **state)
 	expect("client_ready", 3000);
 	assert_string_not_equal(ma.node, old);
 	snprintf(node, sizeof(node), "%s", ma.node);
-	expect_none("client_stopped", 300);	/* first the new one is known, ... */
+	expect_none("client_stopped", 300); /* first the new one is known, ... */
 	ack(node, 1);
-	expect("client_stopped", 1000);		/* ... else the last worker would be gone */
+	expect("client_stopped", 1000); /* ... else the last worker would be gone */
 	assert_string_equal(ma.said_node, old);
 	assert_string_equal(ma.node, node);
 	quit_worker();
@@ -281,7 +287,7 @@ static void old_ack_and_lost_ack(void **state)
 	(void)state;
 	start_worker();
 	expect("client_ready", 3000);
-	expect("client_ready", 4000);		/* not acknowledged: again */
+	expect("client_ready", 4000); /* not acknowledged: again */
 	snprintf(node, sizeof(node), "%s", ma.node);
 	ack(node, -1);
 	expect("heartbeat", 1500);
@@ -457,8 +463,8 @@ static void gives_up_in_words(void **state)
 	pthread_kill(worker, SIGTERM);
 	end_worker(0);
 	master_close();
-	wo = (struct locust_worker_opts){ .master = { .host = "127.0.0.1", .port = (uint16_t)ma.port,
-						     .give_up_s = 1 } };
+	wo = (struct locust_worker_opts){
+		.master = {.host = "127.0.0.1", .port = (uint16_t)ma.port, .give_up_s = 1}};
 	worker_code = locust_worker_run((struct sim_engine *)&fake, &wo);
 	assert_int_equal(worker_code, 1);
 }

@@ -41,14 +41,23 @@ static void connect_round_trip(void **state)
 {
 	(void)state;
 	for (uint8_t v = MQTT_V311; v <= MQTT_V5; v++) {
-		struct mqtt_connect c = { .version = v, .clean = true, .has_will = true,
-					  .will_retain = true, .will_qos = 2, .has_username = true,
-					  .has_password = true, .keepalive = 1200,
-					  .client_id = S("thing-1"), .will_topic = S("w/1"),
-					  .will_payload = S("gone"), .username = S("user"),
-					  .password = S("pass\0word") };
-		struct mqtt_props props = { .session_expiry = 7, .receive_max = 9,
-					    .user_key = S("k"), .user_value = S("v") };
+		struct mqtt_connect c = {.version = v,
+					 .clean = true,
+					 .has_will = true,
+					 .will_retain = true,
+					 .will_qos = 2,
+					 .has_username = true,
+					 .has_password = true,
+					 .keepalive = 1200,
+					 .client_id = S("thing-1"),
+					 .will_topic = S("w/1"),
+					 .will_payload = S("gone"),
+					 .username = S("user"),
+					 .password = S("pass\0word")};
+		struct mqtt_props props = {.session_expiry = 7,
+					   .receive_max = 9,
+					   .user_key = S("k"),
+					   .user_value = S("v")};
 		struct mqtt_packet p;
 		uint8_t buf[512];
 		long n;
@@ -88,10 +97,16 @@ static void publish_round_trip(void **state)
 	(void)state;
 	for (uint8_t v = MQTT_V311; v <= MQTT_V5; v++) {
 		for (uint8_t q = 0; q < 3; q++) {
-			struct mqtt_publish m = { .qos = q, .dup = q > 0, .retain = true, .id = 513,
-						  .topic = S("a/b"), .payload = S("hello") };
-			struct mqtt_props props = { .topic_alias = 3, .correlation = S("\1\2"),
-						    .response_topic = S("r"), .message_expiry = 60 };
+			struct mqtt_publish m = {.qos = q,
+						 .dup = q > 0,
+						 .retain = true,
+						 .id = 513,
+						 .topic = S("a/b"),
+						 .payload = S("hello")};
+			struct mqtt_props props = {.topic_alias = 3,
+						   .correlation = S("\1\2"),
+						   .response_topic = S("r"),
+						   .message_expiry = 60};
 			struct mqtt_packet p;
 			uint8_t buf[128];
 			long n;
@@ -117,9 +132,9 @@ static void publish_round_trip(void **state)
 
 static void small_round_trips(void **state)
 {
-	static const uint8_t acks[] = { MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP };
-	uint8_t buf[256], reasons[] = { 0, 1, 2, 0x80 };
-	struct mqtt_filter f[] = { { S("a/+"), 1 }, { S("#"), 2 } };
+	static const uint8_t acks[] = {MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL, MQTT_PUBCOMP};
+	uint8_t buf[256], reasons[] = {0, 1, 2, 0x80};
+	struct mqtt_filter f[] = {{S("a/+"), 1}, {S("#"), 2}};
 	struct mqtt_packet p;
 	struct mqtt_slice s;
 	uint32_t at;
@@ -144,7 +159,8 @@ static void small_round_trips(void **state)
 		assert_false(mqtt_filter_next(&p, &at, &s, &o));
 		decode(v, buf, mqtt_enc_unsubscribe(buf, sizeof(buf), v, 9, f, 2), &p);
 		assert_int_equal(p.type, MQTT_UNSUBSCRIBE);
-		decode(v, buf, mqtt_enc_suback(buf, sizeof(buf), v, MQTT_SUBACK, 9, reasons, 4), &p);
+		decode(v, buf, mqtt_enc_suback(buf, sizeof(buf), v, MQTT_SUBACK, 9, reasons, 4),
+		       &p);
 		assert_int_equal(p.list.n, 4);
 		assert_int_equal(p.list.p[3], 0x80);
 		decode(v, buf, mqtt_enc_suback(buf, sizeof(buf), v, MQTT_UNSUBACK, 9, reasons, 1),
@@ -163,58 +179,71 @@ static void malformed(void **state)
 		const char *what;
 		uint8_t version, len, bytes[48];
 	} bad[] = {
-		{ "type 0", 4, 2, { 0x00, 0 } },
-		{ "length of five bytes", 4, 6, { 0x30, 0x80, 0x80, 0x80, 0x80, 1 } },
-		{ "length with a needless byte", 4, 3, { 0xc0, 0x80, 0 } },
-		{ "PINGREQ with flags", 4, 2, { 0xc1, 0 } },
-		{ "PINGREQ with a body", 4, 3, { 0xc0, 1, 0 } },
-		{ "PUBREL without its flags", 4, 4, { 0x60, 2, 0, 1 } },
-		{ "SUBSCRIBE without its flags", 4, 8, { 0x80, 6, 0, 1, 0, 1, 'a', 0 } },
-		{ "SUBSCRIBE without a filter", 4, 4, { 0x82, 2, 0, 1 } },
-		{ "SUBSCRIBE with identifier 0", 4, 8, { 0x82, 6, 0, 0, 0, 1, 'a', 0 } },
-		{ "SUBSCRIBE with QoS 3", 4, 8, { 0x82, 6, 0, 1, 0, 1, 'a', 3 } },
-		{ "SUBSCRIBE with a#", 4, 9, { 0x82, 7, 0, 1, 0, 2, 'a', '#', 0 } },
-		{ "PUBLISH with QoS 3", 4, 7, { 0x36, 5, 0, 1, 'a', 0, 1 } },
-		{ "PUBLISH QoS 0 with DUP", 4, 5, { 0x38, 3, 0, 1, 'a' } },
-		{ "PUBLISH with identifier 0", 4, 7, { 0x32, 5, 0, 1, 'a', 0, 0 } },
-		{ "PUBLISH with a wildcard", 4, 5, { 0x30, 3, 0, 1, '+' } },
-		{ "PUBLISH without a topic", 4, 4, { 0x30, 2, 0, 0 } },
-		{ "PUBLISH 5 without topic and alias", 5, 5, { 0x30, 3, 0, 0, 0 } },
-		{ "PUBLISH with a topic past the end", 4, 5, { 0x30, 3, 0, 9, 'a' } },
-		{ "PUBLISH with U+0000", 4, 5, { 0x30, 3, 0, 1, 0 } },
-		{ "PUBLISH with a surrogate", 4, 7, { 0x30, 5, 0, 3, 0xed, 0xa0, 0x80 } },
-		{ "PUBLISH with an overlong form", 4, 6, { 0x30, 4, 0, 2, 0xc0, 0x80 } },
-		{ "PUBACK with identifier 0", 4, 4, { 0x40, 2, 0, 0 } },
-		{ "PUBACK too short", 4, 3, { 0x40, 1, 0 } },
-		{ "PUBACK 3.1.1 with a reason", 4, 5, { 0x40, 3, 0, 1, 0 } },
-		{ "PUBACK 5 with properties past the end", 5, 6, { 0x40, 4, 0, 1, 0, 9 } },
-		{ "CONNACK with flag 2", 4, 4, { 0x20, 2, 2, 0 } },
-		{ "CONNACK refusing with a session", 4, 4, { 0x20, 2, 1, 5 } },
-		{ "CONNACK too long", 4, 5, { 0x20, 3, 0, 0, 0 } },
-		{ "CONNACK 5 with receive maximum 0", 5, 8, { 0x20, 6, 0, 0, 3, 0x21, 0, 0 } },
-		{ "CONNACK 5 with a property twice", 5, 9,
-		  { 0x20, 7, 0, 0, 4, 0x24, 1, 0x24, 1 } },
-		{ "CONNACK 5 with maximum QoS 2", 5, 7, { 0x20, 5, 0, 0, 2, 0x24, 2 } },
-		{ "CONNACK 5 with a PUBLISH property", 5, 8, { 0x20, 6, 0, 0, 3, 0x23, 0, 1 } },
-		{ "CONNACK 5 with an unknown property", 5, 7, { 0x20, 5, 0, 0, 2, 0x7f, 1 } },
-		{ "SUBACK with 3", 4, 5, { 0x90, 3, 0, 1, 3 } },
-		{ "SUBACK without codes", 4, 4, { 0x90, 2, 0, 1 } },
-		{ "DISCONNECT 3.1.1 with a reason", 4, 3, { 0xe0, 1, 0 } },
-		{ "AUTH in 3.1.1", 4, 2, { 0xf0, 0 } },
-		{ "CONNECT with another name", 4, 14,
-		  { 0x10, 12, 0, 4, 'M', 'Q', 'T', 'X', 4, 2, 0, 60, 0, 0 } },
-		{ "CONNECT with level 3", 4, 14,
-		  { 0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 3, 2, 0, 60, 0, 0 } },
-		{ "CONNECT with the reserved flag", 4, 14,
-		  { 0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 3, 0, 60, 0, 0 } },
-		{ "CONNECT with will QoS and no will", 4, 14,
-		  { 0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x0a, 0, 60, 0, 0 } },
-		{ "CONNECT with a password alone", 4, 17,
-		  { 0x10, 15, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x42, 0, 60, 0, 0, 0, 1, 'p' } },
-		{ "CONNECT without id, not clean", 4, 14,
-		  { 0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 0 } },
-		{ "CONNECT with bytes left over", 4, 15,
-		  { 0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0, 9 } },
+		{"type 0", 4, 2, {0x00, 0}},
+		{"length of five bytes", 4, 6, {0x30, 0x80, 0x80, 0x80, 0x80, 1}},
+		{"length with a needless byte", 4, 3, {0xc0, 0x80, 0}},
+		{"PINGREQ with flags", 4, 2, {0xc1, 0}},
+		{"PINGREQ with a body", 4, 3, {0xc0, 1, 0}},
+		{"PUBREL without its flags", 4, 4, {0x60, 2, 0, 1}},
+		{"SUBSCRIBE without its flags", 4, 8, {0x80, 6, 0, 1, 0, 1, 'a', 0}},
+		{"SUBSCRIBE without a filter", 4, 4, {0x82, 2, 0, 1}},
+		{"SUBSCRIBE with identifier 0", 4, 8, {0x82, 6, 0, 0, 0, 1, 'a', 0}},
+		{"SUBSCRIBE with QoS 3", 4, 8, {0x82, 6, 0, 1, 0, 1, 'a', 3}},
+		{"SUBSCRIBE with a#", 4, 9, {0x82, 7, 0, 1, 0, 2, 'a', '#', 0}},
+		{"PUBLISH with QoS 3", 4, 7, {0x36, 5, 0, 1, 'a', 0, 1}},
+		{"PUBLISH QoS 0 with DUP", 4, 5, {0x38, 3, 0, 1, 'a'}},
+		{"PUBLISH with identifier 0", 4, 7, {0x32, 5, 0, 1, 'a', 0, 0}},
+		{"PUBLISH with a wildcard", 4, 5, {0x30, 3, 0, 1, '+'}},
+		{"PUBLISH without a topic", 4, 4, {0x30, 2, 0, 0}},
+		{"PUBLISH 5 without topic and alias", 5, 5, {0x30, 3, 0, 0, 0}},
+		{"PUBLISH with a topic past the end", 4, 5, {0x30, 3, 0, 9, 'a'}},
+		{"PUBLISH with U+0000", 4, 5, {0x30, 3, 0, 1, 0}},
+		{"PUBLISH with a surrogate", 4, 7, {0x30, 5, 0, 3, 0xed, 0xa0, 0x80}},
+		{"PUBLISH with an overlong form", 4, 6, {0x30, 4, 0, 2, 0xc0, 0x80}},
+		{"PUBACK with identifier 0", 4, 4, {0x40, 2, 0, 0}},
+		{"PUBACK too short", 4, 3, {0x40, 1, 0}},
+		{"PUBACK 3.1.1 with a reason", 4, 5, {0x40, 3, 0, 1, 0}},
+		{"PUBACK 5 with properties past the end", 5, 6, {0x40, 4, 0, 1, 0, 9}},
+		{"CONNACK with flag 2", 4, 4, {0x20, 2, 2, 0}},
+		{"CONNACK refusing with a session", 4, 4, {0x20, 2, 1, 5}},
+		{"CONNACK too long", 4, 5, {0x20, 3, 0, 0, 0}},
+		{"CONNACK 5 with receive maximum 0", 5, 8, {0x20, 6, 0, 0, 3, 0x21, 0, 0}},
+		{"CONNACK 5 with a property twice", 5, 9, {0x20, 7, 0, 0, 4, 0x24, 1, 0x24, 1}},
+		{"CONNACK 5 with maximum QoS 2", 5, 7, {0x20, 5, 0, 0, 2, 0x24, 2}},
+		{"CONNACK 5 with a PUBLISH property", 5, 8, {0x20, 6, 0, 0, 3, 0x23, 0, 1}},
+		{"CONNACK 5 with an unknown property", 5, 7, {0x20, 5, 0, 0, 2, 0x7f, 1}},
+		{"SUBACK with 3", 4, 5, {0x90, 3, 0, 1, 3}},
+		{"SUBACK without codes", 4, 4, {0x90, 2, 0, 1}},
+		{"DISCONNECT 3.1.1 with a reason", 4, 3, {0xe0, 1, 0}},
+		{"AUTH in 3.1.1", 4, 2, {0xf0, 0}},
+		{"CONNECT with another name",
+		 4,
+		 14,
+		 {0x10, 12, 0, 4, 'M', 'Q', 'T', 'X', 4, 2, 0, 60, 0, 0}},
+		{"CONNECT with level 3",
+		 4,
+		 14,
+		 {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 3, 2, 0, 60, 0, 0}},
+		{"CONNECT with the reserved flag",
+		 4,
+		 14,
+		 {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 3, 0, 60, 0, 0}},
+		{"CONNECT with will QoS and no will",
+		 4,
+		 14,
+		 {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x0a, 0, 60, 0, 0}},
+		{"CONNECT with a password alone",
+		 4,
+		 17,
+		 {0x10, 15, 0, 4, 'M', 'Q', 'T', 'T', 4, 0x42, 0, 60, 0, 0, 0, 1, 'p'}},
+		{"CONNECT without id, not clean",
+		 4,
+		 14,
+		 {0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 0}},
+		{"CONNECT with bytes left over",
+		 4,
+		 15,
+		 {0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 0, 9}},
 	};
 
 	(void)state;
@@ -234,7 +263,7 @@ static void malformed(void **state)
 
 static void limits(void **state)
 {
-	static const uint8_t big[] = { 0x30, 0xff, 0x7f };
+	static const uint8_t big[] = {0x30, 0xff, 0x7f};
 	struct mqtt_packet p;
 
 	(void)state;
@@ -249,12 +278,12 @@ static void topics(void **state)
 		const char *filter, *topic;
 		bool match;
 	} t[] = {
-		{ "a/b", "a/b", true },	   { "a/b", "a/c", false },   { "a/+", "a/b", true },
-		{ "a/+", "a", false },	   { "a/+", "a/", true },     { "a/#", "a", true },
-		{ "a/#", "a/b/c", true },  { "#", "a/b", true },      { "#", "$SYS/x", false },
-		{ "+/x", "$SYS/x", false }, { "$SYS/#", "$SYS/x", true }, { "+/+", "/x", true },
-		{ "+", "/x", false },	   { "a/+/c", "a/b/c", true }, { "a/+/c", "a/b/d", false },
-		{ "a/b/#", "a/bc", false }, { "a", "ab", false },      { "ab", "a", false },
+		{"a/b", "a/b", true},	  {"a/b", "a/c", false},      {"a/+", "a/b", true},
+		{"a/+", "a", false},	  {"a/+", "a/", true},	      {"a/#", "a", true},
+		{"a/#", "a/b/c", true},	  {"#", "a/b", true},	      {"#", "$SYS/x", false},
+		{"+/x", "$SYS/x", false}, {"$SYS/#", "$SYS/x", true}, {"+/+", "/x", true},
+		{"+", "/x", false},	  {"a/+/c", "a/b/c", true},   {"a/+/c", "a/b/d", false},
+		{"a/b/#", "a/bc", false}, {"a", "ab", false},	      {"ab", "a", false},
 	};
 
 	(void)state;
@@ -270,9 +299,12 @@ static void topics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(connect_round_trip), cmocka_unit_test(publish_round_trip),
-		cmocka_unit_test(small_round_trips),  cmocka_unit_test(malformed),
-		cmocka_unit_test(limits),	      cmocka_unit_test(topics),
+		cmocka_unit_test(connect_round_trip),
+		cmocka_unit_test(publish_round_trip),
+		cmocka_unit_test(small_round_trips),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(topics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

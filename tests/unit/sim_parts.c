@@ -115,8 +115,9 @@ static void bucket(void *ctx, uint32_t ms, uint64_t n)
 {
 	(void)ctx;
 	assert_true(!bucket_sum || ms > bucket_last);
-	assert_true(ms < 100 || (ms < 1000 ? ms % 10 == 0 :
-				 ms < 10000 ? ms % 100 == 0 : ms % 1000 == 0));
+	assert_true(ms < 100 || (ms < 1000    ? ms % 10 == 0
+				 : ms < 10000 ? ms % 100 == 0
+					      : ms % 1000 == 0));
 	bucket_last = ms;
 	bucket_sum += n;
 }
@@ -139,18 +140,20 @@ static void hist_locust(void **state)
 
 static void ramps(void **state)
 {
-	const struct { uint32_t from, to; } t[] = { { 0, 100 }, { 100, 0 }, { 30, 37 }, { 5, 5 },
-						    { 7, 2 }, { 0, 1 } };
+	const struct {
+		uint32_t from, to;
+	} t[] = {{0, 100}, {100, 0}, {30, 37}, {5, 5}, {7, 2}, {0, 1}};
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(t) / sizeof(*t); k++) {
-		struct sim_ramp r = { t[k].from, t[k].to, 1000000, 2000000 };
+		struct sim_ramp r = {t[k].from, t[k].to, 1000000, 2000000};
 		uint32_t last = r.from;
 
 		for (uint64_t now = 999000; now < 2001000; now += 100) {
 			uint32_t n = sim_ramp_at(&r, now);
 
-			assert_true(r.to >= r.from ? n >= last && n <= r.to : n <= last && n >= r.to);
+			assert_true(r.to >= r.from ? n >= last && n <= r.to
+						   : n <= last && n >= r.to);
 			last = n;
 		}
 		assert_int_equal(last, r.to);
@@ -170,16 +173,22 @@ static void ramps(void **state)
 static const char *render(const char *text, bool name, uint32_t seq)
 {
 	static char buf[512];
-	static double walk[4] = { NAN, NAN, NAN, NAN };
+	static double walk[4] = {NAN, NAN, NAN, NAN};
 	static uint64_t rng = 1;
-	struct sim_tmpl_ctx c = { .thing = "t-7", .client_id = "c-7", .type = "meter", .index = 7,
-				  .seq = seq, .rng = &rng, .walk = walk };
+	struct sim_tmpl_ctx c = {.thing = "t-7",
+				 .client_id = "c-7",
+				 .type = "meter",
+				 .index = 7,
+				 .seq = seq,
+				 .rng = &rng,
+				 .walk = walk};
 	struct sim_tmpl *t;
 	struct sim_err err;
 	long n;
 
-	assert_int_equal(name ? sim_tmpl_name(text, "x", &t, &err) :
-				sim_tmpl_payload(text, "x", &t, &err), 0);
+	assert_int_equal(name ? sim_tmpl_name(text, "x", &t, &err)
+			      : sim_tmpl_payload(text, "x", &t, &err),
+			 0);
 	n = sim_tmpl_render(t, &c, buf, sizeof(buf) - 1);
 	assert_true(n >= 0);
 	buf[n] = 0;
@@ -244,64 +253,64 @@ static void bad_profiles(void **state)
 	static const struct {
 		const char *word, *kv[12];
 	} bad[] = {
-		{ "broker", { NULL } },
-		{ "broker", { "broker", "127.0.0.1" } },
-		{ "broker", { "broker", "http://x" } },
-		{ "port", { "broker", "mqtt://x:0" } },
-		{ "port", { "broker", "mqtt://x:70000" } },
-		{ "]", { "broker", "mqtt://[::1" } },
-		{ "resolve", { "broker", "mqtt://no-such-host.invalid" } },
-		{ "unknown", { B, "colour", "red" } },
-		{ "0, 1, 2", { B, "qos", "3" } },
-		{ "0, 1, 2", { B, "qos", "" } },
-		{ "3.1.1", { B, "protocol", "3.1" } },
-		{ "unit", { B, "interval", "5" } },
-		{ "unit", { B, "interval", "5 s" } },
-		{ "unit", { B, "interval", "-1s" } },
-		{ "unit", { B, "interval", "0x5s" } },
-		{ "unit", { B, "interval", "infs" } },
-		{ "100%", { B, "jitter", "101%" } },
-		{ "100%", { B, "jitter", "0.1" } },
-		{ "wildcard", { B, "topic", "a/+" } },
-		{ "wildcard", { B, "topic", "a/#" } },
-		{ "topic", { B, "topic", "a/\xff" } },
-		{ "{nobody}", { B, "topic", "a/{nobody}" } },
-		{ "closed", { B, "topic", "a/{thing" } },
-		{ "filter", { B, "subscribe", "a#" } },
-		{ "closed", { B, "payload", "{{seq" } },
-		{ "unknown", { B, "payload", "{{sequence}}" } },
-		{ "MIN <= MAX", { B, "payload", "{{rand 5 1}}" } },
-		{ "number", { B, "payload", "{{rand a 1}}" } },
-		{ "MIN MAX STEP", { B, "payload", "{{walk 1 2}}" } },
-		{ "pick", { B, "payload", "{{pick}}" } },
-		{ "no arguments", { B, "payload", "{{seq 1}}" } },
-		{ "No such file", { B, "payload", "@/nowhere/x" } },
-		{ "262144", { B, "payload", "1mb" } },
-		{ "mark", { B, "e2e", "true", "payload", "20" } },
-		{ "65535", { B, "keepalive", "65536" } },
-		{ "BASE..MAX", { B, "backoff", "1s" } },
-		{ "BASE <= ", { B, "backoff", "2s..1s" } },
-		{ "will-topic", { B, "will-qos", "1" } },
-		{ "response", { B, "command", "c/x" } },
-		{ "command", { B, "response", "c/x" } },
-		{ "address", { B, "bind", "300.1.1.1" } },
-		{ "comma", { B, "bind", "127.0.0.1," } },
-		{ "family", { B, "bind", "::1" } },
-		{ "mqtts", { B, "ca", "/x" } },
-		{ "key is missing", { B, "cert", "/x" } },
-		{ "No such file", { "broker", "mqtts://127.0.0.1", "ca", "/nowhere/ca.pem" } },
-		{ "QoS 2", { B, "preset", "aws-iot-core", "qos", "2" } },
-		{ "7 slashes", { B, "preset", "aws-iot-core", "topic", "a/b/c/d/e/f/g/h/i" } },
-		{ "100 publishes", { B, "preset", "aws-iot-core", "interval", "1ms" } },
-		{ "131072", { B, "preset", "aws-iot-core", "payload", "131073" } },
-		{ "30 to 1200", { B, "preset", "aws-iot-core", "keepalive", "5" } },
-		{ "reserved", { B, "preset", "aws-iot-core", "topic", "$x/y" } },
-		{ "paho", { B, "client", "paho", "e2e", "true" } },
+		{"broker", {NULL}},
+		{"broker", {"broker", "127.0.0.1"}},
+		{"broker", {"broker", "http://x"}},
+		{"port", {"broker", "mqtt://x:0"}},
+		{"port", {"broker", "mqtt://x:70000"}},
+		{"]", {"broker", "mqtt://[::1"}},
+		{"resolve", {"broker", "mqtt://no-such-host.invalid"}},
+		{"unknown", {B, "colour", "red"}},
+		{"0, 1, 2", {B, "qos", "3"}},
+		{"0, 1, 2", {B, "qos", ""}},
+		{"3.1.1", {B, "protocol", "3.1"}},
+		{"unit", {B, "interval", "5"}},
+		{"unit", {B, "interval", "5 s"}},
+		{"unit", {B, "interval", "-1s"}},
+		{"unit", {B, "interval", "0x5s"}},
+		{"unit", {B, "interval", "infs"}},
+		{"100%", {B, "jitter", "101%"}},
+		{"100%", {B, "jitter", "0.1"}},
+		{"wildcard", {B, "topic", "a/+"}},
+		{"wildcard", {B, "topic", "a/#"}},
+		{"topic", {B, "topic", "a/\xff"}},
+		{"{nobody}", {B, "topic", "a/{nobody}"}},
+		{"closed", {B, "topic", "a/{thing"}},
+		{"filter", {B, "subscribe", "a#"}},
+		{"closed", {B, "payload", "{{seq"}},
+		{"unknown", {B, "payload", "{{sequence}}"}},
+		{"MIN <= MAX", {B, "payload", "{{rand 5 1}}"}},
+		{"number", {B, "payload", "{{rand a 1}}"}},
+		{"MIN MAX STEP", {B, "payload", "{{walk 1 2}}"}},
+		{"pick", {B, "payload", "{{pick}}"}},
+		{"no arguments", {B, "payload", "{{seq 1}}"}},
+		{"No such file", {B, "payload", "@/nowhere/x"}},
+		{"262144", {B, "payload", "1mb"}},
+		{"mark", {B, "e2e", "true", "payload", "20"}},
+		{"65535", {B, "keepalive", "65536"}},
+		{"BASE..MAX", {B, "backoff", "1s"}},
+		{"BASE <= ", {B, "backoff", "2s..1s"}},
+		{"will-topic", {B, "will-qos", "1"}},
+		{"response", {B, "command", "c/x"}},
+		{"command", {B, "response", "c/x"}},
+		{"address", {B, "bind", "300.1.1.1"}},
+		{"comma", {B, "bind", "127.0.0.1,"}},
+		{"family", {B, "bind", "::1"}},
+		{"mqtts", {B, "ca", "/x"}},
+		{"key is missing", {B, "cert", "/x"}},
+		{"No such file", {"broker", "mqtts://127.0.0.1", "ca", "/nowhere/ca.pem"}},
+		{"QoS 2", {B, "preset", "aws-iot-core", "qos", "2"}},
+		{"7 slashes", {B, "preset", "aws-iot-core", "topic", "a/b/c/d/e/f/g/h/i"}},
+		{"100 publishes", {B, "preset", "aws-iot-core", "interval", "1ms"}},
+		{"131072", {B, "preset", "aws-iot-core", "payload", "131073"}},
+		{"30 to 1200", {B, "preset", "aws-iot-core", "keepalive", "5"}},
+		{"reserved", {B, "preset", "aws-iot-core", "topic", "$x/y"}},
+		{"paho", {B, "client", "paho", "e2e", "true"}},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct sim_err err = { "" };
+		struct sim_err err = {""};
 		int rc = try_profile(bad[i].kv, &err);
 
 		if (!rc || !strstr(err.text, bad[i].word) || strchr(err.text, '\n'))
@@ -313,15 +322,15 @@ static void bad_profiles(void **state)
 static void good_profiles(void **state)
 {
 	static const char *const good[][14] = {
-		{ B },
-		{ "broker", "mqtt://[::1]:1" },
-		{ B, "qos", "2", "interval", "250ms", "jitter", "12.5%", "topic", "a/{index}" },
-		{ B, "mqttWaitTime", "2", "mqttQos", "1", "iotCoreMqttTopic", "t" },
-		{ B, "MQTT_WAIT_TIME", "0.5", "MQTT_MESSAGE", "hi" },
-		{ B, "preset", "aws-iot-core", "topic", "$aws/rules/r/a/b/c/d/e/f/g/h" },
-		{ B, "topic", "", "subscribe", "dt/+/x", "subscribe", "#" },
-		{ B, "command", "c/{thing}", "response", "r/{thing}", "will-topic", "w/{thing}" },
-		{ B, "e2e", "on", "payload", "{\"m\":\"{{mark}}\"}" },
+		{B},
+		{"broker", "mqtt://[::1]:1"},
+		{B, "qos", "2", "interval", "250ms", "jitter", "12.5%", "topic", "a/{index}"},
+		{B, "mqttWaitTime", "2", "mqttQos", "1", "iotCoreMqttTopic", "t"},
+		{B, "MQTT_WAIT_TIME", "0.5", "MQTT_MESSAGE", "hi"},
+		{B, "preset", "aws-iot-core", "topic", "$aws/rules/r/a/b/c/d/e/f/g/h"},
+		{B, "topic", "", "subscribe", "dt/+/x", "subscribe", "#"},
+		{B, "command", "c/{thing}", "response", "r/{thing}", "will-topic", "w/{thing}"},
+		{B, "e2e", "on", "payload", "{\"m\":\"{{mark}}\"}"},
 	};
 	struct sim_profile *p = malloc(sizeof(*p));
 	struct sim_err err;
@@ -350,12 +359,12 @@ static void good_profiles(void **state)
 
 static void fail_if(void **state)
 {
-	static const char *const good[] = { "p95>500ms", "errors>1%", "errors >= 3", "connect.p99>2s",
-					    "receive.max > 1.5s", "lost>0", "rate<100/s",
-					    "p99.9<=20us", "disconnects>0", "unacked>0" };
-	static const char *const bad[] = { "", "p95", "p95>", "p95>500", "p96>5ms", "p95=5ms",
-					   "errors>x", "lost>1%", "nobody.p95>1s", "connect.lost>1",
-					   "rate>-1", "p95><5ms" };
+	static const char *const good[] = {
+		"p95>500ms", "errors>1%",  "errors >= 3", "connect.p99>2s", "receive.max > 1.5s",
+		"lost>0",    "rate<100/s", "p99.9<=20us", "disconnects>0",  "unacked>0"};
+	static const char *const bad[] = {
+		"",	    "p95",     "p95>",		"p95>500",	  "p96>5ms", "p95=5ms",
+		"errors>x", "lost>1%", "nobody.p95>1s", "connect.lost>1", "rate>-1", "p95><5ms"};
 	struct sim_err err;
 
 	(void)state;
@@ -367,7 +376,7 @@ static void fail_if(void **state)
 
 static void split(void **state)
 {
-	struct sim_fleet f = { 3, calloc(3, sizeof(struct sim_profile)) };
+	struct sim_fleet f = {3, calloc(3, sizeof(struct sim_profile))};
 	uint32_t n[SIM_MAX_TYPES];
 
 	(void)state;
@@ -389,16 +398,19 @@ static void one_table(void **state)
 	char *text = NULL, word[80];
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
-	struct sim_cli cli = { .command = "run", .summary = "", .examples = "",
-			       .opts = sim_run_opts, .nopts = sim_run_nopts };
+	struct sim_cli cli = {.command = "run",
+			      .summary = "",
+			      .examples = "",
+			      .opts = sim_run_opts,
+			      .nopts = sim_run_nopts};
 
 	(void)state;
 	sim_cli_help(&cli, f);
 	sim_cli_bash(f);
 	fclose(f);
 	for (unsigned i = 0; i < sim_profile_nopts + sim_run_nopts; i++) {
-		const struct sim_opt *o = i < sim_run_nopts ? &sim_run_opts[i] :
-							      &sim_profile_opts[i - sim_run_nopts];
+		const struct sim_opt *o =
+			i < sim_run_nopts ? &sim_run_opts[i] : &sim_profile_opts[i - sim_run_nopts];
 
 		snprintf(word, sizeof(word), "  --%s", o->name);
 		assert_non_null(strstr(text, word));
@@ -406,9 +418,10 @@ static void one_table(void **state)
 		assert_non_null(strstr(strstr(text, "complet"), word));
 		/* No two options of one name. */
 		for (unsigned k = 0; k < i; k++)
-			assert_string_not_equal(o->name, k < sim_run_nopts ?
-					sim_run_opts[k].name :
-					sim_profile_opts[k - sim_run_nopts].name);
+			assert_string_not_equal(o->name,
+						k < sim_run_nopts
+							? sim_run_opts[k].name
+							: sim_profile_opts[k - sim_run_nopts].name);
 	}
 	free(text);
 }
@@ -416,7 +429,7 @@ static void one_table(void **state)
 /* Devices fall due in groups of four to eight, or as near to that as the bounds allow. */
 static void grid(void **state)
 {
-	static const uint64_t intervals[] = { 1000000, 20000000, 1000000000, 3600000000000ull };
+	static const uint64_t intervals[] = {1000000, 20000000, 1000000000, 3600000000000ull};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(intervals) / sizeof(*intervals); i++) {
@@ -438,12 +451,12 @@ static void grid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wheel_order),	cmocka_unit_test(hist_precision),
-		cmocka_unit_test(hist_locust),	cmocka_unit_test(ramps),
-		cmocka_unit_test(templates),	cmocka_unit_test(bad_profiles),
+		cmocka_unit_test(wheel_order),	 cmocka_unit_test(hist_precision),
+		cmocka_unit_test(hist_locust),	 cmocka_unit_test(ramps),
+		cmocka_unit_test(templates),	 cmocka_unit_test(bad_profiles),
 		cmocka_unit_test(good_profiles), cmocka_unit_test(fail_if),
-		cmocka_unit_test(grid),
-		cmocka_unit_test(split),	cmocka_unit_test(one_table),
+		cmocka_unit_test(grid),		 cmocka_unit_test(split),
+		cmocka_unit_test(one_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

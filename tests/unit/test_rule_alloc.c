@@ -36,8 +36,10 @@ static void *scarce_calloc(size_t n, size_t size)
 #undef calloc
 
 static const char text[] =
-	"up loss gemodel 1% 10% 70% 0.1% delay 100ms 20ms 25% distribution normal duplicate 1% 2% corrupt 1% "
-	"reorder 5% gap 3 rate 1mbit burst 9kb latency 20ms down blackhole match proto tcp to 10.0.0.0/8 dport "
+	"up loss gemodel 1% 10% 70% 0.1% delay 100ms 20ms 25% distribution normal duplicate 1% 2% "
+	"corrupt 1% "
+	"reorder 5% gap 3 rate 1mbit burst 9kb latency 20ms down blackhole match proto tcp to "
+	"10.0.0.0/8 dport "
 	"8883 also both loss 1% except port 5557 except to ::1 for 60s seed 7 on-crash keep";
 
 static void text_without_memory(void **state)

@@ -368,7 +368,8 @@ static void add_candidates(const json_t *body, struct sq_error *err)
 	const json_t *list = json_object_get(body, "candidates"), *name;
 	size_t i, len;
 
-	json_array_foreach(list, i, name) {
+	json_array_foreach(list, i, name)
+	{
 		len = strlen(err->text);
 		if (json_is_string(name) && len + json_string_length(name) + 8 < sizeof(err->text))
 			snprintf(err->text + len, sizeof(err->text) - len, "%s%s", i ? ", " : " (",

@@ -9,9 +9,9 @@ static const struct command {
 	const char *name, *what;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", "run a fleet of devices against a broker and report", sim_run_main },
-	{ "worker", "serve a Locust master as one of its workers", locust_worker_main },
-	{ "locustfile", "write the locustfile that goes with a fleet", locust_file_main },
+	{"run", "run a fleet of devices against a broker and report", sim_run_main},
+	{"worker", "serve a Locust master as one of its workers", locust_worker_main},
+	{"locustfile", "write the locustfile that goes with a fleet", locust_file_main},
 };
 
 static void usage(FILE *f)
@@ -54,7 +54,9 @@ int main(int argc, char **argv)
 		puts("squall-sim " SQUALL_VERSION);
 		return SIM_EXIT_OK;
 	}
-	fprintf(stderr, "squall-sim: command '%s' is unknown; accepted: run, worker, locustfile, "
-			"help, version\n", argv[1]);
+	fprintf(stderr,
+		"squall-sim: command '%s' is unknown; accepted: run, worker, locustfile, "
+		"help, version\n",
+		argv[1]);
 	return SIM_EXIT_USAGE;
 }

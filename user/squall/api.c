@@ -70,7 +70,8 @@ int api_list(struct cli *cli, const char *path, const char *key, const char *con
 	for (; *head; head++)
 		table_cell(t, **head == '>', "%s", **head == '>' ? *head + 1 : *head);
 	table_row(t);
-	json_array_foreach(json_object_get(answer, key), i, one) {
+	json_array_foreach(json_object_get(answer, key), i, one)
+	{
 		row(t, one);
 		table_row(t);
 	}

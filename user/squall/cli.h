@@ -58,7 +58,7 @@ struct cli {
 	uint32_t given; /* OPT_* */
 	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
 	unsigned every, timeout_ms; /* 0: default */
-	unsigned long count; /* 0: no end */
+	unsigned long count;	    /* 0: no end */
 	bool json, pretty, color;
 	struct sq_client *client;
 };

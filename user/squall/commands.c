@@ -8,14 +8,18 @@
 const struct option_def options[] = {
 	{OPT_JSON, 'j', "json", NULL, "print JSON"},
 	{OPT_PRETTY, 'p', "pretty", NULL, "print indented JSON"},
-	{OPT_URL, 0, "url", "URL", "talk to squalld at http://HOST:PORT or https://HOST:PORT "
-				   "($SQUALL_URL)"},
-	{OPT_SOCKET, 0, "socket", "PATH", "talk to squalld over this unix socket "
-					  "($SQUALL_SOCKET, " SQ_SOCKET_DEFAULT ")"},
-	{OPT_TOKEN_FILE, 0, "token-file", "FILE", "file with the token ($SQUALL_TOKEN_FILE; "
-						  "$SQUALL_TOKEN holds the token itself)"},
-	{OPT_CACERT, 0, "cacert", "FILE", "PEM file that signed squalld's certificate "
-					  "($SQUALL_CACERT)"},
+	{OPT_URL, 0, "url", "URL",
+	 "talk to squalld at http://HOST:PORT or https://HOST:PORT "
+	 "($SQUALL_URL)"},
+	{OPT_SOCKET, 0, "socket", "PATH",
+	 "talk to squalld over this unix socket "
+	 "($SQUALL_SOCKET, " SQ_SOCKET_DEFAULT ")"},
+	{OPT_TOKEN_FILE, 0, "token-file", "FILE",
+	 "file with the token ($SQUALL_TOKEN_FILE; "
+	 "$SQUALL_TOKEN holds the token itself)"},
+	{OPT_CACERT, 0, "cacert", "FILE",
+	 "PEM file that signed squalld's certificate "
+	 "($SQUALL_CACERT)"},
 	{OPT_HELP, 'h', "help", NULL, "show help for this command"},
 	{OPT_VERSION, 'V', "version", NULL, "show the version"},
 	{OPT_WATCH, 'w', "watch", NULL, "again each second, as rates per second"},
@@ -50,7 +54,9 @@ const char *const object_summaries[][2] = {
 
 const struct command commands[] = {
 	{
-		.object = "status", .args = "", .run = cmd_status,
+		.object = "status",
+		.args = "",
+		.run = cmd_status,
 		.summary = "show whether squalld is well and what this kernel can do",
 		.text = "Names the lane in which packets wait and why it was chosen, each fault "
 			"that is available or the reason why it is not, and every interface that "
@@ -60,89 +66,122 @@ const struct command commands[] = {
 			    "# of another machine\n",
 	},
 	{
-		.object = "target", .verb = "list", .args = "", .run = cmd_target_list,
+		.object = "target",
+		.verb = "list",
+		.args = "",
+		.run = cmd_target_list,
 		.summary = "list what can be faulted",
 		.text = TARGET_TEXT " The list shows how each target's packets can be seen: host, "
-			"bridge, netns, or none while it has no process.",
+				    "bridge, netns, or none while it has no process.",
 		.examples = "squall target list\n",
 	},
 	{
-		.object = "target", .verb = "show", .args = "TARGET", .run = cmd_target_show,
-		.min = 1, .max = 1, .kinds = {ARG_TARGET},
+		.object = "target",
+		.verb = "show",
+		.args = "TARGET",
+		.run = cmd_target_show,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "show one target with all that is known of it",
 		.examples = "squall target show worker\nsquall target show cgroup:/demo\n",
 	},
 	{
-		.object = "fault", .verb = "set", .run = cmd_fault_set, .options = OPT_QUIET,
+		.object = "fault",
+		.verb = "set",
+		.run = cmd_fault_set,
+		.options = OPT_QUIET,
 		.args = "TARGET [up|down|both] FAULT... [match MATCH...] [also ...] [OPTION...]",
-		.min = 2, .max = -1, .kinds = {ARG_TARGET, ARG_RULE},
+		.min = 2,
+		.max = -1,
+		.kinds = {ARG_TARGET, ARG_RULE},
 		.summary = "put a rule in force; it replaces the target's rule whole",
-		.text = TARGET_TEXT "\n\n"
-			"FAULT is one of\n"
-			"  loss PERCENT [CORRELATION]\n"
-			"  loss gemodel P [R [1-H [1-K]]]\n"
-			"  loss state P13 [P31 [P32 [P23 [P14]]]]\n"
-			"  delay TIME [JITTER [CORRELATION]] [distribution NAME]\n"
-			"  duplicate PERCENT [CORRELATION]\n"
-			"  corrupt PERCENT [CORRELATION]\n"
-			"  reorder PERCENT [CORRELATION] [gap N]\n"
-			"  rate RATE [burst SIZE] [limit SIZE | latency TIME]\n"
-			"  blackhole\n\n"
-			"They mean what tc-netem(8) and tc-tbf(8) mean, and any of them may be "
-			"combined. up is what leaves the target, down what reaches it; without a "
-			"direction faults act up. NAME is uniform, normal, pareto or "
-			"paretonormal.\n\n"
-			"MATCH is one or more of\n"
-			"  proto tcp|udp|icmp|any\n"
-			"  to ADDRESS[/PREFIX]     the remote address\n"
-			"  dport PORT[-PORT]       the remote port\n"
-			"  sport PORT[-PORT]       the local port\n"
-			"  port PORT[-PORT]        either port\n\n"
-			"The most specific clause wins; also starts another clause.\n\n"
-			"OPTION is one of\n"
-			"  except MATCH...         never fault these packets\n"
-			"  for TIME                end by itself, in the kernel\n"
-			"  seed N                  the same losses again\n"
-			"  on-crash clear|keep     when squalld dies (default: clear)\n\n"
-			"Times: 100ms 1.5s 250us 2m 1h; a bare number is microseconds. Rates: "
-			"500kbit 1mbit; mbps are megabytes per second, as in tc(8). Sizes: 5kb "
-			"1500b. Prints the rule as the kernel has it. A rule that is refused "
-			"changes nothing.",
-		.examples = "squall fault set worker loss 10%\n"
-			    "# lose one packet in ten of what the container worker sends\n"
-			    "squall fault set cgroup:/demo both delay 100ms 20ms distribution normal "
-			    "rate 1mbit\n# a slow link, both ways\n"
-			    "squall fault set worker up loss 5% match proto tcp dport 8883 for 60s\n"
-			    "# only MQTT over TLS, for a minute\n"
-			    "squall fault set worker blackhole except port 5557\n"
-			    "# nothing gets out but Locust's control channel\n"
-			    "squall fault set worker up delay 80ms down delay 20ms also both loss 50% "
-			    "match to 10.1.0.0/16\n# another fate for one network\n",
+		.text = TARGET_TEXT
+		"\n\n"
+		"FAULT is one of\n"
+		"  loss PERCENT [CORRELATION]\n"
+		"  loss gemodel P [R [1-H [1-K]]]\n"
+		"  loss state P13 [P31 [P32 [P23 [P14]]]]\n"
+		"  delay TIME [JITTER [CORRELATION]] [distribution NAME]\n"
+		"  duplicate PERCENT [CORRELATION]\n"
+		"  corrupt PERCENT [CORRELATION]\n"
+		"  reorder PERCENT [CORRELATION] [gap N]\n"
+		"  rate RATE [burst SIZE] [limit SIZE | latency TIME]\n"
+		"  blackhole\n\n"
+		"They mean what tc-netem(8) and tc-tbf(8) mean, and any of them may be "
+		"combined. up is what leaves the target, down what reaches it; without a "
+		"direction faults act up. NAME is uniform, normal, pareto or "
+		"paretonormal.\n\n"
+		"MATCH is one or more of\n"
+		"  proto tcp|udp|icmp|any\n"
+		"  to ADDRESS[/PREFIX]     the remote address\n"
+		"  dport PORT[-PORT]       the remote port\n"
+		"  sport PORT[-PORT]       the local port\n"
+		"  port PORT[-PORT]        either port\n\n"
+		"The most specific clause wins; also starts another clause.\n\n"
+		"OPTION is one of\n"
+		"  except MATCH...         never fault these packets\n"
+		"  for TIME                end by itself, in the kernel\n"
+		"  seed N                  the same losses again\n"
+		"  on-crash clear|keep     when squalld dies (default: clear)\n\n"
+		"Times: 100ms 1.5s 250us 2m 1h; a bare number is microseconds. Rates: "
+		"500kbit 1mbit; mbps are megabytes per second, as in tc(8). Sizes: 5kb "
+		"1500b. Prints the rule as the kernel has it. A rule that is refused "
+		"changes nothing.",
+		.examples =
+			"squall fault set worker loss 10%\n"
+			"# lose one packet in ten of what the container worker sends\n"
+			"squall fault set cgroup:/demo both delay 100ms 20ms distribution normal "
+			"rate 1mbit\n# a slow link, both ways\n"
+			"squall fault set worker up loss 5% match proto tcp dport 8883 for 60s\n"
+			"# only MQTT over TLS, for a minute\n"
+			"squall fault set worker blackhole except port 5557\n"
+			"# nothing gets out but Locust's control channel\n"
+			"squall fault set worker up delay 80ms down delay 20ms also both loss 50% "
+			"match to 10.1.0.0/16\n# another fate for one network\n",
 	},
 	{
-		.object = "fault", .verb = "show", .args = "[TARGET]", .run = cmd_fault_show,
-		.max = 1, .kinds = {ARG_TARGET},
+		.object = "fault",
+		.verb = "show",
+		.args = "[TARGET]",
+		.run = cmd_fault_show,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "show the rules in force, and how long they still act",
 		.examples = "squall fault show\nsquall -j fault show worker\n",
 	},
 	{
-		.object = "fault", .verb = "del", .args = "TARGET|all", .run = cmd_fault_del,
-		.options = OPT_QUIET, .min = 1, .max = 1, .kinds = {ARG_TARGET_OR_ALL},
+		.object = "fault",
+		.verb = "del",
+		.args = "TARGET|all",
+		.run = cmd_fault_del,
+		.options = OPT_QUIET,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET_OR_ALL},
 		.summary = "delete a target's rule, or all rules",
 		.examples = "squall fault del worker\nsquall fault del all\n",
 	},
 	{
-		.object = "fault", .verb = "check", .run = cmd_fault_check,
+		.object = "fault",
+		.verb = "check",
+		.run = cmd_fault_check,
 		.args = "[up|down|both] FAULT... [match MATCH...] [also ...] [OPTION...]",
-		.min = 1, .max = -1, .kinds = {ARG_RULE},
+		.min = 1,
+		.max = -1,
+		.kinds = {ARG_RULE},
 		.summary = "check a rule and print its canonical form, without squalld",
 		.examples = "squall fault check loss 10% delay 100ms 20ms\n"
 			    "squall -p fault check rate 1mbps\n"
 			    "# as JSON: 1mbps turns out to be 8 Mbit/s\n",
 	},
 	{
-		.object = "stats", .args = "[TARGET]", .run = cmd_stats,
-		.options = OPT_WATCH | OPT_COUNT, .max = 1, .kinds = {ARG_TARGET},
+		.object = "stats",
+		.args = "[TARGET]",
+		.run = cmd_stats,
+		.options = OPT_WATCH | OPT_COUNT,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "show counters per rule and direction",
 		.text = "Packets are those on the wire: a segment that the network card cuts into "
 			"ten counts ten. Counters live as long as the target has a rule and "
@@ -152,8 +191,12 @@ const struct command commands[] = {
 			    "squall -j stats -w -n 10\n# ten lines of JSON\n",
 	},
 	{
-		.object = "trace", .args = "[TARGET]", .run = cmd_trace,
-		.options = OPT_EVERY | OPT_COUNT, .max = 1, .kinds = {ARG_TARGET},
+		.object = "trace",
+		.args = "[TARGET]",
+		.run = cmd_trace,
+		.options = OPT_EVERY | OPT_COUNT,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "show what is done to which packet, live",
 		.text = "One line per faulted packet: time, target, direction, addresses, length, "
 			"what was done, rule and clause. Several readers see all packets each. "
@@ -162,76 +205,125 @@ const struct command commands[] = {
 			    "# one packet in a hundred, on a busy link\n",
 	},
 	{
-		.object = "map", .verb = "list", .args = "", .run = cmd_map_list,
+		.object = "map",
+		.verb = "list",
+		.args = "",
+		.run = cmd_map_list,
 		.options = OPT_PIN_DIR,
 		.summary = "list squalld's BPF maps",
 		.text = "Reads the maps pinned below --pin-dir, with or without a running squalld.",
 		.examples = "squall map list\n",
 	},
 	{
-		.object = "map", .verb = "dump", .args = "MAP", .run = cmd_map_dump,
-		.options = OPT_PIN_DIR | OPT_RAW, .min = 1, .max = 1, .kinds = {ARG_MAP},
+		.object = "map",
+		.verb = "dump",
+		.args = "MAP",
+		.run = cmd_map_dump,
+		.options = OPT_PIN_DIR | OPT_RAW,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_MAP},
 		.summary = "print all entries of a map, by name and with units",
 		.examples = "squall map dump sq_rules\nsquall map dump sq_cfg\n"
 			    "squall map dump sq_targets -r\n# bytes as the kernel has them\n",
 	},
 	{
-		.object = "map", .verb = "lookup", .args = "MAP KEY", .run = cmd_map_lookup,
-		.options = OPT_PIN_DIR | OPT_RAW, .min = 2, .max = 2,
+		.object = "map",
+		.verb = "lookup",
+		.args = "MAP KEY",
+		.run = cmd_map_lookup,
+		.options = OPT_PIN_DIR | OPT_RAW,
+		.min = 2,
+		.max = 2,
 		.kinds = {ARG_MAP, ARG_OTHER},
 		.summary = "print one entry of a map",
 		.text = "KEY is a number; for sq_targets also cgroup:/path/below/the/v2/mount.",
-		.examples = "squall map lookup sq_targets cgroup:/demo\nsquall map lookup sq_cfg 0\n",
+		.examples =
+			"squall map lookup sq_targets cgroup:/demo\nsquall map lookup sq_cfg 0\n",
 	},
 	{
-		.object = "profile", .verb = "list", .args = "", .run = cmd_profile_list,
+		.object = "profile",
+		.verb = "list",
+		.args = "",
+		.run = cmd_profile_list,
 		.summary = "list the profiles",
 		.examples = "squall profile list\n",
 	},
 	{
-		.object = "profile", .verb = "show", .args = "PROFILE", .run = cmd_profile_show,
-		.min = 1, .max = 1, .kinds = {ARG_PROFILE},
+		.object = "profile",
+		.verb = "show",
+		.args = "PROFILE",
+		.run = cmd_profile_show,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_PROFILE},
 		.summary = "show one profile: its rule and where the figures are from",
 		.examples = "squall profile show 3G\n",
 	},
 	{
-		.object = "profile", .verb = "set", .run = cmd_profile_set,
+		.object = "profile",
+		.verb = "set",
+		.run = cmd_profile_set,
 		.args = "PROFILE [up|down|both] FAULT... [match MATCH...] [also ...] [OPTION...]",
-		.options = OPT_DESCRIPTION, .min = 2, .max = -1,
+		.options = OPT_DESCRIPTION,
+		.min = 2,
+		.max = -1,
 		.kinds = {ARG_PROFILE, ARG_RULE},
 		.summary = "save a rule under a name",
 		.text = "The rule is written as for \"squall fault set\".",
 		.examples = "squall profile set tunnel both blackhole for 20s\n",
 	},
 	{
-		.object = "profile", .verb = "del", .args = "PROFILE", .run = cmd_profile_del,
-		.min = 1, .max = 1, .kinds = {ARG_PROFILE},
+		.object = "profile",
+		.verb = "del",
+		.args = "PROFILE",
+		.run = cmd_profile_del,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_PROFILE},
 		.summary = "delete a saved profile (shipped ones stay)",
 		.examples = "squall profile del tunnel\n",
 	},
 	{
-		.object = "profile", .verb = "apply", .args = "TARGET PROFILE [for TIME]",
-		.run = cmd_profile_apply, .options = OPT_QUIET, .min = 2, .max = 4,
+		.object = "profile",
+		.verb = "apply",
+		.args = "TARGET PROFILE [for TIME]",
+		.run = cmd_profile_apply,
+		.options = OPT_QUIET,
+		.min = 2,
+		.max = 4,
 		.kinds = {ARG_TARGET, ARG_PROFILE, ARG_OTHER},
 		.summary = "put a profile's rule in force for a target",
 		.examples = "squall profile apply worker 3G\n"
 			    "squall profile apply worker offline for 30s\n",
 	},
 	{
-		.object = "schedule", .verb = "list", .args = "", .run = cmd_schedule_list,
+		.object = "schedule",
+		.verb = "list",
+		.args = "",
+		.run = cmd_schedule_list,
 		.summary = "list the schedules",
 		.examples = "squall schedule list\n",
 	},
 	{
-		.object = "schedule", .verb = "show", .args = "TARGET", .run = cmd_schedule_show,
-		.min = 1, .max = 1, .kinds = {ARG_TARGET},
+		.object = "schedule",
+		.verb = "show",
+		.args = "TARGET",
+		.run = cmd_schedule_show,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "show a target's schedule and where it stands",
 		.examples = "squall schedule show worker\n",
 	},
 	{
-		.object = "schedule", .verb = "set", .run = cmd_schedule_set,
+		.object = "schedule",
+		.verb = "set",
+		.run = cmd_schedule_set,
 		.args = "TARGET at TIME RULE|none|profile PROFILE [at ...] length TIME [repeat N]",
-		.min = 2, .max = -1, .kinds = {ARG_TARGET, ARG_OTHER},
+		.min = 2,
+		.max = -1,
+		.kinds = {ARG_TARGET, ARG_OTHER},
 		.summary = "write a timeline of rules for a target",
 		.text = "Each step acts until the next. length is when the timeline ends, repeat "
 			"how often it is run (default: once; 0: for ever). \"file FILE\" instead "
@@ -244,26 +336,44 @@ const struct command commands[] = {
 			    "length 70s\nsquall schedule set worker file timeline.json\n",
 	},
 	{
-		.object = "schedule", .verb = "del", .args = "TARGET", .run = cmd_schedule_del,
-		.min = 1, .max = 1, .kinds = {ARG_TARGET},
+		.object = "schedule",
+		.verb = "del",
+		.args = "TARGET",
+		.run = cmd_schedule_del,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "stop and delete a schedule",
 		.examples = "squall schedule del worker\n",
 	},
 	{
-		.object = "schedule", .verb = "start", .args = "TARGET", .run = cmd_schedule_start,
-		.min = 1, .max = 1, .kinds = {ARG_TARGET},
+		.object = "schedule",
+		.verb = "start",
+		.args = "TARGET",
+		.run = cmd_schedule_start,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "start a schedule from its beginning",
 		.examples = "squall schedule start worker\n",
 	},
 	{
-		.object = "schedule", .verb = "stop", .args = "TARGET", .run = cmd_schedule_stop,
-		.min = 1, .max = 1, .kinds = {ARG_TARGET},
+		.object = "schedule",
+		.verb = "stop",
+		.args = "TARGET",
+		.run = cmd_schedule_stop,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "stop a schedule; the rule it set goes",
 		.examples = "squall schedule stop worker\n",
 	},
 	{
-		.object = "control", .args = "[TARGET]", .run = cmd_control,
-		.max = 1, .kinds = {ARG_TARGET},
+		.object = "control",
+		.args = "[TARGET]",
+		.run = cmd_control,
+		.max = 1,
+		.kinds = {ARG_TARGET},
 		.summary = "pick a target, watch its counters, set its faults",
 		.text = "For a terminal. Arrow keys and Enter pick, e edits the rule, p applies a "
 			"profile, c clears, C clears all, q leaves. Rules stay in force after "
@@ -272,14 +382,22 @@ const struct command commands[] = {
 			    "squall --url http://worker1:4080 --token-file token control\n",
 	},
 	{
-		.object = "completion", .args = "bash", .run = cmd_completion,
-		.min = 1, .max = 1, .kinds = {ARG_SHELL},
+		.object = "completion",
+		.args = "bash",
+		.run = cmd_completion,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_SHELL},
 		.summary = "print completion for the shell",
 		.examples = "source <(squall completion bash)\n",
 	},
 	{
-		.object = "help", .args = "[COMMAND]", .run = cmd_help, .options = OPT_MAN,
-		.max = 2, .kinds = {ARG_COMMAND},
+		.object = "help",
+		.args = "[COMMAND]",
+		.run = cmd_help,
+		.options = OPT_MAN,
+		.max = 2,
+		.kinds = {ARG_COMMAND},
 		.summary = "show help on squall or on a command",
 		.examples = "squall help fault set\nsquall help --man | man -l -\n",
 	},

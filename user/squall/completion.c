@@ -51,7 +51,8 @@ void completion_bash(FILE *f)
 	      "\tgrep -o \"\\\"$1\\\":\\\"[^\\\"]*\\\"\" | cut -d'\"' -f4\n"
 	      "}\n"
 	      "_squall_kind() { # what comes after these words\n"
-	      "\tcase $1 in\n", f);
+	      "\tcase $1 in\n",
+	      f);
 	for (c = commands; c->object; c++) {
 		fprintf(f, "\t'%s%s%s') set -- \"$2\"", c->object, c->verb ? " " : "",
 			c->verb ? c->verb : "");
@@ -69,7 +70,8 @@ void completion_bash(FILE *f)
 	      "\techo \"$last\"\n"
 	      "}\n"
 	      "_squall_options() {\n"
-	      "\tcase $1 in\n", f);
+	      "\tcase $1 in\n",
+	      f);
 	for (c = commands; c->object; c++) {
 		fprintf(f, "\t'%s%s%s') echo '", c->object, c->verb ? " " : "",
 			c->verb ? c->verb : "");
@@ -79,7 +81,8 @@ void completion_bash(FILE *f)
 	fputs("\t*) echo '", f);
 	option_words(f, OPT_GLOBAL);
 	fputs("' ;;\n\tesac\n}\n"
-	      "_squall_verbs() {\n\tcase $1 in\n", f);
+	      "_squall_verbs() {\n\tcase $1 in\n",
+	      f);
 	for (c = commands; c->object; c++) {
 		if (!c->verb)
 			continue;
@@ -103,7 +106,8 @@ void completion_bash(FILE *f)
 	      "\tunset 'all[-1]'\n"
 	      "\tfor w in \"${all[@]:1}\"; do\n"
 	      "\t\tif [ -n \"$skip\" ]; then skip=; continue; fi\n"
-	      "\t\tcase $w in\n", f);
+	      "\t\tcase $w in\n",
+	      f);
 	fputs("\t\t", f);
 	last = "";
 	for (o = options; o->bit; o++) {
@@ -134,7 +138,8 @@ void completion_bash(FILE *f)
 	      "\tif [[ $cur == -* ]]; then\n"
 	      "\t\tlist=$(_squall_options \"$command\")\n"
 	      "\telif [ ${#words[@]} -eq 0 ]; then\n"
-	      "\t\tlist='", f);
+	      "\t\tlist='",
+	      f);
 	for (i = 0; object_summaries[i][0]; i++)
 		fprintf(f, "%s%s", i ? " " : "", object_summaries[i][0]);
 	fputs("'\n"
@@ -154,14 +159,16 @@ void completion_bash(FILE *f)
 	      "sq_events' ;;\n"
 	      "\t\tprofile) list=$(squall -j profile list 2>/dev/null | _squall_names name) ;;\n"
 	      "\t\tshell) list=bash ;;\n"
-	      "\t\tcommand) if [ $n -eq 0 ]; then list='", f);
+	      "\t\tcommand) if [ $n -eq 0 ]; then list='",
+	      f);
 	for (i = 0; object_summaries[i][0]; i++)
 		fprintf(f, "%s%s", i ? " " : "", object_summaries[i][0]);
 	fputs("'; else list=$(_squall_verbs \"${words[1]}\"); fi ;;\n"
 	      "\t\tesac\n"
 	      "\tfi\n"
 	      "\t# Names may hold anything: they are compared and quoted, never expanded.\n"
-	      "\tcase ${kind-} in target|target_or_all|profile) ;; *) list=${list// /$'\\n'} ;; esac\n"
+	      "\tcase ${kind-} in target|target_or_all|profile) ;; *) list=${list// /$'\\n'} ;; "
+	      "esac\n"
 	      "\twhile IFS= read -r w; do\n"
 	      "\t\t[[ -n $w && $w == \"$cur\"* ]] && COMPREPLY+=(\"$(printf %q \"$w\")\")\n"
 	      "\tdone <<<\"$list\"\n"
@@ -173,5 +180,6 @@ void completion_bash(FILE *f)
 	      "\t\tdone\n"
 	      "\tfi\n"
 	      "}\n"
-	      "complete -F _squall squall\n", f);
+	      "complete -F _squall squall\n",
+	      f);
 }

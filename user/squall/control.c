@@ -383,8 +383,8 @@ static void clear_all(struct ui *ui)
 
 static void start_edit(struct ui *ui)
 {
-	const char *text = json_string_value(
-		json_object_get(rule_of(target_at(ui, ui->row)), "text"));
+	const char *text =
+		json_string_value(json_object_get(rule_of(target_at(ui, ui->row)), "text"));
 
 	snprintf(ui->line, sizeof(ui->line), "%s", text ? text : "up ");
 	ui->len = ui->pos = strlen(ui->line);

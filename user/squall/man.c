@@ -126,7 +126,8 @@ void man_page(FILE *f)
 	      ".TH SQUALL 8 \"\" \"squall " SQUALL_VERSION "\" \"System administration\"\n"
 	      ".nh\n.SH NAME\n"
 	      "squall \\- real network faults for containers and cgroups, in the kernel\n"
-	      ".SH SYNOPSIS\n.nf\n", f);
+	      ".SH SYNOPSIS\n.nf\n",
+	      f);
 	for (c = commands; c->object; c++) {
 		fprintf(f, "\\fBsquall\\fR [OPTION...] \\fB%s%s%s\\fR ", c->object,
 			c->verb ? " " : "", c->verb ? c->verb : "");
@@ -138,7 +139,8 @@ void man_page(FILE *f)
 	      "the packets that a cgroup or container sends (up) or receives (down). Words are "
 	      "exact and never abbreviated. Results go to the standard output, complaints to the "
 	      "standard error.\n"
-	      ".SH OPTIONS\nOptions may stand anywhere.\n", f);
+	      ".SH OPTIONS\nOptions may stand anywhere.\n",
+	      f);
 	for (o = options; o->bit; o++)
 		if (o->bit & OPT_GLOBAL)
 			option(f, o);

@@ -20,8 +20,10 @@ static int open_map(const struct cli *cli, const char *name, struct sq_map *ret)
 static int no_entries(const struct cli *cli, struct sq_map *map)
 {
 	sq_map_close(map);
-	return complain_text(cli, EXIT_FAILED, "%s is a ring buffer and has no entries to show: see "
-			     "\"squall trace\"", map->def->name);
+	return complain_text(cli, EXIT_FAILED,
+			     "%s is a ring buffer and has no entries to show: see "
+			     "\"squall trace\"",
+			     map->def->name);
 }
 
 static void print_raw(const json_t *entry)
@@ -100,12 +102,15 @@ static void list_row(struct table *t, const json_t *m)
 	table_cell(t, false, "%s", json_string_value(json_object_get(m, "name")));
 	table_cell(t, false, "%s", type);
 	table_cell(t, true, "%lld", (long long)json_integer_value(json_object_get(m, "key_bytes")));
-	table_cell(t, true, "%lld", (long long)json_integer_value(json_object_get(m, "value_bytes")));
+	table_cell(t, true, "%lld",
+		   (long long)json_integer_value(json_object_get(m, "value_bytes")));
 	if (!strcmp(type, "ringbuf"))
 		table_cell(t, true, "-");
 	else
-		table_cell(t, true, "%lld", (long long)json_integer_value(json_object_get(m, "entries")));
-	table_cell(t, true, "%lld", (long long)json_integer_value(json_object_get(m, "max_entries")));
+		table_cell(t, true, "%lld",
+			   (long long)json_integer_value(json_object_get(m, "entries")));
+	table_cell(t, true, "%lld",
+		   (long long)json_integer_value(json_object_get(m, "max_entries")));
 	table_cell(t, false, "%s", json_string_value(json_object_get(m, "holds")));
 	table_row(t);
 }
@@ -135,8 +140,7 @@ int cmd_map_list(struct cli *cli, int argc, char **argv)
 	table_cell(t, true, "ROOM");
 	table_cell(t, false, "HOLDS");
 	table_row(t);
-	json_array_foreach(list, i, m)
-		list_row(t, m);
+	json_array_foreach(list, i, m) list_row(t, m);
 	table_print(t, stdout);
 	table_free(t);
 	json_decref(list);
@@ -144,7 +148,8 @@ int cmd_map_list(struct cli *cli, int argc, char **argv)
 }
 
 /* A number, or a cgroup's path where the key is a cgroup id. */
-static int parse_key(const struct cli *cli, const struct sq_map_def *def, const char *text, void *key)
+static int parse_key(const struct cli *cli, const struct sq_map_def *def, const char *text,
+		     void *key)
 {
 	uint64_t v = 0;
 	uint32_t v32;

@@ -11,7 +11,8 @@ static void list_row(struct table *t, const json_t *s)
 	const json_t *step = json_object_get(s, "step");
 
 	table_cell(t, false, "%s", json_string_value(json_object_get(s, "target")) ?: "");
-	table_cell(t, false, "%s", json_is_true(json_object_get(s, "running")) ? "running" : "stopped");
+	table_cell(t, false, "%s",
+		   json_is_true(json_object_get(s, "running")) ? "running" : "stopped");
 	if (json_is_integer(step))
 		table_cell(t, true, "%lld", (long long)json_integer_value(step));
 	else

@@ -39,10 +39,12 @@ static void list_row(struct table *table, const json_t *t)
 	table_cell(table, false, "%s", text_of(t, "target"));
 	table_cell(table, true, "%s", text_of(t, "id"));
 	table_cell(table, false, "%s",
-		   json_is_false(json_object_get(t, "running")) ? "not running"
-								 : text_of(json_object_get(t, "view"), "mode"));
+		   json_is_false(json_object_get(t, "running"))
+			   ? "not running"
+			   : text_of(json_object_get(t, "view"), "mode"));
 	table_cell(table, false, "%s", text_of(t, "network_mode"));
-	table_cell(table, false, "%s", text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
+	table_cell(table, false, "%s",
+		   text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
 }
 
 int cmd_target_list(struct cli *cli, int argc, char **argv)

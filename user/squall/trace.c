@@ -64,8 +64,10 @@ static int on_event(const char *event, const json_t *data, void *arg)
 	struct tracer *t = arg;
 
 	if (!strcmp(event, "lost")) {
-		complain_text(t->cli, 0, "%lld events came faster than they were read; --every N "
-			      "takes a sample", (long long)number_of(data, "events"));
+		complain_text(t->cli, 0,
+			      "%lld events came faster than they were read; --every N "
+			      "takes a sample",
+			      (long long)number_of(data, "events"));
 		return 0;
 	}
 	if (strcmp(event, "packet"))

@@ -51,7 +51,7 @@ uint64_t now_real_ms(void);
 
 /* A failure on its way to a client: errno-like code, the field, the sentence. */
 struct problem {
-	int code;              /* negative errno */
+	int code;	       /* negative errno */
 	struct sq_error error; /* field and text */
 	json_t *candidates;    /* of an ambiguous name; stolen by the reply */
 };

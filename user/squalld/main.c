@@ -34,7 +34,7 @@
 #include "squalld/control/targets.h"
 
 #define LOCK_DIR "/run/squall"
-#define TICK_MS  250
+#define TICK_MS	 250
 
 /* One squalld per pin directory. bpffs has no lock files, so ours is in /run, named after it. */
 static int take_lock(const char *pin_dir, char *err, size_t size)
@@ -63,8 +63,11 @@ static int take_lock(const char *pin_dir, char *err, size_t size)
 		rc = -errno;
 		n = (size_t)(read(fd, owner, sizeof(owner) - 1) > 0 ? strcspn(owner, "\n") : 0);
 		owner[n] = 0;
-		snprintf(err, size, "--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` shows it), or choose "
-			 "another --pin-dir", n ? ", process " : "", owner, n ? "," : "", pin_dir);
+		snprintf(err, size,
+			 "--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` "
+			 "shows it), or choose "
+			 "another --pin-dir",
+			 n ? ", process " : "", owner, n ? "," : "", pin_dir);
 		close(fd);
 		return rc;
 	}
@@ -78,7 +81,8 @@ static void mount_bpffs(const char *pin_dir)
 {
 	struct statfs fs;
 
-	if (strncmp(pin_dir, "/sys/fs/bpf/", 12) == 0 && statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC &&
+	if (strncmp(pin_dir, "/sys/fs/bpf/", 12) == 0 && statfs("/sys/fs/bpf", &fs) == 0 &&
+	    fs.f_type != BPF_FS_MAGIC &&
 	    mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		log_debug("cannot mount a bpf file system: %s", strerror(errno));
 }
@@ -92,14 +96,15 @@ static void reload(struct daemon *d)
 	else if (d->opt->token_file)
 		log_info("reload: token read from %s", d->opt->token_file);
 	if (d->opt->config) {
-		struct options fresh = { 0 };
+		struct options fresh = {0};
 		enum log_level level;
 
 		if (options_parse_file(d->opt->config, &fresh, err, sizeof(err)) < 0)
 			log_error("reload: %s; nothing changed", err);
 		else if (fresh.log_level && log_level_from_text(fresh.log_level, &level) == 0)
 			log_setup(level, strcmp(d->opt->log_format, "json") == 0);
-		log_info("reload: %s read; all but log-level and the token need a restart", d->opt->config);
+		log_info("reload: %s read; all but log-level and the token need a restart",
+			 d->opt->config);
 	}
 }
 
@@ -120,7 +125,7 @@ static int serve(struct daemon *d, const sigset_t *signals)
 
 	for (;;) {
 		uint64_t now = now_mono_ns(), left;
-		struct sq_error why = { 0 };
+		struct sq_error why = {0};
 		struct timespec ts;
 		int sig;
 
@@ -134,7 +139,8 @@ static int serve(struct daemon *d, const sigset_t *signals)
 				bool now_ill = engine_health(d->engine, &why) < 0;
 
 				if (now_ill != ill)
-					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO, now_ill ? "health: %s" : "health: good again%s",
+					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO,
+						 now_ill ? "health: %s" : "health: good again%s",
 						 why.text);
 				ill = now_ill;
 			}
@@ -153,7 +159,8 @@ static int serve(struct daemon *d, const sigset_t *signals)
 
 static void restore(struct daemon *d)
 {
-	json_t *rules = state_load(d, "rules"), *profiles = state_load(d, "profiles"), *schedules = state_load(d, "schedules");
+	json_t *rules = state_load(d, "rules"), *profiles = state_load(d, "profiles"),
+	       *schedules = state_load(d, "schedules");
 
 	pthread_mutex_lock(&d->lock);
 	profiles_restore(d, profiles);
@@ -173,8 +180,8 @@ static int fail_with(const char *text)
 
 static int run(struct daemon *d)
 {
-	struct engine_options eo = { 0 };
-	struct sq_error error = { 0 };
+	struct engine_options eo = {0};
+	struct sq_error error = {0};
 	char err[700] = "";
 	sigset_t signals;
 	int lock, rc = 1;
@@ -188,7 +195,8 @@ static int run(struct daemon *d)
 		rc = fail_with(err);
 		goto out;
 	}
-	if (targets_init(d) < 0 || book_init(d) < 0 || profiles_init(d) < 0 || schedules_init(d) < 0 || events_init(d) < 0) {
+	if (targets_init(d) < 0 || book_init(d) < 0 || profiles_init(d) < 0 ||
+	    schedules_init(d) < 0 || events_init(d) < 0) {
 		rc = fail_with("out of memory");
 		goto out;
 	}
@@ -213,7 +221,8 @@ static int run(struct daemon *d)
 		goto out;
 	}
 	restore(d);
-	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0 || cgwatch_start(d) < 0) {
+	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0 ||
+	    cgwatch_start(d) < 0) {
 		rc = fail_with("cannot start a thread");
 		goto out;
 	}
@@ -224,8 +233,7 @@ static int run(struct daemon *d)
 	json_t *listeners = http_listeners(d->http), *one;
 	size_t i;
 
-	json_array_foreach(listeners, i, one)
-		log_info("serving on %s", json_string_value(one));
+	json_array_foreach(listeners, i, one) log_info("serving on %s", json_string_value(one));
 	json_decref(listeners);
 	notify_manager("READY=1");
 	rc = serve(d, &signals);
@@ -243,7 +251,8 @@ out:
 		keep = book_any_keep(d);
 		pthread_mutex_unlock(&d->lock);
 		if (keep)
-			log_info("rules with \"on-crash keep\" are in force: programs stay attached; `squalld --cleanup` removes them");
+			log_info("rules with \"on-crash keep\" are in force: programs stay "
+				 "attached; `squalld --cleanup` removes them");
 	}
 	state_close(d, !keep);
 	events_free(d);
@@ -262,8 +271,8 @@ out:
 int main(int argc, char **argv)
 {
 	static struct options opt;
-	static struct daemon d = { .opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER };
-	struct sq_error error = { 0 };
+	static struct daemon d = {.opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct sq_error error = {0};
 	char err[700];
 	int rc;
 

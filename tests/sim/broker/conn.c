@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "conn.h"
 
-#define OUT_MAX	(8u << 20)	/* a subscriber this far behind is dropped, and counted */
+#define OUT_MAX (8u << 20) /* a subscriber this far behind is dropped, and counted */
 
 struct conn *conns, *cur;
 uint8_t scratch[SCRATCH];
@@ -24,7 +24,7 @@ void conns_init(int max_fd)
 
 void watch(struct conn *c, bool out)
 {
-	struct epoll_event ev = { .events = EPOLLIN | (out ? EPOLLOUT : 0), .data.fd = fd_of(c) };
+	struct epoll_event ev = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.fd = fd_of(c)};
 
 	if (c->want_out == out)
 		return;
@@ -34,7 +34,7 @@ void watch(struct conn *c, bool out)
 
 void conn_close(struct conn *c, bool reset)
 {
-	struct linger lg = { .l_onoff = 1 };
+	struct linger lg = {.l_onoff = 1};
 
 	if (!c->live)
 		return;
@@ -56,7 +56,7 @@ void conn_close(struct conn *c, bool reset)
 	st->connected -= c->ver != 0;
 	if (cur == c)
 		scratch_len = 0;
-	*c = (struct conn){ .gen = c->gen + 1 };
+	*c = (struct conn){.gen = c->gen + 1};
 	accept_again();
 }
 

@@ -6,20 +6,20 @@
 #include <string.h>
 #include "broker.h"
 
-#define RBUF	(1u << 20)	/* largest packet accepted, and one read's worth */
-#define SCRATCH	(64u << 10)
+#define RBUF	(1u << 20) /* largest packet accepted, and one read's worth */
+#define SCRATCH (64u << 10)
 
 struct conn {
-	uint32_t gen;		/* tells a reused descriptor from the one a timer meant */
-	uint8_t ver;		/* 0 until CONNECT */
+	uint32_t gen; /* tells a reused descriptor from the one a timer meant */
+	uint8_t ver;  /* 0 until CONNECT */
 	bool live, tls_done, want_out, dirty, closing;
 	uint16_t next_id;
 	uint32_t npub;
-	uint8_t *part;		/* start of a packet that has not arrived whole */
+	uint8_t *part; /* start of a packet that has not arrived whole */
 	uint32_t part_len;
 	uint8_t *out;
 	uint32_t out_len, out_off, out_cap;
-	uint16_t *q2;		/* ids of QoS 2 messages between PUBREC and PUBREL */
+	uint16_t *q2; /* ids of QoS 2 messages between PUBREC and PUBREL */
 	uint32_t nq2;
 	SSL *ssl;
 	struct sub *subs;

@@ -8,8 +8,8 @@
 
 int make_listener(void)
 {
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(opt.port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(opt.port) };
+	struct sockaddr_in6 a6 = {.sin6_family = AF_INET6, .sin6_port = htons(opt.port)};
+	struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
 	bool v6 = strchr(opt.addr, ':');
 	struct sockaddr *sa = v6 ? (void *)&a6 : (void *)&a4;
 	socklen_t len = v6 ? sizeof(a6) : sizeof(a4);
@@ -40,9 +40,9 @@ SSL_CTX *make_ctx(void)
 	    SSL_CTX_use_PrivateKey_file(ctx, opt.key, SSL_FILETYPE_PEM) != 1)
 		die("--cert/--key: %s", ERR_reason_error_string(ERR_get_error()));
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-			 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sink", 4);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);	/* tickets only */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
 	if (opt.no_tickets) {
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 		SSL_CTX_set_num_tickets(ctx, 0);
@@ -55,7 +55,8 @@ SSL_CTX *make_ctx(void)
 	}
 	if (opt.cafile) {
 		if (SSL_CTX_load_verify_locations(ctx, opt.cafile, NULL) != 1)
-			die("--cafile %s: %s", opt.cafile, ERR_reason_error_string(ERR_get_error()));
+			die("--cafile %s: %s", opt.cafile,
+			    ERR_reason_error_string(ERR_get_error()));
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	}
 	return ctx;

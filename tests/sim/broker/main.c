@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include "broker.h"
 
-#define SERIES	7200
+#define SERIES 7200
 
 struct stats *st;
 static struct stats *all_stats;
@@ -44,7 +44,7 @@ void *must(void *p)
 
 static struct stats sum(void)
 {
-	struct stats s = { 0 };
+	struct stats s = {0};
 
 	for (uint32_t i = 0; i < opt.workers; i++) {
 #define X(n) s.n += __atomic_load_n(&all_stats[i].n, __ATOMIC_RELAXED);
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
 	if (all_stats == MAP_FAILED)
 		die("mmap: %m");
 	/* A worker may be stopped and continued by a test: that is not its end. */
-	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP },
+	sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP},
 		  NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 	next = now_ns() + 1000000000;
 	for (;;) {
 		uint64_t t = now_ns();
-		struct timespec ts = { 0, next > t ? (next - t) % 1000000000 : 0 };
+		struct timespec ts = {0, next > t ? (next - t) % 1000000000 : 0};
 		int sig = sigtimedwait(&set, NULL, &ts);
 		struct stats s = sum();
 

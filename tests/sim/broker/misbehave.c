@@ -23,11 +23,11 @@ void put_off(struct queue *q, uint32_t ms, struct conn *c, const uint8_t *p, uin
 		for (uint32_t i = 0; i < q->n; i++)
 			v[i] = q->v[(q->head + i) % q->cap];
 		free(q->v);
-		*q = (struct queue){ .v = v, .n = q->n, .cap = cap };
+		*q = (struct queue){.v = v, .n = q->n, .cap = cap};
 	}
 	l = &q->v[(q->head + q->n++) % q->cap];
-	*l = (struct later){ .due = now_ns() + ms * 1000000ull, .gen = c->gen, .fd = fd_of(c),
-			     .len = n };
+	*l = (struct later){
+		.due = now_ns() + ms * 1000000ull, .gen = c->gen, .fd = fd_of(c), .len = n};
 	memcpy(l->data, p, n);
 }
 
@@ -50,7 +50,7 @@ int run_queue(struct queue *q)
 
 bool refused(struct conn *c, uint8_t version)
 {
-	uint8_t p[5] = { 0x20, version == 5 ? 3 : 2, 0, opt.refuse, 0 };
+	uint8_t p[5] = {0x20, version == 5 ? 3 : 2, 0, opt.refuse, 0};
 
 	if (!opt.drop_connects && opt.refuse < 0)
 		return false;

@@ -34,7 +34,7 @@ bool refused(struct conn *c, uint8_t version);
 static inline bool spoilt(struct conn *c)
 {
 	/* A reserved packet type whose length never ends. */
-	static const uint8_t junk[] = { 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0xad };
+	static const uint8_t junk[] = {0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0xad};
 
 	c->npub++;
 	if (opt.reset_after && c->npub >= opt.reset_after)
@@ -49,7 +49,7 @@ static inline bool spoilt(struct conn *c)
 /* --no-puback, --silent, --wrong-ids, --delay-puback; true when the answer was given. */
 static inline bool ack(struct conn *c, uint8_t type, uint32_t id)
 {
-	uint8_t p[4] = { type, 2 };
+	uint8_t p[4] = {type, 2};
 
 	if (opt.no_puback || opt.silent)
 		return false;

@@ -82,23 +82,27 @@ static bool on_publish(struct conn *c, uint8_t flags, struct cursor *k)
 			if (c->nq2 >= 65535)
 				return false;
 			if (!(c->nq2 & (c->nq2 - 1)))
-				c->q2 = must(realloc(c->q2, sizeof(*c->q2) *
-						     (c->nq2 ? c->nq2 * 2 : 1)));
+				c->q2 = must(
+					realloc(c->q2, sizeof(*c->q2) * (c->nq2 ? c->nq2 * 2 : 1)));
 			c->q2[c->nq2++] = id;
 		}
 	}
 	if (!again) {
-		uint64_t *by_qos = qos == 0 ? &st->publishes_q0 :
-				   qos == 1 ? &st->publishes_q1 : &st->publishes_q2;
+		uint64_t *by_qos = qos == 0   ? &st->publishes_q0
+				   : qos == 1 ? &st->publishes_q1
+					      : &st->publishes_q2;
 
 		++*by_qos;
 		st->publishes++;
 		st->payload_bytes += k->end - k->p;
 		if (nsubs)
-			route(&(struct message){ .qos = qos, .topic = topic, .topic_len = tlen,
-						 .props = props, .props_len = plen,
-						 .body = (const char *)k->p,
-						 .body_len = k->end - k->p });
+			route(&(struct message){.qos = qos,
+						.topic = topic,
+						.topic_len = tlen,
+						.props = props,
+						.props_len = plen,
+						.body = (const char *)k->p,
+						.body_len = k->end - k->p});
 	}
 	if (!spoilt(c) && qos)
 		st->pubacks_out += ack(c, qos == 1 ? 0x40 : 0x50, id);
@@ -109,7 +113,7 @@ static bool on_connect(struct conn *c, struct cursor *k)
 {
 	uint32_t nlen = get_n(k, 2), idlen, flags;
 	const char *name = get_bytes(k, nlen);
-	uint8_t p[5] = { 0x20 }, ver;
+	uint8_t p[5] = {0x20}, ver;
 
 	if (c->ver || k->bad || nlen != 4 || memcmp(name, "MQTT", 4))
 		return false;
@@ -187,8 +191,8 @@ static bool on_subscribe(struct conn *c, struct cursor *k, bool on)
 
 static bool on_packet(struct conn *c, uint8_t first, const uint8_t *p, uint32_t n)
 {
-	struct cursor k = { p, p + n, false };
-	uint8_t type = first >> 4, flags = first & 15, pong[2] = { 0xd0, 0 }, rel[4] = { 0x62, 2 };
+	struct cursor k = {p, p + n, false};
+	uint8_t type = first >> 4, flags = first & 15, pong[2] = {0xd0, 0}, rel[4] = {0x62, 2};
 	uint32_t id;
 
 	if (type == 3)
@@ -201,7 +205,7 @@ static bool on_packet(struct conn *c, uint8_t first, const uint8_t *p, uint32_t 
 	case 4:
 		st->pubacks_in++;
 		return n >= 2;
-	case 5:		/* PUBREC of a QoS 2 delivery */
+	case 5: /* PUBREC of a QoS 2 delivery */
 		id = get_n(&k, 2);
 		rel[2] = id >> 8;
 		rel[3] = id;

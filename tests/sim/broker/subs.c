@@ -5,8 +5,8 @@
 #include "misbehave.h"
 
 struct sub {
-	struct sub *next;	/* in its hash chain or in the wildcard list */
-	struct sub *next_own;	/* of the same connection */
+	struct sub *next;     /* in its hash chain or in the wildcard list */
+	struct sub *next_own; /* of the same connection */
 	int fd;
 	uint8_t qos;
 	bool wild;
@@ -49,7 +49,7 @@ uint8_t subscribe(struct conn *c, const char *f, uint32_t n, uint8_t qos)
 	if (opt.workers > 1 || qos > 2)
 		return 0x80;
 	s = must(malloc(sizeof(*s) + n + 1));
-	*s = (struct sub){ .fd = fd_of(c), .qos = qos, .len = n, .next_own = c->subs };
+	*s = (struct sub){.fd = fd_of(c), .qos = qos, .len = n, .next_own = c->subs};
 	memcpy(s->filter, f, n);
 	s->filter[n] = 0;
 	s->wild = memchr(f, '+', n) || memchr(f, '#', n);
@@ -97,7 +97,7 @@ static bool matches(const struct sub *s, const char *t, uint32_t n)
 			f++;
 			continue;
 		}
-		if (t == te)	/* "a/#" also matches "a" */
+		if (t == te) /* "a/#" also matches "a" */
 			return fe - f == 2 && f[0] == '/' && f[1] == '#';
 		if (*f++ != *t++)
 			return false;

@@ -20,7 +20,7 @@ static uint8_t rbuf[RBUF];
 
 void accept_again(void)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = listener };
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = listener};
 
 	if (!accepting)
 		accepting = !epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
@@ -91,7 +91,7 @@ static void on_readable(struct conn *c)
 		have -= used;
 		memmove(rbuf, rbuf + used, have);
 		if (!c->ssl)
-			break;	/* epoll is level-triggered: whatever is left comes back */
+			break; /* epoll is level-triggered: whatever is left comes back */
 	}
 	if (have > c->part_len)
 		c->part = must(realloc(c->part, have));
@@ -107,7 +107,7 @@ static void on_accept(void)
 {
 	for (int i = 0; i < 64; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
-		struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+		struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
 		struct conn *c;
 
 		if (fd < 0) {
@@ -120,7 +120,7 @@ static void on_accept(void)
 		st->accepted++;
 		st->open++;
 		c = &conns[fd];
-		*c = (struct conn){ .gen = c->gen + 1, .live = true };
+		*c = (struct conn){.gen = c->gen + 1, .live = true};
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
 		if (ctx) {
@@ -133,7 +133,7 @@ static void on_accept(void)
 
 void worker(int listener_fd, SSL_CTX *tls, int max_fd)
 {
-	struct epoll_event evs[256], ev = { .events = EPOLLIN, .data.fd = listener_fd };
+	struct epoll_event evs[256], ev = {.events = EPOLLIN, .data.fd = listener_fd};
 	sigset_t none;
 
 	listener = listener_fd;
@@ -142,7 +142,7 @@ void worker(int listener_fd, SSL_CTX *tls, int max_fd)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGUSR1, SIG_IGN);
-	signal(SIGINT, SIG_IGN);	/* the terminal sends it to all; the parent decides */
+	signal(SIGINT, SIG_IGN); /* the terminal sends it to all; the parent decides */
 	conns_init(max_fd);
 	ep = epoll_create1(EPOLL_CLOEXEC);
 	if (ep < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev))

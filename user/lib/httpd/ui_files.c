@@ -19,37 +19,35 @@
 #define TEXT "text/plain; charset=utf-8"
 #define PNG  "image/png"
 
-#define FILES(X)                                                  \
-	X(index_html, "index.html", HTML)                         \
-	X(app_css, "app.css", CSS)                                \
-	X(app_js, "app.js", JS)                                   \
-	X(api_js, "api.js", JS)                                   \
-	X(dom_js, "dom.js", JS)                                   \
-	X(units_js, "units.js", JS)                               \
-	X(store_js, "store.js", JS)                               \
-	X(chart_js, "chart.js", JS)                               \
-	X(faults_js, "faults.js", JS)                             \
-	X(target_js, "target.js", JS)                             \
-	X(editor_js, "editor.js", JS)                             \
-	X(timeline_js, "timeline.js", JS)                         \
-	X(load_js, "load.js", JS)                                 \
-	X(kernel_js, "kernel.js", JS)                             \
-	X(icon_svg, "icon.svg", SVG)                              \
-	X(uplot_js, "vendor/uplot/uPlot.iife.min.js", JS)         \
-	X(uplot_css, "vendor/uplot/uPlot.min.css", CSS)           \
+#define FILES(X)                                                                                   \
+	X(index_html, "index.html", HTML)                                                          \
+	X(app_css, "app.css", CSS)                                                                 \
+	X(app_js, "app.js", JS)                                                                    \
+	X(api_js, "api.js", JS)                                                                    \
+	X(dom_js, "dom.js", JS)                                                                    \
+	X(units_js, "units.js", JS)                                                                \
+	X(store_js, "store.js", JS)                                                                \
+	X(chart_js, "chart.js", JS)                                                                \
+	X(faults_js, "faults.js", JS)                                                              \
+	X(target_js, "target.js", JS)                                                              \
+	X(editor_js, "editor.js", JS)                                                              \
+	X(timeline_js, "timeline.js", JS)                                                          \
+	X(load_js, "load.js", JS)                                                                  \
+	X(kernel_js, "kernel.js", JS)                                                              \
+	X(icon_svg, "icon.svg", SVG)                                                               \
+	X(uplot_js, "vendor/uplot/uPlot.iife.min.js", JS)                                          \
+	X(uplot_css, "vendor/uplot/uPlot.min.css", CSS)                                            \
 	X(uplot_licence, "vendor/uplot/LICENSE", TEXT)
 
-#define BYTES(symbol, file)                                       \
-	__asm__(".pushsection .rodata\n"                          \
-		symbol ":\n"                                      \
-		".incbin \"" file "\"\n"                          \
-		symbol "_end:\n"                                  \
-		".byte 0\n"                                       \
+#define BYTES(symbol, file)                                                                        \
+	__asm__(".pushsection .rodata\n" symbol ":\n"                                              \
+		".incbin \"" file "\"\n" symbol "_end:\n"                                          \
+		".byte 0\n"                                                                        \
 		".popsection\n")
-#define EMBED(name, path, type)                                   \
-	BYTES("ui_" #name, "web/" path);                          \
-	BYTES("uz_" #name, SQ_UI_GZIPPED path ".gz");             \
-	extern const unsigned char ui_##name[], ui_##name##_end[]; \
+#define EMBED(name, path, type)                                                                    \
+	BYTES("ui_" #name, "web/" path);                                                           \
+	BYTES("uz_" #name, SQ_UI_GZIPPED path ".gz");                                              \
+	extern const unsigned char ui_##name[], ui_##name##_end[];                                 \
 	extern const unsigned char uz_##name[], uz_##name##_end[];
 FILES(EMBED)
 
@@ -71,14 +69,14 @@ static void fill(void)
 {
 	struct sq_ui_file *f = files;
 
-#define ENTRY(name, p, t)                                                                      \
-	f->path = p;                                                                           \
-	f->type = t;                                                                           \
-	f->data = ui_##name;                                                                   \
-	f->size = (size_t)(ui_##name##_end - ui_##name);                                       \
-	f->gz_data = uz_##name;                                                                \
-	f->gz_size = (size_t)(uz_##name##_end - uz_##name);                                    \
-	snprintf(f->etag, sizeof(f->etag), "\"%016" PRIx64 "\"", hash(ui_##name, f->size));    \
+#define ENTRY(name, p, t)                                                                          \
+	f->path = p;                                                                               \
+	f->type = t;                                                                               \
+	f->data = ui_##name;                                                                       \
+	f->size = (size_t)(ui_##name##_end - ui_##name);                                           \
+	f->gz_data = uz_##name;                                                                    \
+	f->gz_size = (size_t)(uz_##name##_end - uz_##name);                                        \
+	snprintf(f->etag, sizeof(f->etag), "\"%016" PRIx64 "\"", hash(ui_##name, f->size));        \
 	f++;
 	FILES(ENTRY)
 }

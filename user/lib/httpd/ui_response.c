@@ -10,8 +10,8 @@
 
 /* No inline script or style exists in web/; connect-src 'self' is what makes
  * "no request to another host" binding. */
-#define CSP                                                                                  \
-	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "    \
+#define CSP                                                                                        \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "          \
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 struct MHD_Response *sq_ui_headers(struct MHD_Response *r)
@@ -39,9 +39,9 @@ struct MHD_Response *sq_ui_response(struct MHD_Connection *c, const struct sq_ui
 	const char *gzip = accept ? strstr(accept, "gzip") : NULL;
 	bool same = have && strstr(have, file->etag);
 	bool packed = file->gz_data && gzip && strncmp(gzip + 4, ";q=0", 4);
-	struct MHD_Response *r = same ? from_memory("", 0) :
-				 packed ? from_memory(file->gz_data, file->gz_size) :
-					  from_memory(file->data, file->size);
+	struct MHD_Response *r = same	  ? from_memory("", 0)
+				 : packed ? from_memory(file->gz_data, file->gz_size)
+					  : from_memory(file->data, file->size);
 
 	if (!r)
 		return NULL;

@@ -139,7 +139,8 @@ static json_t *cfg_entry(const void *key, const void *value, size_t n)
 			 "lease_age_ns", age(c->lease_ns), "pacer_age_ns", age(c->pacer_ns),
 			 "flags", FLAGS(c->flags, flags), "levels", (json_int_t)c->levels,
 			 "trace_every", (json_int_t)c->trace_every, "control_port",
-			 (json_int_t)c->control_port, "stranded_pkts", (json_int_t)c->stranded_pkts);
+			 (json_int_t)c->control_port, "stranded_pkts",
+			 (json_int_t)c->stranded_pkts);
 }
 
 static json_t *att_entry(const void *key, const void *value, size_t n)

@@ -46,8 +46,8 @@ int sq_map_open(const char *pin_dir, const char *name, struct sq_map *ret, struc
 
 	if (!def)
 		return no_such_map(name, err);
-	snprintf(path, sizeof(path), "%s/v%u/%s", pin_dir ? pin_dir : SQ_PIN_DIR_DEFAULT, SQ_ABI_VERSION,
-		 name);
+	snprintf(path, sizeof(path), "%s/v%u/%s", pin_dir ? pin_dir : SQ_PIN_DIR_DEFAULT,
+		 SQ_ABI_VERSION, name);
 	memset(ret, 0, sizeof(*ret));
 	ret->def = def;
 	ret->fd = bpf_obj_get(path);
@@ -93,7 +93,8 @@ bool sq_map_has_entries(const struct sq_map *map)
 
 static bool per_cpu(const struct sq_map *map)
 {
-	return map->info.type == BPF_MAP_TYPE_PERCPU_HASH || map->info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	return map->info.type == BPF_MAP_TYPE_PERCPU_HASH ||
+	       map->info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
 /* Values of per-CPU maps come once per possible CPU, each padded to 8 bytes. */
@@ -184,11 +185,11 @@ json_t *sq_map_about(const struct sq_map *map)
 		used = 0;
 		walk(map, NULL, &used);
 	}
-	return json_pack("{s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:s}", "name", map->def->name, "map_id",
-			 (int)map->info.id, "type", type ? type : "?", "key_bytes",
-			 (int)map->info.key_size, "value_bytes", (int)map->info.value_size, "entries",
-			 (json_int_t)used, "max_entries", (json_int_t)map->info.max_entries, "holds",
-			 map->def->holds);
+	return json_pack("{s:s, s:i, s:s, s:i, s:i, s:I, s:I, s:s}", "name", map->def->name,
+			 "map_id", (int)map->info.id, "type", type ? type : "?", "key_bytes",
+			 (int)map->info.key_size, "value_bytes", (int)map->info.value_size,
+			 "entries", (json_int_t)used, "max_entries",
+			 (json_int_t)map->info.max_entries, "holds", map->def->holds);
 }
 
 int sq_maps_list(const char *pin_dir, json_t **ret, struct sq_error *err)
@@ -220,9 +221,8 @@ static const char *map_of_id(const json_t *maps, uint32_t id)
 	const json_t *m;
 	size_t i;
 
-	json_array_foreach(maps, i, m)
-		if (json_integer_value(json_object_get(m, "map_id")) == id)
-			return json_string_value(json_object_get(m, "name"));
+	json_array_foreach(maps, i, m) if (json_integer_value(json_object_get(m, "map_id")) ==
+					   id) return json_string_value(json_object_get(m, "name"));
 	return NULL;
 }
 
@@ -260,14 +260,15 @@ int sq_programs_list(const char *pin_dir, json_t **ret, struct sq_error *err)
 	list = json_array();
 	while (!bpf_prog_get_next_id(id, &id)) {
 		__u32 ids[PROGRAM_MAPS];
-		struct bpf_prog_info info = { .map_ids = (uintptr_t)ids, .nr_map_ids = PROGRAM_MAPS };
+		struct bpf_prog_info info = {.map_ids = (uintptr_t)ids, .nr_map_ids = PROGRAM_MAPS};
 		__u32 len = sizeof(info);
 		int fd = bpf_prog_get_fd_by_id(id);
 
 		if (fd < 0) {
 			if (errno == ENOENT)
 				continue; /* it went meanwhile */
-			r = sq_error_set(err, -errno, NULL, "cannot look at the kernel's programs: %s",
+			r = sq_error_set(err, -errno, NULL,
+					 "cannot look at the kernel's programs: %s",
 					 strerror(errno));
 			break;
 		}

@@ -74,10 +74,9 @@ static const struct unit rate_units[] = {
 };
 
 static const struct unit size_units[] = {
-	{"", 1},	  {"b", 1},	     {"k", TWO(10)},	{"kb", TWO(10)},
-	{"m", TWO(20)},	  {"mb", TWO(20)},   {"g", TWO(30)},	{"gb", TWO(30)},
-	{"kib", TWO(10)}, {"mib", TWO(20)},  {"gib", TWO(30)},
-	{"kbit", TWO(7)}, {"mbit", TWO(17)}, {"gbit", TWO(27)}, {NULL, 0},
+	{"", 1},	  {"b", 1},	    {"k", TWO(10)},    {"kb", TWO(10)},	  {"m", TWO(20)},
+	{"mb", TWO(20)},  {"g", TWO(30)},   {"gb", TWO(30)},   {"kib", TWO(10)},  {"mib", TWO(20)},
+	{"gib", TWO(30)}, {"kbit", TWO(7)}, {"mbit", TWO(17)}, {"gbit", TWO(27)}, {NULL, 0},
 };
 
 /* No sign, no hex, no "nan" or "inf": only digits, a point and an exponent. */

@@ -15,8 +15,10 @@ int sim_cgroup_make(const char *path, struct sim_err *err)
 	bool made;
 
 	if (*path != '/')
-		return sim_bad(err, "cgroup '%.200s': accepted: a directory below the cgroup v2 "
-			       "mount, e.g. /sys/fs/cgroup/meters", path);
+		return sim_bad(err,
+			       "cgroup '%.200s': accepted: a directory below the cgroup v2 "
+			       "mount, e.g. /sys/fs/cgroup/meters",
+			       path);
 	made = !mkdir(path, 0755);
 	if (!made && errno != EEXIST)
 		return sim_bad(err, "cgroup '%.200s': %s", path, strerror(errno));

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-#define WHEEL_SHIFT 17
+#define WHEEL_SHIFT  17
 #define WHEEL_LEVELS 4
 
 struct timer {

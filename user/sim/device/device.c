@@ -46,7 +46,7 @@ struct extra *dev_extra(struct device *d)
 
 static int name_device(struct stype *ty, struct device *d)
 {
-	struct sim_tmpl_ctx c = { .type = ty->p.name, .index = d->index + ty->p.first };
+	struct sim_tmpl_ctx c = {.type = ty->p.name, .index = d->index + ty->p.first};
 	char buf[256];
 	long n;
 
@@ -65,7 +65,7 @@ static int open_socket(struct shard *sh, struct stype *ty, struct device *d, uin
 {
 	const union sim_addr *to = &ty->p.addr[ty->next_addr++ % ty->p.naddrs];
 	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = d };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = d};
 	int one = 1, e;
 
 	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -83,7 +83,8 @@ static int open_socket(struct shard *sh, struct stype *ty, struct device *d, uin
 			if (from->sa.sa_family != to->sa.sa_family)
 				from = NULL;
 		}
-		/* The port is chosen at connect(), per destination: bind() alone would halve them. */
+		/* The port is chosen at connect(), per destination: bind() alone would halve them.
+		 */
 		setsockopt(d->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 		if (from && bind(d->fd, &from->sa, len)) {
 			*ret_errno = (uint32_t)errno;
@@ -93,10 +94,10 @@ static int open_socket(struct shard *sh, struct stype *ty, struct device *d, uin
 	if (connect(d->fd, &to->sa, len) && errno != EINPROGRESS) {
 		e = errno;
 		*ret_errno = (uint32_t)e;
-		return e == ECONNREFUSED ? F_REFUSED :
-		       e == ECONNRESET ? F_RESET :
-		       e == ENETUNREACH || e == EHOSTUNREACH ? F_UNREACHABLE :
-							       F_SOCKET;
+		return e == ECONNREFUSED		       ? F_REFUSED
+		       : e == ECONNRESET		       ? F_RESET
+		       : e == ENETUNREACH || e == EHOSTUNREACH ? F_UNREACHABLE
+							       : F_SOCKET;
 	}
 	/* Edge-triggered for both: no epoll_ctl() ever again for this socket. */
 	if (epoll_ctl(sh->epfd, EPOLL_CTL_ADD, d->fd, &ev)) {
@@ -167,12 +168,15 @@ static struct mqtt_slice render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c
 static void send_connect(struct shard *sh, struct device *d)
 {
 	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first, .rng = &d->rng };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first,
+				 .rng = &d->rng};
 	char id[256], user[256], will[1024], will_payload[4096];
-	struct mqtt_connect m = { .version = ty->p.version, .clean = ty->p.clean,
-				  .keepalive = d->keepalive_s };
-	struct mqtt_props props = { 0 };
+	struct mqtt_connect m = {
+		.version = ty->p.version, .clean = ty->p.clean, .keepalive = d->keepalive_s};
+	struct mqtt_props props = {0};
 	size_t cap;
 	uint8_t *at;
 	double walks[16];
@@ -196,8 +200,8 @@ static void send_connect(struct shard *sh, struct device *d)
 		for (int i = 0; i < 16; i++)
 			walks[i] = 0;
 		if (sim_tmpl_walks(ty->will_payload) <= 16)
-			m.will_payload = render(ty->will_payload, &c, will_payload,
-						sizeof(will_payload));
+			m.will_payload =
+				render(ty->will_payload, &c, will_payload, sizeof(will_payload));
 	}
 	if (ty->p.version == MQTT_V5 && !ty->p.clean) {
 		props.session_expiry = ty->p.session_expiry_s;
@@ -304,8 +308,10 @@ static void online(struct shard *sh, struct device *d)
 static void send_subscribe(struct shard *sh, struct device *d)
 {
 	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first};
 	struct mqtt_filter f[SIM_MAX_SUBS + 4];
 	char text[SIM_MAX_SUBS + 4][512];
 	uint8_t *at;
@@ -326,8 +332,7 @@ void dev_connack(struct shard *sh, struct device *d, const struct mqtt_packet *p
 	struct stype *ty = type_of(sh, d);
 
 	if (p->reason) {
-		dev_lost(sh, d, F_CONNACK,
-			 p->reason | (ty->p.version == MQTT_V5 ? 256u : 0));
+		dev_lost(sh, d, F_CONNACK, p->reason | (ty->p.version == MQTT_V5 ? 256u : 0));
 		return;
 	}
 	if (MQTT_HAS(&p->props, MQTT_P_MAX_QOS) && p->props.max_qos < ty->p.qos) {
@@ -611,11 +616,11 @@ void dev_event(struct shard *sh, struct device *d, uint32_t events)
 		if (events & (EPOLLERR | EPOLLHUP) &&
 		    !getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &len) && e) {
 			dev_lost(sh, d,
-				 e == ECONNREFUSED ? F_REFUSED :
-				 e == ECONNRESET ? F_RESET :
-				 e == ETIMEDOUT ? F_TCP_TIMEOUT :
-				 e == ENETUNREACH || e == EHOSTUNREACH ? F_UNREACHABLE :
-									 F_SOCKET,
+				 e == ECONNREFUSED			 ? F_REFUSED
+				 : e == ECONNRESET			 ? F_RESET
+				 : e == ETIMEDOUT			 ? F_TCP_TIMEOUT
+				 : e == ENETUNREACH || e == EHOSTUNREACH ? F_UNREACHABLE
+									 : F_SOCKET,
 				 (uint32_t)(e == ENETUNREACH || e == EHOSTUNREACH ? e : 0));
 			return;
 		}

@@ -83,9 +83,9 @@ void io_flush(struct shard *sh, struct device *d)
 		return;
 	if (d->out) {
 		/* Only acknowledgements and pings get here; they go behind what waits. */
-		uint8_t *grown = d->out->len + sh->tx_len > SIM_RX_MAX ?
-					 NULL :
-					 realloc(d->out->buf, d->out->len + sh->tx_len);
+		uint8_t *grown = d->out->len + sh->tx_len > SIM_RX_MAX
+					 ? NULL
+					 : realloc(d->out->buf, d->out->len + sh->tx_len);
 
 		if (!grown) {
 			sh->tx_len = sh->tx_n = 0;
@@ -225,8 +225,7 @@ void io_readable(struct shard *sh, struct device *d)
 					if (d->ticket)
 						SSL_free_buffers(d->ssl);
 					d->ticket = false;
-				}
-				else if (e == SSL_ERROR_ZERO_RETURN)
+				} else if (e == SSL_ERROR_ZERO_RETURN)
 					n = 0;
 				else if (e == SSL_ERROR_SSL) {
 					dev_lost(sh, d, F_TLS, (uint32_t)ERR_peek_error());
@@ -296,7 +295,7 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 	}
 	if (reset) {
 		/* No TIME_WAIT: a storm would run out of ports otherwise. */
-		struct linger l = { 1, 0 };
+		struct linger l = {1, 0};
 
 		setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 	}

@@ -72,8 +72,8 @@ void pub_schedule(struct shard *sh, struct device *d, bool rephase)
 	}
 	if (rephase) {
 		/* Devices that connect together must not publish together. */
-		d->base_ns = on_grid(ty, sh->now + (uint64_t)((double)ty->p.interval_ns *
-							      sim_rand1(&d->rng)));
+		d->base_ns = on_grid(
+			ty, sh->now + (uint64_t)((double)ty->p.interval_ns * sim_rand1(&d->rng)));
 		d->due_ns = jittered(ty, d);
 		if (d->due_ns < sh->now)
 			d->due_ns = sh->now;
@@ -195,8 +195,8 @@ static uint64_t backlog_pop(struct device *d)
 static void make_mark(struct shard *sh, const struct device *d, uint32_t seq, uint64_t sched_ns)
 {
 	static const char hex[] = "0123456789abcdef";
-	uint64_t v[] = { sh->a->run_id, (uint64_t)d->type << 32 | d->index, seq, sched_ns / 1000 };
-	unsigned digits[] = { 8, 10, 8, 14 };
+	uint64_t v[] = {sh->a->run_id, (uint64_t)d->type << 32 | d->index, seq, sched_ns / 1000};
+	unsigned digits[] = {8, 10, 8, 14};
 	char *at = sh->mark;
 
 	memcpy(at, "SQ1:", 4);
@@ -210,9 +210,13 @@ static long render_payload(struct shard *sh, struct device *d, const struct sim_
 			   const char *mark, char *buf, size_t cap)
 {
 	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first, .seq = d->seq, .rng = &d->rng,
-				  .mark = mark };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first,
+				 .seq = d->seq,
+				 .rng = &d->rng,
+				 .mark = mark};
 	unsigned walks = sim_tmpl_walks(t);
 
 	if (walks) {
@@ -235,8 +239,10 @@ static long render_payload(struct shard *sh, struct device *d, const struct sim_
 static struct mqtt_slice render_topic(struct shard *sh, struct device *d, const struct sim_tmpl *t)
 {
 	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first};
 	long n = sim_tmpl_render(t, &c, sh->topic, sizeof(sh->topic));
 
 	return mqtt_slice(sh->topic, n < 0 ? 0 : (size_t)n);
@@ -282,7 +288,7 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 			 const struct mqtt_props *props)
 {
 	struct stype *ty = type_of(sh, d);
-	struct mqtt_publish m = { .qos = ty->p.qos, .retain = ty->p.retain };
+	struct mqtt_publish m = {.qos = ty->p.qos, .retain = ty->p.retain};
 	struct inflight *slot = NULL;
 	bool marked = false;
 	uint8_t *at;
@@ -325,9 +331,12 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 		return;
 	}
 	if (slot) {
-		*slot = (struct inflight){ .sched_ns = sched_ns, .sent_ms = ms_of(sh->now),
-					   .seq = d->seq, .id = m.id, .marked = marked,
-					   .await = m.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC };
+		*slot = (struct inflight){.sched_ns = sched_ns,
+					  .sent_ms = ms_of(sh->now),
+					  .seq = d->seq,
+					  .id = m.id,
+					  .marked = marked,
+					  .await = m.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
 		if (!ty->p.clean) {
 			slot->copy = malloc((size_t)n);
 			if (slot->copy) {
@@ -336,8 +345,8 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 			}
 		}
 		/* The timer looks at the window from the first message on. */
-		if (!d->win->n++ && (!d->life.pprev || d->life.tick << WHEEL_SHIFT >
-							       sh->now + ty->p.ack_timeout_ns))
+		if (!d->win->n++ && (!d->life.pprev ||
+				     d->life.tick << WHEEL_SHIFT > sh->now + ty->p.ack_timeout_ns))
 			wheel_arm(&sh->wheel, &d->life, sh->now + ty->p.ack_timeout_ns);
 	}
 	if (ty->p.publish_cap)
@@ -352,8 +361,8 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 		io_flush(sh, d);
 }
 
-void pub_written(struct shard *sh, struct device *d, uint64_t sched_ns, uint32_t bytes,
-		 bool marked, bool count)
+void pub_written(struct shard *sh, struct device *d, uint64_t sched_ns, uint32_t bytes, bool marked,
+		 bool count)
 {
 	stat_ok(sh, d->type, SIM_PUBLISH, sched_ns, sh->now, bytes);
 	if (!count)
@@ -455,7 +464,7 @@ void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
 		struct mqtt_slice payload, struct mqtt_slice correlation)
 {
 	struct stype *ty = type_of(sh, d);
-	struct mqtt_props props = { 0 };
+	struct mqtt_props props = {0};
 	char *text = NULL;
 	long n;
 
@@ -595,7 +604,8 @@ void pub_fail_all(struct shard *sh, struct device *d, enum sim_fail kind, bool k
 	/* QoS 0 in the shard's buffer: only when the device being served is this one. */
 	for (uint32_t i = 0; i < sh->tx_n; i++) {
 		if (sh->tx_msg[i].count)
-			msg_failed(sh, d->type, SIM_PUBLISH, kind == F_STOPPED ? kind : F_UNSENT, 0);
+			msg_failed(sh, d->type, SIM_PUBLISH, kind == F_STOPPED ? kind : F_UNSENT,
+				   0);
 		else
 			pub_written(sh, d, sh->tx_msg[i].sched_ns, 0, false, false);
 	}

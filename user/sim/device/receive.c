@@ -86,9 +86,8 @@ static bool hex(const uint8_t *p, unsigned digits, uint64_t *ret)
 
 static void e2e(struct shard *sh, struct device *d, struct mqtt_slice payload)
 {
-	const uint8_t *m = payload.n < SIM_MARK_LEN ?
-				   NULL :
-				   memmem(payload.p, payload.n, "SQ1:", 4);
+	const uint8_t *m =
+		payload.n < SIM_MARK_LEN ? NULL : memmem(payload.p, payload.n, "SQ1:", 4);
 	uint64_t run, who, seq, us;
 	struct extra *x;
 	struct heard *h;
@@ -117,7 +116,7 @@ static bool wanted(struct shard *sh, const struct stype *sub, char *const *filte
 		   const struct stype *pubtype, uint32_t index, char *buf, size_t cap)
 {
 	char thing[256];
-	struct sim_tmpl_ctx c = { .type = pubtype->p.name, .index = index + pubtype->p.first };
+	struct sim_tmpl_ctx c = {.type = pubtype->p.name, .index = index + pubtype->p.first};
 	long n = sim_tmpl_render(pubtype->thing, &c, thing, sizeof(thing) - 1);
 
 	(void)sh;
@@ -139,9 +138,11 @@ static bool wanted(struct shard *sh, const struct stype *sub, char *const *filte
  */
 static void settle_device(struct shard *sh, struct stype *ty, struct device *d)
 {
-	char *filters[SIM_MAX_SUBS + 4] = { NULL }, topic[1024];
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first };
+	char *filters[SIM_MAX_SUBS + 4] = {NULL}, topic[1024];
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first};
 
 	for (unsigned i = 0; i < ty->nsubs; i++) {
 		long n = sim_tmpl_render(ty->sub[i], &c, topic, sizeof(topic) - 1);
@@ -167,8 +168,7 @@ static void settle_device(struct shard *sh, struct stype *ty, struct device *d)
 			if (!h)
 				continue;
 			/* What was sent before this device listened is not missing. */
-			if (sh->a->first_ms[at] &&
-			    ms_of(d->x->subscribed_ns) > sh->a->first_ms[at])
+			if (sh->a->first_ms[at] && ms_of(d->x->subscribed_ns) > sh->a->first_ms[at])
 				before = h->first ? h->first - 1 : acked;
 			if (acked > before + h->unique)
 				SIM_ADD(&sh->pub->tot.lost, acked - before - h->unique);
@@ -252,10 +252,10 @@ static struct mqtt_slice delta_state(struct mqtt_slice doc)
 	bool text = false;
 
 	if (!p)
-		return (struct mqtt_slice){ NULL, 0 };
+		return (struct mqtt_slice){NULL, 0};
 	for (p += 7; p < end && *p != '{'; p++)
 		if (*p != ':' && *p != ' ')
-			return (struct mqtt_slice){ NULL, 0 };
+			return (struct mqtt_slice){NULL, 0};
 	for (from = p; p < end; p++) {
 		if (text) {
 			if (*p == '\\')
@@ -270,7 +270,7 @@ static struct mqtt_slice delta_state(struct mqtt_slice doc)
 			return mqtt_slice(from, (size_t)(p + 1 - from));
 		}
 	}
-	return (struct mqtt_slice){ NULL, 0 };
+	return (struct mqtt_slice){NULL, 0};
 }
 
 static bool ends_with(struct mqtt_slice s, const char *tail)
@@ -283,10 +283,12 @@ static bool ends_with(struct mqtt_slice s, const char *tail)
 static void answer(struct shard *sh, struct device *d, const struct mqtt_packet *p)
 {
 	struct stype *ty = &sh->type[d->type];
-	struct mqtt_slice none = { NULL, 0 }, state;
+	struct mqtt_slice none = {NULL, 0}, state;
 	char filter[1024], *doc, topic[512];
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first};
 	long n;
 
 	if (ty->p.shadow && ends_with(p->topic, "/shadow/update/delta")) {
@@ -299,7 +301,8 @@ static void answer(struct shard *sh, struct device *d, const struct mqtt_packet 
 		/* .../update/delta -> .../update */
 		snprintf(topic, sizeof(topic), "%.*s", (int)(p->topic.n - 6),
 			 (const char *)p->topic.p);
-		pub_answer(sh, d, mqtt_slice(topic, strlen(topic)), mqtt_slice(doc, (size_t)n), none);
+		pub_answer(sh, d, mqtt_slice(topic, strlen(topic)), mqtt_slice(doc, (size_t)n),
+			   none);
 		free(doc);
 		return;
 	}

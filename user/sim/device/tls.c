@@ -40,7 +40,7 @@ struct sim_tls {
 	SSL_CTX *ctx;
 	const struct sim_profile *p;
 	char sni[200];
-	bool literal; /* an address, which is not a server name (RFC 6066) */
+	bool literal;		     /* an address, which is not a server name (RFC 6066) */
 	struct sim_tmpl *cert, *key; /* NULL: one on the context, or none */
 	struct early *early;
 	struct identity *id; /* by slot, of devices that are not in `early` */
@@ -122,7 +122,8 @@ static int load(const char *cert_path, const char *key_path, struct identity *re
 	ret->cert = PEM_read_X509(f, NULL, NULL, NULL);
 	fclose(f);
 	if (!ret->cert)
-		return sim_bad(err, "cert '%.180s': no PEM certificate in it: %s", cert_path, why());
+		return sim_bad(err, "cert '%.180s': no PEM certificate in it: %s", cert_path,
+			       why());
 	f = fopen(key_path, "re");
 	if (!f)
 		return sim_bad(err, "key '%.180s': %s", key_path, strerror(errno));
@@ -141,8 +142,7 @@ static int load(const char *cert_path, const char *key_path, struct identity *re
 static int load_of(const struct sim_tmpl *cert_t, const struct sim_tmpl *key_t, const char *thing,
 		   const char *type, uint32_t index, struct identity *ret, struct sim_err *err)
 {
-	struct sim_tmpl_ctx c = { .thing = thing, .client_id = thing, .type = type,
-				  .index = index };
+	struct sim_tmpl_ctx c = {.thing = thing, .client_id = thing, .type = type, .index = index};
 	char cert[512], key[512];
 	long n;
 	int rc;
@@ -215,7 +215,7 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 	snprintf(e->type, sizeof(e->type), "%s", p->name);
 	e->first = p->first;
 	for (; e->n < n && !rc; e->n++) {
-		struct sim_tmpl_ctx c = { .type = p->name, .index = p->first + e->n };
+		struct sim_tmpl_ctx c = {.type = p->name, .index = p->first + e->n};
 		char who[256];
 		long len = sim_tmpl_render(thing, &c, who, sizeof(who) - 1);
 
@@ -247,9 +247,9 @@ static struct early *early_find(const struct sim_profile *p)
 {
 	struct early *e = early_list;
 
-	while (e && (strcmp(e->cert, p->cert) || strcmp(e->key, p->key) ||
-		     strcmp(e->thing, p->thing) || strcmp(e->type, p->name) ||
-		     e->first != p->first))
+	while (e &&
+	       (strcmp(e->cert, p->cert) || strcmp(e->key, p->key) || strcmp(e->thing, p->thing) ||
+		strcmp(e->type, p->name) || e->first != p->first))
 		e = e->next;
 	return e;
 }
@@ -333,7 +333,8 @@ static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *nam
 		if (access(p->ca, R_OK))
 			return sim_bad(err, "ca '%.200s': %s", p->ca, strerror(errno));
 		if (SSL_CTX_load_verify_locations(ctx, p->ca, NULL) != 1)
-			return sim_bad(err, "ca '%.200s': no PEM certificate in it: %s", p->ca, why());
+			return sim_bad(err, "ca '%.200s': no PEM certificate in it: %s", p->ca,
+				       why());
 	} else if (SSL_CTX_set_default_verify_paths(ctx) != 1) {
 		return sim_bad(err, "ca: the system's certificates cannot be read; give --ca FILE");
 	}
@@ -350,7 +351,7 @@ static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *nam
 int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_err *err)
 {
 	struct sim_tls *t = calloc(1, sizeof(*t));
-	struct identity id = { 0 };
+	struct identity id = {0};
 	unsigned char raw[16];
 	const char *s;
 	size_t n;
@@ -379,11 +380,10 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 	SSL_CTX_set_read_ahead(t->ctx, 1);
 	/* What devices prefer; its hash is the cheaper one, and TLS 1.3 resumption is hashing. */
 	SSL_CTX_set_ciphersuites(t->ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
-				 "TLS_CHACHA20_POLY1305_SHA256");
+					 "TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_app_data(t->ctx, t);
 	SSL_CTX_set_client_cert_cb(t->ctx, answer);
-	SSL_CTX_set_session_cache_mode(t->ctx,
-				       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	if (p->tls_min)
 		SSL_CTX_set_min_proto_version(t->ctx,
 					      p->tls_min == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
@@ -403,9 +403,9 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 			/* One for all lives on the context, chain included. */
 			rc = load(p->cert, p->key, &id, err);
 			identity_free(&id);
-			if (!rc && (SSL_CTX_use_certificate_chain_file(t->ctx, p->cert) != 1 ||
-				    SSL_CTX_use_PrivateKey_file(t->ctx, p->key,
-								SSL_FILETYPE_PEM) != 1))
+			if (!rc &&
+			    (SSL_CTX_use_certificate_chain_file(t->ctx, p->cert) != 1 ||
+			     SSL_CTX_use_PrivateKey_file(t->ctx, p->key, SSL_FILETYPE_PEM) != 1))
 				rc = sim_bad(err, "cert '%.200s': %s", p->cert, why());
 			sim_tmpl_free(t->cert);
 			sim_tmpl_free(t->key);

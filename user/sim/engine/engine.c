@@ -40,8 +40,8 @@ struct sim_engine {
 
 const char *sim_name_text(enum sim_name name)
 {
-	static const char *const text[SIM_NAMES] = { "connect", "publish", "puback", "receive",
-						     "disconnect" };
+	static const char *const text[SIM_NAMES] = {"connect", "publish", "puback", "receive",
+						    "disconnect"};
 
 	return name < SIM_NAMES ? text[name] : "unknown";
 }
@@ -95,8 +95,10 @@ static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, stru
 	}
 	per = rl.rlim_cur > FD_RESERVE * 2 ? rl.rlim_cur - FD_RESERVE : 0;
 	if (!per) {
-		sim_bad(err, "descriptors: the limit of %llu is too small; at least %d are needed: "
-			"ulimit -n 1024", (unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
+		sim_bad(err,
+			"descriptors: the limit of %llu is too small; at least %d are needed: "
+			"ulimit -n 1024",
+			(unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
 		return -EMFILE;
 	}
 	e->nproc = (unsigned)((a->max_devices + per - 1) / per) * e->ngroups;
@@ -108,9 +110,12 @@ static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, stru
 	/* The same number in each process, so that devices spread evenly. */
 	shards = (shards + e->nproc - 1) / e->nproc * e->nproc;
 	if (shards > SIM_MAX_SHARDS - 1) {
-		sim_bad(err, "devices %u: need %u processes at %llu descriptors each, more than "
-			"%d; raise the hard limit: ulimit -Hn %llu (as root, or LimitNOFILE= of the "
-			"service)", a->max_devices, e->nproc, (unsigned long long)rl.rlim_cur,
+		sim_bad(err,
+			"devices %u: need %u processes at %llu descriptors each, more than "
+			"%d; raise the hard limit: ulimit -Hn %llu (as root, or LimitNOFILE= of "
+			"the "
+			"service)",
+			a->max_devices, e->nproc, (unsigned long long)rl.rlim_cur,
 			SIM_MAX_SHARDS - 1,
 			(unsigned long long)a->max_devices / (SIM_MAX_SHARDS - 1) + FD_RESERVE);
 		return -EMFILE;
@@ -169,7 +174,8 @@ static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sim_err
 	if (devices <= room)
 		return 0;
 	per = (uint64_t)(hi - lo + 1) * brokers;
-	sim_bad(err, "devices %u: one source address has ports for %llu connections "
+	sim_bad(err,
+		"devices %u: one source address has ports for %llu connections "
 		"(net.ipv4.ip_local_port_range is %u to %u): give --bind %llu source addresses",
 		devices, (unsigned long long)per, lo, hi,
 		(unsigned long long)((devices + per - 1) / per));
@@ -188,7 +194,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		   struct sim_engine **ret, struct sim_err *err)
 {
 	struct sim_engine *e = calloc(1, sizeof(*e));
-	struct sim_arena *a, head = { 0 };
+	struct sim_arena *a, head = {0};
 	pthread_mutexattr_t attr;
 	uint16_t in[SIM_MAX_TYPES];
 	struct timespec wall;
@@ -225,7 +231,8 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	at = (sizeof(*a) + fleet->ntypes * sizeof(struct sim_profile) + 4095) & ~4095ul;
 	head.pub_at = at;
 	head.pub_size = (sizeof(struct sim_pub) +
-			 fleet->ntypes * SIM_NAMES * sizeof(struct sim_stat) + 4095) & ~4095ul;
+			 fleet->ntypes * SIM_NAMES * sizeof(struct sim_stat) + 4095) &
+			~4095ul;
 	e->size = at + head.nshards * head.pub_size;
 	a = shared(e->size);
 	if (!a) {
@@ -475,7 +482,7 @@ struct sim_arena *sim_engine_arena(struct sim_engine *e)
 void sim_engine_counts(struct sim_engine *e, int type, struct sim_counts *ret)
 {
 	struct sim_arena *a = e->a;
-	struct sim_counts c = { 0 };
+	struct sim_counts c = {0};
 	uint64_t now = sim_now();
 
 	for (unsigned t = 0; t < a->ntypes; t++) {
@@ -498,7 +505,7 @@ void sim_engine_counts(struct sim_engine *e, int type, struct sim_counts *ret)
 
 void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret)
 {
-	struct sim_totals sum = { 0 };
+	struct sim_totals sum = {0};
 
 	for (unsigned i = 0; i < e->a->nshards; i++) {
 		const struct sim_totals *t = &sim_arena_pub(e->a, i)->tot;

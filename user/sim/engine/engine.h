@@ -42,7 +42,7 @@ const char *sim_name_text(enum sim_name name);
 struct sim_engine_opts {
 	unsigned shards;      /* 0: one per CPU */
 	uint32_t max_devices; /* all types together; a target beyond is refused. 0: 10,000 */
-	uint64_t seed;        /* 0: from the clock; else jitter, phases and templates repeat */
+	uint64_t seed;	      /* 0: from the clock; else jitter, phases and templates repeat */
 };
 
 /*
@@ -104,11 +104,12 @@ struct sim_totals {
 	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
 	uint64_t subscribed;
 	uint64_t received, unique, duplicates, lost; /* end to end; `lost` after sim_engine_stop */
-	uint64_t late_acks;                          /* PUBACKs after their timeout */
+	uint64_t late_acks;			     /* PUBACKs after their timeout */
 	uint64_t overruns; /* times a device fell a whole interval behind its schedule */
 	uint64_t bytes_out, bytes_in, writes;
-	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end */
-	double cpu_s; /* of the shards */
+	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end
+			       */
+	double cpu_s;	      /* of the shards */
 };
 void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret);
 
@@ -141,7 +142,7 @@ struct sim_entry {
 	uint64_t num_failures;
 	uint64_t content_length;
 	double total_ms, min_ms, max_ms; /* of the successes; min and max 0 without any */
-	uint64_t timed;                  /* samples in `hist`: always num_requests - num_failures */
+	uint64_t timed;			 /* samples in `hist`: always num_requests - num_failures */
 	struct sim_hist hist;
 	unsigned nreq, nfail;
 	struct sim_second req[SIM_SECONDS], fail[SIM_SECONDS];
@@ -152,7 +153,7 @@ struct sim_error {
 	unsigned type;
 	enum sim_name name;
 	uint64_t occurrences;
-	char kind[32];  /* stable word: "refused" "reset" "timeout" "no-puback" ... */
+	char kind[32];	/* stable word: "refused" "reset" "timeout" "no-puback" ... */
 	char text[128]; /* for people, the same for all devices with this failure */
 };
 

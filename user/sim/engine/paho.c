@@ -51,7 +51,7 @@ static struct paho {
 	uint32_t started[SIM_MAX_TYPES];
 	int wakefd;
 	char text[SIM_RENDER_MAX + 64];
-} *ph;
+} * ph;
 
 static struct stype *type_of(const struct pdev *d)
 {
@@ -75,8 +75,8 @@ static void gauge(struct pdev *d, bool on, bool up)
 
 	SIM_ADD(&p->type[d->type].running, (uint32_t)(on - d->on));
 	SIM_ADD(&p->type[d->type].connected, (uint32_t)(up - d->up));
-	SIM_ADD(&p->type[d->type].backoff, (uint32_t)((on && !up && d->was_up) -
-						       (d->on && !d->up && d->was_up)));
+	SIM_ADD(&p->type[d->type].backoff,
+		(uint32_t)((on && !up && d->was_up) - (d->on && !d->up && d->was_up)));
 	d->on = on;
 	d->up = up;
 }
@@ -152,8 +152,12 @@ static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
 static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t cap)
 {
 	struct stype *ty = type_of(d);
-	struct sim_tmpl_ctx c = { .thing = d->thing, .client_id = d->thing, .type = ty->p.name,
-				  .index = d->index + ty->p.first, .seq = d->seq, .rng = &d->rng };
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first,
+				 .seq = d->seq,
+				 .rng = &d->rng};
 	long n;
 
 	if (sim_tmpl_walks(t) && !d->walk) {
@@ -188,13 +192,16 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 	msg_scheduled(&ph->sh);
 	if (!m || n < 0 || !d->up) {
 		msg_failed(&ph->sh, d->type, SIM_PUBLISH,
-			   !m ? F_MEMORY : n < 0 ? F_TOO_BIG : F_NOT_CONNECTED, 0);
+			   !m	   ? F_MEMORY
+			   : n < 0 ? F_TOO_BIG
+				   : F_NOT_CONNECTED,
+			   0);
 		unlock();
 		free(m);
 		return;
 	}
-	*m = (struct pmsg){ .next = d->msgs, .pprev = &d->msgs, .d = d, .sched_ns = sched_ns,
-			    .qos = ty->p.qos };
+	*m = (struct pmsg){
+		.next = d->msgs, .pprev = &d->msgs, .d = d, .sched_ns = sched_ns, .qos = ty->p.qos};
 	if (m->next)
 		m->next->pprev = &m->next;
 	d->msgs = m;
@@ -215,9 +222,11 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 	if (rc != MQTTASYNC_SUCCESS) {
 		/* Not taken, so no call-back comes. */
 		m->sent_ns = 0;
-		end_msg(m, rc == MQTTASYNC_DISCONNECTED ? F_NOT_CONNECTED :
-			   rc == MQTTASYNC_MAX_BUFFERED_MESSAGES ? F_BACKLOG :
-								   F_MEMORY, 0);
+		end_msg(m,
+			rc == MQTTASYNC_DISCONNECTED		? F_NOT_CONNECTED
+			: rc == MQTTASYNC_MAX_BUFFERED_MESSAGES ? F_BACKLOG
+								: F_MEMORY,
+			0);
 		free_msg(m);
 	} else if (ty->p.qos) {
 		/* The library tells when it is acknowledged, not when it is written. */
@@ -385,8 +394,8 @@ static void start_dev(struct pdev *d, uint64_t sched_ns)
 	    render(d, ty->client, id, sizeof(id)) < 0)
 		return;
 	snprintf(uri, sizeof(uri), "%s://%s%s%s:%u", ty->p.tls ? "ssl" : "tcp",
-		 strchr(ty->p.host, ':') ? "[" : "", ty->p.host,
-		 strchr(ty->p.host, ':') ? "]" : "", ty->p.port);
+		 strchr(ty->p.host, ':') ? "[" : "", ty->p.host, strchr(ty->p.host, ':') ? "]" : "",
+		 ty->p.port);
 	if (MQTTAsync_createWithOptions(&d->client, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &c))
 		return;
 	MQTTAsync_setCallbacks(d->client, d, on_lost, on_message, NULL);
@@ -578,7 +587,7 @@ static void *paho_main(void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	SIM_STORE(&ph->sh.pub->state, 1u);
 	while (!SIM_LOAD(&a->stop)) {
-		struct pollfd p = { ph->wakefd, POLLIN, 0 };
+		struct pollfd p = {ph->wakefd, POLLIN, 0};
 		uint64_t now = sim_now(), next, value;
 		struct timespec ts;
 		int ms;
@@ -595,7 +604,9 @@ static void *paho_main(void *arg)
 		next = wheel_next(&ph->sh.wheel);
 		now = sim_now();
 		/* Ramps are looked at every 10 ms: these are not many devices. */
-		ms = next <= now ? 0 : next - now > 10000000 ? 10 : (int)((next - now) / 1000000) + 1;
+		ms = next <= now	     ? 0
+		     : next - now > 10000000 ? 10
+					     : (int)((next - now) / 1000000) + 1;
 		if (poll(&p, 1, ms) > 0 && read(ph->wakefd, &value, sizeof(value)) < 0 &&
 		    errno != EAGAIN)
 			break;

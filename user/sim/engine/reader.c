@@ -16,8 +16,8 @@ struct seen {
 
 struct sim_reader {
 	struct sim_arena *a;
-	struct seen *seen;      /* [type * SIM_NAMES + name] */
-	struct sim_entry *entry; /* likewise */
+	struct seen *seen;		/* [type * SIM_NAMES + name] */
+	struct sim_entry *entry;	/* likewise */
 	uint64_t (*errors)[SIM_ERRORS]; /* per shard */
 	unsigned caperrors;
 	struct sim_report report;
@@ -87,7 +87,7 @@ static void take_seconds(const uint64_t *ring, uint64_t *seen, struct sim_second
 		for (k = 0; k < *n && to[k].epoch != v >> 32; k++)
 			;
 		if (k == *n && *n < SIM_SECONDS)
-			to[(*n)++] = (struct sim_second){ (uint32_t)(v >> 32), 0 };
+			to[(*n)++] = (struct sim_second){(uint32_t)(v >> 32), 0};
 		if (k < *n)
 			to[k].count += gain;
 	}

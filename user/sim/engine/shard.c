@@ -13,7 +13,7 @@
 #include "sim/fleet/options.h"
 #include "sim/engine/shard.h"
 
-#define EVENTS 256
+#define EVENTS	  256
 #define BUSY_TURN 32u /* turns of busy devices between two looks at the sockets */
 
 void busy_add(struct shard *sh, struct device *d)
@@ -41,9 +41,9 @@ void busy_del(struct shard *sh, struct device *d)
 
 static void stype_clear(struct stype *ty)
 {
-	struct sim_tmpl **all[] = { &ty->thing, &ty->client, &ty->user, &ty->topic, &ty->payload,
-				    &ty->response, &ty->answer, &ty->will, &ty->will_payload,
-				    &ty->command };
+	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	  &ty->topic,
+				   &ty->payload,      &ty->response, &ty->answer, &ty->will,
+				   &ty->will_payload, &ty->command};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		sim_tmpl_free(*all[i]);
@@ -63,7 +63,7 @@ static int add_sub(struct stype *ty, const char *filter, struct sim_err *err)
 /* ty->p is new: compiles its templates. */
 int stype_compile(struct stype *ty, struct sim_err *err)
 {
-	static const char *const shadow[] = { "accepted", "rejected", "delta" };
+	static const char *const shadow[] = {"accepted", "rejected", "delta"};
 	const struct sim_profile *p = &ty->p;
 	char text[512];
 	int rc;
@@ -72,16 +72,17 @@ int stype_compile(struct stype *ty, struct sim_err *err)
 	rc = sim_tmpl_name(p->thing, "thing", &ty->thing, err);
 	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &ty->client, err);
 	rc = rc ? rc : sim_tmpl_name(p->username, "username", &ty->user, err);
-	rc = rc ? rc : sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic,
-				     "topic", &ty->topic, err);
+	rc = rc ? rc
+		: sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic, "topic",
+				&ty->topic, err);
 	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", &ty->payload, err);
 	rc = rc ? rc : sim_tmpl_payload(p->response_payload, "response-payload", &ty->answer, err);
 	if (!rc && *p->response)
 		rc = sim_tmpl_name(p->response, "response", &ty->response, err);
 	if (!rc && *p->will_topic) {
 		rc = sim_tmpl_name(p->will_topic, "will-topic", &ty->will, err);
-		rc = rc ? rc : sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload,
-						err);
+		rc = rc ? rc
+			: sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload, err);
 	}
 	for (unsigned i = 0; !rc && i < p->nsubs; i++)
 		rc = add_sub(ty, p->sub[i], err);
@@ -124,12 +125,12 @@ static void stype_update(struct shard *sh, unsigned t)
 		ty->p = old;
 		stype_compile(ty, &err);
 	}
-	tls_changed = ty->p.tls && (!ty->tls || strcmp(old.cert, ty->p.cert) ||
-				    strcmp(old.key, ty->p.key) || strcmp(old.ca, ty->p.ca) ||
-				    strcmp(old.alpn, ty->p.alpn) || strcmp(old.sni, ty->p.sni) ||
-				    strcmp(old.host, ty->p.host) ||
-				    old.insecure != ty->p.insecure ||
-				    old.tls_min != ty->p.tls_min || old.tls_max != ty->p.tls_max);
+	tls_changed =
+		ty->p.tls && (!ty->tls || strcmp(old.cert, ty->p.cert) ||
+			      strcmp(old.key, ty->p.key) || strcmp(old.ca, ty->p.ca) ||
+			      strcmp(old.alpn, ty->p.alpn) || strcmp(old.sni, ty->p.sni) ||
+			      strcmp(old.host, ty->p.host) || old.insecure != ty->p.insecure ||
+			      old.tls_min != ty->p.tls_min || old.tls_max != ty->p.tls_max);
 	if (tls_changed) {
 		sim_tls_free(ty->tls);
 		ty->tls = NULL;
@@ -149,7 +150,7 @@ static void stype_update(struct shard *sh, unsigned t)
 
 int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakefd)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
 
 	memset(sh, 0, offsetof(struct shard, topic));
 	sh->a = a;
@@ -198,8 +199,8 @@ static struct device *device_at(struct shard *sh, unsigned t, uint32_t local)
 		d->fd = -1;
 		d->pub.kind = T_PUB;
 		d->life.kind = T_LIFE;
-		d->rng = sh->a->seed ^ (uint64_t)(t + 1) << 40 ^ (uint64_t)(d->index + 1) *
-									  0x9e3779b97f4a7c15ull;
+		d->rng = sh->a->seed ^ (uint64_t)(t + 1) << 40 ^
+			 (uint64_t)(d->index + 1) * 0x9e3779b97f4a7c15ull;
 		d->rng |= 1;
 	}
 	return d;
@@ -292,8 +293,7 @@ static void storm(struct shard *sh, uint32_t ppm)
 		struct stype *ty = &sh->type[t];
 
 		for (uint32_t i = 0; ty->lean && i < ty->started; i++)
-			if (ty->dev[i].state == D_ONLINE &&
-			    sim_rand1(&sh->rng) * 1e6 < (double)ppm)
+			if (ty->dev[i].state == D_ONLINE && sim_rand1(&sh->rng) * 1e6 < (double)ppm)
 				dev_drop(sh, &ty->dev[i]);
 	}
 }
@@ -367,7 +367,8 @@ static void beat(struct shard *sh)
 
 		__atomic_store(&sh->pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 	}
-	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of them. */
+	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of
+	 * them. */
 	if (sh->trim_ns && sh->now >= sh->trim_ns) {
 		sh->trim_ns = 0;
 		sim_heap_trim();
@@ -429,7 +430,8 @@ static int wait_events(struct shard *sh, struct epoll_event *ev, const struct ti
 			return n;
 		sh->coarse = true;
 	}
-	return epoll_wait(sh->epfd, ev, EVENTS, (int)(wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000));
+	return epoll_wait(sh->epfd, ev, EVENTS,
+			  (int)(wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000));
 }
 
 void *sim_shard_main(void *arg)
@@ -445,7 +447,7 @@ void *sim_shard_main(void *arg)
 	SIM_STORE(&sh->pub->state, 1u);
 	while (!SIM_LOAD(&sh->a->stop)) {
 		uint64_t next, at, value;
-		struct timespec wait = { 0, 0 };
+		struct timespec wait = {0, 0};
 		int n;
 
 		shard_clock(sh);

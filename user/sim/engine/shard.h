@@ -19,10 +19,10 @@
 #include "sim/fleet/tmpl.h"
 #include "sim/base/wheel.h"
 
-#define SIM_RX_MAX (1u << 20) /* the longest packet that is accepted */
-#define SIM_TX_CAP (SIM_RENDER_MAX + 65536u)
+#define SIM_RX_MAX	(1u << 20) /* the longest packet that is accepted */
+#define SIM_TX_CAP	(SIM_RENDER_MAX + 65536u)
 #define SIM_BACKLOG_MAX 1024
-#define SIM_TX_MSGS 1024
+#define SIM_TX_MSGS	1024
 
 enum dev_state {
 	D_OFF,
@@ -43,8 +43,8 @@ struct inflight {
 	uint32_t sent_ms, seq;
 	uint8_t *copy; /* the packet, for a persistent session; NULL otherwise */
 	uint32_t copy_len;
-	uint16_t id; /* 0: free */
-	uint8_t await;  /* packet type that must come next */
+	uint16_t id;   /* 0: free */
+	uint8_t await; /* packet type that must come next */
 	bool marked;
 };
 
@@ -65,7 +65,7 @@ struct unsent {
 	struct {
 		uint32_t end, seq;
 		uint64_t sched_ns;
-	} *msg;
+	} * msg;
 	uint8_t *buf;
 };
 
@@ -79,7 +79,7 @@ struct extra {
 		uint32_t key; /* type << 24 | index, plus 1; 0: free */
 		uint32_t high, first, unique;
 		uint64_t seen; /* bit i: high - i has arrived */
-	} *heard;
+	} * heard;
 	uint32_t nheard, capheard;
 	bool ever_subscribed;
 };
@@ -92,7 +92,7 @@ struct device {
 	struct timer pub;
 	uint64_t due_ns;  /* next publish, with its jitter */
 	uint64_t base_ns; /* the grid */
-	uint32_t index;   /* in its type, without profile.first */
+	uint32_t index;	  /* in its type, without profile.first */
 	uint32_t last_out_ms;
 	int fd;
 	uint8_t type, state;
@@ -133,9 +133,9 @@ struct stype {
 	const char *fixed_payload;
 	size_t fixed_len;
 	struct sim_tls *tls;
-	struct device *dev; /* reserved address space; pages come with devices */
+	struct device *dev;    /* reserved address space; pages come with devices */
 	unsigned nshards, nth; /* over which its devices are spread, and which of them this is */
-	uint64_t grid;      /* messages fall due on multiples of this; see pub_grid() */
+	uint64_t grid;	       /* messages fall due on multiples of this; see pub_grid() */
 	uint32_t started, cap;
 	uint64_t churn_ns;
 	unsigned next_addr, next_bind;
@@ -146,7 +146,7 @@ struct shard {
 	struct sim_pub *pub;
 	unsigned id;
 	int epfd, wakefd;
-	bool coarse; /* no epoll_pwait2(2) here */
+	bool coarse;  /* no epoll_pwait2(2) here */
 	uint64_t now; /* of this turn of the loop, or at most SIM_CLOCK_WRITES writes old */
 	unsigned clock_age;
 	uint32_t gen, storm;
@@ -158,7 +158,7 @@ struct shard {
 	unsigned nbusy;
 	uint64_t rng, next_connect_ns;
 #define SIM_TRIM_NS 1000000000ull /* after the last handshake or loss */
-	uint64_t trim_ns; /* when to give freed memory back; 0: nothing was freed */
+	uint64_t trim_ns;	  /* when to give freed memory back; 0: nothing was freed */
 
 	/* The packet buffer of the device being served: everything leaves in one write(). */
 	uint8_t *tx;
@@ -230,8 +230,8 @@ void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
 		struct mqtt_slice payload, struct mqtt_slice correlation);
 void pub_ack(struct shard *sh, struct device *d, uint8_t type, uint16_t id, uint8_t reason);
 void pub_timeouts(struct shard *sh, struct device *d, uint64_t *next_ns);
-void pub_written(struct shard *sh, struct device *d, uint64_t sched_ns, uint32_t bytes,
-		 bool marked, bool count);
+void pub_written(struct shard *sh, struct device *d, uint64_t sched_ns, uint32_t bytes, bool marked,
+		 bool count);
 void pub_resend(struct shard *sh, struct device *d);
 /* The connection is gone: all (or all but the window) has failed so. */
 void pub_fail_all(struct shard *sh, struct device *d, enum sim_fail kind, bool keep_window);

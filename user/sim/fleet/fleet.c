@@ -52,9 +52,9 @@ static int open_file(struct file *f, const char *path, struct sim_err *err)
 static const char *scalar(const yaml_node_t *n)
 {
 	return n && n->type == YAML_SCALAR_NODE &&
-			       strlen((const char *)n->data.scalar.value) == n->data.scalar.length ?
-		       (const char *)n->data.scalar.value :
-		       NULL;
+			       strlen((const char *)n->data.scalar.value) == n->data.scalar.length
+		       ? (const char *)n->data.scalar.value
+		       : NULL;
 }
 
 /* One key of a mapping, into the profile or (when run is given) the run. */
@@ -74,8 +74,8 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *r
 	if (value->type == YAML_SEQUENCE_NODE) {
 		yaml_node_item_t *i;
 
-		for (i = value->data.sequence.items.start; i < value->data.sequence.items.top && !rc;
-		     i++) {
+		for (i = value->data.sequence.items.start;
+		     i < value->data.sequence.items.top && !rc; i++) {
 			yaml_node_t *one = yaml_document_get_node(&f->doc, *i);
 
 			if (strcmp(k, "subscribe") && !o)
@@ -99,8 +99,8 @@ static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profi
 	int rc = 0;
 
 	if (!map || map->type != YAML_MAPPING_NODE)
-		return map ? bad_at(f, map, "accepted: 'key: value' lines", err) :
-			     sim_bad(err, "%.200s: the file is empty", f->path);
+		return map ? bad_at(f, map, "accepted: 'key: value' lines", err)
+			   : sim_bad(err, "%.200s: the file is empty", f->path);
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top && !rc; i++) {
 		yaml_node_t *key = yaml_document_get_node(&f->doc, i->key);
 		yaml_node_t *value = yaml_document_get_node(&f->doc, i->value);
@@ -110,8 +110,8 @@ static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profi
 			*ret_types = value;
 			continue;
 		}
-		if (k && !ret_types && (!strcmp(k, "name") || !strcmp(k, "weight") ||
-					!strcmp(k, "cgroup")))
+		if (k && !ret_types &&
+		    (!strcmp(k, "name") || !strcmp(k, "weight") || !strcmp(k, "cgroup")))
 			continue; /* read before */
 		rc = set_key(f, key, value, run, p, err);
 	}
@@ -135,8 +135,10 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 
 		if (k && !strcmp(k, "name")) {
 			if (!v || !*v || strlen(v) >= sizeof(p->name) || strpbrk(v, "{}+#/,\""))
-				return bad_at(f, value, "name: accepted: up to 63 letters, digits "
-					      "and dashes", err);
+				return bad_at(f, value,
+					      "name: accepted: up to 63 letters, digits "
+					      "and dashes",
+					      err);
 			snprintf(p->name, sizeof(p->name), "%s", v);
 		} else if (k && !strcmp(k, "weight")) {
 			unsigned long w = v ? strtoul(v, &end, 10) : 0;
@@ -145,10 +147,13 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 				return bad_at(f, value, "weight: accepted: 0 to 1000000", err);
 			p->weight = (uint32_t)w;
 		} else if (k && !strcmp(k, "cgroup")) {
-			/* Not the run's option of this name: these devices' own processes enter it. */
+			/* Not the run's option of this name: these devices' own processes enter it.
+			 */
 			if (!v || *v != '/' || strlen(v) >= sizeof(p->cgroup))
-				return bad_at(f, value, "cgroup: accepted: a directory below the cgroup "
-					      "v2 mount, e.g. /sys/fs/cgroup/meters", err);
+				return bad_at(f, value,
+					      "cgroup: accepted: a directory below the cgroup "
+					      "v2 mount, e.g. /sys/fs/cgroup/meters",
+					      err);
 			snprintf(p->cgroup, sizeof(p->cgroup), "%s", v);
 		}
 	}
@@ -208,8 +213,8 @@ out:
 	return rc;
 }
 
-int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base,
-		       struct sim_fleet *ret, struct sim_err *err)
+int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
+		       struct sim_err *err)
 {
 	ret->ntypes = 0;
 	ret->type = NULL;

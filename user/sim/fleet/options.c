@@ -11,15 +11,15 @@
 #include <squall/units.h>
 #include "sim/fleet/options.h"
 
-#define NS_MS 1000000ull
-#define NS_S 1000000000ull
-#define AT(f) offsetof(struct sim_profile, f)
-#define STR(f) SIM_OPT_STR, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, NULL
-#define U32(f, lo, hi) SIM_OPT_U32, AT(f), 4, lo, hi, NULL, NULL
+#define NS_MS		1000000ull
+#define NS_S		1000000000ull
+#define AT(f)		offsetof(struct sim_profile, f)
+#define STR(f)		SIM_OPT_STR, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, NULL
+#define U32(f, lo, hi)	SIM_OPT_U32, AT(f), 4, lo, hi, NULL, NULL
 #define TIME(f, lo, hi) SIM_OPT_TIME, AT(f), 8, lo, hi, NULL, NULL
-#define FLAG(f) SIM_OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL
-#define CHOICE(f, c) SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
-#define CALL(fn) SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
+#define FLAG(f)		SIM_OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL
+#define CHOICE(f, c)	SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
+#define CALL(fn)	SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
 
 int sim_bad(struct sim_err *err, const char *fmt, ...)
 {
@@ -101,8 +101,10 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 	if (!strncmp(value, "mqtts://", 8) || !strncmp(value, "ssl://", 6))
 		tls = true;
 	else if (strncmp(value, "mqtt://", 7) && strncmp(value, "tcp://", 6))
-		return sim_bad(err, "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
-			       "mqtts://HOST[:PORT]", value);
+		return sim_bad(err,
+			       "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
+			       "mqtts://HOST[:PORT]",
+			       value);
 	host = strstr(value, "://") + 3;
 	if (*host == '[') {
 		end = strchr(++host, ']');
@@ -120,8 +122,10 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 	if (*end == '/')
 		end++;
 	if (!n || *end || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker))
-		return sim_bad(err, "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
-			       "mqtts://HOST[:PORT]", value);
+		return sim_bad(err,
+			       "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
+			       "mqtts://HOST[:PORT]",
+			       value);
 	if (port && (strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535 || !*port ||
 		     *port == '/'))
 		return sim_bad(err, "broker '%.200s': port must be 1 to 65535", value);
@@ -148,7 +152,7 @@ static int set_bind(void *base, const char *value, struct sim_err *err)
 			return sim_bad(err, "bind: more than %d addresses", SIM_MAX_ADDRS);
 		if (!len || len >= sizeof(one))
 			return sim_bad(err, "bind: accepted: IPv4 or IPv6 addresses with commas "
-				       "between");
+					    "between");
 		memcpy(one, value, len);
 		one[len] = 0;
 		if (inet_pton(AF_INET, one, &list[n].in.sin_addr) == 1)
@@ -212,8 +216,10 @@ static int set_backoff(void *base, const char *value, struct sim_err *err)
 	lo[dots - value] = 0;
 	if (sim_parse_time(lo, &a) || sim_parse_time(dots + 2, &b) || a < NS_MS || b < a ||
 	    b > 86400 * NS_S)
-		return sim_bad(err, "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
-			       "MAX <= 24h, e.g. 1s..30s", value);
+		return sim_bad(err,
+			       "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
+			       "MAX <= 24h, e.g. 1s..30s",
+			       value);
 	p->backoff_base_ns = a;
 	p->backoff_max_ns = b;
 	return 0;
@@ -235,119 +241,124 @@ static int set_tls_version(void *base, const char *value, struct sim_err *err)
 }
 
 const struct sim_opt sim_profile_opts[] = {
-	{ "broker", "URL", "Broker", "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]", CALL(set_broker),
-	  NULL },
-	{ "protocol", "VERSION", "Broker", "MQTT version: 3.1.1 or 5",
-	  CHOICE(version, "3.1.1=4 4=4 5=5"), "3.1.1" },
-	{ "client", "lean|paho", "Broker",
-	  "lean: this program's own client, for scale; paho: libpaho-mqtt3as, what real firmware "
-	  "runs, at most 2000 devices",
-	  CHOICE(engine, "lean=0 paho=1"), "lean" },
-	{ "preset", "NAME", "Broker",
-	  "aws-iot-core: refuse what that service would refuse, and keep to its rates",
-	  CALL(set_preset), "none" },
-	{ "bind", "ADDR,...", "Broker",
-	  "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
-	  NULL },
+	{"broker", "URL", "Broker", "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]", CALL(set_broker),
+	 NULL},
+	{"protocol", "VERSION", "Broker", "MQTT version: 3.1.1 or 5",
+	 CHOICE(version, "3.1.1=4 4=4 5=5"), "3.1.1"},
+	{"client", "lean|paho", "Broker",
+	 "lean: this program's own client, for scale; paho: libpaho-mqtt3as, what real firmware "
+	 "runs, at most 2000 devices",
+	 CHOICE(engine, "lean=0 paho=1"), "lean"},
+	{"preset", "NAME", "Broker",
+	 "aws-iot-core: refuse what that service would refuse, and keep to its rates",
+	 CALL(set_preset), "none"},
+	{"bind", "ADDR,...", "Broker",
+	 "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
+	 NULL},
 
-	{ "thing", "NAME", "Identity", "thing name; {index} is the device's number, {type} its type",
-	  STR(thing), "squall-{index}, in a fleet {type}-{index}" },
-	{ "client-id", "NAME", "Identity", "client identifier; {thing} {index} {type}",
-	  STR(client_id), "{thing}" },
-	{ "first", "N", "Identity", "number of the first device", U32(first, 0, 1000000000), "0" },
-	{ "username", "NAME", "Identity", "user name; {thing} {index} {type}", STR(username), NULL },
-	{ "password", "TEXT", "Identity", "password", STR(password), NULL },
-	{ "ca", "FILE", "Identity", "certificates that may vouch for the broker", STR(ca),
-	  "the system's" },
-	{ "cert", "FILE", "Identity",
-	  "client certificate, PEM; with {thing} or {index} one per device", STR(cert), NULL },
-	{ "key", "FILE", "Identity", "its private key, PEM", STR(key), NULL },
-	{ "insecure", NULL, "Identity", "do not verify the broker's certificate", FLAG(insecure),
-	  NULL },
-	{ "alpn", "NAME", "Identity", "ALPN protocol, e.g. x-amzn-mqtt-ca for AWS on port 443",
-	  STR(alpn), NULL },
-	{ "sni", "NAME", "Identity", "server name to ask for and to verify", STR(sni),
-	  "the broker's host" },
-	{ "tls-version", "1.2|1.3|any", "Identity", "TLS version", CALL(set_tls_version), "any" },
-	{ "resume", "full|always|mixed", "Identity",
-	  "TLS handshakes on reconnect: full ones, resumed sessions, or half of each",
-	  CHOICE(resume, "full=0 always=1 mixed=2"), "always" },
+	{"thing", "NAME", "Identity", "thing name; {index} is the device's number, {type} its type",
+	 STR(thing), "squall-{index}, in a fleet {type}-{index}"},
+	{"client-id", "NAME", "Identity", "client identifier; {thing} {index} {type}",
+	 STR(client_id), "{thing}"},
+	{"first", "N", "Identity", "number of the first device", U32(first, 0, 1000000000), "0"},
+	{"username", "NAME", "Identity", "user name; {thing} {index} {type}", STR(username), NULL},
+	{"password", "TEXT", "Identity", "password", STR(password), NULL},
+	{"ca", "FILE", "Identity", "certificates that may vouch for the broker", STR(ca),
+	 "the system's"},
+	{"cert", "FILE", "Identity",
+	 "client certificate, PEM; with {thing} or {index} one per device", STR(cert), NULL},
+	{"key", "FILE", "Identity", "its private key, PEM", STR(key), NULL},
+	{"insecure", NULL, "Identity", "do not verify the broker's certificate", FLAG(insecure),
+	 NULL},
+	{"alpn", "NAME", "Identity", "ALPN protocol, e.g. x-amzn-mqtt-ca for AWS on port 443",
+	 STR(alpn), NULL},
+	{"sni", "NAME", "Identity", "server name to ask for and to verify", STR(sni),
+	 "the broker's host"},
+	{"tls-version", "1.2|1.3|any", "Identity", "TLS version", CALL(set_tls_version), "any"},
+	{"resume", "full|always|mixed", "Identity",
+	 "TLS handshakes on reconnect: full ones, resumed sessions, or half of each",
+	 CHOICE(resume, "full=0 always=1 mixed=2"), "always"},
 
-	{ "interval", "DURATION", "Messages",
-	  "time between two messages of a device; 0: as fast as the broker takes them",
-	  TIME(interval_ns, 0, 30 * 86400 * NS_S), "1s" },
-	{ "jitter", "PERCENT", "Messages", "each interval varies by up to this much both ways",
-	  SIM_OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, "0%" },
-	{ "qos", "0|1|2", "Messages", "quality of service", CHOICE(qos, "0=0 1=1 2=2"), "0" },
-	{ "topic", "TOPIC", "Messages", "topic to publish to; {thing} {index} {type}; empty: publish "
-	  "nothing", STR(topic), "dt/{thing}/telemetry" },
-	{ "payload", "SIZE|@FILE|lines:FILE|TEXT", "Messages",
-	  "bytes of a size, a file's template, its lines in turn, or a template itself: {{seq}} "
-	  "{{now_ms}} {{now}} {{thing}} {{index}} {{rand MIN MAX}} {{walk MIN MAX STEP}} {{pick A B "
-	  "C}} {{mark}}",
-	  STR(payload), "128" },
-	{ "retain", NULL, "Messages", "set the retain flag", FLAG(retain), NULL },
-	{ "burst", "N", "Messages", "messages that fall due together each interval",
-	  U32(burst, 1, 1000), "1" },
-	{ "batch", "N", "Messages", "messages per write() at most", U32(batch, 1, 1000), "64" },
-	{ "inflight", "N", "Messages", "QoS 1 and 2: unacknowledged messages per device at most",
-	  U32(inflight, 1, 1024), "16" },
-	{ "count", "N", "Messages", "stop publishing after N messages per device; 0: never",
-	  U32(count, 0, UINT32_MAX), "0" },
-	{ "publish-cap", "N", "Messages", "messages per device and second at most; 0: no cap",
-	  U32(publish_cap, 0, 1000000), "0" },
+	{"interval", "DURATION", "Messages",
+	 "time between two messages of a device; 0: as fast as the broker takes them",
+	 TIME(interval_ns, 0, 30 * 86400 * NS_S), "1s"},
+	{"jitter", "PERCENT", "Messages", "each interval varies by up to this much both ways",
+	 SIM_OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, "0%"},
+	{"qos", "0|1|2", "Messages", "quality of service", CHOICE(qos, "0=0 1=1 2=2"), "0"},
+	{"topic", "TOPIC", "Messages",
+	 "topic to publish to; {thing} {index} {type}; empty: publish "
+	 "nothing",
+	 STR(topic), "dt/{thing}/telemetry"},
+	{"payload", "SIZE|@FILE|lines:FILE|TEXT", "Messages",
+	 "bytes of a size, a file's template, its lines in turn, or a template itself: {{seq}} "
+	 "{{now_ms}} {{now}} {{thing}} {{index}} {{rand MIN MAX}} {{walk MIN MAX STEP}} {{pick A B "
+	 "C}} {{mark}}",
+	 STR(payload), "128"},
+	{"retain", NULL, "Messages", "set the retain flag", FLAG(retain), NULL},
+	{"burst", "N", "Messages", "messages that fall due together each interval",
+	 U32(burst, 1, 1000), "1"},
+	{"batch", "N", "Messages", "messages per write() at most", U32(batch, 1, 1000), "64"},
+	{"inflight", "N", "Messages", "QoS 1 and 2: unacknowledged messages per device at most",
+	 U32(inflight, 1, 1024), "16"},
+	{"count", "N", "Messages", "stop publishing after N messages per device; 0: never",
+	 U32(count, 0, UINT32_MAX), "0"},
+	{"publish-cap", "N", "Messages", "messages per device and second at most; 0: no cap",
+	 U32(publish_cap, 0, 1000000), "0"},
 
-	{ "subscribe", "FILTER", "Subscriptions", "subscribe to it; {thing} {index}; repeatable",
-	  CALL(set_subscribe), NULL },
-	{ "sub-qos", "0|1|2", "Subscriptions", "QoS of the subscriptions",
-	  CHOICE(sub_qos, "0=0 1=1 2=2"), "1" },
-	{ "command", "TOPIC", "Subscriptions", "subscribe to this command topic and answer each",
-	  STR(command), NULL },
-	{ "response", "TOPIC", "Subscriptions",
-	  "where answers go (MQTT 5: a request's response topic wins)", STR(response), NULL },
-	{ "response-payload", "TEXT", "Subscriptions", "template of the answer",
-	  STR(response_payload), "{\"thing\":\"{{thing}}\",\"ok\":true}" },
-	{ "e2e", NULL, "Subscriptions",
-	  "mark messages and follow them through the broker to this fleet's subscribers: latency, "
-	  "loss, duplicates", FLAG(e2e), NULL },
-	{ "shadow", NULL, "Subscriptions",
-	  "AWS IoT device shadow: report to update, listen to accepted, rejected and delta",
-	  FLAG(shadow), NULL },
+	{"subscribe", "FILTER", "Subscriptions", "subscribe to it; {thing} {index}; repeatable",
+	 CALL(set_subscribe), NULL},
+	{"sub-qos", "0|1|2", "Subscriptions", "QoS of the subscriptions",
+	 CHOICE(sub_qos, "0=0 1=1 2=2"), "1"},
+	{"command", "TOPIC", "Subscriptions", "subscribe to this command topic and answer each",
+	 STR(command), NULL},
+	{"response", "TOPIC", "Subscriptions",
+	 "where answers go (MQTT 5: a request's response topic wins)", STR(response), NULL},
+	{"response-payload", "TEXT", "Subscriptions", "template of the answer",
+	 STR(response_payload), "{\"thing\":\"{{thing}}\",\"ok\":true}"},
+	{"e2e", NULL, "Subscriptions",
+	 "mark messages and follow them through the broker to this fleet's subscribers: latency, "
+	 "loss, duplicates",
+	 FLAG(e2e), NULL},
+	{"shadow", NULL, "Subscriptions",
+	 "AWS IoT device shadow: report to update, listen to accepted, rejected and delta",
+	 FLAG(shadow), NULL},
 
-	{ "keepalive", "SECONDS", "Connection", "MQTT keep-alive; 0: none",
-	  SIM_OPT_SECONDS, AT(keepalive_s), 4, 0, 65535, NULL, NULL, "60" },
-	{ "persistent", NULL, "Connection", "keep the session over reconnects and resend what was "
-	  "in flight", SIM_OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, NULL },
-	{ "session-expiry", "SECONDS", "Connection", "MQTT 5: how long the broker keeps it",
-	  SIM_OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "3600" },
-	{ "connect-timeout", "DURATION", "Connection", "from connect() to CONNACK",
-	  TIME(connect_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s" },
-	{ "ack-timeout", "DURATION", "Connection",
-	  "a message without PUBACK or PUBCOMP for so long has failed",
-	  TIME(ack_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s" },
-	{ "backoff", "BASE..MAX", "Connection",
-	  "wait before reconnect n: a random time up to min(MAX, BASE * 2^n)", CALL(set_backoff),
-	  "1s..30s" },
-	{ "churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
-	  SIM_OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, "0" },
-	{ "will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL },
-	{ "will-payload", "TEXT", "Connection", "its payload", STR(will_payload), "offline" },
-	{ "will-qos", "0|1|2", "Connection", "its QoS", CHOICE(will_qos, "0=0 1=1 2=2"), "0" },
-	{ "will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL },
+	{"keepalive", "SECONDS", "Connection", "MQTT keep-alive; 0: none", SIM_OPT_SECONDS,
+	 AT(keepalive_s), 4, 0, 65535, NULL, NULL, "60"},
+	{"persistent", NULL, "Connection",
+	 "keep the session over reconnects and resend what was "
+	 "in flight",
+	 SIM_OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, NULL},
+	{"session-expiry", "SECONDS", "Connection", "MQTT 5: how long the broker keeps it",
+	 SIM_OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "3600"},
+	{"connect-timeout", "DURATION", "Connection", "from connect() to CONNACK",
+	 TIME(connect_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s"},
+	{"ack-timeout", "DURATION", "Connection",
+	 "a message without PUBACK or PUBCOMP for so long has failed",
+	 TIME(ack_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s"},
+	{"backoff", "BASE..MAX", "Connection",
+	 "wait before reconnect n: a random time up to min(MAX, BASE * 2^n)", CALL(set_backoff),
+	 "1s..30s"},
+	{"churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
+	 SIM_OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, "0"},
+	{"will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL},
+	{"will-payload", "TEXT", "Connection", "its payload", STR(will_payload), "offline"},
+	{"will-qos", "0|1|2", "Connection", "its QoS", CHOICE(will_qos, "0=0 1=1 2=2"), "0"},
+	{"will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL},
 };
 const unsigned sim_profile_nopts = sizeof(sim_profile_opts) / sizeof(*sim_profile_opts);
 
 /* The names of the project this one continues: configuration keys and environment. */
 const struct sim_alias sim_aliases[] = {
-	{ "mqttWaitTime", "MQTT_WAIT_TIME", "interval", "%ss" },
-	{ "mqttQos", "MQTT_QOS", "qos", NULL },
-	{ "mqttMessage", "MQTT_MESSAGE", "payload", "{\"message\":\"%s\",\"timestamp\":{{now_ms}}}" },
-	{ "iotCoreEndpoint", "IOT_CORE_ENDPOINT", "broker", "mqtts://%s" },
-	{ "iotCoreMqttTopic", "IOT_CORE_MQTT_TOPIC", "topic", NULL },
-	{ "iotThingName", "IOT_THING_NAME", "thing", NULL },
-	{ "certPath", "IOT_CERT_PATH", "cert", NULL },
-	{ "keyPath", "IOT_KEY_PATH", "key", NULL },
-	{ "caPath", "IOT_CA_PATH", "ca", NULL },
+	{"mqttWaitTime", "MQTT_WAIT_TIME", "interval", "%ss"},
+	{"mqttQos", "MQTT_QOS", "qos", NULL},
+	{"mqttMessage", "MQTT_MESSAGE", "payload", "{\"message\":\"%s\",\"timestamp\":{{now_ms}}}"},
+	{"iotCoreEndpoint", "IOT_CORE_ENDPOINT", "broker", "mqtts://%s"},
+	{"iotCoreMqttTopic", "IOT_CORE_MQTT_TOPIC", "topic", NULL},
+	{"iotThingName", "IOT_THING_NAME", "thing", NULL},
+	{"certPath", "IOT_CERT_PATH", "cert", NULL},
+	{"keyPath", "IOT_KEY_PATH", "key", NULL},
+	{"caPath", "IOT_CA_PATH", "ca", NULL},
 };
 const unsigned sim_naliases = sizeof(sim_aliases) / sizeof(*sim_aliases);
 
@@ -390,8 +401,8 @@ static int set_choice(const struct sim_opt *o, uint8_t *to, const char *value, s
 
 static int flag_value(const char *v, bool *ret)
 {
-	static const char *const yes[] = { "true", "yes", "on", "1" };
-	static const char *const no[] = { "false", "no", "off", "0" };
+	static const char *const yes[] = {"true", "yes", "on", "1"};
+	static const char *const no[] = {"false", "no", "off", "0"};
 
 	for (int i = 0; i < 4; i++) {
 		if (!strcasecmp(v, yes[i]) || !strcasecmp(v, no[i])) {
@@ -432,17 +443,20 @@ int sim_opt_set(const struct sim_opt *o, void *base, const char *value, struct s
 		if (o->kind == SIM_OPT_SECONDS && !strcmp(end, "s") && end != value)
 			end++;
 		if (*value < '0' || *value > '9' || *end || errno || u < o->min || u > o->max)
-			return sim_bad(err, "%s '%.100s': accepted: a whole number%s from %llu to "
-				       "%llu", o->name, value,
+			return sim_bad(err,
+				       "%s '%.100s': accepted: a whole number%s from %llu to "
+				       "%llu",
+				       o->name, value,
 				       o->kind == SIM_OPT_SECONDS ? " of seconds" : "",
 				       (unsigned long long)o->min, (unsigned long long)o->max);
 		*(uint32_t *)to = (uint32_t)u;
 		return 0;
 	case SIM_OPT_TIME:
 		if (sim_parse_time(value, &u) || u < o->min || u > o->max)
-			return sim_bad(err, "%s '%.100s': accepted: a time with its unit, e.g. "
-				       "250ms, 1.5s, 2m, from %gs to %gs", o->name, value,
-				       (double)o->min / 1e9, (double)o->max / 1e9);
+			return sim_bad(err,
+				       "%s '%.100s': accepted: a time with its unit, e.g. "
+				       "250ms, 1.5s, 2m, from %gs to %gs",
+				       o->name, value, (double)o->min / 1e9, (double)o->max / 1e9);
 		*(uint64_t *)to = u;
 		return 0;
 	case SIM_OPT_PERCENT:
@@ -480,8 +494,8 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 			return sim_bad(err, "%s: longer than %zu bytes", a->camel,
 				       sizeof(wrapped) - 100);
 		/* "1.5s" is welcome too where the seed had a number of seconds. */
-		if (!strcmp(a->name, "interval") && *value && !strchr("0123456789.",
-								      value[strlen(value) - 1]))
+		if (!strcmp(a->name, "interval") && *value &&
+		    !strchr("0123456789.", value[strlen(value) - 1]))
 			break;
 		value = wrapped;
 		break;

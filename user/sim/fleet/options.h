@@ -9,15 +9,15 @@
 #include "sim/fleet/profile.h"
 
 enum sim_opt_kind {
-	SIM_OPT_STR,     /* char[size] */
-	SIM_OPT_FLAG,    /* bool; on the command line without a value */
-	SIM_OPT_CHOICE,  /* uint8_t, one of `choices`: "word=value word=value" */
-	SIM_OPT_U32,     /* uint32_t, min..max */
-	SIM_OPT_TIME,    /* uint64_t ns, min..max ns; needs a unit */
+	SIM_OPT_STR,	 /* char[size] */
+	SIM_OPT_FLAG,	 /* bool; on the command line without a value */
+	SIM_OPT_CHOICE,	 /* uint8_t, one of `choices`: "word=value word=value" */
+	SIM_OPT_U32,	 /* uint32_t, min..max */
+	SIM_OPT_TIME,	 /* uint64_t ns, min..max ns; needs a unit */
 	SIM_OPT_SECONDS, /* uint32_t seconds, min..max */
 	SIM_OPT_PERCENT, /* uint32_t ppm */
-	SIM_OPT_RATE,    /* uint64_t thousandths per second: "500/s" */
-	SIM_OPT_CALL,    /* `call` parses */
+	SIM_OPT_RATE,	 /* uint64_t thousandths per second: "500/s" */
+	SIM_OPT_CALL,	 /* `call` parses */
 };
 
 struct sim_opt {

@@ -42,8 +42,8 @@ void sim_profile_init(struct sim_profile *p)
 static int render_sample(const struct sim_profile *p, const char *text, const char *field,
 			 const char *thing, char *buf, size_t cap, struct sim_err *err)
 {
-	struct sim_tmpl_ctx c = { .thing = thing, .client_id = thing, .type = p->name,
-				  .index = p->first };
+	struct sim_tmpl_ctx c = {
+		.thing = thing, .client_id = thing, .type = p->name, .index = p->first};
 	struct sim_tmpl *t;
 	long n;
 	int rc = sim_tmpl_name(text, field, &t, err);
@@ -78,7 +78,8 @@ static int check_topic(const struct sim_profile *p, const char *text, const char
 	if (!p->aws)
 		return 0;
 	if (strlen(buf) > 256)
-		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes", field);
+		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes",
+			       field);
 	/* $aws/rules/NAME/ in front does not count. */
 	const char *from = buf;
 
@@ -86,8 +87,10 @@ static int check_topic(const struct sim_profile *p, const char *text, const char
 		from = strchr(from + 11, '/');
 		from = from ? from + 1 : "";
 	} else if (*from == '$' && strncmp(from, "$aws/", 5)) {
-		return sim_bad(err, "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
-			       "reserved", field, text);
+		return sim_bad(err,
+			       "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
+			       "reserved",
+			       field, text);
 	}
 	for (const char *s = from; *s; s++)
 		slashes += *s == '/';
@@ -109,8 +112,10 @@ static int check_filter(const struct sim_profile *p, const char *text, const cha
 	if (rc)
 		return rc;
 	if (!mqtt_filter_ok((const uint8_t *)buf, strlen(buf)))
-		return sim_bad(err, "%s '%.200s': not a valid topic filter (+ and # stand for whole "
-			       "levels, # last)", field, text);
+		return sim_bad(err,
+			       "%s '%.200s': not a valid topic filter (+ and # stand for whole "
+			       "levels, # last)",
+			       field, text);
 	return 0;
 }
 
@@ -120,22 +125,28 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 	if (p->qos == 2 || p->sub_qos == 2 || p->will_qos == 2)
 		return sim_bad(err, "qos 2: preset aws-iot-core: the service has no QoS 2");
 	if (strlen(client) > 128 || *client == '$')
-		return sim_bad(err, "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
-			       "beginning with $", client);
+		return sim_bad(err,
+			       "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
+			       "beginning with $",
+			       client);
 	if (payload > 128 * 1024)
-		return sim_bad(err, "payload: preset aws-iot-core: at most 131072 bytes, this can be "
-			       "%zu", payload);
+		return sim_bad(err,
+			       "payload: preset aws-iot-core: at most 131072 bytes, this can be "
+			       "%zu",
+			       payload);
 	if (p->keepalive_s < 30 || p->keepalive_s > 1200)
 		return sim_bad(err, "keepalive %u: preset aws-iot-core: 30 to 1200 seconds",
 			       p->keepalive_s);
 	if (p->inflight > 100)
 		return sim_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
 	if (!p->interval_ns)
-		return sim_bad(err, "interval 0: preset aws-iot-core: at most 100 publishes per "
+		return sim_bad(err,
+			       "interval 0: preset aws-iot-core: at most 100 publishes per "
 			       "second and connection, so at least %gms with burst %u",
 			       10.0 * p->burst, p->burst);
 	if (*p->topic && p->burst * 1e9 / (double)p->interval_ns > 100)
-		return sim_bad(err, "interval %gms with burst %u: preset aws-iot-core: at most 100 "
+		return sim_bad(err,
+			       "interval %gms with burst %u: preset aws-iot-core: at most 100 "
 			       "publishes per second and connection",
 			       (double)p->interval_ns / 1e6, p->burst);
 	return 0;
@@ -143,7 +154,7 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 
 static int resolve(struct sim_profile *p, struct sim_err *err)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
 	char port[8];
 	unsigned n = 0;
 	int rc;
@@ -167,8 +178,10 @@ static int resolve(struct sim_profile *p, struct sim_err *err)
 	}
 	freeaddrinfo(list);
 	if (!n)
-		return sim_bad(err, "bind: none of the addresses is of the same family as broker "
-			       "'%.200s'", p->host);
+		return sim_bad(err,
+			       "bind: none of the addresses is of the same family as broker "
+			       "'%.200s'",
+			       p->host);
 	/* localhost resolves to ::1 first, where few brokers listen: prefer IPv4 there. */
 	if (!strcmp(p->host, "localhost") && n > 1 && p->addr[0].sa.sa_family == AF_INET6) {
 		for (unsigned i = 1; i < n; i++) {
@@ -196,7 +209,8 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 			       *p->cert ? "key" : "cert");
 	if (!p->tls) {
 		if (*p->cert || *p->ca || *p->alpn || *p->sni || p->insecure)
-			return sim_bad(err, "broker '%.200s': TLS options need mqtts://", p->broker);
+			return sim_bad(err, "broker '%.200s': TLS options need mqtts://",
+				       p->broker);
 		return 0;
 	}
 	rc = sim_tls_new(p, &t, err);
@@ -218,10 +232,12 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 
 	if (!*p->broker)
 		return sim_bad(err, "broker: is missing; accepted: mqtt://HOST[:PORT] or "
-			       "mqtts://HOST[:PORT]");
+				    "mqtts://HOST[:PORT]");
 	if (!*p->thing || strstr(p->thing, "{thing}") || strstr(p->thing, "{client_id}"))
-		return sim_bad(err, "thing '%.100s': accepted: a name that may contain {index} and "
-			       "{type}", p->thing);
+		return sim_bad(err,
+			       "thing '%.100s': accepted: a name that may contain {index} and "
+			       "{type}",
+			       p->thing);
 	rc = render_sample(p, p->thing, "thing", "", thing, sizeof(thing), err);
 	if (rc)
 		return rc;
@@ -257,7 +273,7 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 		rc = check_filter(p, p->command, "command", thing, err);
 		if (!rc && !*p->response && p->version != MQTT_V5)
 			rc = sim_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
-				     "response topic");
+					  "response topic");
 		if (rc)
 			return rc;
 	}
@@ -279,8 +295,10 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && small >= SIM_MARK_LEN);
 	sim_tmpl_free(t);
 	if (p->e2e && *p->topic && !can_mark)
-		return sim_bad(err, "payload: e2e needs {{mark}} in the template or a size of at "
-			       "least %d bytes", SIM_MARK_LEN);
+		return sim_bad(err,
+			       "payload: e2e needs {{mark}} in the template or a size of at "
+			       "least %d bytes",
+			       SIM_MARK_LEN);
 	if (p->shadow)
 		payload += 32; /* {"state":{"reported":...}} */
 	if (p->aws) {
@@ -290,10 +308,11 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	}
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sim_bad(err, "backoff: BASE is larger than MAX");
-	if (p->engine == SIM_PAHO && (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
-				      p->e2e || !p->interval_ns || *p->alpn))
-		return sim_bad(err, "client paho: alpn, bind, cgroup, churn, command, e2e, shadow and interval 0 "
-			       "are of the lean client only");
+	if (p->engine == SIM_PAHO && (p->nbinds || *p->cgroup || p->shadow || *p->command ||
+				      p->churn_milli || p->e2e || !p->interval_ns || *p->alpn))
+		return sim_bad(err, "client paho: alpn, bind, cgroup, churn, command, e2e, shadow "
+				    "and interval 0 "
+				    "are of the lean client only");
 	rc = check_tls(p, thing, err);
 	if (rc)
 		return rc;

@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_MAX_TYPES 32
-#define SIM_MAX_ADDRS 64
-#define SIM_MAX_SUBS 8
-#define SIM_TYPE_NAME 64
+#define SIM_MAX_TYPES	32
+#define SIM_MAX_ADDRS	64
+#define SIM_MAX_SUBS	8
+#define SIM_TYPE_NAME	64
 #define SIM_PAYLOAD_MAX 65536
 
 union sim_addr {
@@ -30,13 +30,13 @@ enum sim_resume { SIM_RESUME_FULL, SIM_RESUME_ALWAYS, SIM_RESUME_MIXED };
 
 struct sim_profile {
 	char name[SIM_TYPE_NAME];
-	uint8_t engine;  /* enum sim_engine_kind */
+	uint8_t engine;	 /* enum sim_engine_kind */
 	uint8_t version; /* 4 or 5 */
 	uint8_t qos;
 	bool retain, clean, tls, insecure, e2e, shadow, aws;
 	uint32_t weight;
 	char cgroup[256]; /* its devices' processes enter it; empty: none of its own */
-	uint32_t first; /* index of this type's first device, for {{index}} */
+	uint32_t first;	  /* index of this type's first device, for {{index}} */
 
 	/* where to */
 	char broker[256];
@@ -49,17 +49,17 @@ struct sim_profile {
 	char thing[128], client_id[160], username[128], password[128];
 	char ca[256], cert[256], key[256], alpn[64], sni[200];
 	uint8_t tls_min, tls_max; /* 12, 13 or 0 */
-	uint8_t resume;           /* enum sim_resume */
+	uint8_t resume;		  /* enum sim_resume */
 
 	/* what */
 	char topic[256];
 	char payload[SIM_PAYLOAD_MAX]; /* a size, @FILE, @@FILE (its lines) or a template */
-	uint64_t interval_ns;          /* 0: as fast as the broker takes them */
+	uint64_t interval_ns;	       /* 0: as fast as the broker takes them */
 	uint32_t jitter_ppm;
-	uint32_t burst;    /* messages that fall due together */
-	uint32_t batch;    /* messages per write() at most; 0: no limit */
+	uint32_t burst;	   /* messages that fall due together */
+	uint32_t batch;	   /* messages per write() at most; 0: no limit */
 	uint32_t inflight; /* QoS 1 and 2 window */
-	uint32_t count;    /* messages per device, 0: no limit */
+	uint32_t count;	   /* messages per device, 0: no limit */
 
 	char will_topic[256], will_payload[1024];
 	uint8_t will_qos;
@@ -88,8 +88,7 @@ void sim_profile_init(struct sim_profile *p);
  * -EINVAL with `err` filled; -ENOENT when no option has that name. Then *p is
  * unchanged.
  */
-int sim_profile_set(struct sim_profile *p, const char *key, const char *value,
-		    struct sim_err *err);
+int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sim_err *err);
 /*
  * Checks the whole: fields that exclude each other, presets' rules, templates
  * parse, files can be read, key fits certificate; resolves the broker's name.

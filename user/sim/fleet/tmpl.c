@@ -17,7 +17,7 @@ struct op {
 	enum op_kind kind;
 	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words */
 	double min, max, step;
-	int digits;   /* behind the point, of RAND and WALK */
+	int digits; /* behind the point, of RAND and WALK */
 	unsigned walk;
 };
 
@@ -28,7 +28,7 @@ struct sim_tmpl {
 	unsigned nops, nwalks;
 	struct sim_word {
 		uint32_t at, len;
-	} *word; /* PICK's words, or a file's lines */
+	} * word; /* PICK's words, or a file's lines */
 	unsigned nwords;
 	bool lines, size, mark;
 };
@@ -57,7 +57,7 @@ static struct op *add_op(struct sim_tmpl *t, enum op_kind kind)
 			return NULL;
 		t->op = grown;
 	}
-	t->op[t->nops] = (struct op){ .kind = kind };
+	t->op[t->nops] = (struct op){.kind = kind};
 	return &t->op[t->nops++];
 }
 
@@ -71,7 +71,7 @@ static int add_word(struct sim_tmpl *t, size_t at, size_t len)
 			return -ENOMEM;
 		t->word = grown;
 	}
-	t->word[t->nwords++] = (struct sim_word){ (uint32_t)at, (uint32_t)len };
+	t->word[t->nwords++] = (struct sim_word){(uint32_t)at, (uint32_t)len};
 	return 0;
 }
 
@@ -117,9 +117,8 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	static const struct {
 		const char *word;
 		enum op_kind kind;
-	} plain[] = { { "seq", SEQ },     { "now_ms", NOW_MS }, { "now", NOW },
-		      { "thing", THING }, { "index", INDEX },   { "type", TYPE },
-		      { "client_id", CLIENT }, { "mark", MARK } };
+	} plain[] = {{"seq", SEQ},     {"now_ms", NOW_MS}, {"now", NOW},	  {"thing", THING},
+		     {"index", INDEX}, {"type", TYPE},	   {"client_id", CLIENT}, {"mark", MARK}};
 	char *arg[68], *save = NULL;
 	unsigned n = 0;
 	struct op *o;
@@ -144,7 +143,7 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	}
 	if (!strcmp(arg[0], "rand") || !strcmp(arg[0], "walk")) {
 		bool walk = *arg[0] == 'w';
-		double v[3] = { 0, 0, 0 };
+		double v[3] = {0, 0, 0};
 		int digits = 0;
 
 		if (n != (walk ? 4 : 3))
@@ -158,8 +157,10 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 				digits = digits_of(arg[i]);
 		}
 		if (v[0] > v[1] || v[2] < 0 || digits > 9)
-			return sim_bad(err, "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
-				       "9 decimals", field, arg[0]);
+			return sim_bad(err,
+				       "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
+				       "9 decimals",
+				       field, arg[0]);
 		o = add_op(t, walk ? WALK : RAND);
 		if (!o)
 			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
@@ -184,7 +185,8 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 				return sim_bad(err, "%s: out of memory", field);
 		return 0;
 	}
-	return sim_bad(err, "%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, now, thing, index, "
+	return sim_bad(err,
+		       "%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, now, thing, index, "
 		       "type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ...",
 		       field, arg[0]);
 }
@@ -195,8 +197,7 @@ static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *f
 	static const struct {
 		const char *word;
 		enum op_kind kind;
-	} plain[] = { { "thing", THING }, { "index", INDEX }, { "type", TYPE },
-		      { "client_id", CLIENT } };
+	} plain[] = {{"thing", THING}, {"index", INDEX}, {"type", TYPE}, {"client_id", CLIENT}};
 
 	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
 		if (strlen(plain[i].word) == len && !memcmp(in, plain[i].word, len))
@@ -216,9 +217,9 @@ static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struc
 		int rc;
 
 		if (!from)
-			return add_text(t, at, t->text_len - at) ?
-				       sim_bad(err, "%s: more than %d parts", field, MAX_OPS) :
-				       0;
+			return add_text(t, at, t->text_len - at)
+				       ? sim_bad(err, "%s: more than %d parts", field, MAX_OPS)
+				       : 0;
 		if (add_text(t, at, (size_t)(from - t->text) - at))
 			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
 		in = (size_t)(from - t->text) + braces;
@@ -285,8 +286,10 @@ static int read_file(const char *path, const char *field, size_t max, char **ret
 		return sim_bad(err, "%s: file '%.200s': %s", field, path, strerror(errno));
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > max) {
 		close(fd);
-		return sim_bad(err, "%s: file '%.200s': accepted: a regular file of at most %zu "
-			       "bytes", field, path, max);
+		return sim_bad(err,
+			       "%s: file '%.200s': accepted: a regular file of at most %zu "
+			       "bytes",
+			       field, path, max);
 	}
 	buf = malloc((size_t)st.st_size + 1);
 	while (buf && len < (size_t)st.st_size) {
@@ -367,8 +370,7 @@ static int from_size(uint64_t size, const char *field, struct sim_tmpl **ret, st
 	return 0;
 }
 
-int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret,
-		     struct sim_err *err)
+int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, struct sim_err *err)
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
@@ -522,8 +524,8 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 			break;
 		case NOW_MS:
 			clock_gettime(CLOCK_REALTIME, &ts);
-			n += put_u64(buf + n, (uint64_t)ts.tv_sec * 1000 +
-						      (uint64_t)ts.tv_nsec / 1000000);
+			n += put_u64(buf + n,
+				     (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 			break;
 		case NOW:
 			n += put_now(buf + n, 64);

@@ -10,7 +10,7 @@
 #include "sim/fleet/profile.h"
 
 #define SIM_RENDER_MAX (256 * 1024) /* the longest message */
-#define SIM_MARK_LEN 44
+#define SIM_MARK_LEN   44
 
 struct sim_tmpl; /* opaque */
 

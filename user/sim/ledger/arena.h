@@ -11,7 +11,7 @@
 #include "sim/engine/engine.h"
 
 #define SIM_MAX_SHARDS 256
-#define SIM_ERRORS 256
+#define SIM_ERRORS     256
 
 /* Why something failed: half of an error's key, with a detail of the kind's own meaning. */
 enum sim_fail {
@@ -21,9 +21,9 @@ enum sim_fail {
 	F_UNREACHABLE, /* errno */
 	F_SOCKET,      /* errno: on this machine, e.g. out of ports */
 	F_TCP_TIMEOUT,
-	F_TLS,        /* OpenSSL's error code */
+	F_TLS,	      /* OpenSSL's error code */
 	F_TLS_VERIFY, /* X.509 code */
-	F_CERT,       /* this device's certificate cannot be loaded */
+	F_CERT,	      /* this device's certificate cannot be loaded */
 	F_CONNACK,    /* return or reason code, bit 8: MQTT 5 */
 	F_CONNACK_TIMEOUT,
 	F_SUBACK, /* reason */
@@ -86,7 +86,7 @@ struct sim_ramp {
 struct sim_arena {
 	/* Written by the owner under `lock`, read by shards: generations say when to look. */
 	uint32_t stop, quiet; /* quiet: publish no more, stay connected */
-	uint32_t gen;         /* any of the below has changed */
+	uint32_t gen;	      /* any of the below has changed */
 	uint32_t storm, storm_ppm;
 	uint32_t conf_gen[SIM_MAX_TYPES];
 	struct sim_ramp ramp[SIM_MAX_TYPES];
@@ -101,7 +101,8 @@ struct sim_arena {
 	uint64_t seed;
 	int64_t epoch_off_ns; /* wall clock minus monotonic */
 	size_t pub_size, pub_at;
-	/* End to end, [type * max_devices + index]: acknowledged marked messages, ms of the first. */
+	/* End to end, [type * max_devices + index]: acknowledged marked messages, ms of the first.
+	 */
 	uint32_t *acked, *first_ms;
 	struct sim_profile conf[];
 };
@@ -118,7 +119,7 @@ uint32_t sim_ramp_at(const struct sim_ramp *r, uint64_t now);
 /* When a ramp passes device `index`, up or down. */
 uint64_t sim_ramp_when(const struct sim_ramp *r, uint32_t index);
 
-#define SIM_LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define SIM_LOAD(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define SIM_STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 /* A counter with one writer: a plain add that no reader sees torn. */
 #define SIM_ADD(p, v) __atomic_store_n(p, *(p) + (v), __ATOMIC_RELAXED)

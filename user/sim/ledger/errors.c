@@ -53,8 +53,8 @@ static void reason(char *buf, size_t cap, const char *what, uint8_t version, uin
 
 void sim_error_text(uint64_t key, struct sim_error *ret)
 {
-	static const char *const proto[] = { "malformed packet", "packet too large",
-					     "unexpected packet", "something else before CONNACK" };
+	static const char *const proto[] = {"malformed packet", "packet too large",
+					    "unexpected packet", "something else before CONNACK"};
 	unsigned kind = key >> 40 & 255;
 	uint32_t detail = (uint32_t)key;
 	char *t = ret->text;

@@ -19,7 +19,7 @@ int locust_fresh_node(char *buf, size_t len)
 
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))
 		return -EIO;
-	id[6] = (id[6] & 0x0f) | 0x40;		/* a UUID of version 4, as Locust's */
+	id[6] = (id[6] & 0x0f) | 0x40; /* a UUID of version 4, as Locust's */
 	id[8] = (id[8] & 0x3f) | 0x80;
 	for (i = 0; i < 16; i++) {
 		text[2 * i] = hex[id[i] >> 4];
@@ -35,7 +35,7 @@ int locust_fresh_node(char *buf, size_t len)
 
 int locust_endpoint(const char *host, uint16_t port_no, char *buf, size_t len, const char **ret_why)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *ai;
 	char addr[NI_MAXHOST], port[8];
 	int r;
 
@@ -58,9 +58,9 @@ int locust_endpoint(const char *host, uint16_t port_no, char *buf, size_t len, c
 
 const char *locust_connect_error(const char *host, uint16_t port_no)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *ai;
 	const char *why = "the connection was closed";
-	struct pollfd p = { .events = POLLOUT };
+	struct pollfd p = {.events = POLLOUT};
 	socklen_t len = sizeof(int);
 	char port[8];
 	int err = 0;

@@ -26,7 +26,7 @@ static int64_t round_half_even(double v, double unit)
 
 int64_t locust_round_ms(double ms)
 {
-	if (!(ms > 0))		/* NaN too */
+	if (!(ms > 0)) /* NaN too */
 		return 0;
 	if (ms > 1e12)
 		ms = 1e12;

@@ -9,12 +9,46 @@
 int locust_class_name(const char *device_type, char *buf, size_t len)
 {
 	static const char *const keywords[] = {
-		"False", "None", "True", "and", "as", "assert", "async", "await", "break", "class",
-		"continue", "def", "del", "elif", "else", "except", "finally", "for", "from",
-		"global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass",
-		"raise", "return", "try", "while", "with", "yield",
+		"False",
+		"None",
+		"True",
+		"and",
+		"as",
+		"assert",
+		"async",
+		"await",
+		"break",
+		"class",
+		"continue",
+		"def",
+		"del",
+		"elif",
+		"else",
+		"except",
+		"finally",
+		"for",
+		"from",
+		"global",
+		"if",
+		"import",
+		"in",
+		"is",
+		"lambda",
+		"nonlocal",
+		"not",
+		"or",
+		"pass",
+		"raise",
+		"return",
+		"try",
+		"while",
+		"with",
+		"yield",
 		/* names that the generated file uses itself */
-		"User", "events", "options", "task",
+		"User",
+		"events",
+		"options",
+		"task",
 	};
 	size_t n = 0, i;
 	const char *c;
@@ -25,7 +59,9 @@ int locust_class_name(const char *device_type, char *buf, size_t len)
 		buf[n++] = 'T';
 	for (c = device_type; *c; c++)
 		buf[n++] = (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
-			   (*c >= 'A' && *c <= 'Z') ? *c : '_';
+					   (*c >= 'A' && *c <= 'Z')
+				   ? *c
+				   : '_';
 	buf[n] = 0;
 	for (i = 0; i < sizeof(keywords) / sizeof(*keywords); i++)
 		if (!strcmp(buf, keywords[i])) {

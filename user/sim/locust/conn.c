@@ -31,21 +31,21 @@
 #include "sim/locust/say.h"
 #include "sim/locust/usage.h"
 
-#define S_NS			1000000000ull
-#define MS_NS			1000000ull
-#define HEARTBEAT_NS		S_NS		/* a master counts down once a second, from 3 */
-#define HANDSHAKE_NS		(5 * S_NS)
+#define S_NS	     1000000000ull
+#define MS_NS	     1000000ull
+#define HEARTBEAT_NS S_NS /* a master counts down once a second, from 3 */
+#define HANDSHAKE_NS (5 * S_NS)
 /*
  * Unacknowledged TCP data closes the connection after this. Masters before 2.19
  * do not answer heartbeats, and one that has forgotten us (60 s) must never get
  * a message under the old identity: far below that, above a bad minute of Wi-Fi.
  */
-#define TCP_MAXRT_MS		15000
-#define BACKOFF_MIN_NS		(S_NS / 5)
-#define BACKOFF_MAX_NS		(2 * S_NS)
-#define SAY_AGAIN_NS		(30 * S_NS)
-#define OUT_MAX			16
-#define WIRE_MAX		(16 << 20)
+#define TCP_MAXRT_MS   15000
+#define BACKOFF_MIN_NS (S_NS / 5)
+#define BACKOFF_MAX_NS (2 * S_NS)
+#define SAY_AGAIN_NS   (30 * S_NS)
+#define OUT_MAX	       16
+#define WIRE_MAX       (16 << 20)
 
 enum phase { CLOSED, OPENING, ANNOUNCED, KNOWN };
 
@@ -60,7 +60,7 @@ struct locust_conn {
 	pthread_mutex_t lock;
 	/* Under the lock: */
 	enum phase phase;
-	bool rejoining;			/* ANNOUNCED again after a stop, same identity */
+	bool rejoining; /* ANNOUNCED again after a stop, same identity */
 	bool closing, reset;
 	uint64_t close_by;
 	char node[LOCUST_NAME_MAX];
@@ -69,10 +69,10 @@ struct locust_conn {
 	unsigned int n_out;
 
 	/* The connection thread's own: */
-	char old_node[LOCUST_NAME_MAX];	/* known before, to be signed off */
+	char old_node[LOCUST_NAME_MAX]; /* known before, to be signed off */
 	int64_t index, old_index;
 	bool announce_told, bad_told;
-	bool replies;			/* this master answers heartbeats */
+	bool replies; /* this master answers heartbeats */
 	uint64_t opened, announced, beat, last_reply, retry_at, backoff;
 	uint64_t alone_since, told_at;
 	struct locust_usage usage;
@@ -236,8 +236,7 @@ static int sock_open(struct locust_conn *c, const char **ret_why)
 	snprintf(mon, sizeof(mon), "inproc://monitor-%u", c->monitors++);
 	if (zmq_setsockopt(c->sock, ZMQ_ROUTING_ID, node, strlen(node)) ||
 	    zmq_setsockopt(c->sock, ZMQ_MAXMSGSIZE, &max, sizeof(max)) ||
-	    set_int(c->sock, ZMQ_RECONNECT_IVL, -1) ||
-	    set_int(c->sock, ZMQ_IPV6, 1) ||
+	    set_int(c->sock, ZMQ_RECONNECT_IVL, -1) || set_int(c->sock, ZMQ_IPV6, 1) ||
 	    set_int(c->sock, ZMQ_TCP_KEEPALIVE, 1) ||
 	    set_int(c->sock, ZMQ_TCP_KEEPALIVE_IDLE, 30) ||
 	    set_int(c->sock, ZMQ_TCP_MAXRT, TCP_MAXRT_MS) ||
@@ -274,7 +273,7 @@ static int raw_send(struct locust_conn *c, int r, struct locust_frame *f)
 
 static void announce(struct locust_conn *c)
 {
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 
 	/* node is changed by this thread only: no lock needed to read it here. */
 	raw_send(c, locust_put_client_ready(&f, c->node), &f);
@@ -298,10 +297,12 @@ static void lost(struct locust_conn *c, const char *why)
 		c->alone_since = now;
 		c->told_at = now;
 		c->backoff = BACKOFF_MIN_NS;
-		locust_say("lost the master at %s:%u (%s), looking for it", c->host, c->opts.port, why);
+		locust_say("lost the master at %s:%u (%s), looking for it", c->host, c->opts.port,
+			   why);
 		locust_queue_post(&c->events, LOCUST_EV_DOWN, NULL);
 	} else if (!c->told_at || now - c->told_at >= SAY_AGAIN_NS) {
-		locust_say("no Locust master at %s:%u yet (%s), trying again", c->host, c->opts.port, why);
+		locust_say("no Locust master at %s:%u yet (%s), trying again", c->host,
+			   c->opts.port, why);
 		c->told_at = now;
 	}
 	c->retry_at = now + c->backoff;
@@ -310,7 +311,7 @@ static void lost(struct locust_conn *c, const char *why)
 
 static void monitor_event(struct locust_conn *c)
 {
-	unsigned char body[6] = { 0 };
+	unsigned char body[6] = {0};
 	int more = 1;
 	size_t len = sizeof(more);
 	uint16_t event;
@@ -332,13 +333,14 @@ static void monitor_event(struct locust_conn *c)
 	case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
 	case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
 	case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-		lost(c, "what answers there does not speak ZeroMQ as Locust does; the worker's port is "
-		     "--master-bind-port of the master, 5557 unless set, and not the web port");
+		lost(c, "what answers there does not speak ZeroMQ as Locust does; the worker's "
+			"port is "
+			"--master-bind-port of the master, 5557 unless set, and not the web port");
 		break;
 	case ZMQ_EVENT_DISCONNECTED:
-		lost(c, c->phase == OPENING ?
-		     "it closed the connection; is this the worker's port (5557), not the web port?" :
-		     "the connection is gone");
+		lost(c, c->phase == OPENING ? "it closed the connection; is this the worker's port "
+					      "(5557), not the web port?"
+					    : "the connection is gone");
 		break;
 	case ZMQ_EVENT_CLOSED:
 	case ZMQ_EVENT_CONNECT_RETRIED:
@@ -352,7 +354,7 @@ static void monitor_event(struct locust_conn *c)
 /* The identity before this one is still a worker in the eyes of a master that lived on. */
 static void sign_off_old(struct locust_conn *c)
 {
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 
 	/* Indexes only grow while a master lives: not greater, so this is another. */
 	if (*c->old_node && (c->index < 0 || c->index > c->old_index))
@@ -365,7 +367,7 @@ static void acknowledged(struct locust_conn *c, int64_t index)
 	bool rejoined;
 
 	if (c->phase != ANNOUNCED)
-		return;		/* the answer to a client_ready sent twice */
+		return; /* the answer to a client_ready sent twice */
 	c->index = index;
 	pthread_mutex_lock(&c->lock);
 	rejoined = c->rejoining;
@@ -384,11 +386,12 @@ static void acknowledged(struct locust_conn *c, int64_t index)
 			locust_say("joined the master at %s:%u as %s, worker index %lld", c->host,
 				   c->opts.port, c->node, (long long)index);
 		else
-			locust_say("joined the master at %s:%u as %s", c->host, c->opts.port, c->node);
+			locust_say("joined the master at %s:%u as %s", c->host, c->opts.port,
+				   c->node);
 		sign_off_old(c);
 	}
 	locust_queue_post(&c->events, rejoined ? LOCUST_EV_REJOINED : LOCUST_EV_UP,
-			  &(struct locust_msg){ .index = index });
+			  &(struct locust_msg){.index = index});
 }
 
 /* false when there was nothing, or the connection was given up. */
@@ -415,7 +418,8 @@ static bool receive(struct locust_conn *c)
 	}
 	if (r) {
 		if (!c->bad_told)
-			locust_say("ignored a message of the master at %s:%u: %s (said once per connection)",
+			locust_say("ignored a message of the master at %s:%u: %s (said once per "
+				   "connection)",
 				   c->host, c->opts.port, r == -ENOMEM ? "no memory" : why);
 		c->bad_told = true;
 		goto out;
@@ -465,7 +469,7 @@ static void flush_out(struct locust_conn *c)
 
 static void heartbeat(struct locust_conn *c, uint64_t now)
 {
-	struct locust_frame f = { 0 };
+	struct locust_frame f = {0};
 	char state[sizeof(c->state)];
 
 	locust_usage_read(&c->usage, &c->cpu, &c->memory);
@@ -490,7 +494,7 @@ static uint64_t tick(struct locust_conn *c)
 			lost(c, "it has quit");
 		/* Signed off by its own quit: nothing of us is left there. */
 		*c->old_node = 0;
-		now = locust_now_ns();		/* not before alone_since */
+		now = locust_now_ns(); /* not before alone_since */
 	}
 	if (c->opts.give_up_s && c->alone_since &&
 	    now - c->alone_since > c->opts.give_up_s * S_NS) {
@@ -506,13 +510,16 @@ static uint64_t tick(struct locust_conn *c)
 		return now + S_NS / 10;
 	case OPENING:
 		if (now - c->opened > HANDSHAKE_NS + S_NS)
-			lost(c, "it accepts connections but does not answer; is this the worker's port (5557)?");
+			lost(c, "it accepts connections but does not answer; is this the worker's "
+				"port (5557)?");
 		return next;
 	case ANNOUNCED:
 		if (now - c->announced >= c->opts.retry_ms * MS_NS) {
 			if (!c->announce_told)
-				locust_say("what listens at %s:%u speaks ZeroMQ but does not acknowledge this worker: "
-					   "is it a Locust master of version 2?", c->host, c->opts.port);
+				locust_say("what listens at %s:%u speaks ZeroMQ but does not "
+					   "acknowledge this worker: "
+					   "is it a Locust master of version 2?",
+					   c->host, c->opts.port);
 			c->announce_told = true;
 			announce(c);
 		}
@@ -541,19 +548,21 @@ static void *conn_main(void *arg)
 	for (;;) {
 		uint64_t next = tick(c), now = locust_now_ns();
 		zmq_pollitem_t items[3] = {
-			{ NULL, c->wake_fd, ZMQ_POLLIN, 0 },
-			{ c->mon, 0, ZMQ_POLLIN, 0 },
-			{ c->sock, 0, ZMQ_POLLIN, 0 },
+			{NULL, c->wake_fd, ZMQ_POLLIN, 0},
+			{c->mon, 0, ZMQ_POLLIN, 0},
+			{c->sock, 0, ZMQ_POLLIN, 0},
 		};
 
 		if (c->closing && (c->phase != KNOWN || !c->n_out || now > c->close_by))
 			break;
-		if (zmq_poll(items, c->sock ? 3 : 1, next > now ? (long)((next - now) / 1000000) + 1 : 0) < 0 &&
+		if (zmq_poll(items, c->sock ? 3 : 1,
+			     next > now ? (long)((next - now) / 1000000) + 1 : 0) < 0 &&
 		    errno != EINTR)
 			break;
 		if (items[0].revents && read(c->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 			break;
-		/* First what came, then what became of the connection: a quit may precede its end. */
+		/* First what came, then what became of the connection: a quit may precede its end.
+		 */
 		for (i = 0; c->sock && i < LOCUST_QUEUE_MAX && receive(c); i++)
 			;
 		if (c->sock && items[1].revents)

@@ -16,22 +16,22 @@
 
 struct locust_conn;
 
-#define LOCUST_REPLY_MS	10000	/* twice a master's own patience */
-#define LOCUST_RETRY_MS	5000	/* Locust's CONNECT_TIMEOUT */
+#define LOCUST_REPLY_MS 10000 /* twice a master's own patience */
+#define LOCUST_RETRY_MS 5000  /* Locust's CONNECT_TIMEOUT */
 
 struct locust_conn_opts {
 	const char *host;
 	uint16_t port;
-	unsigned int give_up_s;		/* without a master for so long; 0: never */
+	unsigned int give_up_s; /* without a master for so long; 0: never */
 	/* 0: as below, which is what fits Locust; tests have no patience. */
-	unsigned int reply_ms;		/* a master that answers heartbeats is lost without one */
-	unsigned int retry_ms;		/* between two client_ready */
+	unsigned int reply_ms; /* a master that answers heartbeats is lost without one */
+	unsigned int retry_ms; /* between two client_ready */
 };
 
 enum locust_event_kind {
-	LOCUST_EV_UP,		/* a master has acknowledged a new identity */
-	LOCUST_EV_REJOINED,	/* it has acknowledged the client_ready after a stop */
-	LOCUST_EV_DOWN,		/* there is no master now */
+	LOCUST_EV_UP,	    /* a master has acknowledged a new identity */
+	LOCUST_EV_REJOINED, /* it has acknowledged the client_ready after a stop */
+	LOCUST_EV_DOWN,	    /* there is no master now */
 	LOCUST_EV_MSG,
 	LOCUST_EV_GIVE_UP,
 };
@@ -39,7 +39,7 @@ enum locust_event_kind {
 struct locust_event {
 	struct locust_event *next;
 	enum locust_event_kind kind;
-	struct locust_msg msg;		/* EV_MSG; its index for EV_UP */
+	struct locust_msg msg; /* EV_MSG; its index for EV_UP */
 };
 
 int locust_conn_new(const struct locust_conn_opts *opts, struct locust_conn **ret_conn);

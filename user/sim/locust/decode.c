@@ -55,41 +55,59 @@ static int scan_object(struct scan *s, unsigned int depth)
 		return -EBADMSG;
 	if (tag <= 0x7f || tag >= 0xe0 || tag == 0xc0 || tag == 0xc2 || tag == 0xc3)
 		return 0;
-	if (tag <= 0x8f) {				/* fixmap */
+	if (tag <= 0x8f) { /* fixmap */
 		n = (tag & 0x0f) * 2;
-	} else if (tag <= 0x9f) {			/* fixarray */
+	} else if (tag <= 0x9f) { /* fixarray */
 		n = tag & 0x0f;
-	} else if (tag <= 0xbf) {			/* fixstr */
+	} else if (tag <= 0xbf) { /* fixstr */
 		return skip(s, tag & 0x1f);
 	} else {
 		switch (tag) {
-		case 0xc4: case 0xc5: case 0xc6:	/* bin 8, 16, 32 */
+		case 0xc4:
+		case 0xc5:
+		case 0xc6: /* bin 8, 16, 32 */
 			r = take(s, 1u << (tag - 0xc4), &n);
 			return r ? r : skip(s, n);
-		case 0xc7: case 0xc8: case 0xc9:	/* ext 8, 16, 32 */
+		case 0xc7:
+		case 0xc8:
+		case 0xc9: /* ext 8, 16, 32 */
 			r = take(s, 1u << (tag - 0xc7), &n);
 			return r ? r : skip(s, n + 1);
-		case 0xca: case 0xce: case 0xd2:
+		case 0xca:
+		case 0xce:
+		case 0xd2:
 			return skip(s, 4);
-		case 0xcb: case 0xcf: case 0xd3:
+		case 0xcb:
+		case 0xcf:
+		case 0xd3:
 			return skip(s, 8);
-		case 0xcc: case 0xd0:
+		case 0xcc:
+		case 0xd0:
 			return skip(s, 1);
-		case 0xcd: case 0xd1:
+		case 0xcd:
+		case 0xd1:
 			return skip(s, 2);
-		case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8:	/* fixext */
+		case 0xd4:
+		case 0xd5:
+		case 0xd6:
+		case 0xd7:
+		case 0xd8: /* fixext */
 			return skip(s, 1 + (1u << (tag - 0xd4)));
-		case 0xd9: case 0xda: case 0xdb:	/* str 8, 16, 32 */
+		case 0xd9:
+		case 0xda:
+		case 0xdb: /* str 8, 16, 32 */
 			r = take(s, 1u << (tag - 0xd9), &n);
 			return r ? r : skip(s, n);
-		case 0xdc: case 0xdd:			/* array 16, 32 */
+		case 0xdc:
+		case 0xdd: /* array 16, 32 */
 			r = take(s, 2u << (tag - 0xdc), &n);
 			break;
-		case 0xde: case 0xdf:			/* map 16, 32 */
+		case 0xde:
+		case 0xdf: /* map 16, 32 */
 			r = take(s, 2u << (tag - 0xde), &n);
 			n *= 2;
 			break;
-		default:				/* 0xc1 is never used */
+		default: /* 0xc1 is never used */
 			return -EBADMSG;
 		}
 		if (r)
@@ -275,8 +293,8 @@ static int decode_data(const msgpack_object *data, struct locust_msg *m, const c
 
 int locust_decode(const void *frame, size_t len, struct locust_msg *ret_msg, const char **ret_why)
 {
-	struct scan s = { frame, (const uint8_t *)frame + len };
-	struct locust_msg m = { .index = -1 };
+	struct scan s = {frame, (const uint8_t *)frame + len};
+	struct locust_msg m = {.index = -1};
 	const msgpack_object *array;
 	struct owned *own;
 	size_t off = 0;
@@ -327,7 +345,7 @@ void locust_msg_free(struct locust_msg *msg)
 		msgpack_unpacked_destroy(&own->u);
 	free(own);
 	free(msg->classes);
-	*msg = (struct locust_msg){ .kind = LOCUST_UNKNOWN, .index = -1 };
+	*msg = (struct locust_msg){.kind = LOCUST_UNKNOWN, .index = -1};
 }
 
 int locust_option(const struct locust_msg *msg, const char *name, char *buf, size_t len)

@@ -38,8 +38,10 @@ static unsigned int utf8_len(const unsigned char *s, size_t left)
 
 	if (*s < 0x80)
 		return 1;
-	n = *s >= 0xc2 && *s <= 0xdf ? 2 : *s >= 0xe0 && *s <= 0xef ? 3 :
-	    *s >= 0xf0 && *s <= 0xf4 ? 4 : 0;
+	n = *s >= 0xc2 && *s <= 0xdf   ? 2
+	    : *s >= 0xe0 && *s <= 0xef ? 3
+	    : *s >= 0xf0 && *s <= 0xf4 ? 4
+				       : 0;
 	if (!n || left < n)
 		return 0;
 	for (i = 1; i < n; i++)
@@ -105,7 +107,7 @@ static int finish(struct out *o, const char *node, struct locust_frame *f)
 	put_text(o, node, LOCUST_NAME_MAX);
 	if (o->failed) {
 		msgpack_sbuffer_destroy(&o->buf);
-		*f = (struct locust_frame){ 0 };
+		*f = (struct locust_frame){0};
 		return -ENOMEM;
 	}
 	f->len = o->buf.size;
@@ -116,7 +118,7 @@ static int finish(struct out *o, const char *node, struct locust_frame *f)
 void locust_frame_free(struct locust_frame *frame)
 {
 	free(frame->data);
-	*frame = (struct locust_frame){ 0 };
+	*frame = (struct locust_frame){0};
 }
 
 /*
@@ -326,7 +328,7 @@ static int sum_pairs(const struct locust_report *r, size_t map, struct locust_pa
 		else
 			all[out++] = all[i];
 	}
-	*ret = (struct locust_pairs){ all, out };
+	*ret = (struct locust_pairs){all, out};
 	return 0;
 }
 
@@ -335,7 +337,7 @@ static int sum_entries(const struct locust_report *r, struct locust_entry *t)
 	bool timed = false;
 	size_t i;
 
-	*t = (struct locust_entry){ .name = "Aggregated", .method = "" };
+	*t = (struct locust_entry){.name = "Aggregated", .method = ""};
 	for (i = 0; i < r->n_entries; i++) {
 		const struct locust_entry *e = &r->entries[i];
 
@@ -364,7 +366,7 @@ int locust_put_stats(struct locust_frame *f, const char *node, const struct locu
 	size_t i, n = 0;
 	int ret = -ENOMEM;
 
-	*f = (struct locust_frame){ 0 };
+	*f = (struct locust_frame){0};
 	if (sum_entries(r, &total))
 		goto out;
 	start(&o, "stats");

@@ -37,8 +37,8 @@ int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err)
 
 	for (i = 0; i < fleet->ntypes; i++) {
 		if (locust_class_name(fleet->type[i].name, a, sizeof(a))) {
-			snprintf(err->text, sizeof(err->text), "device type '%s' makes no class name",
-				 fleet->type[i].name);
+			snprintf(err->text, sizeof(err->text),
+				 "device type '%s' makes no class name", fleet->type[i].name);
 			return -EINVAL;
 		}
 		for (j = 0; j < i; j++) {
@@ -46,7 +46,8 @@ int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err)
 			if (strcmp(a, b))
 				continue;
 			snprintf(err->text, sizeof(err->text),
-				 "device types '%s' and '%s' would both be Locust's class %s: rename one",
+				 "device types '%s' and '%s' would both be Locust's class %s: "
+				 "rename one",
 				 fleet->type[j].name, fleet->type[i].name, a);
 			return -EINVAL;
 		}
@@ -66,7 +67,8 @@ static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char 
 	      "from locust import User, events, task\n\n\n"
 	      "@events.init_command_line_parser.add_listener\n"
 	      "def options(parser):\n"
-	      "    # Empty means: as the fleet file says. Shown in the web form too.\n", f);
+	      "    # Empty means: as the fleet file says. Shown in the web form too.\n",
+	      f);
 	for (i = 0; i < n_locust_settings; i++) {
 		const char *opt = locust_settings[i].option, *c;
 
@@ -83,7 +85,8 @@ static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char 
 		locust_class_name(p->name, name, sizeof(name));
 		fprintf(f, "\n\nclass %s(User):\n    host = ", name);
 		put_literal(f, p->broker);
-		fprintf(f, "\n    weight = %u\n\n"
+		fprintf(f,
+			"\n    weight = %u\n\n"
 			"    @task\n    def runs_in_squall_sim(self):\n        pass\n",
 			p->weight ? p->weight : 1);
 	}
@@ -95,21 +98,22 @@ static void usage(FILE *f)
 	      "Writes the locustfile.py for the Locust master to which squall-sim worker\n"
 	      "connects: one User class per device type of the fleet file, with its weight.\n\n"
 	      "  --fleet FILE    the fleet (required)\n"
-	      "  --output FILE   where to (standard output)\n", f);
+	      "  --output FILE   where to (standard output)\n",
+	      f);
 }
 
 int locust_file_main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "fleet", required_argument, NULL, 'f' },
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{"fleet", required_argument, NULL, 'f'},
+		{"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	const char *path = NULL, *output = NULL;
 	struct sim_profile *base;
-	struct sim_fleet fleet = { 0 };
-	struct sim_err err = { .text = "out of memory" };
+	struct sim_fleet fleet = {0};
+	struct sim_err err = {.text = "out of memory"};
 	FILE *f = stdout;
 	int o, r;
 
@@ -131,7 +135,8 @@ int locust_file_main(int argc, char **argv)
 	}
 	if (optind < argc || !path) {
 		if (optind < argc)
-			fprintf(stderr, "squall-sim locustfile: '%s' is not an option; see --help\n",
+			fprintf(stderr,
+				"squall-sim locustfile: '%s' is not an option; see --help\n",
 				argv[optind]);
 		else
 			fprintf(stderr, "squall-sim locustfile: --fleet FILE is required\n");

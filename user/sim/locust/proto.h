@@ -14,13 +14,13 @@
 #include <stdint.h>
 
 /* A master's largest message is a spawn of about 1 KiB plus its classes. */
-#define LOCUST_FRAME_MAX	(1u << 20)
-#define LOCUST_DEPTH_MAX	16
-#define LOCUST_CLASSES_MAX	256
-#define LOCUST_NAME_MAX		128
-#define LOCUST_ERROR_MAX	512
-#define LOCUST_TEXT_MAX		8192
-#define LOCUST_USERS_MAX	100000000
+#define LOCUST_FRAME_MAX   (1u << 20)
+#define LOCUST_DEPTH_MAX   16
+#define LOCUST_CLASSES_MAX 256
+#define LOCUST_NAME_MAX	   128
+#define LOCUST_ERROR_MAX   512
+#define LOCUST_TEXT_MAX	   8192
+#define LOCUST_USERS_MAX   100000000
 
 enum locust_kind {
 	LOCUST_ACK,
@@ -31,7 +31,7 @@ enum locust_kind {
 	LOCUST_RECONNECT,
 	LOCUST_HEARTBEAT,
 	LOCUST_UPDATE_USER_CLASS,
-	LOCUST_UNKNOWN,		/* a custom message, or a newer master's */
+	LOCUST_UNKNOWN, /* a custom message, or a newer master's */
 };
 
 struct locust_class {
@@ -43,14 +43,14 @@ struct locust_class {
 struct locust_msg {
 	enum locust_kind kind;
 	char type[LOCUST_NAME_MAX];
-	int64_t index;			/* ack: -1 where the master gives none */
-	double timestamp;		/* spawn */
-	double stop_timeout;		/* spawn: 0 for nil */
-	char host[LOCUST_ERROR_MAX];	/* spawn: "" for nil */
-	struct locust_class *classes;	/* spawn */
+	int64_t index;		      /* ack: -1 where the master gives none */
+	double timestamp;	      /* spawn */
+	double stop_timeout;	      /* spawn: 0 for nil */
+	char host[LOCUST_ERROR_MAX];  /* spawn: "" for nil */
+	struct locust_class *classes; /* spawn */
 	size_t n_classes;
-	void *owned;			/* the decoded tree, and in it: */
-	const void *options;		/* spawn: parsed_options */
+	void *owned;	     /* the decoded tree, and in it: */
+	const void *options; /* spawn: parsed_options */
 };
 
 /*
@@ -88,12 +88,12 @@ struct locust_pairs {
 struct locust_entry {
 	const char *name;
 	const char *method;
-	uint64_t requests;		/* failures included, as Locust counts */
-	uint64_t none_requests;		/* those that have no response time */
+	uint64_t requests;	/* failures included, as Locust counts */
+	uint64_t none_requests; /* those that have no response time */
 	uint64_t failures;
 	double total_ms, min_ms, max_ms;
 	uint64_t content_bytes;
-	struct locust_pairs times;	/* keys from locust_round_ms() */
+	struct locust_pairs times; /* keys from locust_round_ms() */
 	struct locust_pairs requests_per_s, failures_per_s;
 };
 
@@ -102,12 +102,12 @@ struct locust_error {
 	const char *method;
 	const char *error;
 	uint64_t occurrences;
-	double first_seen, last_seen;	/* epoch seconds; 0: not told */
+	double first_seen, last_seen; /* epoch seconds; 0: not told */
 };
 
 struct locust_report {
-	double start_time;		/* epoch seconds */
-	double last_request;		/* 0: there was none */
+	double start_time;   /* epoch seconds */
+	double last_request; /* 0: there was none */
 	const struct locust_entry *entries;
 	size_t n_entries;
 	const struct locust_error *errors;

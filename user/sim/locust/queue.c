@@ -12,7 +12,7 @@ void locust_ring(int fd)
 	uint64_t one = 1;
 
 	if (write(fd, &one, sizeof(one)) < 0)
-		return;		/* full: it rings already */
+		return; /* full: it rings already */
 }
 
 int locust_queue_init(struct locust_queue *q)
@@ -80,7 +80,7 @@ struct locust_event *locust_queue_next(struct locust_queue *q)
 	}
 	pthread_mutex_unlock(&q->lock);
 	if (ev)
-		locust_ring(q->fd);	/* there may be more */
+		locust_ring(q->fd); /* there may be more */
 	return ev;
 }
 

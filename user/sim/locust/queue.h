@@ -12,7 +12,7 @@ struct locust_queue {
 	pthread_mutex_t lock;
 	struct locust_event *first, **tail;
 	unsigned int n;
-	int fd;			/* an eventfd, readable when there is something */
+	int fd; /* an eventfd, readable when there is something */
 };
 
 /* Makes an eventfd readable. */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ROWS	(SIM_MAX_TYPES * SIM_NAMES)
-#define METHOD	"MQTT"
+#define ROWS   (SIM_MAX_TYPES * SIM_NAMES)
+#define METHOD "MQTT"
 /* Every key that an hour of milliseconds can have (4,295 s is the histogram's end). */
 #define TIMES_MAX 4700
 
@@ -23,13 +23,13 @@ struct row {
 struct locust_reporter {
 	struct sim_engine *engine;
 	struct sim_reader *reader;
-	double since;			/* epoch; start of the next report */
+	double since; /* epoch; start of the next report */
 	char name[ROWS][LOCUST_NAME_MAX];
 	struct row row[ROWS];
 
 	/* The report being built. */
 	struct locust_entry entry[ROWS];
-	struct locust_pair *pairs;	/* one block for all maps of all rows */
+	struct locust_pair *pairs; /* one block for all maps of all rows */
 	size_t n_pairs, max_pairs;
 	struct locust_error *errors;
 	size_t max_errors;
@@ -86,7 +86,7 @@ void locust_reporter_free(struct locust_reporter *rp)
 static void add_pair(struct locust_reporter *rp, int64_t key, uint64_t n)
 {
 	if (rp->n_pairs < rp->max_pairs)
-		rp->pairs[rp->n_pairs++] = (struct locust_pair){ key, n };
+		rp->pairs[rp->n_pairs++] = (struct locust_pair){key, n};
 }
 
 static void emit_time(void *ctx, uint32_t ms, uint64_t n)
@@ -94,7 +94,8 @@ static void emit_time(void *ctx, uint32_t ms, uint64_t n)
 	add_pair(ctx, ms, n);
 }
 
-static struct locust_pairs seconds(struct locust_reporter *rp, const struct sim_second *s, unsigned int n)
+static struct locust_pairs seconds(struct locust_reporter *rp, const struct sim_second *s,
+				   unsigned int n)
 {
 	size_t from = rp->n_pairs;
 	unsigned int i;
@@ -102,7 +103,7 @@ static struct locust_pairs seconds(struct locust_reporter *rp, const struct sim_
 	for (i = 0; i < n; i++)
 		if (s[i].count)
 			add_pair(rp, s[i].epoch, s[i].count);
-	return (struct locust_pairs){ rp->pairs + from, rp->n_pairs - from };
+	return (struct locust_pairs){rp->pairs + from, rp->n_pairs - from};
 }
 
 static void remember(struct row *row, const struct sim_entry *e)
@@ -139,7 +140,7 @@ static void convert(struct locust_reporter *rp, const struct sim_entry *e, struc
 		.content_bytes = e->content_length,
 	};
 	sim_hist_locust(&e->hist, emit_time, rp);
-	ret->times = (struct locust_pairs){ rp->pairs + from, rp->n_pairs - from };
+	ret->times = (struct locust_pairs){rp->pairs + from, rp->n_pairs - from};
 	ret->requests_per_s = seconds(rp, e->req, e->nreq);
 	ret->failures_per_s = seconds(rp, e->fail, e->nfail);
 	remember(&rp->row[row], e);
@@ -180,8 +181,8 @@ int locust_reporter_take(struct locust_reporter *rp, struct locust_report *ret)
 	unsigned int i;
 	int r;
 
-	*ret = (struct locust_report){ .start_time = rp->since, .entries = rp->entry,
-				       .n_entries = sr->nentries };
+	*ret = (struct locust_report){
+		.start_time = rp->since, .entries = rp->entry, .n_entries = sr->nentries};
 	rp->n_pairs = 0;
 	for (i = 0; i < sr->nentries; i++) {
 		convert(rp, sr->entry[i], &rp->entry[i]);
@@ -214,7 +215,7 @@ void locust_reporter_reset(struct locust_reporter *rp)
 
 	for (i = 0; i < ROWS; i++) {
 		free(rp->row[i].hist);
-		rp->row[i] = (struct row){ 0 };
+		rp->row[i] = (struct row){0};
 	}
 }
 
@@ -254,16 +255,18 @@ void locust_reporter_print(const struct locust_reporter *rp, FILE *f, bool json)
 		p95 = quantile(w, 0.95);
 		p99 = quantile(w, 0.99);
 		if (json)
-			fprintf(f, "%s{\"name\":\"%s\",\"requests\":%llu,\"failures\":%llu,\"bytes\":%llu,"
+			fprintf(f,
+				"%s{\"name\":\"%s\",\"requests\":%llu,\"failures\":%llu,\"bytes\":%"
+				"llu,"
 				"\"total_ms\":%.3f,\"min_ms\":%.3f,\"max_ms\":%.3f,\"p50_ms\":%.3f,"
-				"\"p95_ms\":%.3f,\"p99_ms\":%.3f}", comma, rp->name[i],
-				(unsigned long long)w->requests, (unsigned long long)w->failures,
-				(unsigned long long)w->bytes, w->total_ms, w->min_ms, w->max_ms, p50,
-				p95, p99);
+				"\"p95_ms\":%.3f,\"p99_ms\":%.3f}",
+				comma, rp->name[i], (unsigned long long)w->requests,
+				(unsigned long long)w->failures, (unsigned long long)w->bytes,
+				w->total_ms, w->min_ms, w->max_ms, p50, p95, p99);
 		else
 			fprintf(f, "%-32s %10llu %9llu %9.1f %9.1f %9.1f %9.1f\n", rp->name[i],
-				(unsigned long long)w->requests, (unsigned long long)w->failures, p50,
-				p95, p99, w->max_ms);
+				(unsigned long long)w->requests, (unsigned long long)w->failures,
+				p50, p95, p99, w->max_ms);
 		comma = ",";
 	}
 	if (json)

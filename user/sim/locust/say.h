@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-uint64_t locust_now_ns(void);	/* CLOCK_MONOTONIC */
+uint64_t locust_now_ns(void); /* CLOCK_MONOTONIC */
 /* One line on standard error, written at once: two threads use it. */
 __attribute__((format(printf, 1, 2))) void locust_say(const char *fmt, ...);
 

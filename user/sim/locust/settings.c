@@ -7,25 +7,26 @@
 #include <string.h>
 
 const struct locust_setting locust_settings[] = {
-	{ "mqtt_broker", "broker", "broker, e.g. mqtt://broker.example:1883 or mqtts://...:8883" },
-	{ "mqtt_topic", "topic", "topic that every device type publishes to, e.g. dt/{thing}/telemetry" },
-	{ "mqtt_payload", "payload", "payload: a template, or a size in bytes" },
-	{ "mqtt_qos", "qos", "QoS 0, 1 or 2" },
-	{ "mqtt_interval", "interval", "time between two messages of a device, e.g. 500ms" },
+	{"mqtt_broker", "broker", "broker, e.g. mqtt://broker.example:1883 or mqtts://...:8883"},
+	{"mqtt_topic", "topic",
+	 "topic that every device type publishes to, e.g. dt/{thing}/telemetry"},
+	{"mqtt_payload", "payload", "payload: a template, or a size in bytes"},
+	{"mqtt_qos", "qos", "QoS 0, 1 or 2"},
+	{"mqtt_interval", "interval", "time between two messages of a device, e.g. 500ms"},
 };
 #define N (sizeof(locust_settings) / sizeof(*locust_settings))
 const unsigned int n_locust_settings = N;
 
 struct locust_settings {
 	struct sim_engine *engine;
-	char *set[N];			/* what the form says now; NULL: nothing */
-	char *own[SIM_MAX_TYPES][N];	/* what the fleet file says */
+	char *set[N];		     /* what the form says now; NULL: nothing */
+	char *own[SIM_MAX_TYPES][N]; /* what the fleet file says */
 };
 
 static int own_values(struct locust_settings *s, unsigned int type, struct sim_profile *p)
 {
 	char qos[16], interval[40];
-	const char *value[N] = { p->broker, p->topic, p->payload, qos, interval };
+	const char *value[N] = {p->broker, p->topic, p->payload, qos, interval};
 	unsigned int i;
 	int r = sim_engine_profile(s->engine, type, p);
 
@@ -119,7 +120,7 @@ static bool same(const char *a, const char *b)
 int locust_settings_apply(struct locust_settings *s, const struct locust_msg *spawn,
 			  struct sim_err *err)
 {
-	char *value[N] = { NULL }, *buf = malloc(SIM_PAYLOAD_MAX);
+	char *value[N] = {NULL}, *buf = malloc(SIM_PAYLOAD_MAX);
 	bool changed = false;
 	unsigned int i, t;
 	int r = 0;

@@ -23,8 +23,10 @@ static void add_process(int pid, double *cpu_s, uint64_t *memory)
 	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	fclose(f);
 	/* Fields 14, 15 and 24; the name in field 2 may hold anything. */
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu "
-				"%*d %*d %*d %*d %*d %*d %*u %*u %llu", &utime, &stime, &rss) != 3)
+	if (!p || sscanf(p + 1,
+			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu "
+			 "%*d %*d %*d %*d %*d %*d %*u %*u %llu",
+			 &utime, &stime, &rss) != 3)
 		return;
 	*cpu_s += (double)(utime + stime) / (double)sysconf(_SC_CLK_TCK);
 	*memory += rss * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -70,7 +72,8 @@ static double cpus_allowed(void)
 		cpus = CPU_COUNT(&set);
 	f = fopen("/sys/fs/cgroup/cpu.max", "re");
 	if (f) {
-		if (fscanf(f, "%lf %lf", &quota, &period) == 2 && period > 0 && quota / period < cpus)
+		if (fscanf(f, "%lf %lf", &quota, &period) == 2 && period > 0 &&
+		    quota / period < cpus)
 			cpus = quota / period;
 		fclose(f);
 	}

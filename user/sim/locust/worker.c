@@ -34,27 +34,27 @@
 #include "sim/locust/settings.h"
 #include "sim/sim.h"
 
-#define S_NS		1000000000ull
-#define MS_NS		1000000ull
-#define REPORT_NS	(3 * S_NS)	/* Locust's WORKER_REPORT_INTERVAL */
+#define S_NS	  1000000000ull
+#define MS_NS	  1000000ull
+#define REPORT_NS (3 * S_NS) /* Locust's WORKER_REPORT_INTERVAL */
 /* A changed user count is told sooner, so that the chart follows the ramp. */
-#define COUNTS_NS	(S_NS / 2)
+#define COUNTS_NS (S_NS / 2)
 /*
  * A master sends a step of a ramp every floor(rate)/rate seconds: more than 0.5
  * and at most 1, or longer with one user per step. It wants to hear of the last
  * step within a second, so a step is smeared over a little less than its share.
  */
-#define STEP_MIN_NS	(S_NS / 2)
-#define STEP_MAX_NS	S_NS
-#define STEP_PART	0.9
-#define SETTLE_NS	(50 * MS_NS)	/* for the last CONNACKs of a step */
-#define ALONE_MS	60000
+#define STEP_MIN_NS (S_NS / 2)
+#define STEP_MAX_NS S_NS
+#define STEP_PART   0.9
+#define SETTLE_NS   (50 * MS_NS) /* for the last CONNACKs of a step */
+#define ALONE_MS    60000
 /* A new master that says nothing of our devices did not ask for them. */
-#define GRACE_MS	10000
+#define GRACE_MS 10000
 /* The master itself waits 60 s for all workers to stop. */
-#define STOP_NS		(20 * S_NS)
-#define QUIT_NS		(300 * MS_NS)
-#define SAID_MAX	16
+#define STOP_NS	 (20 * S_NS)
+#define QUIT_NS	 (300 * MS_NS)
+#define SAID_MAX 16
 
 enum state { READY, SPAWNING, RUNNING, STOPPING };
 
@@ -65,36 +65,35 @@ struct worker {
 	struct locust_settings *settings;
 	struct locust_worker_opts opts;
 	enum state state;
-	bool joined;			/* a master knows us */
+	bool joined; /* a master knows us */
 	bool ended;
 	int exit_code;
 
 	unsigned int types;
-	struct locust_class classes[LOCUST_CLASSES_MAX];	/* what counts are told for */
-	unsigned int n_classes;		/* the fleet's types first, then unknown ones */
+	struct locust_class classes[LOCUST_CLASSES_MAX]; /* what counts are told for */
+	unsigned int n_classes; /* the fleet's types first, then unknown ones */
 	bool told_unknown[LOCUST_CLASSES_MAX];
 	uint32_t target[SIM_MAX_TYPES];
 
-	int64_t index;			/* as the master numbers its workers */
-	uint32_t first[SIM_MAX_TYPES];	/* number of the first device, in the fleet file */
-	double last_timestamp;		/* of the last spawn of this master */
-	uint64_t spawned_at;		/* when it came */
-	uint64_t step_end;		/* SPAWNING: the smear's end */
-	double stop_timeout;		/* s, of the last spawn; 0: none was set */
-	uint64_t stop_by;		/* STOPPING */
+	int64_t index;		       /* as the master numbers its workers */
+	uint32_t first[SIM_MAX_TYPES]; /* number of the first device, in the fleet file */
+	double last_timestamp;	       /* of the last spawn of this master */
+	uint64_t spawned_at;	       /* when it came */
+	uint64_t step_end;	       /* SPAWNING: the smear's end */
+	double stop_timeout;	       /* s, of the last spawn; 0: none was set */
+	uint64_t stop_by;	       /* STOPPING */
 	uint64_t next_report, reported, checked;
 	int64_t told_users;
-	uint64_t alone_since;		/* 0: not, or dealt with */
-	uint64_t grace_until;		/* 0: none */
-	struct locust_event *deferred;	/* a spawn that came while STOPPING */
+	uint64_t alone_since;	       /* 0: not, or dealt with */
+	uint64_t grace_until;	       /* 0: none */
+	struct locust_event *deferred; /* a spawn that came while STOPPING */
 	char said[SAID_MAX][LOCUST_NAME_MAX];
 	unsigned int n_said;
-	bool run_open;			/* since the last summary something ran */
+	bool run_open; /* since the last summary something ran */
 };
 
 /* Said here, and shown in Locust's table of exceptions. */
-__attribute__((format(printf, 2, 3)))
-static void complain(struct worker *w, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void complain(struct worker *w, const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
@@ -110,7 +109,9 @@ static void complain(struct worker *w, const char *fmt, ...)
 static void set_state(struct worker *w, enum state state)
 {
 	static const char *const text[] = {
-		[READY] = "ready", [SPAWNING] = "spawning", [RUNNING] = "running",
+		[READY] = "ready",
+		[SPAWNING] = "spawning",
+		[RUNNING] = "running",
 		/* Locust's own workers are "running" until they have stopped. */
 		[STOPPING] = "running",
 	};
@@ -207,7 +208,7 @@ static void unknown_class(struct worker *w, const struct locust_class *asked)
 		if (w->n_classes == LOCUST_CLASSES_MAX)
 			return;
 		i = (int)w->n_classes++;
-		w->classes[i] = (struct locust_class){ 0 };
+		w->classes[i] = (struct locust_class){0};
 		memcpy(w->classes[i].name, asked->name, sizeof(asked->name));
 	}
 	if (!asked->count || w->told_unknown[i])
@@ -215,8 +216,10 @@ static void unknown_class(struct worker *w, const struct locust_class *asked)
 	w->told_unknown[i] = true;
 	for (t = 0; t < w->types && strlen(have) + LOCUST_NAME_MAX + 2 < sizeof(have); t++)
 		sprintf(have + strlen(have), "%s%s", t ? ", " : "", w->classes[t].name);
-	complain(w, "the master asks for users of class %s, which the fleet file has no device type "
-		 "for (it has: %s); none are started. Make its locustfile with squall-sim locustfile",
+	complain(w,
+		 "the master asks for users of class %s, which the fleet file has no device type "
+		 "for (it has: %s); none are started. Make its locustfile with squall-sim "
+		 "locustfile",
 		 asked->name, have);
 }
 
@@ -249,14 +252,14 @@ static uint64_t step_ns(struct worker *w, double timestamp, uint64_t now)
 
 	if (w->last_timestamp <= 0 || now - w->spawned_at > 2 * STEP_MAX_NS ||
 	    gap > 2.0 * STEP_MAX_NS)
-		return STEP_MAX_NS;	/* the first of a ramp */
+		return STEP_MAX_NS; /* the first of a ramp */
 	return gap < STEP_MIN_NS ? STEP_MIN_NS : gap > STEP_MAX_NS ? STEP_MAX_NS : (uint64_t)gap;
 }
 
 /* The absolute targets of a spawn message, by device type. */
 static int set_targets(struct worker *w, const struct locust_msg *m, uint64_t over)
 {
-	uint32_t want[SIM_MAX_TYPES] = { 0 };
+	uint32_t want[SIM_MAX_TYPES] = {0};
 	unsigned int i;
 	int r = 0, c;
 
@@ -301,8 +304,10 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 		uint64_t late = locust_reporter_discard(w->reporter);
 
 		if (late)
-			locust_say("%" PRIu64 " results came after the last report of the run before; "
-				   "not counted", late);
+			locust_say("%" PRIu64
+				   " results came after the last report of the run before; "
+				   "not counted",
+				   late);
 		locust_reporter_reset(w->reporter);
 		memset(w->told_unknown, 0, sizeof(w->told_unknown));
 		own_names(w);
@@ -312,7 +317,8 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 		complain(w, "%s; no device is started until this is put right", err.text);
 		stop_devices(w);
 	} else if (set_targets(w, m, (uint64_t)((double)step * STEP_PART)) == -E2BIG) {
-		complain(w, "the master asks for more users than this worker takes: start it with a "
+		complain(w,
+			 "the master asks for more users than this worker takes: start it with a "
 			 "larger --max-devices, or start more workers");
 	}
 	set_state(w, SPAWNING);
@@ -347,7 +353,8 @@ static void on_stop(struct worker *w)
 {
 	stop_devices(w);
 	set_state(w, STOPPING);
-	w->stop_by = locust_now_ns() + (w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS);
+	w->stop_by = locust_now_ns() +
+		     (w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS);
 }
 
 static void stopped(struct worker *w, uint64_t now)
@@ -360,7 +367,9 @@ static void stopped(struct worker *w, uint64_t now)
 	if (w->joined && !locust_conn_ready(w->conn))
 		return;
 	if (left)
-		locust_say("%u devices still wait for an acknowledgement; the run ends without them", left);
+		locust_say(
+			"%u devices still wait for an acknowledgement; the run ends without them",
+			left);
 	report(w);
 	locust_conn_rejoin(w->conn);
 	set_state(w, READY);
@@ -369,7 +378,7 @@ static void stopped(struct worker *w, uint64_t now)
 
 static void nap(uint64_t ns)
 {
-	struct timespec ts = { .tv_sec = 0, .tv_nsec = (long)ns };
+	struct timespec ts = {.tv_sec = 0, .tv_nsec = (long)ns};
 
 	nanosleep(&ts, NULL);
 }
@@ -505,7 +514,8 @@ static void tick(struct worker *w)
 	if (w->alone_since && now - w->alone_since > w->opts.alone_ms * MS_NS) {
 		w->alone_since = 0;
 		if (running(w)) {
-			locust_say("no master for %u s: %u devices stop", w->opts.alone_ms / 1000, running(w));
+			locust_say("no master for %u s: %u devices stop", w->opts.alone_ms / 1000,
+				   running(w));
 			stop_devices(w);
 			summary(w);
 		}
@@ -548,8 +558,8 @@ static void loop(struct worker *w, int signal_fd)
 
 	while (!w->ended) {
 		struct pollfd p[2] = {
-			{ .fd = locust_conn_fd(w->conn), .events = POLLIN },
-			{ .fd = signal_fd, .events = POLLIN },
+			{.fd = locust_conn_fd(w->conn), .events = POLLIN},
+			{.fd = signal_fd, .events = POLLIN},
 		};
 
 		if (poll(p, 2, wait_ms(w)) < 0 && errno != EINTR)

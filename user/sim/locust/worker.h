@@ -9,12 +9,12 @@
 
 struct locust_worker_opts {
 	struct locust_conn_opts master;
-	bool stay;		/* on quit, wait for the next master */
-	bool json;		/* summaries on standard output as JSON */
-	uint32_t max_devices;	/* as the engine has it; each worker numbers its own block */
+	bool stay;	      /* on quit, wait for the next master */
+	bool json;	      /* summaries on standard output as JSON */
+	uint32_t max_devices; /* as the engine has it; each worker numbers its own block */
 	/* 0: as in locust_worker.c; tests have no patience. */
-	unsigned int alone_ms;	/* without a master, then devices stop */
-	unsigned int grace_ms;	/* a new master that asks for nothing, then too */
+	unsigned int alone_ms; /* without a master, then devices stop */
+	unsigned int grace_ms; /* a new master that asks for nothing, then too */
 };
 
 /* Every device type makes a class name, and no two the same. 0 or -EINVAL with *err. */

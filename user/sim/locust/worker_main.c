@@ -29,7 +29,8 @@ static void usage(FILE *f)
 	      "  --stay              when the master quits, wait for the next one\n"
 	      "  -j, --json          print what was reported after each run as a line of JSON\n\n"
 	      "Broker, topic, payload, QoS and interval may be set in Locust's own form.\n"
-	      "A worker that has lost its master for 60 s stops its devices.\n", f);
+	      "A worker that has lost its master for 60 s stops its devices.\n",
+	      f);
 }
 
 /* One line, naming field, value and what is accepted. */
@@ -42,7 +43,8 @@ static int number(const char *name, const char *text, unsigned long long min,
 	errno = 0;
 	v = strtoull(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || v < min || v > max) {
-		fprintf(stderr, "squall-sim worker: %s '%s': a number from %llu to %llu is accepted\n",
+		fprintf(stderr,
+			"squall-sim worker: %s '%s': a number from %llu to %llu is accepted\n",
 			name, text, min, max);
 		return -EINVAL;
 	}
@@ -54,17 +56,17 @@ static int parse(int argc, char **argv, struct settings *s)
 {
 	enum { HOST = 256, PORT, FLEET, DEVICES, SHARDS, SEED, WAIT, STAY };
 	static const struct option options[] = {
-		{ "master-host", required_argument, NULL, HOST },
-		{ "master-port", required_argument, NULL, PORT },
-		{ "fleet", required_argument, NULL, FLEET },
-		{ "max-devices", required_argument, NULL, DEVICES },
-		{ "shards", required_argument, NULL, SHARDS },
-		{ "seed", required_argument, NULL, SEED },
-		{ "master-wait", required_argument, NULL, WAIT },
-		{ "stay", no_argument, NULL, STAY },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{"master-host", required_argument, NULL, HOST},
+		{"master-port", required_argument, NULL, PORT},
+		{"fleet", required_argument, NULL, FLEET},
+		{"max-devices", required_argument, NULL, DEVICES},
+		{"shards", required_argument, NULL, SHARDS},
+		{"seed", required_argument, NULL, SEED},
+		{"master-wait", required_argument, NULL, WAIT},
+		{"stay", no_argument, NULL, STAY},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	unsigned long long v = 0;
 	int o, r = 0;
@@ -75,7 +77,9 @@ static int parse(int argc, char **argv, struct settings *s)
 		case HOST:
 			s->worker.master.host = optarg;
 			if (!*optarg || strlen(optarg) > 253) {
-				fprintf(stderr, "squall-sim worker: --master-host '%s': a host name or an address is accepted\n",
+				fprintf(stderr,
+					"squall-sim worker: --master-host '%s': a host name or an "
+					"address is accepted\n",
 					optarg);
 				r = -EINVAL;
 			}
@@ -117,7 +121,8 @@ static int parse(int argc, char **argv, struct settings *s)
 		}
 	}
 	if (!r && optind < argc) {
-		fprintf(stderr, "squall-sim worker: '%s' is not an option; see --help\n", argv[optind]);
+		fprintf(stderr, "squall-sim worker: '%s' is not an option; see --help\n",
+			argv[optind]);
 		r = -EINVAL;
 	}
 	if (!r && !s->fleet) {
@@ -130,7 +135,7 @@ static int parse(int argc, char **argv, struct settings *s)
 static int load_fleet(const char *path, struct sim_fleet *ret)
 {
 	struct sim_profile *base = malloc(sizeof(*base));
-	struct sim_err err = { .text = "out of memory" };
+	struct sim_err err = {.text = "out of memory"};
 	unsigned int t;
 	int r = -ENOMEM;
 
@@ -156,11 +161,11 @@ static int load_fleet(const char *path, struct sim_fleet *ret)
 int locust_worker_main(int argc, char **argv)
 {
 	struct settings s = {
-		.worker.master = { .host = "127.0.0.1", .port = 5557, .give_up_s = 300 },
+		.worker.master = {.host = "127.0.0.1", .port = 5557, .give_up_s = 300},
 		.engine.max_devices = 10000,
 	};
 	struct sim_engine *engine;
-	struct sim_fleet fleet = { 0 };
+	struct sim_fleet fleet = {0};
 	struct sim_err err;
 	int r;
 

@@ -61,7 +61,7 @@ bool mqtt_rd_connect(struct mqtt_rd *r, struct mqtt_packet *ret)
 long mqtt_enc_connect(uint8_t *buf, size_t cap, const struct mqtt_connect *c,
 		      const struct mqtt_props *props)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = c->version == MQTT_V5;
 	size_t body = 10 + 2 + c->client_id.n;
 	uint32_t flags = 0;
@@ -129,7 +129,7 @@ bool mqtt_rd_connack(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret
 long mqtt_enc_connack(uint8_t *buf, size_t cap, uint8_t version, bool session_present,
 		      uint8_t reason, const struct mqtt_props *props)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
 	int err = 0;
 
@@ -159,7 +159,7 @@ bool mqtt_rd_disconnect(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *
 long mqtt_enc_disconnect(uint8_t *buf, size_t cap, uint8_t version, uint8_t reason,
 			 const struct mqtt_props *props)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool with_props = version == MQTT_V5 && props && props->have;
 	size_t body = version != MQTT_V5 ? 0 : with_props ? 1 + mqtt_props_size(props) : !!reason;
 	int err = 0;

@@ -38,13 +38,13 @@ enum mqtt_type {
 
 /* What mqtt_frame() and mqtt_decode() return besides a length. */
 enum {
-	MQTT_MORE = 0,             /* the packet is not complete yet */
+	MQTT_MORE = 0,		   /* the packet is not complete yet */
 	MQTT_MALFORMED = -EBADMSG, /* close the connection */
 	MQTT_TOO_BIG = -EMSGSIZE,  /* longer than the caller's limit */
 };
 
 #define MQTT_MAX_REMAINING 268435455u
-#define MQTT_MAX_STRING 65535u
+#define MQTT_MAX_STRING	   65535u
 
 struct mqtt_slice {
 	const uint8_t *p;
@@ -205,7 +205,7 @@ bool mqtt_match(const uint8_t *filter, size_t nf, const uint8_t *topic, size_t n
 
 static inline struct mqtt_slice mqtt_slice(const void *p, size_t n)
 {
-	return (struct mqtt_slice){ (const uint8_t *)p, (uint32_t)n };
+	return (struct mqtt_slice){(const uint8_t *)p, (uint32_t)n};
 }
 
 #endif

@@ -36,9 +36,9 @@ static bool decode_body(uint8_t version, uint8_t first, struct mqtt_rd *r, struc
 	if (ret->type == MQTT_PUBLISH)
 		return mqtt_rd_publish(r, version, flags, ret);
 	if (flags != (ret->type == MQTT_PUBREL || ret->type == MQTT_SUBSCRIBE ||
-				      ret->type == MQTT_UNSUBSCRIBE ?
-			      2 :
-			      0))
+				      ret->type == MQTT_UNSUBSCRIBE
+			      ? 2
+			      : 0))
 		return false;
 	switch (ret->type) {
 	case MQTT_CONNECT:
@@ -81,7 +81,7 @@ long mqtt_decode(uint8_t version, const uint8_t *buf, size_t len, size_t max,
 		head++;
 	memset(&p, 0, sizeof(p));
 	p.type = buf[0] >> 4;
-	r = (struct mqtt_rd){ buf + head, buf + n, false };
+	r = (struct mqtt_rd){buf + head, buf + n, false};
 	/* Bytes that no field claims are malformed too. */
 	if (!decode_body(version, buf[0], &r, &p) || r.bad || r.p != r.end)
 		return MQTT_MALFORMED;
@@ -101,9 +101,9 @@ long mqtt_enc_ping(uint8_t *buf, size_t cap, uint8_t type)
 const char *mqtt_type_name(uint8_t type)
 {
 	static const char *const names[] = {
-		"RESERVED", "CONNECT",   "CONNACK", "PUBLISH",     "PUBACK",   "PUBREC",
-		"PUBREL",   "PUBCOMP",   "SUBSCRIBE", "SUBACK",    "UNSUBSCRIBE", "UNSUBACK",
-		"PINGREQ",  "PINGRESP",  "DISCONNECT", "AUTH",
+		"RESERVED", "CONNECT",	"CONNACK",    "PUBLISH", "PUBACK",	"PUBREC",
+		"PUBREL",   "PUBCOMP",	"SUBSCRIBE",  "SUBACK",	 "UNSUBSCRIBE", "UNSUBACK",
+		"PINGREQ",  "PINGRESP", "DISCONNECT", "AUTH",
 	};
 
 	return type < 16 ? names[type] : names[0];
@@ -115,50 +115,50 @@ const char *mqtt_reason_name(uint8_t version, uint8_t type, uint8_t reason)
 		uint8_t code;
 		const char *name;
 	} v5[] = {
-		{ 0x00, "success" },
-		{ 0x01, "granted QoS 1" },
-		{ 0x02, "granted QoS 2" },
-		{ 0x04, "disconnect with will" },
-		{ 0x10, "no matching subscribers" },
-		{ 0x11, "no subscription existed" },
-		{ 0x80, "unspecified error" },
-		{ 0x81, "malformed packet" },
-		{ 0x82, "protocol error" },
-		{ 0x83, "implementation specific error" },
-		{ 0x84, "unsupported protocol version" },
-		{ 0x85, "client identifier not valid" },
-		{ 0x86, "bad user name or password" },
-		{ 0x87, "not authorized" },
-		{ 0x88, "server unavailable" },
-		{ 0x89, "server busy" },
-		{ 0x8a, "banned" },
-		{ 0x8b, "server shutting down" },
-		{ 0x8c, "bad authentication method" },
-		{ 0x8d, "keep alive timeout" },
-		{ 0x8e, "session taken over" },
-		{ 0x8f, "topic filter invalid" },
-		{ 0x90, "topic name invalid" },
-		{ 0x91, "packet identifier in use" },
-		{ 0x92, "packet identifier not found" },
-		{ 0x93, "receive maximum exceeded" },
-		{ 0x94, "topic alias invalid" },
-		{ 0x95, "packet too large" },
-		{ 0x96, "message rate too high" },
-		{ 0x97, "quota exceeded" },
-		{ 0x98, "administrative action" },
-		{ 0x99, "payload format invalid" },
-		{ 0x9a, "retain not supported" },
-		{ 0x9b, "QoS not supported" },
-		{ 0x9c, "use another server" },
-		{ 0x9d, "server moved" },
-		{ 0x9e, "shared subscriptions not supported" },
-		{ 0x9f, "connection rate exceeded" },
-		{ 0xa0, "maximum connect time" },
-		{ 0xa1, "subscription identifiers not supported" },
-		{ 0xa2, "wildcard subscriptions not supported" },
+		{0x00, "success"},
+		{0x01, "granted QoS 1"},
+		{0x02, "granted QoS 2"},
+		{0x04, "disconnect with will"},
+		{0x10, "no matching subscribers"},
+		{0x11, "no subscription existed"},
+		{0x80, "unspecified error"},
+		{0x81, "malformed packet"},
+		{0x82, "protocol error"},
+		{0x83, "implementation specific error"},
+		{0x84, "unsupported protocol version"},
+		{0x85, "client identifier not valid"},
+		{0x86, "bad user name or password"},
+		{0x87, "not authorized"},
+		{0x88, "server unavailable"},
+		{0x89, "server busy"},
+		{0x8a, "banned"},
+		{0x8b, "server shutting down"},
+		{0x8c, "bad authentication method"},
+		{0x8d, "keep alive timeout"},
+		{0x8e, "session taken over"},
+		{0x8f, "topic filter invalid"},
+		{0x90, "topic name invalid"},
+		{0x91, "packet identifier in use"},
+		{0x92, "packet identifier not found"},
+		{0x93, "receive maximum exceeded"},
+		{0x94, "topic alias invalid"},
+		{0x95, "packet too large"},
+		{0x96, "message rate too high"},
+		{0x97, "quota exceeded"},
+		{0x98, "administrative action"},
+		{0x99, "payload format invalid"},
+		{0x9a, "retain not supported"},
+		{0x9b, "QoS not supported"},
+		{0x9c, "use another server"},
+		{0x9d, "server moved"},
+		{0x9e, "shared subscriptions not supported"},
+		{0x9f, "connection rate exceeded"},
+		{0xa0, "maximum connect time"},
+		{0xa1, "subscription identifiers not supported"},
+		{0xa2, "wildcard subscriptions not supported"},
 	};
 	static const char *const v311[] = {
-		"accepted",           "unacceptable protocol version", "identifier rejected",
+		"accepted",	      "unacceptable protocol version", "identifier rejected",
 		"server unavailable", "bad user name or password",     "not authorized",
 	};
 

@@ -7,9 +7,9 @@
 
 enum form { BYTE, TWO, FOUR, VAR, BIN, STR, PAIR };
 
-#define T(t) (1u << MQTT_##t)
-#define ACKS (T(PUBACK) | T(PUBREC) | T(PUBREL) | T(PUBCOMP))
-#define WILL (1u << MQTT_PROPS_WILL)
+#define T(t)  (1u << MQTT_##t)
+#define ACKS  (T(PUBACK) | T(PUBREC) | T(PUBREL) | T(PUBCOMP))
+#define WILL  (1u << MQTT_PROPS_WILL)
 #define AT(f) (uint16_t) offsetof(struct mqtt_props, f)
 
 static const struct prop {
@@ -17,36 +17,34 @@ static const struct prop {
 	uint16_t where; /* bits of packet types */
 	uint16_t at;
 } table[] = {
-	{ MQTT_P_PAYLOAD_FORMAT, BYTE, T(PUBLISH) | WILL, AT(payload_format) },
-	{ MQTT_P_MESSAGE_EXPIRY, FOUR, T(PUBLISH) | WILL, AT(message_expiry) },
-	{ MQTT_P_CONTENT_TYPE, STR, T(PUBLISH) | WILL, AT(content_type) },
-	{ MQTT_P_RESPONSE_TOPIC, STR, T(PUBLISH) | WILL, AT(response_topic) },
-	{ MQTT_P_CORRELATION, BIN, T(PUBLISH) | WILL, AT(correlation) },
-	{ MQTT_P_SUBSCRIPTION_ID, VAR, T(PUBLISH) | T(SUBSCRIBE), AT(subscription_id) },
-	{ MQTT_P_SESSION_EXPIRY, FOUR, T(CONNECT) | T(CONNACK) | T(DISCONNECT),
-	  AT(session_expiry) },
-	{ MQTT_P_ASSIGNED_ID, STR, T(CONNACK), AT(assigned_id) },
-	{ MQTT_P_SERVER_KEEPALIVE, TWO, T(CONNACK), AT(server_keepalive) },
-	{ MQTT_P_AUTH_METHOD, STR, T(CONNECT) | T(CONNACK) | T(AUTH), AT(auth_method) },
-	{ MQTT_P_AUTH_DATA, BIN, T(CONNECT) | T(CONNACK) | T(AUTH), AT(auth_data) },
-	{ MQTT_P_REQUEST_PROBLEM, BYTE, T(CONNECT), AT(request_problem) },
-	{ MQTT_P_WILL_DELAY, FOUR, WILL, AT(will_delay) },
-	{ MQTT_P_REQUEST_RESPONSE, BYTE, T(CONNECT), AT(request_response) },
-	{ MQTT_P_RESPONSE_INFO, STR, T(CONNACK), AT(response_info) },
-	{ MQTT_P_SERVER_REFERENCE, STR, T(CONNACK) | T(DISCONNECT), AT(server_reference) },
-	{ MQTT_P_REASON_STRING, STR,
-	  T(CONNACK) | ACKS | T(SUBACK) | T(UNSUBACK) | T(DISCONNECT) | T(AUTH),
-	  AT(reason_string) },
-	{ MQTT_P_RECEIVE_MAX, TWO, T(CONNECT) | T(CONNACK), AT(receive_max) },
-	{ MQTT_P_ALIAS_MAX, TWO, T(CONNECT) | T(CONNACK), AT(alias_max) },
-	{ MQTT_P_TOPIC_ALIAS, TWO, T(PUBLISH), AT(topic_alias) },
-	{ MQTT_P_MAX_QOS, BYTE, T(CONNACK), AT(max_qos) },
-	{ MQTT_P_RETAIN_OK, BYTE, T(CONNACK), AT(retain_ok) },
-	{ MQTT_P_USER, PAIR, 0xffff, AT(user_key) },
-	{ MQTT_P_MAX_PACKET, FOUR, T(CONNECT) | T(CONNACK), AT(max_packet) },
-	{ MQTT_P_WILDCARD_OK, BYTE, T(CONNACK), AT(wildcard_ok) },
-	{ MQTT_P_SUBSCRIPTION_ID_OK, BYTE, T(CONNACK), AT(subscription_id_ok) },
-	{ MQTT_P_SHARED_OK, BYTE, T(CONNACK), AT(shared_ok) },
+	{MQTT_P_PAYLOAD_FORMAT, BYTE, T(PUBLISH) | WILL, AT(payload_format)},
+	{MQTT_P_MESSAGE_EXPIRY, FOUR, T(PUBLISH) | WILL, AT(message_expiry)},
+	{MQTT_P_CONTENT_TYPE, STR, T(PUBLISH) | WILL, AT(content_type)},
+	{MQTT_P_RESPONSE_TOPIC, STR, T(PUBLISH) | WILL, AT(response_topic)},
+	{MQTT_P_CORRELATION, BIN, T(PUBLISH) | WILL, AT(correlation)},
+	{MQTT_P_SUBSCRIPTION_ID, VAR, T(PUBLISH) | T(SUBSCRIBE), AT(subscription_id)},
+	{MQTT_P_SESSION_EXPIRY, FOUR, T(CONNECT) | T(CONNACK) | T(DISCONNECT), AT(session_expiry)},
+	{MQTT_P_ASSIGNED_ID, STR, T(CONNACK), AT(assigned_id)},
+	{MQTT_P_SERVER_KEEPALIVE, TWO, T(CONNACK), AT(server_keepalive)},
+	{MQTT_P_AUTH_METHOD, STR, T(CONNECT) | T(CONNACK) | T(AUTH), AT(auth_method)},
+	{MQTT_P_AUTH_DATA, BIN, T(CONNECT) | T(CONNACK) | T(AUTH), AT(auth_data)},
+	{MQTT_P_REQUEST_PROBLEM, BYTE, T(CONNECT), AT(request_problem)},
+	{MQTT_P_WILL_DELAY, FOUR, WILL, AT(will_delay)},
+	{MQTT_P_REQUEST_RESPONSE, BYTE, T(CONNECT), AT(request_response)},
+	{MQTT_P_RESPONSE_INFO, STR, T(CONNACK), AT(response_info)},
+	{MQTT_P_SERVER_REFERENCE, STR, T(CONNACK) | T(DISCONNECT), AT(server_reference)},
+	{MQTT_P_REASON_STRING, STR,
+	 T(CONNACK) | ACKS | T(SUBACK) | T(UNSUBACK) | T(DISCONNECT) | T(AUTH), AT(reason_string)},
+	{MQTT_P_RECEIVE_MAX, TWO, T(CONNECT) | T(CONNACK), AT(receive_max)},
+	{MQTT_P_ALIAS_MAX, TWO, T(CONNECT) | T(CONNACK), AT(alias_max)},
+	{MQTT_P_TOPIC_ALIAS, TWO, T(PUBLISH), AT(topic_alias)},
+	{MQTT_P_MAX_QOS, BYTE, T(CONNACK), AT(max_qos)},
+	{MQTT_P_RETAIN_OK, BYTE, T(CONNACK), AT(retain_ok)},
+	{MQTT_P_USER, PAIR, 0xffff, AT(user_key)},
+	{MQTT_P_MAX_PACKET, FOUR, T(CONNECT) | T(CONNACK), AT(max_packet)},
+	{MQTT_P_WILDCARD_OK, BYTE, T(CONNACK), AT(wildcard_ok)},
+	{MQTT_P_SUBSCRIPTION_ID_OK, BYTE, T(CONNACK), AT(subscription_id_ok)},
+	{MQTT_P_SHARED_OK, BYTE, T(CONNACK), AT(shared_ok)},
 };
 #define NPROPS (sizeof(table) / sizeof(*table))
 
@@ -106,7 +104,7 @@ static bool value_ok(const struct prop *t, uint32_t v)
 void mqtt_rd_props(struct mqtt_rd *r, uint8_t type, struct mqtt_props *ret)
 {
 	struct mqtt_slice block = rd_take(r, rd_var(r)), s, *keep;
-	struct mqtt_rd b = { block.p, block.p + block.n, r->bad };
+	struct mqtt_rd b = {block.p, block.p + block.n, r->bad};
 
 	ret->raw = block;
 	while (rd_left(&b)) {
@@ -174,7 +172,7 @@ bool mqtt_user_next(const struct mqtt_props *p, uint32_t *at, struct mqtt_slice 
 	/* Without properties there is no address to add to. */
 	if (*at >= p->raw.n)
 		return false;
-	b = (struct mqtt_rd){ p->raw.p + *at, p->raw.p + p->raw.n, false };
+	b = (struct mqtt_rd){p->raw.p + *at, p->raw.p + p->raw.n, false};
 	while (rd_left(&b)) {
 		const struct prop *t = find(rd_var(&b));
 
@@ -200,7 +198,7 @@ bool mqtt_user_next(const struct mqtt_props *p, uint32_t *at, struct mqtt_slice 
 
 static size_t body_size(const struct mqtt_props *p)
 {
-	static const uint8_t fixed[] = { [BYTE] = 1, [TWO] = 2, [FOUR] = 4 };
+	static const uint8_t fixed[] = {[BYTE] = 1, [TWO] = 2, [FOUR] = 4};
 	size_t n = 0;
 
 	if (!p || !p->have)

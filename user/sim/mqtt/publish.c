@@ -20,8 +20,8 @@ bool mqtt_rd_publish(struct mqtt_rd *r, uint8_t version, uint8_t flags, struct m
 	if (r->bad)
 		return false;
 	/* Only a topic alias may stand for the name. */
-	if (!ret->topic.n ? !MQTT_HAS(&ret->props, MQTT_P_TOPIC_ALIAS) :
-			    !mqtt_topic_ok(ret->topic.p, ret->topic.n))
+	if (!ret->topic.n ? !MQTT_HAS(&ret->props, MQTT_P_TOPIC_ALIAS)
+			  : !mqtt_topic_ok(ret->topic.p, ret->topic.n))
 		return false;
 	ret->payload = rd_take(r, rd_left(r));
 	return !r->bad;
@@ -30,7 +30,7 @@ bool mqtt_rd_publish(struct mqtt_rd *r, uint8_t version, uint8_t flags, struct m
 long mqtt_enc_publish(uint8_t *buf, size_t cap, uint8_t version, const struct mqtt_publish *p,
 		      const struct mqtt_props *props)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
 	size_t body = 2 + (size_t)p->topic.n + (p->qos ? 2 : 0) + p->payload.n;
 	int err = 0;
@@ -68,7 +68,7 @@ bool mqtt_rd_ack(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
 long mqtt_enc_ack(uint8_t *buf, size_t cap, uint8_t version, uint8_t type, uint16_t id,
 		  uint8_t reason)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool with_reason = version == MQTT_V5 && reason;
 	int err = 0;
 

@@ -21,7 +21,7 @@ bool mqtt_rd_subscribe(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *r
 	ret->list = rd_take(r, rd_left(r));
 	if (r->bad || !ret->list.n)
 		return false;
-	list = (struct mqtt_rd){ ret->list.p, ret->list.p + ret->list.n, false };
+	list = (struct mqtt_rd){ret->list.p, ret->list.p + ret->list.n, false};
 	while (rd_left(&list)) {
 		struct mqtt_slice f = rd_str(&list);
 
@@ -40,7 +40,7 @@ bool mqtt_filter_next(const struct mqtt_packet *p, uint32_t *at, struct mqtt_sli
 
 	if (!p->list.p || *at >= p->list.n)
 		return false;
-	r = (struct mqtt_rd){ p->list.p + *at, p->list.p + p->list.n, false };
+	r = (struct mqtt_rd){p->list.p + *at, p->list.p + p->list.n, false};
 	*ret_filter = rd_bin(&r);
 	*ret_options = p->type == MQTT_SUBSCRIBE ? (uint8_t)rd_int(&r, 1) : 0;
 	if (r.bad)
@@ -52,7 +52,7 @@ bool mqtt_filter_next(const struct mqtt_packet *p, uint32_t *at, struct mqtt_sli
 static long enc(uint8_t *buf, size_t cap, uint8_t version, uint8_t type, uint16_t id,
 		const struct mqtt_filter *f, size_t n, const struct mqtt_props *props)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
 	size_t body = 2;
 	int err = 0;
@@ -106,7 +106,8 @@ bool mqtt_rd_suback(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
 	for (uint32_t i = 0; i < ret->list.n; i++) {
 		uint8_t c = ret->list.p[i];
 
-		if (ret->type == MQTT_SUBACK && c > 2 && (version == MQTT_V5 ? c < 0x80 : c != 0x80))
+		if (ret->type == MQTT_SUBACK && c > 2 &&
+		    (version == MQTT_V5 ? c < 0x80 : c != 0x80))
 			return false;
 	}
 	return ret->list.n > 0;
@@ -115,7 +116,7 @@ bool mqtt_rd_suback(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
 long mqtt_enc_suback(uint8_t *buf, size_t cap, uint8_t version, uint8_t type, uint16_t id,
 		     const uint8_t *reasons, size_t n)
 {
-	struct mqtt_wr w = { buf, cap, false };
+	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
 	int err = 0;
 

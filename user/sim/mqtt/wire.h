@@ -34,11 +34,11 @@ static inline uint32_t rd_int(struct mqtt_rd *r, unsigned bytes)
 
 static inline struct mqtt_slice rd_take(struct mqtt_rd *r, uint32_t n)
 {
-	struct mqtt_slice s = { r->p, n };
+	struct mqtt_slice s = {r->p, n};
 
 	if (rd_left(r) < n) {
 		r->bad = true;
-		return (struct mqtt_slice){ r->p, 0 };
+		return (struct mqtt_slice){r->p, 0};
 	}
 	r->p += n;
 	return s;

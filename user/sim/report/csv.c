@@ -6,8 +6,7 @@
 #include <time.h>
 #include "sim/run/run.h"
 
-static const double parts[] = { 0.5,  0.66, 0.75, 0.80,  0.90,   0.95,
-				0.98, 0.99, 0.999, 0.9999, 1.0 };
+static const double parts[] = {0.5, 0.66, 0.75, 0.80, 0.90, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0};
 #define NPARTS (sizeof(parts) / sizeof(*parts))
 static const char part_names[] = "50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%";
 
@@ -40,8 +39,8 @@ static void stats_row(const struct sim_row *r, const char *method, const char *n
 
 	fprintf(f, "%s,%s,%llu,%llu,%.6g,%.6f,%.3f,%.3f,%.2f,%.6f,%.6f", method, name,
 		(unsigned long long)r->requests, (unsigned long long)r->failures,
-		sim_hist_quantile(&r->hist, 0.5), timed ? r->total_ms / (double)timed : 0, r->min_ms,
-		r->max_ms, r->requests ? (double)r->bytes / (double)r->requests : 0,
+		sim_hist_quantile(&r->hist, 0.5), timed ? r->total_ms / (double)timed : 0,
+		r->min_ms, r->max_ms, r->requests ? (double)r->bytes / (double)r->requests : 0,
 		seconds > 0 ? (double)r->requests / seconds : 0,
 		seconds > 0 ? (double)r->failures / seconds : 0);
 	quantiles(&r->hist, timed > 0, f);
@@ -65,9 +64,11 @@ void sim_csv_stats(struct sim_tally *t, FILE *f)
 	struct sim_row *total = malloc(sizeof(*total));
 	char name[128];
 
-	fprintf(f, "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"
-		   "Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s,%s"
-		   "\r\n", part_names);
+	fprintf(f,
+		"Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"
+		"Min Response Time,Max Response Time,Average Content Size,Requests/s,Failures/s,%s"
+		"\r\n",
+		part_names);
 	for (unsigned i = 0; i < t->nrows; i++) {
 		if (!t->row[i].used)
 			continue;
@@ -90,9 +91,10 @@ int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err)
 	f = fopen(path, "we");
 	if (!f)
 		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
-	fprintf(f, "Timestamp,User Count,Type,Name,Requests/s,Failures/s,%s,Total Request Count,Total "
-		   "Failure Count,Total Median Response Time,Total Average Response Time,Total Min "
-		   "Response Time,Total Max Response Time,Total Average Content Size\r\n",
+	fprintf(f,
+		"Timestamp,User Count,Type,Name,Requests/s,Failures/s,%s,Total Request Count,Total "
+		"Failure Count,Total Median Response Time,Total Average Response Time,Total Min "
+		"Response Time,Total Max Response Time,Total Average Content Size\r\n",
 		part_names);
 	*ret_history = f;
 	return 0;

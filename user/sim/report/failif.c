@@ -19,20 +19,20 @@ static const struct metric {
 	enum unit unit;
 	double quantile; /* of TIME; -1 average, -2 maximum */
 } metrics[] = {
-	{ "p50", TIME, 0.5 },
-	{ "p90", TIME, 0.9 },
-	{ "p95", TIME, 0.95 },
-	{ "p99", TIME, 0.99 },
-	{ "p99.9", TIME, 0.999 },
-	{ "avg", TIME, -1 },
-	{ "max", TIME, -2 },
-	{ "errors", COUNT_OR_PERCENT, 0 },
-	{ "connect-errors", COUNT_OR_PERCENT, 0 },
-	{ "disconnects", COUNT, 0 },
-	{ "lost", COUNT, 0 },
-	{ "duplicates", COUNT, 0 },
-	{ "unacked", COUNT, 0 },
-	{ "rate", RATE, 0 },
+	{"p50", TIME, 0.5},
+	{"p90", TIME, 0.9},
+	{"p95", TIME, 0.95},
+	{"p99", TIME, 0.99},
+	{"p99.9", TIME, 0.999},
+	{"avg", TIME, -1},
+	{"max", TIME, -2},
+	{"errors", COUNT_OR_PERCENT, 0},
+	{"connect-errors", COUNT_OR_PERCENT, 0},
+	{"disconnects", COUNT, 0},
+	{"lost", COUNT, 0},
+	{"duplicates", COUNT, 0},
+	{"unacked", COUNT, 0},
+	{"rate", RATE, 0},
 };
 #define NMETRICS (sizeof(metrics) / sizeof(*metrics))
 
@@ -48,7 +48,7 @@ static int parse(const char *text, struct threshold *ret, struct sim_err *err)
 {
 	size_t n = strcspn(text, "<>="), len = n, skip;
 	const char *value, *word = text;
-	struct threshold t = { .name = -1 };
+	struct threshold t = {.name = -1};
 	char copy[64], *end;
 	uint64_t ns;
 	uint32_t ppm;
@@ -99,10 +99,13 @@ static int parse(const char *text, struct threshold *ret, struct sim_err *err)
 		*ret = t;
 	return 0;
 bad:
-	return sim_bad(err, "fail-if '%.90s': accepted: [connect.|publish.|puback.|receive.]p50, p90, "
-		       "p95, p99, p99.9, avg, max with a time; errors, connect-errors with a number or "
-		       "%%; disconnects, lost, duplicates, unacked, rate with a number; and >, >=, <, <= "
-		       "between, e.g. 'p95>500ms'", text);
+	return sim_bad(
+		err,
+		"fail-if '%.90s': accepted: [connect.|publish.|puback.|receive.]p50, p90, "
+		"p95, p99, p99.9, avg, max with a time; errors, connect-errors with a number or "
+		"%%; disconnects, lost, duplicates, unacked, rate with a number; and >, >=, <, <= "
+		"between, e.g. 'p95>500ms'",
+		text);
 }
 
 int sim_failif_check(const char *text, struct sim_err *err)
@@ -123,9 +126,9 @@ static double measure(struct sim_tally *t, const struct threshold *th)
 			return 0;
 		sim_tally_name(t, name, row);
 		if (th->m->quantile == -1)
-			v = row->requests > row->failures ?
-				    row->total_ms / (double)(row->requests - row->failures) :
-				    0;
+			v = row->requests > row->failures
+				    ? row->total_ms / (double)(row->requests - row->failures)
+				    : 0;
 		else if (th->m->quantile == -2)
 			v = row->max_ms;
 		else
@@ -149,9 +152,9 @@ static double measure(struct sim_tally *t, const struct threshold *th)
 				v += (double)t->error[i].occurrences;
 		return v;
 	}
-	return (double)(!strcmp(th->m->name, "disconnects") ? x->lost_connections :
-			!strcmp(th->m->name, "lost")        ? x->lost :
-							      x->duplicates);
+	return (double)(!strcmp(th->m->name, "disconnects") ? x->lost_connections
+			: !strcmp(th->m->name, "lost")	    ? x->lost
+							    : x->duplicates);
 }
 
 unsigned sim_failif_eval(struct sim_tally *t, const struct sim_run *r, FILE *f)
@@ -167,15 +170,17 @@ unsigned sim_failif_eval(struct sim_tally *t, const struct sim_run *r, FILE *f)
 		if (parse(r->fail_if[i], &th, &err))
 			continue;
 		v = measure(t, &th);
-		hit = !strcmp(th.op, ">")  ? v > th.value :
-		      !strcmp(th.op, "<")  ? v < th.value :
-		      !strcmp(th.op, ">=") ? v >= th.value :
-					     v <= th.value;
+		hit = !strcmp(th.op, ">")    ? v > th.value
+		      : !strcmp(th.op, "<")  ? v < th.value
+		      : !strcmp(th.op, ">=") ? v >= th.value
+					     : v <= th.value;
 		if (!hit)
 			continue;
 		held++;
 		fprintf(f, "squall-sim: fail-if '%s' holds: %.4g%s\n", r->fail_if[i], v,
-			th.m->unit == TIME ? " ms" : th.percent ? " %" : "");
+			th.m->unit == TIME ? " ms"
+			: th.percent	   ? " %"
+					   : "");
 	}
 	return held;
 }

@@ -24,13 +24,13 @@ struct sim_faults {
 	struct sim_fault window[SIM_FAULTS_MAX];
 	unsigned n;
 	enum link link;
-	uint64_t heard_ms;    /* the last event */
-	char why[512];        /* why unreachable, or what is odd about the target */
+	uint64_t heard_ms; /* the last event */
+	char why[512];	   /* why unreachable, or what is odd about the target */
 	/* the thread's own */
 	volatile bool stop;
 	struct sq_client *events, *requests;
-	char asked[512];      /* the target as it was given, "" = all */
-	char target[512];     /* as squalld names it, "" = not known yet */
+	char asked[512];  /* the target as it was given, "" = all */
+	char target[512]; /* as squalld names it, "" = not known yet */
 	bool synced;
 };
 
@@ -94,7 +94,8 @@ static bool concerns(const struct sim_faults *f, const char *target)
 	if (!*f->asked)
 		return true;
 	return !strcmp(f->target, target) ||
-	       (!strncmp(target, "cgroup:", 7) && !strncmp(f->target, target, n) && f->target[n] == '/');
+	       (!strncmp(target, "cgroup:", 7) && !strncmp(f->target, target, n) &&
+		f->target[n] == '/');
 }
 
 /* A RULE of the API (docs/api.md). */
@@ -116,7 +117,7 @@ static void rule_seen(struct sim_faults *f, const json_t *o)
 
 static void resolve(struct sim_faults *f)
 {
-	struct sq_error err = { "", "" };
+	struct sq_error err = {"", ""};
 	json_t *o = NULL;
 	char *path = sq_client_path("/api/v1/targets/", f->asked, "");
 	int rc = path ? sq_client_request(f->requests, "GET", path, NULL, &o, &err) : -ENOMEM;
@@ -134,7 +135,7 @@ static void resolve(struct sim_faults *f)
 /* 0, or 1 to end the stream: f->why says why. */
 static int sync_rules(struct sim_faults *f)
 {
-	struct sq_error err = { "", "" };
+	struct sq_error err = {"", ""};
 	json_t *o = NULL, *one;
 	size_t i;
 	int rc;
@@ -148,8 +149,7 @@ static int sync_rules(struct sim_faults *f)
 	} else {
 		for (unsigned k = 0; k < f->n; k++)
 			f->window[k].seen = false;
-		json_array_foreach(json_object_get(o, "rules"), i, one)
-			rule_seen(f, one);
+		json_array_foreach(json_object_get(o, "rules"), i, one) rule_seen(f, one);
 		/* Those that went while nobody told us. */
 		for (unsigned k = 0; k < f->n; k++)
 			if (!f->window[k].seen && !f->window[k].to_ms)
@@ -191,7 +191,7 @@ static void *follow(void *arg)
 
 	pthread_setname_np(pthread_self(), "faults");
 	while (!f->stop) {
-		struct sq_error err = { "", "" };
+		struct sq_error err = {"", ""};
 		int rc;
 
 		f->synced = false;
@@ -213,8 +213,8 @@ static void *follow(void *arg)
 
 static int open_client(const struct sim_run *r, struct sq_client **ret, struct sim_err *err)
 {
-	struct sq_client_options o = { .timeout_ms = 5000 };
-	struct sq_error why = { "", "" };
+	struct sq_client_options o = {.timeout_ms = 5000};
+	struct sq_error why = {"", ""};
 	int rc;
 
 	if (!strncmp(r->squalld, "unix:", 5) || *r->squalld == '/')
@@ -245,8 +245,9 @@ int sim_faults_start(const struct sim_run *r, struct sim_faults **ret, struct si
 
 	if (!*r->squalld) {
 		if (*r->squalld_target || *r->squalld_token_file || *r->squalld_cacert)
-			return sim_bad(err, "squalld: is missing; squalld-target, squalld-token-file and "
-				       "squalld-cacert are of no use without it");
+			return sim_bad(
+				err, "squalld: is missing; squalld-target, squalld-token-file and "
+				     "squalld-cacert are of no use without it");
 		return 0;
 	}
 	f = calloc(1, sizeof(*f));
@@ -300,17 +301,17 @@ unsigned sim_faults_copy(struct sim_faults *f, struct sim_fault ret[SIM_FAULTS_M
 
 void sim_faults_add(struct sim_faults *f, json_t *load, uint64_t run_ms)
 {
-	static const char *const names[] = { "connecting", "live", "unreachable" };
+	static const char *const names[] = {"connecting", "live", "unreachable"};
 	struct sim_fault *w = f ? malloc(SIM_FAULTS_MAX * sizeof(*w)) : NULL;
 	json_t *list = json_array(), *s;
 	uint64_t now = now_ms();
 
 	for (unsigned i = 0, n = w ? sim_faults_copy(f, w) : 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:I,s:o,s:s,s:s}", "from_ms",
-						      (json_int_t)w[i].from_ms, "to_ms",
-						      w[i].to_ms ? json_integer((json_int_t)w[i].to_ms) :
-								   json_null(),
-						      "target", w[i].target, "rule", w[i].rule));
+		json_array_append_new(
+			list,
+			json_pack("{s:I,s:o,s:s,s:s}", "from_ms", (json_int_t)w[i].from_ms, "to_ms",
+				  w[i].to_ms ? json_integer((json_int_t)w[i].to_ms) : json_null(),
+				  "target", w[i].target, "rule", w[i].rule));
 	free(w);
 	json_object_set_new(load, "time_ms", json_integer((json_int_t)now));
 	json_object_set_new(load, "start_ms", json_integer((json_int_t)(now - run_ms)));
@@ -322,8 +323,10 @@ void sim_faults_add(struct sim_faults *f, json_t *load, uint64_t run_ms)
 	pthread_mutex_lock(&f->lock);
 	s = json_pack("{s:s,s:s,s:s?,s:s?}", "peer", sq_client_peer(f->requests), "state",
 		      names[f->link], "target",
-		      !*f->asked ? NULL : *f->target ? f->target : f->asked, "why",
-		      *f->why ? f->why : NULL);
+		      !*f->asked   ? NULL
+		      : *f->target ? f->target
+				   : f->asked,
+		      "why", *f->why ? f->why : NULL);
 	pthread_mutex_unlock(&f->lock);
 	json_object_set_new(load, "squalld", s);
 }

@@ -14,8 +14,8 @@
 
 struct sim_fault {
 	uint64_t from_ms, to_ms; /* CLOCK_REALTIME; to_ms 0: still in force */
-	uint64_t deadline_ms;    /* when it ends by itself, 0: never */
-	bool seen;               /* when all rules are read anew */
+	uint64_t deadline_ms;	 /* when it ends by itself, 0: never */
+	bool seen;		 /* when all rules are read anew */
 	char target[256], rule[256];
 };
 

@@ -74,7 +74,7 @@ static double span_of(const struct sim_tally *t)
 static void chart(FILE *f, const struct sim_tally *t, const struct bands *b, const char *title,
 		  const char *unit, const enum series *s, const char *const *names, unsigned n)
 {
-	static const char *const colour[] = { "#2563eb", "#d97706", "#dc2626" };
+	static const char *const colour[] = {"#2563eb", "#d97706", "#dc2626"};
 	double top = 0, span = span_of(t), from, to;
 
 	for (unsigned i = 0; i < t->nhistory; i++)
@@ -90,23 +90,26 @@ static void chart(FILE *f, const struct sim_tally *t, const struct bands *b, con
 		fprintf(f, " <span style=\"color:%s\">&#9632; %s</span>", colour[k], names[k]);
 	if (b->n)
 		fputs(" <span class=\"band\">&#9632; a fault in force</span>", f);
-	fprintf(f, "</figcaption><svg viewBox=\"0 0 860 180\" role=\"img\" aria-label=\"%s\">", title);
+	fprintf(f, "</figcaption><svg viewBox=\"0 0 860 180\" role=\"img\" aria-label=\"%s\">",
+		title);
 	for (unsigned i = 0; i < b->n; i++)
 		if (band(b, i, span, &from, &to))
-			fprintf(f, "<rect class=\"fault\" x=\"%.1f\" y=\"10\" width=\"%.1f\" height=\"140\" "
-				   "fill=\"#f59e0b\" fill-opacity=\".18\"/>",
+			fprintf(f,
+				"<rect class=\"fault\" x=\"%.1f\" y=\"10\" width=\"%.1f\" "
+				"height=\"140\" "
+				"fill=\"#f59e0b\" fill-opacity=\".18\"/>",
 				60 + 790 * from / span, 790 * (to - from) / span);
-	fprintf(f, "<path d=\"M60 10V150H850\" fill=\"none\" stroke=\"#888\"/>"
-		   "<text x=\"54\" y=\"18\" text-anchor=\"end\">%.4g %s</text>"
-		   "<text x=\"54\" y=\"154\" text-anchor=\"end\">0</text>"
-		   "<text x=\"850\" y=\"170\" text-anchor=\"end\">%.0f s</text>",
+	fprintf(f,
+		"<path d=\"M60 10V150H850\" fill=\"none\" stroke=\"#888\"/>"
+		"<text x=\"54\" y=\"18\" text-anchor=\"end\">%.4g %s</text>"
+		"<text x=\"54\" y=\"154\" text-anchor=\"end\">0</text>"
+		"<text x=\"850\" y=\"170\" text-anchor=\"end\">%.0f s</text>",
 		top, unit, span);
 	for (unsigned k = 0; k < n; k++) {
 		fprintf(f, "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"%s\" points=\"",
 			colour[k]);
 		for (unsigned i = 0; i < t->nhistory; i++)
-			fprintf(f, "%.1f,%.1f ",
-				60 + 790 * (double)t->history[i].t_s / span,
+			fprintf(f, "%.1f,%.1f ", 60 + 790 * (double)t->history[i].t_s / span,
 				150 - 140 * get(&t->history[i], s[k]) / top);
 		fputs("\"/>", f);
 	}
@@ -116,7 +119,8 @@ static void chart(FILE *f, const struct sim_tally *t, const struct bands *b, con
 static void tables(FILE *f, struct sim_tally *t)
 {
 	fputs("<h2>Requests</h2><table><tr><th>type<th>request<th>count<th>failed<th>avg ms<th>p50"
-	      "<th>p95<th>p99<th>max</tr>\n", f);
+	      "<th>p95<th>p99<th>max</tr>\n",
+	      f);
 	for (unsigned i = 0; i < t->nrows; i++) {
 		const struct sim_row *r = &t->row[i];
 		uint64_t timed = r->requests - r->failures;
@@ -156,7 +160,9 @@ static void faults(FILE *f, const struct sim_tally *t, const struct bands *b)
 
 	if (!b->n)
 		return;
-	fputs("<h2>Faults in force</h2><table id=\"faults\"><tr><th>from s<th>to s<th>target<th>rule</tr>\n", f);
+	fputs("<h2>Faults in force</h2><table id=\"faults\"><tr><th>from s<th>to "
+	      "s<th>target<th>rule</tr>\n",
+	      f);
 	for (unsigned i = 0; i < b->n; i++) {
 		if (!band(b, i, span, &from, &to))
 			continue;
@@ -171,13 +177,13 @@ static void faults(FILE *f, const struct sim_tally *t, const struct bands *b)
 
 char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faults *windows)
 {
-	static const enum series rate[] = { RATE, FAILS }, lat[] = { P50, P95, P99 },
-				 conn[] = { CONNECTED };
-	static const char *const rate_n[] = { "acknowledged", "failed" },
-				       *const lat_n[] = { "p50", "p95", "p99" },
-				       *const conn_n[] = { "connected" };
+	static const enum series rate[] = {RATE, FAILS}, lat[] = {P50, P95, P99},
+				 conn[] = {CONNECTED};
+	static const char *const rate_n[] = {"acknowledged", "failed"},
+				 *const lat_n[] = {"p50", "p95", "p99"},
+				 *const conn_n[] = {"connected"};
 	struct sim_profile *p = malloc(sizeof(*p));
-	struct bands b = { .fault = malloc(SIM_FAULTS_MAX * sizeof(*b.fault)) };
+	struct bands b = {.fault = malloc(SIM_FAULTS_MAX * sizeof(*b.fault))};
 	const struct sim_totals *x = &t->tot;
 	char *out = NULL, when[64];
 	struct timespec ts;
@@ -203,15 +209,22 @@ char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faul
 	/* The run's clock is the monotonic one. */
 	b.now_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	b.zero_ms = b.now_ms - (sim_now() - t->start_ns) / 1000000;
-	fprintf(f, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>squall-sim report, "
-		   "%s</title>\n<style>body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem "
-		   "auto;padding:0 1rem;color:#1f2937;background:#fff}table{border-collapse:collapse}"
-		   "td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}svg text{font:"
-		   "11px sans-serif;fill:#555}.band{color:#b45309}figure{margin:1.5rem 0}figcaption{font-weight:600}</style>\n"
-		   "<h1>Load report</h1><p>%s, %.0f s, broker ", when, when, t->t_s);
+	fprintf(f,
+		"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>squall-sim "
+		"report, "
+		"%s</title>\n<style>body{font:15px/1.5 "
+		"system-ui,sans-serif;max-width:60rem;margin:2rem "
+		"auto;padding:0 1rem;color:#1f2937;background:#fff}table{border-collapse:collapse}"
+		"td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}svg "
+		"text{font:"
+		"11px sans-serif;fill:#555}.band{color:#b45309}figure{margin:1.5rem "
+		"0}figcaption{font-weight:600}</style>\n"
+		"<h1>Load report</h1><p>%s, %.0f s, broker ",
+		when, when, t->t_s);
 	text(f, p->broker);
-	fprintf(f, "</p>\n<p>%llu messages scheduled = %llu acknowledged + %llu failed + %llu in "
-		   "flight. %llu connections, %llu failed, %llu lost, %llu reconnects.</p>\n",
+	fprintf(f,
+		"</p>\n<p>%llu messages scheduled = %llu acknowledged + %llu failed + %llu in "
+		"flight. %llu connections, %llu failed, %llu lost, %llu reconnects.</p>\n",
 		(unsigned long long)x->scheduled, (unsigned long long)x->acked,
 		(unsigned long long)x->failed, (unsigned long long)x->in_flight,
 		(unsigned long long)x->connects, (unsigned long long)x->connect_failures,

@@ -4,8 +4,8 @@
 #include <string.h>
 #include "sim/web/web.h"
 
-static const double bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-				 0.25,   0.5,   1,      2.5,   5,    10,    30,   60 };
+static const double bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+				0.25,	0.5,   1,      2.5,   5,    10,	   30,	 60};
 
 static void head(FILE *f, const char *name, const char *type, const char *help)
 {
@@ -23,12 +23,15 @@ static void histogram(FILE *f, const struct sim_tally *t, unsigned i)
 	for (size_t b = 0; b < sizeof(bounds) / sizeof(*bounds); b++) {
 		while (cell < SIM_HIST_CELLS && sim_hist_ms(cell) <= bounds[b] * 1000)
 			n += r->hist.cell[cell++];
-		fprintf(f, "squall_sim_request_seconds_bucket{type=\"%s\",name=\"%s\",le=\"%g\"} "
-			   "%llu\n", type, name, bounds[b], (unsigned long long)n);
+		fprintf(f,
+			"squall_sim_request_seconds_bucket{type=\"%s\",name=\"%s\",le=\"%g\"} "
+			"%llu\n",
+			type, name, bounds[b], (unsigned long long)n);
 	}
-	fprintf(f, "squall_sim_request_seconds_bucket{type=\"%s\",name=\"%s\",le=\"+Inf\"} %llu\n"
-		   "squall_sim_request_seconds_sum{type=\"%s\",name=\"%s\"} %.9g\n"
-		   "squall_sim_request_seconds_count{type=\"%s\",name=\"%s\"} %llu\n",
+	fprintf(f,
+		"squall_sim_request_seconds_bucket{type=\"%s\",name=\"%s\",le=\"+Inf\"} %llu\n"
+		"squall_sim_request_seconds_sum{type=\"%s\",name=\"%s\"} %.9g\n"
+		"squall_sim_request_seconds_count{type=\"%s\",name=\"%s\"} %llu\n",
 		type, name, (unsigned long long)(r->requests - r->failures), type, name,
 		r->total_ms / 1000, type, name, (unsigned long long)(r->requests - r->failures));
 }
@@ -44,14 +47,16 @@ char *sim_metrics_text(struct sim_tally *t)
 		return NULL;
 	pthread_mutex_lock(&t->lock);
 	head(f, "devices", "gauge", "Devices by state.");
-	fprintf(f, "squall_sim_devices{state=\"target\"} %u\nsquall_sim_devices{state=\"running\"} %u\n"
-		   "squall_sim_devices{state=\"connected\"} %u\nsquall_sim_devices{state=\"backoff\"} "
-		   "%u\n",
+	fprintf(f,
+		"squall_sim_devices{state=\"target\"} %u\nsquall_sim_devices{state=\"running\"} "
+		"%u\n"
+		"squall_sim_devices{state=\"connected\"} %u\nsquall_sim_devices{state=\"backoff\"} "
+		"%u\n",
 		t->counts.target, t->counts.running, t->counts.connected, t->counts.backoff);
 	head(f, "messages_in_flight", "gauge", "Messages neither acknowledged nor failed yet.");
 	fprintf(f, "squall_sim_messages_in_flight %llu\n", (unsigned long long)x->in_flight);
-#define COUNTER(name, field, help)                                                               \
-	head(f, name "_total", "counter", help);                                                 \
+#define COUNTER(name, field, help)                                                                 \
+	head(f, name "_total", "counter", help);                                                   \
 	fprintf(f, "squall_sim_" name "_total %llu\n", (unsigned long long)x->field)
 	COUNTER("messages_scheduled", scheduled, "Messages that fell due.");
 	COUNTER("messages_acked", acked, "Messages acknowledged; for QoS 0 written.");
@@ -78,17 +83,17 @@ char *sim_metrics_text(struct sim_tally *t)
 		for (unsigned k = 0; k < t->nerrors; k++) {
 			const struct sim_error *o = &t->error[k];
 
-			if (o->type != e->type || o->name != e->name ||
-			    strcmp(o->kind, e->kind))
+			if (o->type != e->type || o->name != e->name || strcmp(o->kind, e->kind))
 				continue;
 			before |= k < i;
 			sum += o->occurrences;
 		}
 		if (!before)
-			fprintf(f, "squall_sim_request_failures_total{type=\"%s\",name=\"%s\",kind="
-				   "\"%s\"} %llu\n",
-				sim_engine_type_name(t->e, e->type), sim_name_text(e->name), e->kind,
-				(unsigned long long)sum);
+			fprintf(f,
+				"squall_sim_request_failures_total{type=\"%s\",name=\"%s\",kind="
+				"\"%s\"} %llu\n",
+				sim_engine_type_name(t->e, e->type), sim_name_text(e->name),
+				e->kind, (unsigned long long)sum);
 	}
 	head(f, "request_seconds", "histogram", "Times from the scheduled moment.");
 	for (unsigned i = 0; i < t->nrows; i++)

@@ -61,8 +61,8 @@ static unsigned rows(struct sim_tally *t, FILE *f, const char *eol)
 {
 	unsigned lines = 1;
 
-	fprintf(f, "%-14s %-10s %10s %9s %9s %9s %9s %9s %9s %9s%s\n", "type", "request", "requests",
-		"failed", "now/s", "avg", "p50", "p95", "p99", "max", eol);
+	fprintf(f, "%-14s %-10s %10s %9s %9s %9s %9s %9s %9s %9s%s\n", "type", "request",
+		"requests", "failed", "now/s", "avg", "p50", "p95", "p99", "max", eol);
 	for (unsigned i = 0; i < t->nrows; i++) {
 		const struct sim_row *r = &t->row[i];
 		uint64_t timed = r->requests - r->failures;
@@ -106,8 +106,9 @@ void sim_show_table(struct sim_tally *t, FILE *f, bool redraw)
 
 	if (redraw && drawn)
 		fprintf(f, "\033[%uA", drawn);
-	fprintf(f, "%6.0fs  %u of %u devices connected, %u backing off; %.0f msgs/s, %.0f failed/s, "
-		   "%llu in flight\033[K\n\033[K\n",
+	fprintf(f,
+		"%6.0fs  %u of %u devices connected, %u backing off; %.0f msgs/s, %.0f failed/s, "
+		"%llu in flight\033[K\n\033[K\n",
 		t->t_s, t->counts.connected, t->counts.target, t->counts.backoff,
 		t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0,
 		t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0,
@@ -130,12 +131,14 @@ void sim_show_summary(struct sim_tally *t, FILE *f)
 		fputs("\nfailures:\n", f);
 		failures(t, f, ~0u, "");
 	}
-	fprintf(f, "\nmessages    %llu scheduled = %llu acknowledged + %llu failed + %llu in flight%s\n",
+	fprintf(f,
+		"\nmessages    %llu scheduled = %llu acknowledged + %llu failed + %llu in "
+		"flight%s\n",
 		(unsigned long long)x->scheduled, (unsigned long long)x->acked,
 		(unsigned long long)x->failed, (unsigned long long)x->in_flight,
-		x->scheduled == x->acked + x->failed + x->in_flight && !x->unaccounted ?
-			"" :
-			"  DOES NOT ADD UP");
+		x->scheduled == x->acked + x->failed + x->in_flight && !x->unaccounted
+			? ""
+			: "  DOES NOT ADD UP");
 	fprintf(f, "connections %llu made, %llu failed, %llu lost, %llu reconnects",
 		(unsigned long long)x->connects, (unsigned long long)x->connect_failures,
 		(unsigned long long)x->lost_connections, (unsigned long long)x->reconnects);
@@ -143,18 +146,22 @@ void sim_show_summary(struct sim_tally *t, FILE *f)
 		fprintf(f, ", %llu TLS sessions resumed", (unsigned long long)x->resumed);
 	fputc('\n', f);
 	if (x->received)
-		fprintf(f, "received    %llu, of this run %llu once, %llu duplicates, %llu lost end to "
-			   "end\n",
+		fprintf(f,
+			"received    %llu, of this run %llu once, %llu duplicates, %llu lost end "
+			"to "
+			"end\n",
 			(unsigned long long)x->received, (unsigned long long)x->unique,
 			(unsigned long long)x->duplicates, (unsigned long long)x->lost);
-	fprintf(f, "traffic     %.1f MB out in %llu writes, %.1f MB in; %.1f s, %.0f msgs/s, %.2f CPU "
-		   "s, %.0f msgs per CPU s\n",
-		(double)x->bytes_out / 1e6, (unsigned long long)x->writes, (double)x->bytes_in / 1e6,
-		t->t_s, (double)x->acked / s, x->cpu_s,
+	fprintf(f,
+		"traffic     %.1f MB out in %llu writes, %.1f MB in; %.1f s, %.0f msgs/s, %.2f CPU "
+		"s, %.0f msgs per CPU s\n",
+		(double)x->bytes_out / 1e6, (unsigned long long)x->writes,
+		(double)x->bytes_in / 1e6, t->t_s, (double)x->acked / s, x->cpu_s,
 		x->cpu_s > 0 ? (double)x->acked / x->cpu_s : 0);
 	if (x->late_acks || x->overruns)
-		fprintf(f, "notes       %llu acknowledgements came too late, %llu intervals were "
-			   "missed and made up for\n",
+		fprintf(f,
+			"notes       %llu acknowledgements came too late, %llu intervals were "
+			"missed and made up for\n",
 			(unsigned long long)x->late_acks, (unsigned long long)x->overruns);
 	fflush(f);
 }

@@ -107,7 +107,8 @@ void sim_tally_reset(struct sim_tally *t)
 	pthread_mutex_lock(&t->lock);
 	sim_reader_take(t->reader);
 	sim_engine_totals(t->e, &t->base);
-	/* What is in flight now will be acknowledged after the reset: scheduled again, so to say. */
+	/* What is in flight now will be acknowledged after the reset: scheduled again, so to say.
+	 */
 	t->base.scheduled -= t->base.in_flight;
 	memset(t->row, 0, t->nrows * sizeof(*t->row));
 	memset(&t->tot, 0, sizeof(t->tot));

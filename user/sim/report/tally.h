@@ -36,13 +36,13 @@ struct sim_tally {
 	unsigned nrows;
 	struct sim_row *row; /* [type * SIM_NAMES + name] */
 	unsigned nerrors;
-	struct sim_error *error;      /* since the start */
+	struct sim_error *error; /* since the start */
 	unsigned nnow;
-	struct sim_error *now_error;  /* of the last interval */
-	struct sim_totals tot, now;   /* since the start; of the last interval */
-	struct sim_totals base;       /* what a reset left behind */
+	struct sim_error *now_error; /* of the last interval */
+	struct sim_totals tot, now;  /* since the start; of the last interval */
+	struct sim_totals base;	     /* what a reset left behind */
 	struct sim_counts counts;
-	enum sim_name main;           /* whose latency is "the" latency */
+	enum sim_name main; /* whose latency is "the" latency */
 	struct sim_point *history;
 	unsigned nhistory;
 	const char *state;

@@ -53,8 +53,8 @@ static void hint(const struct sim_cli *c, const char *name, char *buf, size_t ca
 	/* The first option that begins alike. */
 	for (size_t n = strlen(name); n > 2; n--) {
 		for (unsigned i = 0; i < c->nopts + sim_profile_nopts; i++) {
-			const struct sim_opt *o = i < c->nopts ? &c->opts[i] :
-								 &sim_profile_opts[i - c->nopts];
+			const struct sim_opt *o =
+				i < c->nopts ? &c->opts[i] : &sim_profile_opts[i - c->nopts];
 
 			if (strncmp(o->name, name, n))
 				continue;
@@ -211,7 +211,8 @@ void sim_cli_man(FILE *f)
 	      "squall\\-sim \\- a fleet of MQTT devices on one machine\n.SH SYNOPSIS\n"
 	      ".B squall\\-sim run\n[\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim worker\n"
 	      "[\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim locustfile\n[\\fIOPTIONS\\fR]\n"
-	      ".SH DESCRIPTION\n", f);
+	      ".SH DESCRIPTION\n",
+	      f);
 	man_text(f, sim_run_summary);
 	fputs(".SH OPTIONS\n", f);
 	man_table(f, sim_run_opts, sim_run_nopts);
@@ -223,7 +224,8 @@ void sim_cli_man(FILE *f)
 		fprintf(f, "\\fR; in files \\fB%s\\fR.\n", sim_aliases[i].camel);
 	}
 	fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 bad usage (nothing was connected), 99 a "
-	      "\\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n", f);
+	      "\\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n",
+	      f);
 	man_text(f, sim_run_examples);
 	fputs(".fi\n", f);
 }
@@ -234,11 +236,13 @@ void sim_cli_bash(FILE *f)
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n"
 	      "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
 	      "\t\tCOMPREPLY=($(compgen -W 'run worker locustfile help version' -- \"$cur\"))\n"
-	      "\telif [[ $cur == -* ]]; then\n\t\tCOMPREPLY=($(compgen -W '--help", f);
+	      "\telif [[ $cur == -* ]]; then\n\t\tCOMPREPLY=($(compgen -W '--help",
+	      f);
 	for (unsigned i = 0; i < sim_run_nopts; i++)
 		fprintf(f, " --%s", sim_run_opts[i].name);
 	for (unsigned i = 0; i < sim_profile_nopts; i++)
 		fprintf(f, " --%s", sim_profile_opts[i].name);
 	fputs("' -- \"$cur\"))\n\telse\n\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n\tfi\n}\n"
-	      "complete -F _squall_sim squall-sim\n", f);
+	      "complete -F _squall_sim squall-sim\n",
+	      f);
 }

@@ -16,8 +16,8 @@
 #include "sim/device/tls.h"
 #include "sim/web/web.h"
 
-#define NS_S 1000000000ull
-#define AT(f) offsetof(struct sim_run, f)
+#define NS_S   1000000000ull
+#define AT(f)  offsetof(struct sim_run, f)
 #define STR(f) SIM_OPT_STR, AT(f), sizeof(((struct sim_run *)0)->f), 0, 0, NULL, NULL
 
 static int set_fail_if(void *base, const char *value, struct sim_err *err)
@@ -38,7 +38,7 @@ static int set_fail_if(void *base, const char *value, struct sim_err *err)
 static int set_storm(void *base, const char *value, struct sim_err *err)
 {
 	struct sim_run *r = base;
-	struct sim_storm s = { 0, 1000000 };
+	struct sim_storm s = {0, 1000000};
 	char copy[64], *colon;
 
 	snprintf(copy, sizeof(copy), "%s", value);
@@ -56,60 +56,65 @@ static int set_storm(void *base, const char *value, struct sim_err *err)
 }
 
 const struct sim_opt sim_run_opts[] = {
-	{ "devices", "N", "Fleet", "how many devices, all types together",
-	  SIM_OPT_U32, AT(devices), 4, 1, 10000000, NULL, NULL, "1" },
-	{ "max-devices", "N", "Fleet", "with --web: how many it may be set to",
-	  SIM_OPT_U32, AT(max_devices), 4, 1, 10000000, NULL, NULL, "10000" },
-	{ "ramp", "RATE", "Fleet", "devices started per second, e.g. 500/s; 0: all at once",
-	  SIM_OPT_RATE, AT(ramp_milli), 8, 0, 0, NULL, NULL, "100/s" },
-	{ "duration", "DURATION", "Fleet", "stop after this time; 0: on Ctrl-C",
-	  SIM_OPT_TIME, AT(duration_ns), 8, 0, 365 * 86400 * NS_S, NULL, NULL, "0" },
-	{ "drain", "DURATION", "Fleet",
-	  "at the end wait so long for what is in flight", SIM_OPT_TIME, AT(drain_ns), 8, 0,
-	  3600 * NS_S, NULL, NULL, "10s" },
-	{ "fleet", "FILE", "Fleet", "YAML file with several device types (docs/sim.md)", STR(fleet),
-	  NULL },
-	{ "config", "FILE", "Fleet",
-	  "options as 'key: value' lines; also mqttWaitTime, mqttQos, mqttMessage, "
-	  "iotCoreEndpoint, iotCoreMqttTopic, iotThingName", STR(config), NULL },
-	{ "storm", "TIME[:PERCENT]", "Fleet",
-	  "drop all (or that share of) connections at that time; they reconnect at once; repeatable",
-	  SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_storm, NULL },
-	{ "threads", "N", "Fleet", "shards; 0: one per CPU", SIM_OPT_U32, AT(threads), 4, 0, 200,
-	  NULL, NULL, "0" },
-	{ "seed", "N", "Fleet", "repeat jitter, phases and templates; 0: differ each time",
-	  SIM_OPT_U32, AT(seed), 4, 0, UINT32_MAX, NULL, NULL, "0" },
-	{ "cgroup", "PATH", "Fleet",
-	  "enter this cgroup v2 directory before any socket exists, made if missing: a target for "
-	  "squall fault set", STR(cgroup), NULL },
-	{ "json", NULL, "Output", "JSON lines: one per second, then the summary (also -j)",
-	  SIM_OPT_FLAG, AT(json), 1, 0, 0, NULL, NULL, NULL },
-	{ "quiet", NULL, "Output", "only the summary", SIM_OPT_FLAG, AT(quiet), 1, 0, 0, NULL, NULL,
-	  NULL },
-	{ "csv", "PREFIX", "Output",
-	  "write PREFIX_stats.csv, _stats_history.csv, _failures.csv in Locust's columns", STR(csv),
-	  NULL },
-	{ "metrics", "ADDR:PORT", "Output", "serve Prometheus metrics at /metrics", STR(metrics),
-	  NULL },
-	{ "fail-if", "CONDITION", "Output",
-	  "exit with 99 if it holds at the end, e.g. 'p95>500ms', 'errors>1%', 'lost>0'; repeatable",
-	  SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_fail_if, NULL },
-	{ "check", NULL, "Output", "check everything, connect nothing, exit",
-	  SIM_OPT_FLAG, AT(check_only), 1, 0, 0, NULL, NULL, NULL },
-	{ "web", "ADDR:PORT", "Output",
-	  "serve the load page and its API; starts idle unless --devices is given", STR(web), NULL },
-	{ "web-root", "DIR", "Output", "serve the page's files from here, to work on them",
-	  STR(web_root), "those inside the program" },
-	{ "token", "TEXT", "Output", "what --web and --metrics ask for where they listen beyond "
-	  "loopback (also $SQUALL_SIM_TOKEN)", STR(token), NULL },
-	{ "squalld", "URL", "Output", "with --web: shade the times when this squalld had a fault in "
-	  "force, http://HOST:PORT or unix:/run/squall/squalld.sock", STR(squalld), NULL },
-	{ "squalld-target", "TARGET", "Output", "only this target's faults, as squalld names it",
-	  STR(squalld_target), "the cgroup of --cgroup, else all" },
-	{ "squalld-token-file", "FILE", "Output", "its first line is squalld's token",
-	  STR(squalld_token_file), NULL },
-	{ "squalld-cacert", "FILE", "Output", "PEM file that signed squalld's certificate",
-	  STR(squalld_cacert), NULL },
+	{"devices", "N", "Fleet", "how many devices, all types together", SIM_OPT_U32, AT(devices),
+	 4, 1, 10000000, NULL, NULL, "1"},
+	{"max-devices", "N", "Fleet", "with --web: how many it may be set to", SIM_OPT_U32,
+	 AT(max_devices), 4, 1, 10000000, NULL, NULL, "10000"},
+	{"ramp", "RATE", "Fleet", "devices started per second, e.g. 500/s; 0: all at once",
+	 SIM_OPT_RATE, AT(ramp_milli), 8, 0, 0, NULL, NULL, "100/s"},
+	{"duration", "DURATION", "Fleet", "stop after this time; 0: on Ctrl-C", SIM_OPT_TIME,
+	 AT(duration_ns), 8, 0, 365 * 86400 * NS_S, NULL, NULL, "0"},
+	{"drain", "DURATION", "Fleet", "at the end wait so long for what is in flight",
+	 SIM_OPT_TIME, AT(drain_ns), 8, 0, 3600 * NS_S, NULL, NULL, "10s"},
+	{"fleet", "FILE", "Fleet", "YAML file with several device types (docs/sim.md)", STR(fleet),
+	 NULL},
+	{"config", "FILE", "Fleet",
+	 "options as 'key: value' lines; also mqttWaitTime, mqttQos, mqttMessage, "
+	 "iotCoreEndpoint, iotCoreMqttTopic, iotThingName",
+	 STR(config), NULL},
+	{"storm", "TIME[:PERCENT]", "Fleet",
+	 "drop all (or that share of) connections at that time; they reconnect at once; repeatable",
+	 SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_storm, NULL},
+	{"threads", "N", "Fleet", "shards; 0: one per CPU", SIM_OPT_U32, AT(threads), 4, 0, 200,
+	 NULL, NULL, "0"},
+	{"seed", "N", "Fleet", "repeat jitter, phases and templates; 0: differ each time",
+	 SIM_OPT_U32, AT(seed), 4, 0, UINT32_MAX, NULL, NULL, "0"},
+	{"cgroup", "PATH", "Fleet",
+	 "enter this cgroup v2 directory before any socket exists, made if missing: a target for "
+	 "squall fault set",
+	 STR(cgroup), NULL},
+	{"json", NULL, "Output", "JSON lines: one per second, then the summary (also -j)",
+	 SIM_OPT_FLAG, AT(json), 1, 0, 0, NULL, NULL, NULL},
+	{"quiet", NULL, "Output", "only the summary", SIM_OPT_FLAG, AT(quiet), 1, 0, 0, NULL, NULL,
+	 NULL},
+	{"csv", "PREFIX", "Output",
+	 "write PREFIX_stats.csv, _stats_history.csv, _failures.csv in Locust's columns", STR(csv),
+	 NULL},
+	{"metrics", "ADDR:PORT", "Output", "serve Prometheus metrics at /metrics", STR(metrics),
+	 NULL},
+	{"fail-if", "CONDITION", "Output",
+	 "exit with 99 if it holds at the end, e.g. 'p95>500ms', 'errors>1%', 'lost>0'; repeatable",
+	 SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_fail_if, NULL},
+	{"check", NULL, "Output", "check everything, connect nothing, exit", SIM_OPT_FLAG,
+	 AT(check_only), 1, 0, 0, NULL, NULL, NULL},
+	{"web", "ADDR:PORT", "Output",
+	 "serve the load page and its API; starts idle unless --devices is given", STR(web), NULL},
+	{"web-root", "DIR", "Output", "serve the page's files from here, to work on them",
+	 STR(web_root), "those inside the program"},
+	{"token", "TEXT", "Output",
+	 "what --web and --metrics ask for where they listen beyond "
+	 "loopback (also $SQUALL_SIM_TOKEN)",
+	 STR(token), NULL},
+	{"squalld", "URL", "Output",
+	 "with --web: shade the times when this squalld had a fault in "
+	 "force, http://HOST:PORT or unix:/run/squall/squalld.sock",
+	 STR(squalld), NULL},
+	{"squalld-target", "TARGET", "Output", "only this target's faults, as squalld names it",
+	 STR(squalld_target), "the cgroup of --cgroup, else all"},
+	{"squalld-token-file", "FILE", "Output", "its first line is squalld's token",
+	 STR(squalld_token_file), NULL},
+	{"squalld-cacert", "FILE", "Output", "PEM file that signed squalld's certificate",
+	 STR(squalld_cacert), NULL},
 };
 const unsigned sim_run_nopts = sizeof(sim_run_opts) / sizeof(*sim_run_opts);
 
@@ -128,7 +133,8 @@ const char sim_run_examples[] =
 	"  squall-sim run --broker mqtt://localhost --devices 1000 --ramp 200/s --qos 1 \\\n"
 	"      --interval 1s --jitter 10% --duration 60s --fail-if 'p95>500ms'\n"
 	"  squall-sim run --broker mqtts://ENDPOINT:443 --preset aws-iot-core --devices 1000 \\\n"
-	"      --alpn x-amzn-mqtt-ca --ca root.pem --cert certs/{thing}.pem --key certs/{thing}.key\n"
+	"      --alpn x-amzn-mqtt-ca --ca root.pem --cert certs/{thing}.pem --key "
+	"certs/{thing}.key\n"
 	"  squall-sim run --broker mqtt://localhost --fleet fleet.yaml --e2e --storm 30s:50%\n";
 
 static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err)
@@ -144,8 +150,10 @@ static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err
 	}
 	if (!*p->client_id)
 		return 0;
-	return sim_bad(err, "client-id '%.100s': %u devices of type %s need {index} or {thing} in "
-		       "it, or they throw each other out", p->client_id, n, p->name);
+	return sim_bad(err,
+		       "client-id '%.100s': %u devices of type %s need {index} or {thing} in "
+		       "it, or they throw each other out",
+		       p->client_id, n, p->name);
 }
 
 /* Everything that can be wrong is found here, before the first connection. */
@@ -178,14 +186,17 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 			return rc;
 		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
 			return sim_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
-				       "second: --ramp 500/s or less");
+					    "second: --ramp 500/s or less");
 		if (p->engine == SIM_PAHO && count[i] > SIM_PAHO_MAX)
-			return sim_bad(err, "devices %u: client paho takes at most %d (its global "
+			return sim_bad(err,
+				       "devices %u: client paho takes at most %d (its global "
 				       "locks and linear searches would be what is measured); use "
-				       "client lean", count[i], SIM_PAHO_MAX);
+				       "client lean",
+				       count[i], SIM_PAHO_MAX);
 		if (p->aws && *p->topic && p->interval_ns &&
 		    (double)count[i] * p->burst * 1e9 / (double)p->interval_ns > 20000)
-			return sim_bad(err, "devices %u: preset aws-iot-core: together %.0f "
+			return sim_bad(err,
+				       "devices %u: preset aws-iot-core: together %.0f "
 				       "publishes per second, and an account has 20000",
 				       count[i],
 				       (double)count[i] * p->burst * 1e9 / (double)p->interval_ns);
@@ -248,8 +259,8 @@ static void start_fleet(struct sim_engine *e, const struct sim_fleet *f, const u
 			continue;
 		listeners = true;
 		sim_engine_target(e, i, count[i],
-				  r->ramp_milli ? (uint64_t)count[i] * 1000 * NS_S / r->ramp_milli :
-						  0);
+				  r->ramp_milli ? (uint64_t)count[i] * 1000 * NS_S / r->ramp_milli
+						: 0);
 	}
 	for (unsigned ms = 0; listeners && ms < 10000; ms += 5) {
 		sim_engine_counts(e, -1, &c);
@@ -259,21 +270,20 @@ static void start_fleet(struct sim_engine *e, const struct sim_fleet *f, const u
 	}
 	for (unsigned i = 0; i < f->ntypes; i++)
 		sim_engine_target(e, i, count[i],
-				  r->ramp_milli ? (uint64_t)r->devices * 1000 * NS_S /
-							  r->ramp_milli :
-						  0);
+				  r->ramp_milli ? (uint64_t)r->devices * 1000 * NS_S / r->ramp_milli
+						: 0);
 }
 
 /* Every second, and in between for storms, until the end, a signal, or a dead process. */
 static int watch(struct live *l, int sigfd, struct sim_err *err)
 {
-	struct itimerspec every = { { 0, 100000000 }, { 0, 100000000 } };
+	struct itimerspec every = {{0, 100000000}, {0, 100000000}};
 	int tfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), rc = 0;
 	uint64_t next = l->start_ns + NS_S, ticks;
 
 	timerfd_settime(tfd, 0, &every, NULL);
 	for (;;) {
-		struct pollfd fds[] = { { tfd, POLLIN, 0 }, { sigfd, POLLIN, 0 } };
+		struct pollfd fds[] = {{tfd, POLLIN, 0}, {sigfd, POLLIN, 0}};
 		uint64_t now;
 
 		poll(fds, 2, -1);
@@ -313,9 +323,9 @@ static uint32_t most_devices(const struct sim_run *r)
 static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int sigfd,
 	      struct sim_err *err)
 {
-	struct sim_engine_opts o = { .shards = r->threads, .max_devices = most_devices(r),
-				     .seed = r->seed };
-	struct live l = { .r = r, .first = true, .tty = isatty(STDOUT_FILENO) };
+	struct sim_engine_opts o = {
+		.shards = r->threads, .max_devices = most_devices(r), .seed = r->seed};
+	struct live l = {.r = r, .first = true, .tty = isatty(STDOUT_FILENO)};
 	struct sim_web *web = NULL;
 	unsigned held = 0;
 	int rc;
@@ -385,12 +395,16 @@ int sim_run_main(int argc, char **argv)
 {
 	struct sim_run *r = calloc(1, sizeof(*r));
 	struct sim_profile *base = calloc(1, sizeof(*base));
-	struct sim_fleet fleet = { 0, NULL };
+	struct sim_fleet fleet = {0, NULL};
 	uint32_t count[SIM_MAX_TYPES];
-	struct sim_cli cli = { .command = "run", .summary = sim_run_summary,
-			       .examples = sim_run_examples, .opts = sim_run_opts,
-			       .nopts = sim_run_nopts, .base = r, .profile = base };
-	struct sim_err err = { "" };
+	struct sim_cli cli = {.command = "run",
+			      .summary = sim_run_summary,
+			      .examples = sim_run_examples,
+			      .opts = sim_run_opts,
+			      .nopts = sim_run_nopts,
+			      .base = r,
+			      .profile = base};
+	struct sim_err err = {""};
 	sigset_t set;
 	int rc, sigfd, code = SIM_EXIT_OK;
 

@@ -8,7 +8,7 @@
 #include "sim/report/tally.h"
 
 #define SIM_MAX_FAIL_IF 32
-#define SIM_MAX_STORMS 16
+#define SIM_MAX_STORMS	16
 
 struct sim_storm {
 	uint64_t at_ns;
@@ -49,8 +49,8 @@ extern const char sim_run_summary[], sim_run_examples[];
 /* fleet.c */
 int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err);
 /* As sim_fleet_load(), and the file may set options of the run as well. */
-int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base,
-		       struct sim_fleet *ret, struct sim_err *err);
+int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
+		       struct sim_err *err);
 /* N devices over the types by weight, largest remainders first. */
 void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
 

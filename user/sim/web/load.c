@@ -87,7 +87,8 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 		sim_bad(err, "body: accepted: a JSON object");
 		return 400;
 	}
-	json_object_foreach(body, name, v) {
+	json_object_foreach(body, name, v)
+	{
 		if (!strcmp(name, "devices")) {
 			if (!json_is_integer(v) || json_integer_value(v) < 0 ||
 			    json_integer_value(v) > l->max_devices) {
@@ -132,8 +133,10 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 			key[n] = name;
 			value[n++] = json_string_value(v);
 		} else {
-			sim_bad(err, "%.60s: is unknown; accepted: devices, ramp, interval_ms, qos, "
-				"topic, payload", name);
+			sim_bad(err,
+				"%.60s: is unknown; accepted: devices, ramp, interval_ms, qos, "
+				"topic, payload",
+				name);
 			return 400;
 		}
 	}
@@ -166,8 +169,8 @@ unsigned sim_load_start(struct sim_load *l, json_t *body, struct sim_err *err)
 	pthread_mutex_lock(&l->lock);
 	sim_engine_counts(l->e, -1, &c);
 	if (l->on || c.running) {
-		sim_bad(err, l->on ? "a load is running; stop it first" :
-				     "the last load is still stopping");
+		sim_bad(err, l->on ? "a load is running; stop it first"
+				   : "the last load is still stopping");
 		status = 409;
 	}
 	if (status == 200 && body)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The HTTP side: who may ask, which path is what, the event stream. A thread per connection, at most 64; the shards know nothing of it.
+ * The HTTP side: who may ask, which path is what, the event stream. A thread per connection, at
+ * most 64; the shards know nothing of it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "sim/web/web.h"
 #include "sim/web/files.h"
 
-#define BODY_MAX 65536
+#define BODY_MAX	65536
 #define MAX_CONNECTIONS 64
 
 struct listener {
@@ -43,8 +44,8 @@ struct request {
 static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, const char *type,
 				 char *text, size_t len)
 {
-	struct MHD_Response *resp = MHD_create_response_from_buffer(len, text,
-								    MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *resp =
+		MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
 	enum MHD_Result rc;
 
 	if (!resp) {
@@ -55,8 +56,9 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
 	MHD_add_response_header(resp, "Cache-Control", "no-store");
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
 	/* The report brings its style with it, and no script. */
-	MHD_add_response_header(resp, "Content-Security-Policy",
-				"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+	MHD_add_response_header(
+		resp, "Content-Security-Policy",
+		"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 	if (status == 401)
 		MHD_add_response_header(resp, "WWW-Authenticate", "Bearer");
 	rc = MHD_queue_response(c, status, resp);
@@ -137,7 +139,8 @@ static json_t *load_json(struct sim_web *w)
 	return o;
 }
 
-/* --- event stream -------------------------------------------------------------------------------- */
+/* --- event stream --------------------------------------------------------------------------------
+ */
 
 struct stream {
 	struct sim_web *w;
@@ -224,7 +227,8 @@ static enum MHD_Result send_stream(struct sim_web *w, struct MHD_Connection *c)
 	return rc;
 }
 
-/* --- paths -------------------------------------------------------------------------------------------- */
+/* --- paths
+ * -------------------------------------------------------------------------------------------- */
 
 static json_t *history(struct sim_tally *t)
 {
@@ -234,12 +238,11 @@ static json_t *history(struct sim_tally *t)
 	for (unsigned i = 0; i < t->nhistory; i++) {
 		const struct sim_point *p = &t->history[i];
 
-		json_array_append_new(list,
-				      json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f}", "t_s",
-						(double)p->t_s, "connected", (int)p->connected,
-						"rate", (double)p->rate, "fail_rate",
-						(double)p->fail_rate, "p50", (double)p->p50, "p95",
-						(double)p->p95, "p99", (double)p->p99));
+		json_array_append_new(
+			list, json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f}", "t_s", (double)p->t_s,
+					"connected", (int)p->connected, "rate", (double)p->rate,
+					"fail_rate", (double)p->fail_rate, "p50", (double)p->p50,
+					"p95", (double)p->p95, "p99", (double)p->p99));
 	}
 	pthread_mutex_unlock(&t->lock);
 	return json_pack("{s:o}", "points", list);
@@ -262,14 +265,14 @@ static char *csv_text(struct sim_tally *t)
 
 static enum MHD_Result send_made(struct MHD_Connection *c, const char *type, char *text)
 {
-	return text ? send_text(c, 200, type, text, strlen(text)) :
-		      send_error(c, 500, "out of memory");
+	return text ? send_text(c, 200, type, text, strlen(text))
+		    : send_error(c, 500, "out of memory");
 }
 
 static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const char *what,
 			    struct request *q)
 {
-	struct sim_err err = { "" };
+	struct sim_err err = {""};
 	json_error_t je;
 	json_t *body = NULL;
 	unsigned status;
@@ -288,8 +291,7 @@ static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const c
 	else
 		status = sim_load_patch(&w->load, body, &err);
 	json_decref(body);
-	return status == 200 ? send_json(c, 200, load_json(w)) :
-			       send_error(c, status, err.text);
+	return status == 200 ? send_json(c, 200, load_json(w)) : send_error(c, status, err.text);
 }
 
 static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const char *url,
@@ -310,20 +312,19 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 	if (q->too_long)
 		return send_error(c, 413, "body: at most 65536 bytes");
 	if (!strcmp(url, "/metrics"))
-		return get ? send_made(c, "text/plain; version=0.0.4",
-				       sim_metrics_text(w->load.t)) :
-			     send_error(c, 405, "accepted: GET");
+		return get ? send_made(c, "text/plain; version=0.0.4", sim_metrics_text(w->load.t))
+			   : send_error(c, 405, "accepted: GET");
 	if (!l->load)
 		return send_error(c, 404, "accepted: /metrics");
 	if (!strcmp(url, "/api/v1/load")) {
 		if (!strcmp(method, "PATCH"))
 			return verb(w, c, "patch", q);
-		return get ? send_json(c, 200, load_json(w)) :
-			     send_error(c, 405, "accepted: GET, PATCH");
+		return get ? send_json(c, 200, load_json(w))
+			   : send_error(c, 405, "accepted: GET, PATCH");
 	}
 	if (!strcmp(url, "/api/v1/load/start") || !strcmp(url, "/api/v1/load/stop"))
-		return !strcmp(method, "POST") ? verb(w, c, url + 13, q) :
-						 send_error(c, 405, "accepted: POST");
+		return !strcmp(method, "POST") ? verb(w, c, url + 13, q)
+					       : send_error(c, 405, "accepted: POST");
 	if (!get)
 		return send_error(c, 405, "accepted: GET");
 	if (!strcmp(url, "/api/v1/load/events"))
@@ -338,9 +339,9 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 	if (!strcmp(url, "/healthz")) {
 		struct sim_err err;
 
-		return sim_engine_health(w->load.e, &err) ?
-			       send_error(c, 503, err.text) :
-			       send_json(c, 200, json_pack("{s:s}", "status", "ok"));
+		return sim_engine_health(w->load.e, &err)
+			       ? send_error(c, 503, err.text)
+			       : send_json(c, 200, json_pack("{s:s}", "status", "ok"));
 	}
 	return send_error(c, 404, "no such path");
 }
@@ -384,7 +385,8 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
 	*state = NULL;
 }
 
-/* --- start and stop ------------------------------------------------------------------------------------ */
+/* --- start and stop
+ * ------------------------------------------------------------------------------------ */
 
 static int parse_listen(const char *field, const char *value, union sim_addr *ret,
 			bool *ret_loopback, struct sim_err *err)
@@ -425,7 +427,8 @@ static int parse_listen(const char *field, const char *value, union sim_addr *re
 	*ret = a;
 	return 0;
 bad:
-	return sim_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field, value);
+	return sim_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field,
+		       value);
 }
 
 static int start_listener(struct listener *l, struct sim_web *w, const char *field,

@@ -11,7 +11,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 
-#define QUEUE       256
+#define QUEUE	    256
 #define MAX_STREAMS 128
 #define MAX_TRACES  16
 
@@ -74,7 +74,9 @@ unsigned int events_count(struct daemon *d)
 
 static char *format(const char *type, json_t *data)
 {
-	char *json = data ? json_dumps(data, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS) : NULL, *line = NULL;
+	char *json = data ? json_dumps(data, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS)
+			  : NULL,
+	     *line = NULL;
 
 	if (json && asprintf(&line, "event: %s\ndata: %s\n\n", type, json) < 0)
 		line = NULL;
@@ -168,17 +170,25 @@ static json_t *address(const struct sq_event *e, const __u8 *addr, unsigned int 
 	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
 
 	inet_ntop(e->family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
-	snprintf(full, sizeof(full), !port ? "%s" : e->family == 6 ? "[%s]:%u" : "%s:%u", text, port);
+	snprintf(full, sizeof(full),
+		 !port		  ? "%s"
+		 : e->family == 6 ? "[%s]:%u"
+				  : "%s:%u",
+		 text, port);
 	return json_string(full);
 }
 
 static const char *proto_name(unsigned int proto, char *buf, size_t size)
 {
 	switch (proto) {
-	case IPPROTO_TCP: return "tcp";
-	case IPPROTO_UDP: return "udp";
-	case IPPROTO_ICMP: return "icmp";
-	case IPPROTO_ICMPV6: return "icmp6";
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmp6";
 	}
 	snprintf(buf, size, "%u", proto);
 	return buf;
@@ -186,10 +196,17 @@ static const char *proto_name(unsigned int proto, char *buf, size_t size)
 
 static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 {
-	static const struct { uint32_t bit; const char *name; } what[] = {
-		{ SQ_E_LOST, "lost" }, { SQ_E_DELAYED, "delayed" }, { SQ_E_DUPLICATED, "duplicated" },
-		{ SQ_E_CORRUPTED, "corrupted" }, { SQ_E_REORDERED, "reordered" },
-		{ SQ_E_OVER_LIMIT, "over_limit" }, { SQ_E_BLACKHOLE, "blackhole" },
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} what[] = {
+		{SQ_E_LOST, "lost"},
+		{SQ_E_DELAYED, "delayed"},
+		{SQ_E_DUPLICATED, "duplicated"},
+		{SQ_E_CORRUPTED, "corrupted"},
+		{SQ_E_REORDERED, "reordered"},
+		{SQ_E_OVER_LIMIT, "over_limit"},
+		{SQ_E_BLACKHOLE, "blackhole"},
 	};
 	char id[24], number[8];
 	json_t *list = json_array();
@@ -199,12 +216,14 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 		if (e->what & what[i].bit)
 			json_array_append_new(list, json_string(what[i].name));
 	return json_pack("{s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:o,s:I,s:s,s:o,s:o,s:i,s:i,s:i}", "time_ms",
-			 (json_int_t)(now_real_ms() - (now_mono_ns() - e->time_ns) / 1000000u), "time_ns",
-			 (json_int_t)e->time_ns, "target", json_text(s->target_name), "target_id", id, "rule_id",
-			 (int)e->rule_id, "direction", e->dir == SQ_UP ? "up" : "down", "clause", (int)e->clause, "what",
-			 list, "delay_ns", (json_int_t)e->delay_ns, "proto", proto_name(e->proto, number, sizeof(number)),
-			 "src", address(e, e->saddr, e->sport), "dst", address(e, e->daddr, e->dport), "len", (int)e->len,
-			 "segs", (int)e->segs, "ifindex", (int)e->ifindex);
+			 (json_int_t)(now_real_ms() - (now_mono_ns() - e->time_ns) / 1000000u),
+			 "time_ns", (json_int_t)e->time_ns, "target", json_text(s->target_name),
+			 "target_id", id, "rule_id", (int)e->rule_id, "direction",
+			 e->dir == SQ_UP ? "up" : "down", "clause", (int)e->clause, "what", list,
+			 "delay_ns", (json_int_t)e->delay_ns, "proto",
+			 proto_name(e->proto, number, sizeof(number)), "src",
+			 address(e, e->saddr, e->sport), "dst", address(e, e->daddr, e->dport),
+			 "len", (int)e->len, "segs", (int)e->segs, "ifindex", (int)e->ifindex);
 }
 
 struct by_id {
@@ -227,11 +246,12 @@ static int name_of(struct rule_entry *e, void *arg)
 static bool wanted(struct stream *s, const struct sq_event *e)
 {
 	if (s->target_id != e->target) {
-		struct by_id x = { e->target, s->target_name, sizeof(s->target_name) };
+		struct by_id x = {e->target, s->target_name, sizeof(s->target_name)};
 
 		pthread_mutex_lock(&s->d->lock);
 		if (!book_each(s->d, name_of, &x))
-			snprintf(s->target_name, sizeof(s->target_name), "%llu", (unsigned long long)e->target);
+			snprintf(s->target_name, sizeof(s->target_name), "%llu",
+				 (unsigned long long)e->target);
 		pthread_mutex_unlock(&s->d->lock);
 		s->target_id = e->target;
 	}
@@ -245,7 +265,8 @@ static void stream_free(struct stream *s)
 	free(s);
 }
 
-/* Owns the stream once the connection has gone, as nobody may wait for it in the server's thread. */
+/* Owns the stream once the connection has gone, as nobody may wait for it in the server's thread.
+ */
 static void *trace_thread(void *arg)
 {
 	struct stream *s = arg;
@@ -325,17 +346,21 @@ enum MHD_Result events_serve(struct request *r)
 
 		n = strtoul(every, &end, 10);
 		if (*end || end == every || n < 1 || n > 1000000)
-			return reply_status(r, 400, "every", "every: \"%.15s\" is not accepted: 1 to 1000000", every);
+			return reply_status(r, 400, "every",
+					    "every: \"%.15s\" is not accepted: 1 to 1000000",
+					    every);
 	}
-	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 && strcmp(trace, "1") != 0)
-		return reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1", trace);
+	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 &&
+	    strcmp(trace, "1") != 0)
+		return reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1",
+				    trace);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MHD_NO;
 	s->d = r->d;
 	s->conn = r->conn;
 	if (request_query(r, "target", s->only, sizeof(s->only))) {
-		struct problem p = { 0 };
+		struct problem p = {0};
 		struct target t;
 
 		pthread_mutex_lock(&r->d->lock);
@@ -367,7 +392,9 @@ enum MHD_Result events_serve(struct request *r)
 	if (rc < 0) {
 		MHD_destroy_response(response);
 		stream_free(s);
-		return reply_status(r, 503, "", "too many event streams, or tracing cannot start: %s", strerror(-rc));
+		return reply_status(r, 503, "",
+				    "too many event streams, or tracing cannot start: %s",
+				    strerror(-rc));
 	}
 	pthread_mutex_lock(&ev->lock);
 	s->next = ev->head.next;
@@ -416,5 +443,6 @@ void events_stop(struct daemon *d)
 			MHD_resume_connection(s->conn);
 		}
 	}
-	pthread_mutex_unlock(&ev->lock);	/* Tracers end with their connections, which http_stop() closes; see events_free(). */
+	pthread_mutex_unlock(&ev->lock); /* Tracers end with their connections, which http_stop()
+					    closes; see events_free(). */
 }

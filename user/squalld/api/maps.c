@@ -5,18 +5,19 @@
 #include <squall/maps.h>
 #include "squalld/api/api.h"
 
-#define LIMIT     100
+#define LIMIT	  100
 #define LIMIT_MAX 10000
 
 typedef int list_fn(const char *pin_dir, json_t **ret, struct sq_error *err);
 
 static enum MHD_Result reply_list(struct request *r, list_fn *fn, const char *key)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	json_t *list;
 
 	p.code = fn(r->d->opt->pin_dir, &list, &p.error);
-	return p.code < 0 ? reply_problem(r, &p) : reply_json(r, 200, json_pack("{s:o}", key, list));
+	return p.code < 0 ? reply_problem(r, &p)
+			  : reply_json(r, 200, json_pack("{s:o}", key, list));
 }
 
 enum MHD_Result api_maps(struct request *r, const char *name)
@@ -53,8 +54,8 @@ static int append(const void *key, const void *value, void *arg)
 
 enum MHD_Result api_map(struct request *r, const char *name)
 {
-	struct collect x = { .limit = LIMIT };
-	struct problem p = { 0 };
+	struct collect x = {.limit = LIMIT};
+	struct problem p = {0};
 	struct sq_map map;
 	char text[16], *end;
 	int rc;
@@ -62,7 +63,9 @@ enum MHD_Result api_map(struct request *r, const char *name)
 	if (request_query(r, "limit", text, sizeof(text))) {
 		x.limit = strtoul(text, &end, 10);
 		if (*end || end == text || text[0] == '-' || x.limit < 1 || x.limit > LIMIT_MAX)
-			return reply_status(r, 400, "limit", "limit: \"%.15s\" is not accepted: 1 to %d", text, LIMIT_MAX);
+			return reply_status(r, 400, "limit",
+					    "limit: \"%.15s\" is not accepted: 1 to %d", text,
+					    LIMIT_MAX);
 	}
 	rc = sq_map_open(r->d->opt->pin_dir, name, &map, &p.error);
 	if (rc < 0) {
@@ -78,7 +81,8 @@ enum MHD_Result api_map(struct request *r, const char *name)
 		sq_map_close(&map);
 		return reply_problem(r, &p);
 	}
-	json_t *o = json_pack("{s:o,s:o,s:b}", "map", sq_map_about(&map), "entries", x.entries, "truncated", rc > 0);
+	json_t *o = json_pack("{s:o,s:o,s:b}", "map", sq_map_about(&map), "entries", x.entries,
+			      "truncated", rc > 0);
 
 	sq_map_close(&map);
 	return reply_json(r, 200, o);

@@ -13,13 +13,18 @@ static const struct {
 	const char *what;
 	size_t pkts, bytes;
 } columns[] = {
-	{ "seen", offsetof(struct sq_counters, seen_pkts), offsetof(struct sq_counters, seen_bytes) },
-	{ "lost", offsetof(struct sq_counters, lost_pkts), offsetof(struct sq_counters, lost_bytes) },
-	{ "delayed", offsetof(struct sq_counters, delayed_pkts), offsetof(struct sq_counters, delayed_bytes) },
-	{ "duplicated", offsetof(struct sq_counters, duplicated_pkts), offsetof(struct sq_counters, duplicated_bytes) },
-	{ "corrupted", offsetof(struct sq_counters, corrupted_pkts), offsetof(struct sq_counters, corrupted_bytes) },
-	{ "reordered", offsetof(struct sq_counters, reordered_pkts), offsetof(struct sq_counters, reordered_bytes) },
-	{ "over_limit", offsetof(struct sq_counters, over_limit_pkts), offsetof(struct sq_counters, over_limit_bytes) },
+	{"seen", offsetof(struct sq_counters, seen_pkts), offsetof(struct sq_counters, seen_bytes)},
+	{"lost", offsetof(struct sq_counters, lost_pkts), offsetof(struct sq_counters, lost_bytes)},
+	{"delayed", offsetof(struct sq_counters, delayed_pkts),
+	 offsetof(struct sq_counters, delayed_bytes)},
+	{"duplicated", offsetof(struct sq_counters, duplicated_pkts),
+	 offsetof(struct sq_counters, duplicated_bytes)},
+	{"corrupted", offsetof(struct sq_counters, corrupted_pkts),
+	 offsetof(struct sq_counters, corrupted_bytes)},
+	{"reordered", offsetof(struct sq_counters, reordered_pkts),
+	 offsetof(struct sq_counters, reordered_bytes)},
+	{"over_limit", offsetof(struct sq_counters, over_limit_pkts),
+	 offsetof(struct sq_counters, over_limit_bytes)},
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -34,7 +39,8 @@ struct rows {
 	size_t n, cap;
 };
 
-/* A label's value: backslash, quote and newline are escaped; bytes that are not UTF-8 are replaced. */
+/* A label's value: backslash, quote and newline are escaped; bytes that are not UTF-8 are replaced.
+ */
 static void escape(char *out, size_t size, const char *in)
 {
 	json_t *clean = json_text(in);
@@ -78,7 +84,8 @@ static int gather(struct rule_entry *e, void *arg)
 				free(row);
 				continue;
 			}
-			snprintf(row->labels, sizeof(row->labels), "target=\"%s\",clause=\"%u\",direction=\"%s\"", name, i,
+			snprintf(row->labels, sizeof(row->labels),
+				 "target=\"%s\",clause=\"%u\",direction=\"%s\"", name, i,
 				 dir == SQ_UP ? "up" : "down");
 			rows->row[rows->n++] = row;
 		}
@@ -90,16 +97,18 @@ static void family(FILE *f, const struct rows *rows, const char *unit)
 {
 	bool bytes = strcmp(unit, "bytes") == 0;
 
-	fprintf(f, "# HELP squall_%s_total %s of ruled targets, by what was done to them.\n# TYPE squall_%s_total counter\n", unit,
-		bytes ? "Bytes" : "Packets", unit);
+	fprintf(f,
+		"# HELP squall_%s_total %s of ruled targets, by what was done to them.\n# TYPE "
+		"squall_%s_total counter\n",
+		unit, bytes ? "Bytes" : "Packets", unit);
 	for (size_t i = 0; i < rows->n; i++) {
 		for (size_t k = 0; k < N_COLUMNS; k++) {
 			const char *c = (const char *)&rows->row[i]->c;
 			__u64 v;
 
 			memcpy(&v, c + (bytes ? columns[k].bytes : columns[k].pkts), sizeof(v));
-			fprintf(f, "squall_%s_total{%s,what=\"%s\"} %llu\n", unit, rows->row[i]->labels, columns[k].what,
-				(unsigned long long)v);
+			fprintf(f, "squall_%s_total{%s,what=\"%s\"} %llu\n", unit,
+				rows->row[i]->labels, columns[k].what, (unsigned long long)v);
 		}
 	}
 }
@@ -112,8 +121,8 @@ static void gauge(FILE *f, const char *name, const char *type, const char *help,
 enum MHD_Result api_metrics(struct request *r)
 {
 	struct daemon *d = r->d;
-	struct rows rows = { .d = d };
-	struct sq_error err = { 0 };
+	struct rows rows = {.d = d};
+	struct sq_error err = {0};
 	unsigned int running, all, rules;
 	enum MHD_Result result;
 	uint64_t changes;
@@ -130,21 +139,28 @@ enum MHD_Result api_metrics(struct request *r)
 	changes = book_changes(d);
 	pthread_mutex_unlock(&d->lock);
 
-	gauge(f, "squall_up", "gauge", "1 if packets are faulted as the rules say.", engine_health(d->engine, &err) == 0);
+	gauge(f, "squall_up", "gauge", "1 if packets are faulted as the rules say.",
+	      engine_health(d->engine, &err) == 0);
 	gauge(f, "squall_rules", "gauge", "Rules in the book.", rules);
-	gauge(f, "squall_rule_changes_total", "counter", "Rules set, replaced, suspended and deleted.", (double)changes);
+	gauge(f, "squall_rule_changes_total", "counter",
+	      "Rules set, replaced, suspended and deleted.", (double)changes);
 	gauge(f, "squall_containers", "gauge", "Containers known.", all);
 	gauge(f, "squall_containers_running", "gauge", "Containers running.", running);
 	gauge(f, "squall_event_streams", "gauge", "Open event streams.", events_count(d));
-	gauge(f, "squall_http_requests_total", "counter", "HTTP requests received.", (double)http_requests(d->http));
-	gauge(f, "squall_state_error", "gauge", "1 if the state directory cannot be written.", state_error(d) != 0);
-	gauge(f, "squall_start_time_seconds", "gauge", "When squalld started, seconds since the epoch.", (double)d->started_ms / 1000);
+	gauge(f, "squall_http_requests_total", "counter", "HTTP requests received.",
+	      (double)http_requests(d->http));
+	gauge(f, "squall_state_error", "gauge", "1 if the state directory cannot be written.",
+	      state_error(d) != 0);
+	gauge(f, "squall_start_time_seconds", "gauge",
+	      "When squalld started, seconds since the epoch.", (double)d->started_ms / 1000);
 	family(f, &rows, "packets");
 	family(f, &rows, "bytes");
-	fprintf(f, "# HELP squall_errors_total Packets that passed unfaulted because a kernel helper failed.\n"
-		"# TYPE squall_errors_total counter\n");
+	fprintf(f, "# HELP squall_errors_total Packets that passed unfaulted because a kernel "
+		   "helper failed.\n"
+		   "# TYPE squall_errors_total counter\n");
 	for (size_t i = 0; i < rows.n; i++) {
-		fprintf(f, "squall_errors_total{%s} %llu\n", rows.row[i]->labels, (unsigned long long)rows.row[i]->c.errors);
+		fprintf(f, "squall_errors_total{%s} %llu\n", rows.row[i]->labels,
+			(unsigned long long)rows.row[i]->c.errors);
 		free(rows.row[i]);
 	}
 	free(rows.row);

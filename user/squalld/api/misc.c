@@ -30,7 +30,7 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	struct daemon *d = r->d;
 	json_t *o = engine_status(d->engine);
 	unsigned int running, all, rules;
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	struct utsname uts;
 	int health;
 
@@ -48,22 +48,28 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	json_object_set_new(o, "machine", json_text(uts.machine));
 	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
 	json_object_set_new(o, "time_ms", json_integer((json_int_t)now_real_ms()));
-	json_object_set_new(o, "health", json_pack("{s:s,s:o}", "status", health < 0 ? "failing" : "ok", "reason",
-			    health < 0 ? json_text(err.text) : json_null()));
+	json_object_set_new(o, "health",
+			    json_pack("{s:s,s:o}", "status", health < 0 ? "failing" : "ok",
+				      "reason", health < 0 ? json_text(err.text) : json_null()));
 	json_object_set_new(o, "listen", http_listeners(d->http));
 	json_object_set_new(o, "docker", docker_status(d));
 	json_object_set_new(o, "cgroups", cgwatch_status(d));
-	json_object_set_new(o, "counts", json_pack("{s:i,s:i,s:i,s:i,s:I}", "rules", (int)rules, "containers", (int)all,
-			    "containers_running", (int)running, "event_streams", (int)events_count(d), "requests",
-			    (json_int_t)http_requests(d->http)));
-	json_object_set_new(o, "state", json_pack("{s:o,s:o}", "dir", json_text(d->opt->state_dir), "error",
-			    state_error(d) ? json_text(strerror(-state_error(d))) : json_null()));
+	json_object_set_new(o, "counts",
+			    json_pack("{s:i,s:i,s:i,s:i,s:I}", "rules", (int)rules, "containers",
+				      (int)all, "containers_running", (int)running, "event_streams",
+				      (int)events_count(d), "requests",
+				      (json_int_t)http_requests(d->http)));
+	json_object_set_new(
+		o, "state",
+		json_pack("{s:o,s:o}", "dir", json_text(d->opt->state_dir), "error",
+			  state_error(d) ? json_text(strerror(-state_error(d))) : json_null()));
 	return reply_json(r, 200, o);
 }
 
 enum MHD_Result api_capabilities(struct request *r, const char *name)
 {
-	static const char *const keep[] = { "kernel", "lane", "lanes", "features", "faults", "limits", "programs", NULL };
+	static const char *const keep[] = {"kernel", "lane",   "lanes",	   "features",
+					   "faults", "limits", "programs", NULL};
 	json_t *all = engine_status(r->d->engine), *o = json_object(), *limits;
 	struct utsname uts;
 
@@ -90,12 +96,13 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 
 enum MHD_Result api_healthz(struct request *r)
 {
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	int rc = engine_health(r->d->engine, &err);
 
 	if (rc < 0)
-		return reply_json(r, 503, json_pack("{s:s,s:o}", "status", "failing", "reason",
-				  json_text(err.text[0] ? err.text : strerror(-rc))));
+		return reply_json(r, 503,
+				  json_pack("{s:s,s:o}", "status", "failing", "reason",
+					    json_text(err.text[0] ? err.text : strerror(-rc))));
 	return reply_json(r, 200, json_pack("{s:s}", "status", "ok"));
 }
 
@@ -107,18 +114,23 @@ struct collect {
 	uint64_t now;
 };
 
-static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir, const struct sq_counters *c)
+static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
+			   const struct sq_counters *c)
 {
-	json_t *o = json_pack("{s:o,s:i,s:s,s:O?}", "target", json_text(e->name), "clause", (int)clause, "direction",
-			      dir == SQ_UP ? "up" : "down", "match", e->match[clause]);
-	const struct { const char *name; uint64_t pkts, bytes; } what[] = {
-		{ "seen", c->seen_pkts, c->seen_bytes },
-		{ "lost", c->lost_pkts, c->lost_bytes },
-		{ "delayed", c->delayed_pkts, c->delayed_bytes },
-		{ "duplicated", c->duplicated_pkts, c->duplicated_bytes },
-		{ "corrupted", c->corrupted_pkts, c->corrupted_bytes },
-		{ "reordered", c->reordered_pkts, c->reordered_bytes },
-		{ "over_limit", c->over_limit_pkts, c->over_limit_bytes },
+	json_t *o =
+		json_pack("{s:o,s:i,s:s,s:O?}", "target", json_text(e->name), "clause", (int)clause,
+			  "direction", dir == SQ_UP ? "up" : "down", "match", e->match[clause]);
+	const struct {
+		const char *name;
+		uint64_t pkts, bytes;
+	} what[] = {
+		{"seen", c->seen_pkts, c->seen_bytes},
+		{"lost", c->lost_pkts, c->lost_bytes},
+		{"delayed", c->delayed_pkts, c->delayed_bytes},
+		{"duplicated", c->duplicated_pkts, c->duplicated_bytes},
+		{"corrupted", c->corrupted_pkts, c->corrupted_bytes},
+		{"reordered", c->reordered_pkts, c->reordered_bytes},
+		{"over_limit", c->over_limit_pkts, c->over_limit_bytes},
 	};
 	char key[40];
 
@@ -147,9 +159,11 @@ static int collect_one(struct rule_entry *e, void *arg)
 			uint64_t queue = 0;
 			json_t *o;
 
-			if (!(f->flags & SQ_F_ACTIVE) || engine_counters(x->d->engine, f->counter, &c) < 0)
+			if (!(f->flags & SQ_F_ACTIVE) ||
+			    engine_counters(x->d->engine, f->counter, &c) < 0)
 				continue;
-			/* How far the rate's bucket is behind: what a packet sent now would wait. */
+			/* How far the rate's bucket is behind: what a packet sent now would wait.
+			 */
 			if (f->rate_bps && !have_live)
 				have_live = engine_get_rule(x->d->engine, e->cgroup_id, &live) == 0;
 			if (f->rate_bps && have_live && live.dyn[i][dir].tat > x->now)
@@ -164,7 +178,7 @@ static int collect_one(struct rule_entry *e, void *arg)
 
 json_t *counters_json(struct daemon *d, const char *name)
 {
-	struct collect x = { d, json_array(), now_mono_ns() };
+	struct collect x = {d, json_array(), now_mono_ns()};
 	struct rule_entry *e;
 
 	if (!name)
@@ -187,7 +201,7 @@ enum MHD_Result api_counters(struct request *r, const char *name)
 
 enum MHD_Result api_counters_of(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 	json_t *o = NULL;
 
@@ -218,12 +232,13 @@ enum MHD_Result api_profile_get(struct request *r, const char *name)
 	pthread_mutex_lock(&r->d->lock);
 	o = profile_json(r->d, name);
 	pthread_mutex_unlock(&r->d->lock);
-	return o ? reply_json(r, 200, o) : reply_status(r, 404, "name", "name: there is no profile \"%.64s\"", name);
+	return o ? reply_json(r, 200, o)
+		 : reply_status(r, 404, "name", "name: there is no profile \"%.64s\"", name);
 }
 
 enum MHD_Result api_profile_put(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	json_t *body = request_json(r, &p), *o = NULL;
 	bool fresh = false;
 
@@ -241,7 +256,7 @@ enum MHD_Result api_profile_put(struct request *r, const char *name)
 
 enum MHD_Result api_profile_delete(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	int rc;
 
 	pthread_mutex_lock(&r->d->lock);
@@ -287,7 +302,7 @@ enum schedule_op { OP_GET, OP_PUT, OP_DELETE, OP_START, OP_STOP };
 
 static enum MHD_Result schedule_op(struct request *r, const char *name, enum schedule_op op)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	char target[TARGET_NAME_MAX];
 	json_t *body = NULL, *o = NULL;
 	bool fresh = false;

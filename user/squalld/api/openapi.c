@@ -14,5 +14,6 @@ extern const char openapi_begin[], openapi_end[];
 enum MHD_Result api_openapi(struct request *r, const char *name)
 {
 	(void)name;
-	return reply_text(r, 200, "application/json", openapi_begin, (size_t)(openapi_end - openapi_begin));
+	return reply_text(r, 200, "application/json", openapi_begin,
+			  (size_t)(openapi_end - openapi_begin));
 }

@@ -21,34 +21,34 @@ static const struct route {
 	const char *path; /* below /api/v1/ */
 	handler_fn *fn;
 } routes[] = {
-	{ "GET", "status", api_status },
-	{ "GET", "capabilities", api_capabilities },
-	{ "GET", "openapi.json", api_openapi },
-	{ "GET", "targets", api_targets },
-	{ "GET", "targets/*", api_target },
-	{ "GET", "rules", api_rules },
-	{ "DELETE", "rules", api_rules_clear },
-	{ "GET", "rules/*", api_rule_get },
-	{ "PUT", "rules/*", api_rule_put },
-	{ "PATCH", "rules/*", api_rule_patch },
-	{ "DELETE", "rules/*", api_rule_delete },
-	{ "POST", "rules/*/profile", api_rule_profile },
-	{ "GET", "counters", api_counters },
-	{ "GET", "counters/*", api_counters_of },
-	{ "GET", "profiles", api_profiles },
-	{ "GET", "profiles/*", api_profile_get },
-	{ "PUT", "profiles/*", api_profile_put },
-	{ "DELETE", "profiles/*", api_profile_delete },
-	{ "GET", "schedules", api_schedules },
-	{ "GET", "schedules/*", api_schedule_get },
-	{ "PUT", "schedules/*", api_schedule_put },
-	{ "DELETE", "schedules/*", api_schedule_delete },
-	{ "POST", "schedules/*/start", api_schedule_start },
-	{ "POST", "schedules/*/stop", api_schedule_stop },
-	{ "GET", "maps", api_maps },
-	{ "GET", "maps/*", api_map },
-	{ "GET", "programs", api_programs },
-	{ "GET", "events", api_events },
+	{"GET", "status", api_status},
+	{"GET", "capabilities", api_capabilities},
+	{"GET", "openapi.json", api_openapi},
+	{"GET", "targets", api_targets},
+	{"GET", "targets/*", api_target},
+	{"GET", "rules", api_rules},
+	{"DELETE", "rules", api_rules_clear},
+	{"GET", "rules/*", api_rule_get},
+	{"PUT", "rules/*", api_rule_put},
+	{"PATCH", "rules/*", api_rule_patch},
+	{"DELETE", "rules/*", api_rule_delete},
+	{"POST", "rules/*/profile", api_rule_profile},
+	{"GET", "counters", api_counters},
+	{"GET", "counters/*", api_counters_of},
+	{"GET", "profiles", api_profiles},
+	{"GET", "profiles/*", api_profile_get},
+	{"PUT", "profiles/*", api_profile_put},
+	{"DELETE", "profiles/*", api_profile_delete},
+	{"GET", "schedules", api_schedules},
+	{"GET", "schedules/*", api_schedule_get},
+	{"PUT", "schedules/*", api_schedule_put},
+	{"DELETE", "schedules/*", api_schedule_delete},
+	{"POST", "schedules/*/start", api_schedule_start},
+	{"POST", "schedules/*/stop", api_schedule_stop},
+	{"GET", "maps", api_maps},
+	{"GET", "maps/*", api_map},
+	{"GET", "programs", api_programs},
+	{"GET", "events", api_events},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -93,21 +93,26 @@ static enum MHD_Result route_api(struct request *r)
 {
 	const char *name = NULL, *last = r->seg[r->n_seg - 1];
 	bool post_tail = strcmp(r->method, "POST") == 0 &&
-			 (strcmp(last, "profile") == 0 || strcmp(last, "start") == 0 || strcmp(last, "stop") == 0);
+			 (strcmp(last, "profile") == 0 || strcmp(last, "start") == 0 ||
+			  strcmp(last, "stop") == 0);
 	bool head = strcmp(r->method, "HEAD") == 0;
 
 	join_cgroup(r, 3, post_tail ? 1 : 0);
 	for (size_t i = 0; i < N_ROUTES; i++) {
 		if (!matches(&routes[i], r, &name))
 			continue;
-		if (strcmp(routes[i].method, r->method) == 0 || (head && strcmp(routes[i].method, "GET") == 0))
+		if (strcmp(routes[i].method, r->method) == 0 ||
+		    (head && strcmp(routes[i].method, "GET") == 0))
 			return routes[i].fn(r, name);
-		snprintf(r->allow + strlen(r->allow), sizeof(r->allow) - strlen(r->allow), "%s%s", r->allow[0] ? ", " : "",
-			 routes[i].method);
+		snprintf(r->allow + strlen(r->allow), sizeof(r->allow) - strlen(r->allow), "%s%s",
+			 r->allow[0] ? ", " : "", routes[i].method);
 	}
 	if (r->allow[0])
-		return reply_status(r, 405, "", "%.20s is not accepted here: %s", r->method, r->allow);
-	return reply_status(r, 404, "path", "path: there is nothing here; GET /api/v1/openapi.json lists what there is");
+		return reply_status(r, 405, "", "%.20s is not accepted here: %s", r->method,
+				    r->allow);
+	return reply_status(
+		r, 404, "path",
+		"path: there is nothing here; GET /api/v1/openapi.json lists what there is");
 }
 
 enum MHD_Result api_dispatch(struct request *r)
@@ -115,10 +120,12 @@ enum MHD_Result api_dispatch(struct request *r)
 	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 
 	if (r->n_seg >= 2 && strcmp(r->seg[0], "api") == 0)
-		return strcmp(r->seg[1], "v1") == 0 && r->n_seg > 2 ? route_api(r) :
-			reply_status(r, 404, "path", "path: the API is below /api/v1/");
+		return strcmp(r->seg[1], "v1") == 0 && r->n_seg > 2
+			       ? route_api(r)
+			       : reply_status(r, 404, "path", "path: the API is below /api/v1/");
 	if (r->n_seg >= 1 && strcmp(r->seg[0], "ui") == 0)
-		return get ? static_serve(r) : reply_status(r, 405, "", "only GET is accepted here");
+		return get ? static_serve(r)
+			   : reply_status(r, 405, "", "only GET is accepted here");
 	if (r->n_seg == 1 && strcmp(r->seg[0], "metrics") == 0)
 		return get ? api_metrics(r) : reply_status(r, 405, "", "only GET is accepted here");
 	if (r->n_seg == 1 && strcmp(r->seg[0], "healthz") == 0)
@@ -128,8 +135,8 @@ enum MHD_Result api_dispatch(struct request *r)
 
 		/* A browser wants the panel; curl and docker-tc's users want the list. */
 		if (accept && strstr(accept, "text/html")) {
-			struct MHD_Response *response =
-				MHD_create_response_from_buffer(0, (void *)(uintptr_t)"", MHD_RESPMEM_PERSISTENT);
+			struct MHD_Response *response = MHD_create_response_from_buffer(
+				0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
 
 			if (!response)
 				return MHD_NO;

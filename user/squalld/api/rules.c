@@ -14,17 +14,20 @@ enum MHD_Result api_targets(struct request *r, const char *name)
 	json_t *list;
 
 	(void)name;
-	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 && strcmp(kind, "container") != 0)
-		return reply_status(r, 400, "kind", "kind: \"%.15s\" is not accepted: cgroup or container", kind);
+	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 &&
+	    strcmp(kind, "container") != 0)
+		return reply_status(r, 400, "kind",
+				    "kind: \"%.15s\" is not accepted: cgroup or container", kind);
 	pthread_mutex_lock(&r->d->lock);
-	list = targets_list(r->d, kind[0] != 'c' || kind[1] == 'g', kind[0] != 'c' || kind[1] == 'o');
+	list = targets_list(r->d, kind[0] != 'c' || kind[1] == 'g',
+			    kind[0] != 'c' || kind[1] == 'o');
 	pthread_mutex_unlock(&r->d->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "targets", list));
 }
 
 enum MHD_Result api_target(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 	json_t *o = NULL;
 
@@ -104,13 +107,15 @@ static bool tag_in(const char *list, const char *etag)
 
 static int check_preconditions(struct request *r, const struct rule_entry *e, struct problem *p)
 {
-	const char *match = request_header(r, "If-Match"), *none = request_header(r, "If-None-Match");
+	const char *match = request_header(r, "If-Match"),
+		   *none = request_header(r, "If-None-Match");
 	char etag[48] = "";
 
 	if (e)
 		book_etag(e, etag, sizeof(etag));
 	if (match && (!e || !tag_in(match, etag)))
-		return fail(p, -ESTALE, "If-Match", "If-Match: the rule has changed since, it is now %s%s%s",
+		return fail(p, -ESTALE, "If-Match",
+			    "If-Match: the rule has changed since, it is now %s%s%s",
 			    e ? "\"" : "none", etag, e ? "\"" : "");
 	if (none && e && tag_in(none, etag))
 		return fail(p, -ESTALE, "If-None-Match", "If-None-Match: there is a rule already");
@@ -126,7 +131,7 @@ static enum MHD_Result reply_entry(struct request *r, unsigned int status, struc
 enum MHD_Result api_rule_get(struct request *r, const char *name)
 {
 	const char *none = request_header(r, "If-None-Match");
-	struct problem p = { 0 };
+	struct problem p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
 
@@ -136,7 +141,8 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 		result = reply_problem(r, &p);
 	} else {
 		book_etag(e, r->etag, sizeof(r->etag));
-		result = none && tag_in(none, r->etag) ? reply_empty(r, 304) : reply_entry(r, 200, e);
+		result = none && tag_in(none, r->etag) ? reply_empty(r, 304)
+						       : reply_entry(r, 200, e);
 	}
 	pthread_mutex_unlock(&r->d->lock);
 	return result;
@@ -155,13 +161,16 @@ static int has_network(struct daemon *d, const struct target *t, struct problem 
 	view = engine_target_view(d->engine, t->id);
 	n = json_array_size(json_object_get(view, "interfaces"));
 	json_decref(view);
-	return n ? 0 : fail(p, -ENOTCONN, "target", "target: container %.100s has no network interface (network mode none)",
-			    t->name);
+	return n ? 0
+		 : fail(p, -ENOTCONN, "target",
+			"target: container %.100s has no network interface (network mode none)",
+			t->name);
 }
 
-static enum MHD_Result set_rule(struct request *r, const char *name, const struct sq_rule *rule, const char *source)
+static enum MHD_Result set_rule(struct request *r, const char *name, const struct sq_rule *rule,
+				const char *source)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
 	struct target t;
@@ -185,7 +194,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 
 enum MHD_Result api_rule_put(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	json_t *body = request_json(r, &p);
 	struct sq_rule rule;
 	int rc;
@@ -207,7 +216,8 @@ static void merge(json_t *into, const json_t *patch)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)patch, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)patch, key, value)
+	{
 		json_t *old = json_object_get(into, key);
 
 		if (json_is_null(value)) {
@@ -232,9 +242,9 @@ static int depth(const json_t *o, int left)
 
 	if (left == 0)
 		return -E2BIG;
-	json_object_foreach((json_t *)(uintptr_t)o, key, value)
-		if (json_is_object(value) && depth(value, left - 1) < 0)
-			return -E2BIG;
+	json_object_foreach((json_t *)(uintptr_t)o, key,
+			    value) if (json_is_object(value) &&
+				       depth(value, left - 1) < 0) return -E2BIG;
 	return 0;
 }
 
@@ -243,11 +253,15 @@ static int depth(const json_t *o, int left)
  * clause's, so that {"up":{"loss":{"pct":5}}} changes one fault and keeps the
  * others. For a target without a rule it is a patch of nothing.
  */
-static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *ret, struct problem *p)
+static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *ret,
+		   struct problem *p)
 {
-	static const char *const read_only[] = { "text", "id", "target_id", "drawn_seed", "set_ms", "expires_in_ns", NULL };
-	json_t *base = e ? sq_rule_to_json(&e->rule, now_mono_ns()) : json_pack("{s:[{}]}", "clauses"), *clause;
-	static const char *const dirs[] = { "up", "down", NULL };
+	static const char *const read_only[] = {
+		"text", "id", "target_id", "drawn_seed", "set_ms", "expires_in_ns", NULL};
+	json_t *base = e ? sq_rule_to_json(&e->rule, now_mono_ns())
+			 : json_pack("{s:[{}]}", "clauses"),
+	       *clause;
+	static const char *const dirs[] = {"up", "down", NULL};
 	int rc;
 
 	if (!base)
@@ -268,16 +282,19 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 		if (!clause || json_object_get(patch, "clauses")) {
 			json_decref(faults);
 			json_decref(base);
-			return fail(p, -EINVAL, *dir, "%s: cannot stand beside \"clauses\" or \"text\"", *dir);
+			return fail(p, -EINVAL, *dir,
+				    "%s: cannot stand beside \"clauses\" or \"text\"", *dir);
 		}
 		/* A loss of another model replaces the old one, rather than being two at once. */
-		if (json_is_object(json_object_get(faults, "loss")) && json_object_get(clause, *dir))
+		if (json_is_object(json_object_get(faults, "loss")) &&
+		    json_object_get(clause, *dir))
 			json_object_del(json_object_get(clause, *dir), "loss");
 		json_t *one = json_pack("{s:o}", *dir, faults);
 
 		merge(clause, one);
 		json_decref(one);
-		if (json_is_object(json_object_get(clause, *dir)) && !json_object_size(json_object_get(clause, *dir)))
+		if (json_is_object(json_object_get(clause, *dir)) &&
+		    !json_object_size(json_object_get(clause, *dir)))
 			json_object_del(clause, *dir);
 	}
 	merge(base, patch);
@@ -290,7 +307,7 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 
 enum MHD_Result api_rule_patch(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	json_t *body = request_json(r, &p);
 	enum MHD_Result result;
 	struct rule_entry *e;
@@ -309,8 +326,8 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 	} else {
 		e = book_find(r->d, t.name);
 		fresh = !e;
-		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 || has_network(r->d, &t, &p) < 0 ||
-		    book_set(r->d, &t, &rule, "api", &e, &p) < 0)
+		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 ||
+		    has_network(r->d, &t, &p) < 0 || book_set(r->d, &t, &rule, "api", &e, &p) < 0)
 			result = reply_problem(r, &p);
 		else
 			result = reply_entry(r, fresh ? 201 : 200, e);
@@ -322,7 +339,7 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 
 enum MHD_Result api_rule_delete(struct request *r, const char *name)
 {
-	struct problem p = { 0 };
+	struct problem p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
 
@@ -343,8 +360,8 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 /* {"name": "3G", "for_ns": N} */
 enum MHD_Result api_rule_profile(struct request *r, const char *name)
 {
-	static const char *const keys[] = { "name", "for_ns", NULL };
-	struct problem p = { 0 };
+	static const char *const keys[] = {"name", "for_ns", NULL};
+	struct problem p = {0};
 	json_t *body = request_json(r, &p), *given;
 	char source[72];
 	struct sq_rule rule;
@@ -357,12 +374,16 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 		rc = p.code;
 	} else if (!json_is_string(json_object_get(body, "name"))) {
 		rc = fail(&p, -EINVAL, "name", "name: a profile's name is expected");
-	} else if (given && !json_is_null(given) && (!json_is_integer(given) || json_integer_value(given) < 1)) {
-		rc = fail(&p, -EINVAL, "for_ns", "for_ns: a whole number of nanoseconds, at least 1, is expected");
+	} else if (given && !json_is_null(given) &&
+		   (!json_is_integer(given) || json_integer_value(given) < 1)) {
+		rc = fail(&p, -EINVAL, "for_ns",
+			  "for_ns: a whole number of nanoseconds, at least 1, is expected");
 	} else {
-		snprintf(source, sizeof(source), "profile:%.63s", json_string_value(json_object_get(body, "name")));
+		snprintf(source, sizeof(source), "profile:%.63s",
+			 json_string_value(json_object_get(body, "name")));
 		pthread_mutex_lock(&r->d->lock);
-		rc = profile_rule(r->d, json_string_value(json_object_get(body, "name")), &rule, &p);
+		rc = profile_rule(r->d, json_string_value(json_object_get(body, "name")), &rule,
+				  &p);
 		pthread_mutex_unlock(&r->d->lock);
 	}
 	if (rc == 0 && json_is_integer(given)) {

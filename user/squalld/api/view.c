@@ -66,8 +66,11 @@ json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 		pthread_mutex_unlock(&e->att_lock);
 	}
 	return json_pack("{s:s, s:o}", "mode",
-			 v.inside ? "netns" : v.edge ? "bridge" : v.host ? "host" : "none", "interfaces",
-			 v.interfaces);
+			 v.inside ? "netns"
+			 : v.edge ? "bridge"
+			 : v.host ? "host"
+				  : "none",
+			 "interfaces", v.interfaces);
 }
 
 json_t *attach_json(struct engine *e)
@@ -77,17 +80,18 @@ json_t *attach_json(struct engine *e)
 	pthread_mutex_lock(&e->att_lock);
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
 		const struct attachment *a = &e->atts[i];
-		const char *role = (a->att.flags & SQ_A_EDGE)   ? "edge"
+		const char *role = (a->att.flags & SQ_A_EDGE)	? "edge"
 				   : (a->att.flags & SQ_A_LOOP) ? "loopback"
 								: "host";
 
 		if (a->ino)
 			json_array_append_new(
-				list, json_pack("{s:I, s:b, s:i, s:s, s:s, s:b, s:[ss]}", "netns",
-						(json_int_t)a->ino, "host", a->ino == e->host_ino,
-						"ifindex", (int)a->att.ifindex, "name", a->name, "role",
-						role, "shared", !!(a->att.flags & SQ_A_SHARED), "hooks",
-						"ingress", "egress"));
+				list,
+				json_pack("{s:I, s:b, s:i, s:s, s:s, s:b, s:[ss]}", "netns",
+					  (json_int_t)a->ino, "host", a->ino == e->host_ino,
+					  "ifindex", (int)a->att.ifindex, "name", a->name, "role",
+					  role, "shared", !!(a->att.flags & SQ_A_SHARED), "hooks",
+					  "ingress", "egress"));
 	}
 	pthread_mutex_unlock(&e->att_lock);
 	return list;
@@ -119,8 +123,10 @@ int attach_check(struct engine *e, struct sq_error *err)
 		for (int egress = 0; egress < 2 && !res; egress++)
 			if (!filter_there(a->att.ifindex, egress) &&
 			    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
-				res = engine_fail(err, -ENOENT, "detached: somebody removed our %s filter from %s",
-						  egress ? "egress" : "ingress", a->name);
+				res = engine_fail(
+					err, -ENOENT,
+					"detached: somebody removed our %s filter from %s",
+					egress ? "egress" : "ingress", a->name);
 	}
 	pthread_mutex_unlock(&e->att_lock);
 	return res;

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const level_names[] = { "error", "warn", "info", "debug" };
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static _Atomic enum log_level max_level = LOG_L_INFO;
 static atomic_bool as_json;
 
@@ -30,7 +30,8 @@ void log_setup(enum log_level level, bool json)
 	as_json = json;
 }
 
-/* Control bytes never reach the terminal or break a JSON line: a container may be named anything. */
+/* Control bytes never reach the terminal or break a JSON line: a container may be named anything.
+ */
 static size_t escape(char *out, size_t size, const char *in, bool json)
 {
 	size_t n = 0;
@@ -72,8 +73,9 @@ void log_line(enum log_level level, const char *fmt, ...)
 		clock_gettime(CLOCK_REALTIME, &ts);
 		gmtime_r(&ts.tv_sec, &tm);
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-		n = snprintf(line, sizeof(line), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\"%s\"}\n",
-			     when, ts.tv_nsec / 1000000, level_names[level], safe);
+		n = snprintf(line, sizeof(line),
+			     "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\"%s\"}\n", when,
+			     ts.tv_nsec / 1000000, level_names[level], safe);
 	} else {
 		n = snprintf(line, sizeof(line), "squalld: %s: %s\n", level_names[level], safe);
 	}

@@ -31,7 +31,8 @@ int book_init(struct daemon *d)
 	d->book = calloc(1, sizeof(*d->book));
 	if (!d->book)
 		return -ENOMEM;
-	d->book->version = now_real_ms() * 1000; /* more than a thousand changes a ms would be needed to repeat */
+	d->book->version = now_real_ms() *
+			   1000; /* more than a thousand changes a ms would be needed to repeat */
 	d->book->ignored = json_object();
 	return d->book->ignored ? 0 : -ENOMEM;
 }
@@ -136,8 +137,12 @@ static json_t *rule_json(const struct rule_entry *e)
 
 		/* The kernel does not have it; the time goes on nevertheless. */
 		if (e->expires_ms)
-			json_object_set_new(o, "expires_in_ns", json_integer(e->expires_ms > now ?
-					    (json_int_t)((e->expires_ms - now) * 1000000u) : 0));
+			json_object_set_new(
+				o, "expires_in_ns",
+				json_integer(
+					e->expires_ms > now
+						? (json_int_t)((e->expires_ms - now) * 1000000u)
+						: 0));
 	}
 	return o;
 }
@@ -149,11 +154,13 @@ json_t *book_entry_json(const struct rule_entry *e)
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
 	book_etag(e, etag, sizeof(etag));
 	return json_pack("{s:o,s:o,s:o,s:b,s:b,s:o,s:s}", "target", json_text(e->name), "id",
-			 e->in_force ? json_string(id) : json_null(), "rule", rule_json(e), "on_restart", 1,
-			 "in_force", (int)e->in_force, "source", json_text(e->source), "etag", etag);
+			 e->in_force ? json_string(id) : json_null(), "rule", rule_json(e),
+			 "on_restart", 1, "in_force", (int)e->in_force, "source",
+			 json_text(e->source), "etag", etag);
 }
 
-static void publish(struct daemon *d, const char *action, const struct rule_entry *e, bool with_rule)
+static void publish(struct daemon *d, const char *action, const struct rule_entry *e,
+		    bool with_rule)
 {
 	json_t *o;
 
@@ -177,7 +184,8 @@ static void changed(struct daemon *d, struct rule_entry *e)
 
 static void remember_matches(struct rule_entry *e)
 {
-	json_t *o = sq_rule_to_json(&e->rule, now_mono_ns()), *clauses = json_object_get(o, "clauses");
+	json_t *o = sq_rule_to_json(&e->rule, now_mono_ns()),
+	       *clauses = json_object_get(o, "clauses");
 
 	for (size_t i = 0; i < SQ_MAX_CLAUSES; i++) {
 		json_decref(e->match[i]);
@@ -214,8 +222,8 @@ static int enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct p
 	return 0;
 }
 
-int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rule, const char *source,
-	      struct rule_entry **ret, struct problem *p)
+int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rule,
+	     const char *source, struct rule_entry **ret, struct problem *p)
 {
 	struct rule_entry *e = book_find(d, t->name);
 	struct sq_rule got;
@@ -223,7 +231,8 @@ int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rul
 	int rc;
 
 	if (fresh && d->book->n >= SQ_MAX_RULES)
-		return fail(p, -ENOSPC, "target", "target: there are %u rules already, the most there can be",
+		return fail(p, -ENOSPC, "target",
+			    "target: there are %u rules already, the most there can be",
 			    SQ_MAX_RULES);
 	if (fresh) {
 		e = insert(d, t->name); /* before the kernel has it: nothing to undo there */
@@ -237,7 +246,8 @@ int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rul
 			drop(d, e);
 		return rc;
 	}
-	/* One cgroup, one rule: a container that was ruled under another name (renamed while we were away). */
+	/* One cgroup, one rule: a container that was ruled under another name (renamed while we
+	 * were away). */
 	e->rule = got;
 	e->container = t->c != NULL;
 	e->cgroup_id = t->id;
@@ -314,7 +324,7 @@ void book_rename(struct daemon *d, const char *from, const char *to)
 void book_target_here(struct daemon *d, struct container *c)
 {
 	struct rule_entry *e = book_find(d, c->name);
-	struct problem p = { 0 };
+	struct problem p = {0};
 
 	if (!e || (e->in_force && e->cgroup_id == c->cgroup_id))
 		return;
@@ -363,7 +373,7 @@ void book_container_destroyed(struct daemon *d, const char *name)
 static int tick_one(struct rule_entry *e, void *arg)
 {
 	struct daemon *d = arg;
-	struct problem p = { 0 };
+	struct problem p = {0};
 	uint64_t id;
 
 	if ((e->in_force && e->rule.expires_ns && now_mono_ns() >= e->rule.expires_ns) ||
@@ -442,10 +452,11 @@ static int save_one(struct rule_entry *e, void *arg)
 	if (!(e->rule.flags & SQ_R_SEED_GIVEN))
 		json_object_del(rule, "seed");
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
-	json_array_append_new(arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I}", "target", json_text(e->name), "kind",
-					     e->container ? "container" : "cgroup", "id", id, "cgroup",
-					     json_text(e->cgroup), "source", json_text(e->source), "rule", rule,
-					     "expires_ms", (json_int_t)e->expires_ms));
+	json_array_append_new(
+		arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I}", "target", json_text(e->name),
+			       "kind", e->container ? "container" : "cgroup", "id", id, "cgroup",
+			       json_text(e->cgroup), "source", json_text(e->source), "rule", rule,
+			       "expires_ms", (json_int_t)e->expires_ms));
 	return 0;
 }
 
@@ -454,8 +465,8 @@ json_t *book_save(struct daemon *d, bool clean)
 	json_t *list = json_array();
 
 	book_each(d, save_one, list);
-	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", state_boot_id(), "rules", list,
-			 "ignored", d->book->ignored);
+	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", state_boot_id(),
+			 "rules", list, "ignored", d->book->ignored);
 }
 
 struct restore {
@@ -492,7 +503,8 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	if (rule->expires_ns) {
 		uint64_t now = now_mono_ns();
 
-		e->expires_ms = now_real_ms() + (rule->expires_ns > now ? (rule->expires_ns - now) / 1000000u : 0);
+		e->expires_ms = now_real_ms() +
+				(rule->expires_ns > now ? (rule->expires_ns - now) / 1000000u : 0);
 	}
 	e->version = ++d->book->version;
 	remember_matches(e);
@@ -508,7 +520,7 @@ static void load_one(struct restore *x, const json_t *o)
 	const char *kind = json_string_value(json_object_get(o, "kind"));
 	const char *cgroup = json_string_value(json_object_get(o, "cgroup"));
 	uint64_t expires = (uint64_t)json_integer_value(json_object_get(o, "expires_ms"));
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	struct sq_rule rule;
 	struct rule_entry *e;
 
@@ -535,15 +547,17 @@ static void load_one(struct restore *x, const json_t *o)
 static int place_one(struct rule_entry *e, void *arg)
 {
 	struct restore *x = arg;
-	struct problem p = { 0 };
+	struct problem p = {0};
 	char path[TARGET_NAME_MAX];
 	uint64_t id;
 
 	if (e->in_force)
 		return 0;
-	/* The same boot, a squalld that was killed, a target that is still there, and the kernel has no
-	 * rule for it: it was deleted or expired, and the state file had not been written yet. */
-	if (x->same_run && e->cgroup_id && engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == 0) {
+	/* The same boot, a squalld that was killed, a target that is still there, and the kernel
+	 * has no rule for it: it was deleted or expired, and the state file had not been written
+	 * yet. */
+	if (x->same_run && e->cgroup_id &&
+	    engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == 0) {
 		log_info("rule of %s was gone from the kernel: forgotten", e->name);
 		drop(x->d, e);
 		return 0;
@@ -562,14 +576,13 @@ static int place_one(struct rule_entry *e, void *arg)
 
 int book_restore(struct daemon *d, json_t *saved)
 {
-	struct restore x = { .d = d };
+	struct restore x = {.d = d};
 	json_t *one, *ignored = json_object_get(saved, "ignored");
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
 	size_t i;
 	int rc;
 
-	json_array_foreach(json_object_get(saved, "rules"), i, one)
-		load_one(&x, one);
+	json_array_foreach(json_object_get(saved, "rules"), i, one) load_one(&x, one);
 	if (json_is_object(ignored))
 		json_object_update(d->book->ignored, ignored);
 	rc = engine_each_rule(d->engine, adopt_one, &x);
@@ -577,8 +590,8 @@ int book_restore(struct daemon *d, json_t *saved)
 		     strcmp(boot, state_boot_id()) == 0;
 	book_each(d, place_one, &x);
 	if (x.adopted || x.restored || x.waiting)
-		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target", x.adopted,
-			 x.restored, x.waiting);
+		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target",
+			 x.adopted, x.restored, x.waiting);
 	d->book->changes = 0;
 	state_dirty(d, STATE_RULES);
 	return rc;

@@ -11,14 +11,14 @@
 
 struct rule_entry {
 	struct rule_entry *next; /* in its hash bucket */
-	char *name;              /* canonical target */
-	char *cgroup;            /* path, as last seen */
+	char *name;		 /* canonical target */
+	char *cgroup;		 /* path, as last seen */
 	bool container, in_force;
-	uint64_t cgroup_id;      /* as last seen */
-	uint64_t expires_ms;     /* CLOCK_REALTIME; 0 = never */
-	uint64_t version;        /* unique over all changes and restarts: the ETag */
-	char source[72];         /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
-	struct sq_rule rule;     /* as the kernel has it */
+	uint64_t cgroup_id;	       /* as last seen */
+	uint64_t expires_ms;	       /* CLOCK_REALTIME; 0 = never */
+	uint64_t version;	       /* unique over all changes and restarts: the ETag */
+	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
+	struct sq_rule rule;	       /* as the kernel has it */
 	json_t *match[SQ_MAX_CLAUSES]; /* per clause: its filter as JSON, for counters */
 };
 
@@ -32,8 +32,8 @@ unsigned int book_count(struct daemon *d);
 uint64_t book_changes(struct daemon *d);
 
 /* Puts a rule in force. The target must be ready (target_ready()). */
-int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rule, const char *source,
-	      struct rule_entry **ret, struct problem *p);
+int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rule,
+	     const char *source, struct rule_entry **ret, struct problem *p);
 /* -ENOENT if there is none. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct daemon *d, const char *name, const char *why);
 unsigned int book_delete_all(struct daemon *d);

@@ -33,44 +33,74 @@
 static const struct shipped {
 	const char *name, *text, *description, *source;
 } shipped[] = {
-	{ "GPRS", "up rate 13.4kbit delay 500ms 100ms latency 2s down rate 53.6kbit delay 500ms 100ms latency 2s",
-	  "2.5G packet radio, class 8 device, CS-2", "3GPP TS 45.002 annex B for the rates; delay and jitter are judgement" },
-	{ "EDGE", "up rate 200kbit delay 440ms down rate 240kbit delay 400ms", "2.75G, average coverage",
-	  "ATC Edge-Average" },
-	{ "3G", "up rate 330kbit delay 100ms down rate 780kbit delay 100ms", "3G, average coverage", "ATC 3G-Average" },
-	{ "4G", "up rate 750kbit delay 75ms 15ms down rate 1.6mbit delay 75ms 15ms",
-	  "LTE, the slow quarter of 4G users", "Lighthouse throttling.md, half the round trip each way; jitter is judgement" },
-	{ "5G", "up rate 20mbit delay 10ms 3ms down rate 150mbit delay 10ms 3ms", "5G below 6 GHz, good coverage",
-	  "judgement: order of magnitude of published mid-band drive tests" },
-	{ "NB-IoT", "up rate 62kbit delay 800ms 400ms latency 10s down rate 26kbit delay 800ms 400ms latency 10s",
-	  "Cat-NB1; the round trip is that of good coverage", "blog.mbedded.ninja cellular table: 26/62 kbit/s, 1.6 to 10 s; spread is judgement" },
-	{ "LTE-M", "up rate 375kbit delay 50ms 20ms down rate 300kbit delay 50ms 20ms",
-	  "Cat-M1, half duplex, edge of normal coverage", "LTE-M white paper v1.1: 0.1 s; half-duplex peak rates of 3GPP release 13; jitter is judgement" },
-	{ "satellite", "up rate 1mbit delay 300ms 10ms loss 0.5% down rate 10mbit delay 300ms 10ms loss 0.5%",
-	  "geostationary satellite", "APNIC 2022: round trip around 600 ms; rates and loss are judgement" },
-	{ "satellite-leo", "up rate 15mbit delay 20ms 10ms loss 1% down rate 100mbit delay 20ms 10ms loss 1%",
-	  "low orbit constellation", "judgement, after the same APNIC tests" },
-	{ "train-tunnel", "up loss gemodel 2% 10% 100% 0.1% delay 120ms 60ms rate 1mbit "
-	  "down loss gemodel 2% 10% 100% 0.1% delay 120ms 60ms rate 4mbit",
-	  "moving train: good stretches, and tunnels where all is lost", "judgement: Gilbert-Elliott, mean burst 10 packets" },
-	{ "lossy-wifi", "up loss gemodel 3% 30% 70% 0.5% delay 5ms 10ms distribution pareto "
-	  "down loss gemodel 3% 30% 70% 0.5% delay 5ms 10ms distribution pareto",
-	  "busy or distant access point: short bursts of loss, long tails of delay", "judgement: Gilbert-Elliott, mean burst 3.3 packets" },
-	{ "offline", "up blackhole down blackhole", "no connectivity at all", "every packet is lost" },
-	{ "ATC 2G-DevelopingRural", "up rate 18kbit delay 650ms loss 2% latency 2s down rate 20kbit delay 650ms loss 2% latency 2s",
-	  "ATC classic", "ATC 2G-DevelopingRural; queue bound is judgement" },
-	{ "ATC 2G-DevelopingUrban", "up rate 32kbit delay 650ms latency 2s down rate 35kbit delay 650ms latency 2s", "ATC classic",
-	  "ATC 2G-DevelopingUrban; queue bound is judgement" },
-	{ "ATC 3G-Average", "up rate 330kbit delay 100ms down rate 780kbit delay 100ms", "ATC classic", "ATC 3G-Average" },
-	{ "ATC 3G-Good", "up rate 420kbit delay 100ms down rate 850kbit delay 90ms", "ATC classic", "ATC 3G-Good" },
-	{ "ATC Edge-Average", "up rate 200kbit delay 440ms down rate 240kbit delay 400ms", "ATC classic", "ATC Edge-Average" },
-	{ "ATC Edge-Good", "up rate 200kbit delay 370ms down rate 250kbit delay 350ms", "ATC classic", "ATC Edge-Good" },
-	{ "ATC Edge-Lossy", "up rate 200kbit delay 440ms loss 1% down rate 240kbit delay 400ms loss 1%", "ATC classic",
-	  "ATC Edge-Lossy" },
-	{ "ATC Cable", "up rate 1mbit delay 2ms down rate 6mbit delay 2ms", "ATC classic", "ATC Cable" },
-	{ "ATC DSL", "up rate 256kbit delay 5ms down rate 2mbit delay 5ms", "ATC classic", "ATC DSL" },
-	{ "ATC NoConnectivity", "up rate 1kbit latency 10s down rate 1kbit latency 10s", "ATC classic: one kbit/s, as its file says",
-	  "ATC NoConnectivity; queue bound is judgement" },
+	{"GPRS",
+	 "up rate 13.4kbit delay 500ms 100ms latency 2s down rate 53.6kbit delay 500ms 100ms "
+	 "latency 2s",
+	 "2.5G packet radio, class 8 device, CS-2",
+	 "3GPP TS 45.002 annex B for the rates; delay and jitter are judgement"},
+	{"EDGE", "up rate 200kbit delay 440ms down rate 240kbit delay 400ms",
+	 "2.75G, average coverage", "ATC Edge-Average"},
+	{"3G", "up rate 330kbit delay 100ms down rate 780kbit delay 100ms", "3G, average coverage",
+	 "ATC 3G-Average"},
+	{"4G", "up rate 750kbit delay 75ms 15ms down rate 1.6mbit delay 75ms 15ms",
+	 "LTE, the slow quarter of 4G users",
+	 "Lighthouse throttling.md, half the round trip each way; jitter is judgement"},
+	{"5G", "up rate 20mbit delay 10ms 3ms down rate 150mbit delay 10ms 3ms",
+	 "5G below 6 GHz, good coverage",
+	 "judgement: order of magnitude of published mid-band drive tests"},
+	{"NB-IoT",
+	 "up rate 62kbit delay 800ms 400ms latency 10s down rate 26kbit delay 800ms 400ms latency "
+	 "10s",
+	 "Cat-NB1; the round trip is that of good coverage",
+	 "blog.mbedded.ninja cellular table: 26/62 kbit/s, 1.6 to 10 s; spread is judgement"},
+	{"LTE-M", "up rate 375kbit delay 50ms 20ms down rate 300kbit delay 50ms 20ms",
+	 "Cat-M1, half duplex, edge of normal coverage",
+	 "LTE-M white paper v1.1: 0.1 s; half-duplex peak rates of 3GPP release 13; jitter is "
+	 "judgement"},
+	{"satellite",
+	 "up rate 1mbit delay 300ms 10ms loss 0.5% down rate 10mbit delay 300ms 10ms loss 0.5%",
+	 "geostationary satellite",
+	 "APNIC 2022: round trip around 600 ms; rates and loss are judgement"},
+	{"satellite-leo",
+	 "up rate 15mbit delay 20ms 10ms loss 1% down rate 100mbit delay 20ms 10ms loss 1%",
+	 "low orbit constellation", "judgement, after the same APNIC tests"},
+	{"train-tunnel",
+	 "up loss gemodel 2% 10% 100% 0.1% delay 120ms 60ms rate 1mbit "
+	 "down loss gemodel 2% 10% 100% 0.1% delay 120ms 60ms rate 4mbit",
+	 "moving train: good stretches, and tunnels where all is lost",
+	 "judgement: Gilbert-Elliott, mean burst 10 packets"},
+	{"lossy-wifi",
+	 "up loss gemodel 3% 30% 70% 0.5% delay 5ms 10ms distribution pareto "
+	 "down loss gemodel 3% 30% 70% 0.5% delay 5ms 10ms distribution pareto",
+	 "busy or distant access point: short bursts of loss, long tails of delay",
+	 "judgement: Gilbert-Elliott, mean burst 3.3 packets"},
+	{"offline", "up blackhole down blackhole", "no connectivity at all",
+	 "every packet is lost"},
+	{"ATC 2G-DevelopingRural",
+	 "up rate 18kbit delay 650ms loss 2% latency 2s down rate 20kbit delay 650ms loss 2% "
+	 "latency 2s",
+	 "ATC classic", "ATC 2G-DevelopingRural; queue bound is judgement"},
+	{"ATC 2G-DevelopingUrban",
+	 "up rate 32kbit delay 650ms latency 2s down rate 35kbit delay 650ms latency 2s",
+	 "ATC classic", "ATC 2G-DevelopingUrban; queue bound is judgement"},
+	{"ATC 3G-Average", "up rate 330kbit delay 100ms down rate 780kbit delay 100ms",
+	 "ATC classic", "ATC 3G-Average"},
+	{"ATC 3G-Good", "up rate 420kbit delay 100ms down rate 850kbit delay 90ms", "ATC classic",
+	 "ATC 3G-Good"},
+	{"ATC Edge-Average", "up rate 200kbit delay 440ms down rate 240kbit delay 400ms",
+	 "ATC classic", "ATC Edge-Average"},
+	{"ATC Edge-Good", "up rate 200kbit delay 370ms down rate 250kbit delay 350ms",
+	 "ATC classic", "ATC Edge-Good"},
+	{"ATC Edge-Lossy",
+	 "up rate 200kbit delay 440ms loss 1% down rate 240kbit delay 400ms loss 1%", "ATC classic",
+	 "ATC Edge-Lossy"},
+	{"ATC Cable", "up rate 1mbit delay 2ms down rate 6mbit delay 2ms", "ATC classic",
+	 "ATC Cable"},
+	{"ATC DSL", "up rate 256kbit delay 5ms down rate 2mbit delay 5ms", "ATC classic",
+	 "ATC DSL"},
+	{"ATC NoConnectivity", "up rate 1kbit latency 10s down rate 1kbit latency 10s",
+	 "ATC classic: one kbit/s, as its file says",
+	 "ATC NoConnectivity; queue bound is judgement"},
 };
 #define N_SHIPPED (sizeof(shipped) / sizeof(shipped[0]))
 
@@ -86,7 +116,7 @@ int profiles_init(struct daemon *d)
 	d->profiles->saved = json_object();
 	for (size_t i = 0; i < N_SHIPPED; i++) {
 		struct sq_rule rule;
-		struct sq_error err = { 0 };
+		struct sq_error err = {0};
 
 		/* A unit test goes through them all; this is for who edits the table. */
 		if (sq_rule_from_text(shipped[i].text, strlen(shipped[i].text), &rule, &err) < 0)
@@ -136,21 +166,24 @@ int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct
 		return p->code = sq_rule_from_text(s->text, strlen(s->text), ret, &p->error);
 	if (own)
 		return p->code = sq_rule_from_json(json_object_get(own, "rule"), ret, &p->error);
-	return fail(p, -ENOENT, "name", "name: there is no profile \"%.64s\"; GET /api/v1/profiles lists them", name);
+	return fail(p, -ENOENT, "name",
+		    "name: there is no profile \"%.64s\"; GET /api/v1/profiles lists them", name);
 }
 
 json_t *profile_json(struct daemon *d, const char *name)
 {
 	const struct shipped *s = find_shipped(name);
 	json_t *own = json_object_get(d->profiles->saved, name);
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct sq_rule rule;
 
 	if ((!s && !own) || profile_rule(d, name, &rule, &p) < 0)
 		return NULL;
 	return json_pack("{s:s,s:o,s:o,s:b,s:o}", "name", name, "description",
-			 s ? json_string(s->description) : json_incref(json_object_get(own, "description")), "source",
-			 s ? json_string(s->source) : json_null(), "shipped", s != NULL, "rule", body_of(&rule));
+			 s ? json_string(s->description)
+			   : json_incref(json_object_get(own, "description")),
+			 "source", s ? json_string(s->source) : json_null(), "shipped", s != NULL,
+			 "rule", body_of(&rule));
 }
 
 json_t *profiles_list(struct daemon *d)
@@ -170,21 +203,28 @@ static bool name_accepted(const char *name)
 	size_t n = strlen(name);
 
 	return n >= 1 && n <= PROFILE_NAME_MAX && name[0] != ' ' && name[n - 1] != ' ' &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ -") == n;
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ -") ==
+		       n;
 }
 
-int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh, struct problem *p)
+int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh,
+		struct problem *p)
 {
-	static const char *const keys[] = { "name", "rule", "description", "source", "shipped", NULL };
-	json_t *description = json_object_get(body, "description"), *inner = json_object_get(body, "rule"), *own;
+	static const char *const keys[] = {"name",   "rule",	"description",
+					   "source", "shipped", NULL};
+	json_t *description = json_object_get(body, "description"),
+	       *inner = json_object_get(body, "rule"), *own;
 	struct sq_rule rule;
 	int rc;
 
 	if (!name_accepted(name))
-		return fail(p, -EINVAL, "name", "name: \"%.80s\" is not accepted: 1 to %d letters, digits, \"._ -\"",
+		return fail(p, -EINVAL, "name",
+			    "name: \"%.80s\" is not accepted: 1 to %d letters, digits, \"._ -\"",
 			    name, PROFILE_NAME_MAX);
 	if (find_shipped(name))
-		return fail(p, -EEXIST, "name", "name: \"%s\" is a shipped profile, which cannot be changed: choose another",
+		return fail(p, -EEXIST, "name",
+			    "name: \"%s\" is a shipped profile, which cannot be changed: choose "
+			    "another",
 			    name);
 	/* The rule alone will do. */
 	if (json_object_get(body, "clauses") || json_object_get(body, "text"))
@@ -193,16 +233,21 @@ int profile_put(struct daemon *d, const char *name, const json_t *body, bool *re
 		return p->code;
 	if (description && !json_is_null(description) &&
 	    (!json_is_string(description) || json_string_length(description) > 500))
-		return fail(p, -EINVAL, "description", "description: a text of at most 500 bytes is expected");
+		return fail(p, -EINVAL, "description",
+			    "description: a text of at most 500 bytes is expected");
 	if (!json_is_object(inner))
-		return fail(p, -EINVAL, "rule", "rule: an object is expected, as in PUT /api/v1/rules");
+		return fail(p, -EINVAL, "rule",
+			    "rule: an object is expected, as in PUT /api/v1/rules");
 	rc = sq_rule_from_json(inner, &rule, &p->error);
 	if (rc < 0)
 		return p->code = rc;
 	*ret_fresh = !json_object_get(d->profiles->saved, name);
 	if (*ret_fresh && json_object_size(d->profiles->saved) >= MAX_PROFILES)
-		return fail(p, -ENOSPC, "name", "name: there are %d profiles already, the most there can be", MAX_PROFILES);
-	own = json_pack("{s:o,s:o}", "description", json_is_string(description) ? json_incref(description) : json_string(""),
+		return fail(p, -ENOSPC, "name",
+			    "name: there are %d profiles already, the most there can be",
+			    MAX_PROFILES);
+	own = json_pack("{s:o,s:o}", "description",
+			json_is_string(description) ? json_incref(description) : json_string(""),
 			"rule", body_of(&rule));
 	if (json_object_set_new(d->profiles->saved, name, own) < 0)
 		return fail(p, -ENOMEM, "", "out of memory");
@@ -213,7 +258,8 @@ int profile_put(struct daemon *d, const char *name, const json_t *body, bool *re
 int profile_delete(struct daemon *d, const char *name, struct problem *p)
 {
 	if (find_shipped(name))
-		return fail(p, -EPERM, "name", "name: \"%s\" is a shipped profile, which cannot be deleted", name);
+		return fail(p, -EPERM, "name",
+			    "name: \"%s\" is a shipped profile, which cannot be deleted", name);
 	if (json_object_del(d->profiles->saved, name) < 0)
 		return fail(p, -ENOENT, "name", "name: there is no profile \"%.64s\"", name);
 	state_dirty(d, STATE_PROFILES);
@@ -230,8 +276,9 @@ void profiles_restore(struct daemon *d, json_t *saved)
 	json_t *value;
 	const char *name;
 
-	json_object_foreach(json_object_get(saved, "profiles"), name, value) {
-		struct problem p = { 0 };
+	json_object_foreach(json_object_get(saved, "profiles"), name, value)
+	{
+		struct problem p = {0};
 		bool fresh;
 
 		if (profile_put(d, name, value, &fresh, &p) < 0)

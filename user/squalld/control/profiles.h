@@ -14,7 +14,8 @@ json_t *profiles_list(struct daemon *d);
 json_t *profile_json(struct daemon *d, const char *name); /* NULL: there is none */
 int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct problem *p);
 /* body: {"rule": RULE-BODY, "description": TEXT} */
-int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh, struct problem *p);
+int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh,
+		struct problem *p);
 int profile_delete(struct daemon *d, const char *name, struct problem *p);
 json_t *profiles_save(struct daemon *d);
 void profiles_restore(struct daemon *d, json_t *saved);

@@ -29,8 +29,8 @@ struct schedule {
 	size_t n_steps, cursor;
 	uint64_t length_ns, repeat; /* repeat 0: until stopped */
 	bool running;
-	uint64_t started_ms;        /* CLOCK_REALTIME, for people and for a restart */
-	uint64_t origin_ns, round;  /* CLOCK_MONOTONIC of round 0; the round under way */
+	uint64_t started_ms;	   /* CLOCK_REALTIME, for people and for a restart */
+	uint64_t origin_ns, round; /* CLOCK_MONOTONIC of round 0; the round under way */
 };
 
 struct schedules {
@@ -98,11 +98,17 @@ static json_t *to_json(const struct schedule *s)
 
 	json_object_set_new(o, "target", json_text(s->target));
 	json_object_set_new(o, "running", json_boolean(s->running));
-	json_object_set_new(o, "started_ms", s->running ? json_integer((json_int_t)s->started_ms) : json_null());
-	json_object_set_new(o, "position_ns", s->running && now > s->origin_ns ?
-			    json_integer((json_int_t)((now - s->origin_ns) % s->length_ns)) : json_integer(0));
+	json_object_set_new(o, "started_ms",
+			    s->running ? json_integer((json_int_t)s->started_ms) : json_null());
+	json_object_set_new(
+		o, "position_ns",
+		s->running && now > s->origin_ns
+			? json_integer((json_int_t)((now - s->origin_ns) % s->length_ns))
+			: json_integer(0));
 	json_object_set_new(o, "round", json_integer((json_int_t)s->round));
-	json_object_set_new(o, "step", s->running && s->cursor ? json_integer((json_int_t)s->cursor - 1) : json_null());
+	json_object_set_new(o, "step",
+			    s->running && s->cursor ? json_integer((json_int_t)s->cursor - 1)
+						    : json_null());
 	return o;
 }
 
@@ -140,7 +146,7 @@ static void finish(struct daemon *d, struct schedule *s, const char *action)
 static void do_step(struct daemon *d, struct schedule *s)
 {
 	const struct step *step = &s->step[s->cursor];
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 	int rc = 0;
 
@@ -178,7 +184,8 @@ static uint64_t advance(struct daemon *d, struct schedule *s, uint64_t now)
 			/* The steps before the first one of the next round: nothing is in force. */
 			if (s->step[0].at_ns)
 				clear(d, s);
-			/* If this machine slept, whole rounds are skipped rather than played in a burst. */
+			/* If this machine slept, whole rounds are skipped rather than played in a
+			 * burst. */
 			s->round = (now - s->origin_ns) / s->length_ns;
 			s->cursor = 0;
 			if (s->repeat && s->round >= s->repeat)
@@ -207,7 +214,8 @@ static void *timer(void *arg)
 		if (next == UINT64_MAX) {
 			pthread_cond_wait(&all->wake, &d->lock);
 		} else {
-			struct timespec ts = { (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
+			struct timespec ts = {(time_t)(next / 1000000000u),
+					      (long)(next % 1000000000u)};
 
 			pthread_cond_timedwait(&all->wake, &d->lock, &ts);
 		}
@@ -242,15 +250,18 @@ static int get_ns(const json_t *o, const char *key, uint64_t max, uint64_t *ret,
 {
 	json_t *v = json_object_get(o, key);
 
-	if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) > max)
-		return fail(p, -EINVAL, key, "%s: a whole number from 0 to %llu is expected", key, (unsigned long long)max);
+	if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+	    (uint64_t)json_integer_value(v) > max)
+		return fail(p, -EINVAL, key, "%s: a whole number from 0 to %llu is expected", key,
+			    (unsigned long long)max);
 	*ret = (uint64_t)json_integer_value(v);
 	return 0;
 }
 
-static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *ret, struct problem *p)
+static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *ret,
+		      struct problem *p)
 {
-	static const char *const keys[] = { "at_ns", "rule", "profile", NULL };
+	static const char *const keys[] = {"at_ns", "rule", "profile", NULL};
 	json_t *rule = json_object_get(o, "rule"), *profile = json_object_get(o, "profile");
 	char field[32];
 	int rc;
@@ -261,7 +272,9 @@ static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *
 	if (!json_only_keys(o, keys, p) || get_ns(o, "at_ns", MAX_LENGTH_NS, &ret->at_ns, p) < 0)
 		goto name_it;
 	if (!rule == !profile)
-		return fail(p, -EINVAL, field, "%s: either \"rule\" (an object, or null for none) or \"profile\" is expected",
+		return fail(p, -EINVAL, field,
+			    "%s: either \"rule\" (an object, or null for none) or \"profile\" is "
+			    "expected",
 			    field);
 	if (json_is_null(rule))
 		return 0;
@@ -272,34 +285,40 @@ static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *
 		return fail(p, -EINVAL, field, "%s.profile: a profile's name is expected", field);
 	if (!profile && !json_is_object(rule))
 		return fail(p, -EINVAL, field, "%s.rule: an object or null is expected", field);
-	rc = profile ? profile_rule(d, json_string_value(profile), ret->rule, p) :
-		       sq_rule_from_json(rule, ret->rule, &p->error);
+	rc = profile ? profile_rule(d, json_string_value(profile), ret->rule, p)
+		     : sq_rule_from_json(rule, ret->rule, &p->error);
 	if (rc == 0)
 		return 0;
 	p->code = -EINVAL;
-name_it: {
+name_it : {
 	struct sq_error inner = p->error;
 
 	snprintf(p->error.field, sizeof(p->error.field), "%.14s.%.40s", field, inner.field);
 	snprintf(p->error.text, sizeof(p->error.text), "%s: %.460s", field, inner.text);
 	return p->code;
-	}
+}
 }
 
-int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh, struct problem *p)
+int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh,
+		 struct problem *p)
 {
-	static const char *const keys[] = { "target", "steps", "length_ns", "repeat", "running", "started_ms", "position_ns",
-					    "round", "step", NULL };
+	static const char *const keys[] = {"target",  "steps",	    "length_ns",   "repeat",
+					   "running", "started_ms", "position_ns", "round",
+					   "step",    NULL};
 	json_t *steps = json_object_get(body, "steps");
 	struct schedule *s, **link = find(d, target), *old = *link;
 	int rc = 0;
 
 	if (!json_only_keys(body, keys, p))
 		return p->code;
-	if (!json_is_array(steps) || json_array_size(steps) < 1 || json_array_size(steps) > MAX_STEPS)
-		return fail(p, -EINVAL, "steps", "steps: a list of 1 to %d steps is expected", MAX_STEPS);
+	if (!json_is_array(steps) || json_array_size(steps) < 1 ||
+	    json_array_size(steps) > MAX_STEPS)
+		return fail(p, -EINVAL, "steps", "steps: a list of 1 to %d steps is expected",
+			    MAX_STEPS);
 	if (!old && d->schedules->n >= MAX_SCHEDULES)
-		return fail(p, -ENOSPC, "target", "target: there are %d schedules already, the most there can be", MAX_SCHEDULES);
+		return fail(p, -ENOSPC, "target",
+			    "target: there are %d schedules already, the most there can be",
+			    MAX_SCHEDULES);
 	s = calloc(1, sizeof(*s));
 	if (s) {
 		s->target = strdup(target);
@@ -316,7 +335,9 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 			char field[40];
 
 			snprintf(field, sizeof(field), "steps[%zu].at_ns", i);
-			rc = fail(p, -EINVAL, field, "%s: steps must be in order, each later than the one before", field);
+			rc = fail(p, -EINVAL, field,
+				  "%s: steps must be in order, each later than the one before",
+				  field);
 		}
 	}
 	s->repeat = 1;
@@ -324,11 +345,13 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 		rc = get_ns(body, "length_ns", MAX_LENGTH_NS, &s->length_ns, p);
 	if (rc == 0 && json_object_get(body, "repeat"))
 		rc = get_ns(body, "repeat", 1000000, &s->repeat, p);
-	if (rc == 0 && (s->length_ns < MIN_LENGTH_NS || s->length_ns <= s->step[s->n_steps - 1].at_ns))
-		rc = fail(p, -EINVAL, "length_ns", "length_ns: must be later than the last step, and at least %llu",
+	if (rc == 0 &&
+	    (s->length_ns < MIN_LENGTH_NS || s->length_ns <= s->step[s->n_steps - 1].at_ns))
+		rc = fail(p, -EINVAL, "length_ns",
+			  "length_ns: must be later than the last step, and at least %llu",
 			  (unsigned long long)MIN_LENGTH_NS);
-	s->body = json_pack("{s:O,s:I,s:I}", "steps", steps, "length_ns", (json_int_t)s->length_ns, "repeat",
-			    (json_int_t)s->repeat);
+	s->body = json_pack("{s:O,s:I,s:I}", "steps", steps, "length_ns", (json_int_t)s->length_ns,
+			    "repeat", (json_int_t)s->repeat);
 	if (rc < 0 || !s->body) {
 		schedule_free(s);
 		return rc < 0 ? rc : fail(p, -ENOMEM, "", "out of memory");
@@ -384,7 +407,8 @@ int schedule_run(struct daemon *d, const char *target, bool run, struct problem 
 	if (!s)
 		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
 	if (!run && !s->running)
-		return fail(p, -EEXIST, "target", "target: the schedule of %.200s is not running", target);
+		return fail(p, -EEXIST, "target", "target: the schedule of %.200s is not running",
+			    target);
 	if (!run) {
 		finish(d, s, "stopped");
 		return 0;
@@ -422,15 +446,17 @@ void schedules_restore(struct daemon *d, json_t *saved)
 	json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(saved, "schedules"), i, one) {
+	json_array_foreach(json_object_get(saved, "schedules"), i, one)
+	{
 		const char *target = json_string_value(json_object_get(one, "target"));
 		uint64_t started = (uint64_t)json_integer_value(json_object_get(one, "started_ms"));
-		struct problem p = { 0 };
+		struct problem p = {0};
 		struct schedule *s;
 		bool fresh;
 
 		if (!target || schedule_put(d, target, one, &fresh, &p) < 0) {
-			log_warn("state: schedule of %s set aside: %s", target ? target : "(no name)", p.error.text);
+			log_warn("state: schedule of %s set aside: %s",
+				 target ? target : "(no name)", p.error.text);
 			continue;
 		}
 		s = *find(d, target);

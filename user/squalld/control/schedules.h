@@ -16,7 +16,8 @@ void schedules_free(struct daemon *d);
 /* d->lock held from here on. */
 json_t *schedules_list(struct daemon *d);
 json_t *schedule_json(struct daemon *d, const char *target); /* NULL: there is none */
-int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh, struct problem *p);
+int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh,
+		 struct problem *p);
 int schedule_delete(struct daemon *d, const char *target, struct problem *p);
 int schedule_run(struct daemon *d, const char *target, bool run, struct problem *p);
 json_t *schedules_save(struct daemon *d);

@@ -16,7 +16,7 @@
 
 #define WRITE_DELAY_MS 100
 #define FILE_MAX       (256u << 20)
-#define FORMAT         1
+#define FORMAT	       1
 
 struct state {
 	int dir;
@@ -109,8 +109,11 @@ int state_open(struct daemon *d, char *err, size_t size)
 	if (rc == 0)
 		rc = write_file(s, "probe", block, sizeof(block));
 	if (rc < 0) {
-		snprintf(err, size, "--state-dir: %.200s cannot be written: %s; free some space, or choose another "
-			 "directory with --state-dir", dir, strerror(-rc));
+		snprintf(err, size,
+			 "--state-dir: %.200s cannot be written: %s; free some space, or choose "
+			 "another "
+			 "directory with --state-dir",
+			 dir, strerror(-rc));
 		if (s->dir >= 0)
 			close(s->dir);
 		free(s);
@@ -148,7 +151,8 @@ json_t *state_load(struct daemon *d, const char *kind)
 			log_warn("state: cannot read %s: %s", name, strerror(errno));
 		return NULL;
 	}
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX || !(f = fdopen(fd, "r"))) {
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX ||
+	    !(f = fdopen(fd, "r"))) {
 		close(fd);
 		set_aside(s, name, "is no file of a sane size");
 		return NULL;
@@ -171,7 +175,7 @@ json_t *state_load(struct daemon *d, const char *kind)
 
 static int save(struct daemon *d, unsigned int what, bool clean)
 {
-	static const char *const kinds[] = { "rules", "profiles", "schedules" };
+	static const char *const kinds[] = {"rules", "profiles", "schedules"};
 	int rc = 0;
 
 	for (unsigned int i = 0; i < 3; i++) {
@@ -195,7 +199,8 @@ static int save(struct daemon *d, unsigned int what, bool clean)
 		free(text);
 		if (one < 0) {
 			if (d->state->error != one)
-				log_error("state: cannot write %s/%s: %s; rules act, but would not survive a reboot",
+				log_error("state: cannot write %s/%s: %s; rules act, but would not "
+					  "survive a reboot",
 					  d->opt->state_dir, name, strerror(-one));
 			rc = one;
 			atomic_fetch_or(&d->state->dirty, 1u << i); /* try again */

@@ -131,7 +131,8 @@ static int of_cgroup_path(struct daemon *d, const char *path, struct target *ret
 	int rc;
 
 	if (strlen(path) >= sizeof(clean))
-		return fail(p, -EINVAL, "target", "target: a cgroup path of %zu bytes is too long", strlen(path));
+		return fail(p, -EINVAL, "target", "target: a cgroup path of %zu bytes is too long",
+			    strlen(path));
 	/* One name per cgroup: no doubled or trailing slashes. */
 	for (const char *s = path; *s; s++)
 		if (*s != '/' || (s[1] && s[1] != '/'))
@@ -177,8 +178,10 @@ static int of_id_prefix(struct daemon *d, const char *text, struct target *ret, 
 	for (struct container *c = d->targets->first; c; c = c->next)
 		if (strncmp(c->id, text, len) == 0)
 			json_array_append_new(p->candidates, json_text(c->name));
-	return fail(p, -ENOTUNIQ, "target", "target: \"%.64s\" is ambiguous: the ids of %d containers begin with it; "
-		    "give more digits, or the name", text, n);
+	return fail(p, -ENOTUNIQ, "target",
+		    "target: \"%.64s\" is ambiguous: the ids of %d containers begin with it; "
+		    "give more digits, or the name",
+		    text, n);
 }
 
 static bool is_hex(const char *s)
@@ -188,7 +191,8 @@ static bool is_hex(const char *s)
 	return n >= ID_PREFIX_MIN && n <= 64 && !s[n];
 }
 
-int target_resolve_container(struct daemon *d, const char *text, struct target *ret, struct problem *p)
+int target_resolve_container(struct daemon *d, const char *text, struct target *ret,
+			     struct problem *p)
 {
 	struct container *c = by_name(d, text);
 	int rc;
@@ -199,15 +203,17 @@ int target_resolve_container(struct daemon *d, const char *text, struct target *
 	}
 	rc = is_hex(text) ? of_id_prefix(d, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
-		fail(p, -ENOENT, "target", "target: there is no container \"%.100s\"; accepted: its exact name, or "
-		     "the first %d or more digits of its id", text, ID_PREFIX_MIN);
+		fail(p, -ENOENT, "target",
+		     "target: there is no container \"%.100s\"; accepted: its exact name, or "
+		     "the first %d or more digits of its id",
+		     text, ID_PREFIX_MIN);
 	return rc;
 }
 
 int target_resolve(struct daemon *d, const char *text, struct target *ret, struct problem *p)
 {
 	bool digits = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20;
-	struct problem ignored = { 0 };
+	struct problem ignored = {0};
 	struct container *c;
 	int rc;
 
@@ -222,17 +228,22 @@ int target_resolve(struct daemon *d, const char *text, struct target *ret, struc
 		/* Digits alone may be the beginning of a container's id as well. Do not guess. */
 		struct target other;
 
-		if (is_hex(text) && of_id_prefix(d, text, &other, &ignored) == 0 && other.id != ret->id)
-			return fail(p, -ENOTUNIQ, "target", "target: \"%s\" is a cgroup's id and the beginning of the "
-				    "id of container %.100s: give cgroup:/path or the name", text, other.c->name);
+		if (is_hex(text) && of_id_prefix(d, text, &other, &ignored) == 0 &&
+		    other.id != ret->id)
+			return fail(p, -ENOTUNIQ, "target",
+				    "target: \"%s\" is a cgroup's id and the beginning of the "
+				    "id of container %.100s: give cgroup:/path or the name",
+				    text, other.c->name);
 		json_decref(ignored.candidates);
 		return 0;
 	}
 	json_decref(ignored.candidates);
 	rc = is_hex(text) ? of_id_prefix(d, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
-		fail(p, -ENOENT, "target", "target: there is no \"%.100s\"; accepted: cgroup:/PATH, a cgroup's id, a "
-		     "container's exact name, or the first %d or more digits of its id", text, ID_PREFIX_MIN);
+		fail(p, -ENOENT, "target",
+		     "target: there is no \"%.100s\"; accepted: cgroup:/PATH, a cgroup's id, a "
+		     "container's exact name, or the first %d or more digits of its id",
+		     text, ID_PREFIX_MIN);
 	return rc;
 }
 
@@ -242,7 +253,8 @@ int target_ready(struct daemon *d, const struct target *t, struct problem *p)
 	if (!t->c)
 		return 0;
 	if (!t->c->running)
-		return fail(p, -EHOSTDOWN, "target", "target: container %.100s is not running", t->name);
+		return fail(p, -EHOSTDOWN, "target", "target: container %.100s is not running",
+			    t->name);
 	if (!t->id)
 		return fail(p, -EOPNOTSUPP, "target", "target: container %.100s: %s", t->name,
 			    t->c->why ? t->c->why : "its cgroup was not found");
@@ -267,8 +279,8 @@ static const char *network_mode(struct daemon *d, const struct container *c)
 	for (other = d->targets->first; other; other = other->next)
 		if (strcmp(other->id, c->network_mode + 10) == 0)
 			break;
-	if (other && other->network_mode && strcmp(other->network_mode, "none") == 0 && other->image &&
-	    strstr(other->image, "amazon-ecs-pause"))
+	if (other && other->network_mode && strcmp(other->network_mode, "none") == 0 &&
+	    other->image && strstr(other->image, "amazon-ecs-pause"))
 		return "awsvpc";
 	return c->network_mode;
 }
@@ -280,10 +292,12 @@ static void add_container(struct daemon *d, json_t *o, const struct container *c
 	json_object_set(o, "labels", c->labels);
 	json_object_set_new(o, "network_mode", json_text(network_mode(d, c)));
 	if (label(c, "com.amazonaws.ecs.task-arn"))
-		json_object_set_new(o, "ecs", json_pack("{s:o,s:o,s:o}",
-				    "cluster", json_text(label(c, "com.amazonaws.ecs.cluster")),
-				    "task", json_text(label(c, "com.amazonaws.ecs.task-arn")),
-				    "container", json_text(label(c, "com.amazonaws.ecs.container-name"))));
+		json_object_set_new(
+			o, "ecs",
+			json_pack("{s:o,s:o,s:o}", "cluster",
+				  json_text(label(c, "com.amazonaws.ecs.cluster")), "task",
+				  json_text(label(c, "com.amazonaws.ecs.task-arn")), "container",
+				  json_text(label(c, "com.amazonaws.ecs.container-name"))));
 	if (c->why)
 		json_object_set_new(o, "why_not", json_text(c->why));
 	if (c->label_error)
@@ -298,21 +312,24 @@ json_t *target_json(struct daemon *d, const struct target *t)
 
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)t->id);
 	o = json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "target", json_text(t->name), "id",
-		      t->id ? json_string(id) : json_null(), "kind", t->c ? "container" : "cgroup", "name",
-		      json_text(t->c ? t->c->name : t->cgroup), "cgroup",
-		      t->cgroup[0] ? json_text(t->cgroup) : json_null(), "running", t->c ? (int)t->c->running : 1);
+		      t->id ? json_string(id) : json_null(), "kind", t->c ? "container" : "cgroup",
+		      "name", json_text(t->c ? t->c->name : t->cgroup), "cgroup",
+		      t->cgroup[0] ? json_text(t->cgroup) : json_null(), "running",
+		      t->c ? (int)t->c->running : 1);
 	if (!o)
 		return NULL;
 	if (t->c)
 		add_container(d, o, t->c);
 	view = t->id ? engine_target_view(d->engine, t->id) : NULL;
-	json_object_set_new(o, "view", view ? view : json_pack("{s:s,s:[]}", "mode", "none", "interfaces"));
+	json_object_set_new(o, "view",
+			    view ? view : json_pack("{s:s,s:[]}", "mode", "none", "interfaces"));
 	json_object_set_new(o, "rule", e ? book_entry_json(e) : json_null());
 	return o;
 }
 
 /* Depth first; a cgroup that goes while we look is no error. */
-static void walk(struct daemon *d, json_t *list, int parent, const char *name, char *path, size_t len)
+static void walk(struct daemon *d, json_t *list, int parent, const char *name, char *path,
+		 size_t len)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -325,7 +342,7 @@ static void walk(struct daemon *d, json_t *list, int parent, const char *name, c
 	}
 	if (len) {
 		struct target t;
-		struct problem p = { 0 };
+		struct problem p = {0};
 
 		if (of_cgroup_path(d, path, &t, &p) == 0 && !t.c)
 			json_array_append_new(list, target_json(d, &t));
@@ -333,7 +350,8 @@ static void walk(struct daemon *d, json_t *list, int parent, const char *name, c
 	while ((de = readdir(dir)) && json_array_size(list) < LIST_MAX) {
 		size_t n = strlen(de->d_name);
 
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' || len + n + 2 > TARGET_NAME_MAX - 8)
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
+		    len + n + 2 > TARGET_NAME_MAX - 8)
 			continue;
 		path[len] = '/';
 		memcpy(path + len + 1, de->d_name, n + 1);
@@ -377,8 +395,10 @@ static void tell(struct daemon *d, const char *action, const char *what, struct 
 	if (!events_listening(d))
 		return;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cgroup_id);
-	events_publish(d, "target", json_pack("{s:s,s:s,s:o,s:o}", "action", action, "what", what, "target",
-					      json_text(c->name), "id", c->cgroup_id ? json_string(id) : json_null()));
+	events_publish(d, "target",
+		       json_pack("{s:s,s:s,s:o,s:o}", "action", action, "what", what, "target",
+				 json_text(c->name), "id",
+				 c->cgroup_id ? json_string(id) : json_null()));
 }
 
 void targets_put(struct daemon *d, struct container *c)

@@ -12,22 +12,22 @@
 
 struct container {
 	struct container *next;
-	char id[72];        /* 64 hex digits */
+	char id[72]; /* 64 hex digits */
 	char *name, *image, *network_mode, *cgroup;
 	json_t *labels;
-	uint64_t cgroup_id; /* 0 if not running, or if it cannot be a target */
+	uint64_t cgroup_id;  /* 0 if not running, or if it cannot be a target */
 	uint64_t started_ns; /* CLOCK_MONOTONIC, when we saw it start */
 	int pid;
 	bool running;
-	bool seen;          /* by the listing under way */
-	char *why;          /* running, but cannot be a target: the reason */
-	char *label_error;  /* what is wrong with its docker-tc labels */
+	bool seen;	   /* by the listing under way */
+	char *why;	   /* running, but cannot be a target: the reason */
+	char *label_error; /* what is wrong with its docker-tc labels */
 };
 
 struct target {
 	char name[TARGET_NAME_MAX]; /* canonical: the container's name, or "cgroup:/path" */
 	char cgroup[TARGET_NAME_MAX];
-	uint64_t id;         /* 0: a container that does not run */
+	uint64_t id;	     /* 0: a container that does not run */
 	struct container *c; /* NULL for a plain cgroup; valid while the lock is held */
 };
 
@@ -43,7 +43,8 @@ int target_resolve(struct daemon *d, const char *text, struct target *ret, struc
 /* As above, and it can take a rule: -EHOSTDOWN, -EOPNOTSUPP say why not. */
 int target_ready(struct daemon *d, const struct target *t, struct problem *p);
 /* Containers only, as docker-tc names them: exact name or id prefix. */
-int target_resolve_container(struct daemon *d, const char *text, struct target *ret, struct problem *p);
+int target_resolve_container(struct daemon *d, const char *text, struct target *ret,
+			     struct problem *p);
 json_t *target_json(struct daemon *d, const struct target *t);
 json_t *targets_list(struct daemon *d, bool cgroups, bool containers);
 void targets_count(struct daemon *d, unsigned int *ret_running, unsigned int *ret_all);

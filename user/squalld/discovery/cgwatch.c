@@ -23,8 +23,8 @@
 #include "squalld/api/events.h"
 #include "squalld/control/targets.h"
 
-#define BUCKETS   1024 /* a power of two */
-#define GATHER_MS 100
+#define BUCKETS	   1024 /* a power of two */
+#define GATHER_MS  100
 #define ONE_BY_ONE 32 /* more changes than this at once are one event */
 
 struct dir {
@@ -47,8 +47,8 @@ struct cgwatch {
 	int fd, stop;
 	struct dir *bucket[BUCKETS];
 	unsigned int watched; /* read by others */
-	int error;            /* positive errno, read by others */
-	bool telling;         /* false while the tree is read for the first time */
+	int error;	      /* positive errno, read by others */
+	bool telling;	      /* false while the tree is read for the first time */
 	struct change change[ONE_BY_ONE];
 	unsigned int n_changes;
 };
@@ -78,14 +78,15 @@ static void note(struct cgwatch *w, bool made, const char *path, uint64_t id)
 	if (!w->telling)
 		return;
 	if (w->n_changes < ONE_BY_ONE)
-		w->change[w->n_changes] = (struct change){ made, id, strdup(path) };
+		w->change[w->n_changes] = (struct change){made, id, strdup(path)};
 	w->n_changes++;
 }
 
 static void failed(struct cgwatch *w, int error)
 {
 	if (!w->error)
-		log_warn("cannot watch all cgroups (%s): new ones are seen later%s", strerror(error),
+		log_warn("cannot watch all cgroups (%s): new ones are seen later%s",
+			 strerror(error),
 			 error == ENOSPC ? "; raise sysctl fs.inotify.max_user_watches" : "");
 	__atomic_store_n(&w->error, error, __ATOMIC_RELAXED);
 }
@@ -101,7 +102,8 @@ static bool add_dir(struct cgwatch *w, const char *path)
 
 	if ((size_t)snprintf(full, sizeof(full), "%s%s", cgroup_mount(), path) >= sizeof(full))
 		return false;
-	wd = inotify_add_watch(w->fd, full, IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
+	wd = inotify_add_watch(
+		w->fd, full, IN_CREATE | IN_DELETE | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK);
 	if (wd < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			failed(w, errno);
@@ -124,8 +126,8 @@ static bool add_dir(struct cgwatch *w, const char *path)
 	return true;
 }
 
-/* The directory and those below it. They are listed after the watch is set, so none is missed, and one
- * that is met twice is known the second time. again: also below what is known. */
+/* The directory and those below it. They are listed after the watch is set, so none is missed, and
+ * one that is met twice is known the second time. again: also below what is known. */
 static void add_tree(struct cgwatch *w, char *path, size_t len, bool again)
 {
 	char full[TARGET_NAME_MAX + 300];
@@ -139,7 +141,8 @@ static void add_tree(struct cgwatch *w, char *path, size_t len, bool again)
 	while (dir && (de = readdir(dir))) {
 		size_t n = strlen(de->d_name);
 
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' || len + n + 2 > TARGET_NAME_MAX - 8)
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
+		    len + n + 2 > TARGET_NAME_MAX - 8)
 			continue;
 		path[len] = '/';
 		memcpy(path + len + 1, de->d_name, n + 1);
@@ -175,7 +178,8 @@ static void one_event(struct cgwatch *w, const struct inotify_event *e)
 	}
 	parent = *slot(w, e->wd);
 	if (!parent || !(e->mask & IN_ISDIR) || !e->len ||
-	    (size_t)snprintf(path, sizeof(path) - 8, "%s/%s", parent->path, e->name) >= sizeof(path) - 8)
+	    (size_t)snprintf(path, sizeof(path) - 8, "%s/%s", parent->path, e->name) >=
+		    sizeof(path) - 8)
 		return;
 	if (e->mask & IN_CREATE)
 		add_tree(w, path, strlen(path), false);
@@ -214,8 +218,9 @@ static void tell(struct cgwatch *w)
 	unsigned int n = w->n_changes, kept = n < ONE_BY_ONE ? n : ONE_BY_ONE;
 
 	if (n > ONE_BY_ONE)
-		events_publish(w->d, "target", json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
-							 "target", "id"));
+		events_publish(w->d, "target",
+			       json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
+					 "target", "id"));
 	for (unsigned int i = 0; i < kept; i++) {
 		if (n <= ONE_BY_ONE)
 			events_publish(w->d, "target", change_json(&w->change[i]));
@@ -227,7 +232,7 @@ static void tell(struct cgwatch *w)
 static void *watch(void *arg)
 {
 	struct cgwatch *w = arg;
-	struct pollfd fds[] = { { w->fd, POLLIN, 0 }, { w->stop, POLLIN, 0 } };
+	struct pollfd fds[] = {{w->fd, POLLIN, 0}, {w->stop, POLLIN, 0}};
 	char path[TARGET_NAME_MAX] = "";
 
 	pthread_setname_np(pthread_self(), "cgroups");
@@ -296,7 +301,10 @@ json_t *cgwatch_status(struct daemon *d)
 {
 	int error = d->cgwatch ? __atomic_load_n(&d->cgwatch->error, __ATOMIC_RELAXED) : ENOSYS;
 
-	return json_pack("{s:i,s:o}", "watched",
-			 d->cgwatch ? (int)__atomic_load_n(&d->cgwatch->watched, __ATOMIC_RELAXED) : 0, "error",
-			 error ? json_text(error == ENOSYS ? "cgroup v2 is not mounted" : strerror(error)) : json_null());
+	return json_pack(
+		"{s:i,s:o}", "watched",
+		d->cgwatch ? (int)__atomic_load_n(&d->cgwatch->watched, __ATOMIC_RELAXED) : 0,
+		"error",
+		error ? json_text(error == ENOSYS ? "cgroup v2 is not mounted" : strerror(error))
+		      : json_null());
 }

@@ -78,7 +78,7 @@ static void common(struct docker *k, CURL *c, const char *path, struct buffer *b
 /* GET -> JSON. 0, -ENOENT (404), or another negative errno. */
 static int get(struct docker *k, const char *path, json_t **ret)
 {
-	struct buffer b = { .max = ANSWER_MAX };
+	struct buffer b = {.max = ANSWER_MAX};
 	long status = 0;
 	json_error_t e;
 	int rc;
@@ -138,22 +138,28 @@ static int read_cgroup(int pid, char *buf, size_t size)
 static void find_cgroup(struct container *c)
 {
 	char path[4096];
-	struct sq_error err = { 0 };
+	struct sq_error err = {0};
 	int rc = read_cgroup(c->pid, path, sizeof(path));
 
 	if (rc == -ENOENT || rc == -ESRCH) {
-		if (access("/proc/self", F_OK) == 0 && asprintf(&c->why, "its process %d cannot be seen from here: if "
-		    "squalld runs in a container, run it with --pid=host", c->pid) < 0)
+		if (access("/proc/self", F_OK) == 0 &&
+		    asprintf(&c->why,
+			     "its process %d cannot be seen from here: if "
+			     "squalld runs in a container, run it with --pid=host",
+			     c->pid) < 0)
 			c->why = NULL;
 		return;
 	}
 	if (rc == -ENODATA || (rc == 0 && strcmp(path, "/") == 0)) {
-		c->why = strdup("it is in the root of cgroup v2, which all containers share on a host that uses cgroup v1 only: "
-				"boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 and restart the engine");
+		c->why = strdup("it is in the root of cgroup v2, which all containers share on a "
+				"host that uses cgroup v1 only: "
+				"boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 "
+				"and restart the engine");
 		return;
 	}
 	if (rc == 0 && strncmp(path, "/..", 3) == 0) {
-		c->why = strdup("its cgroup lies outside of squalld's cgroup namespace: run squalld with --cgroupns=host");
+		c->why = strdup("its cgroup lies outside of squalld's cgroup namespace: run "
+				"squalld with --cgroupns=host");
 		return;
 	}
 	if (rc < 0) {
@@ -235,7 +241,8 @@ static int list_all(struct docker *k)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&k->lock);
-	snprintf(k->version, sizeof(k->version), "%s", text_at(version, "Version", NULL) ? text_at(version, "Version", NULL) : "?");
+	snprintf(k->version, sizeof(k->version), "%s",
+		 text_at(version, "Version", NULL) ? text_at(version, "Version", NULL) : "?");
 	pthread_mutex_unlock(&k->lock);
 	json_decref(version);
 	rc = get(k, "/containers/json?all=1", &list);
@@ -244,7 +251,8 @@ static int list_all(struct docker *k)
 	pthread_mutex_lock(&k->d->lock);
 	targets_sweep(k->d, true);
 	pthread_mutex_unlock(&k->d->lock);
-	json_array_foreach(list, i, one) {
+	json_array_foreach(list, i, one)
+	{
 		const char *id = text_at(one, "Id", NULL);
 
 		if (k->stop)
@@ -266,8 +274,10 @@ static int list_all(struct docker *k)
 
 static void one_event(struct docker *k, const char *line, size_t len)
 {
-	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, NULL), *actor = json_object_get(o, "Actor");
-	const char *type = text_at(o, "Type", NULL), *action = text_at(o, "Action", NULL), *id = text_at(actor, "ID", NULL);
+	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, NULL),
+	       *actor = json_object_get(o, "Actor");
+	const char *type = text_at(o, "Type", NULL), *action = text_at(o, "Action", NULL),
+		   *id = text_at(actor, "ID", NULL);
 
 	if (type && action && id) {
 		if (strcmp(type, "network") == 0) {
@@ -277,7 +287,8 @@ static void one_event(struct docker *k, const char *line, size_t len)
 			engine_rescan(k->d->engine);
 			if (container)
 				look(k, container);
-		} else if (strncmp(action, "exec_", 5) != 0 && strncmp(action, "health_status", 13) != 0 &&
+		} else if (strncmp(action, "exec_", 5) != 0 &&
+			   strncmp(action, "health_status", 13) != 0 &&
 			   strcmp(action, "top") != 0) {
 			look(k, id);
 		}
@@ -304,10 +315,12 @@ static void cut_lines(struct docker *k)
 
 static void follow(struct docker *k, time_t since)
 {
-	char *filter = curl_easy_escape(k->stream, "{\"type\":[\"container\",\"network\"]}", 0), path[512];
+	char *filter = curl_easy_escape(k->stream, "{\"type\":[\"container\",\"network\"]}", 0),
+	     path[512];
 	int running = 1;
 
-	snprintf(path, sizeof(path), "/events?since=%lld&filters=%s", (long long)since, filter ? filter : "");
+	snprintf(path, sizeof(path), "/events?since=%lld&filters=%s", (long long)since,
+		 filter ? filter : "");
 	curl_free(filter);
 	k->lines.len = 0;
 	k->lines.max = LINE_MAX_;
@@ -337,15 +350,18 @@ static void *watch(void *arg)
 		if (rc == 0) {
 			k->connected = true;
 			k->said_gone = false;
-			log_info("docker: connected to engine %s at %s", k->version, k->d->opt->docker_socket);
+			log_info("docker: connected to engine %s at %s", k->version,
+				 k->d->opt->docker_socket);
 			follow(k, since);
 			k->connected = false;
 		}
 		if (k->stop)
 			break;
 		if (!k->said_gone) {
-			log_info("docker: %s%s; cgroups are targets nevertheless, and I keep trying",
-				 absent ? "no engine at " : "the engine does not answer at ", k->d->opt->docker_socket);
+			log_info(
+				"docker: %s%s; cgroups are targets nevertheless, and I keep trying",
+				absent ? "no engine at " : "the engine does not answer at ",
+				k->d->opt->docker_socket);
 			k->said_gone = true;
 		}
 		curl_multi_poll(k->multi, NULL, 0, RETRY_MS, NULL);
@@ -406,9 +422,9 @@ json_t *docker_status(struct daemon *d)
 	if (!k)
 		return json_pack("{s:b,s:b}", "enabled", 0, "connected", 0);
 	pthread_mutex_lock(&k->lock);
-	o = json_pack("{s:b,s:b,s:o,s:o,s:o}", "enabled", 1, "connected", (int)k->connected, "socket",
-		      json_text(d->opt->docker_socket), "version", json_text(k->version), "error",
-		      k->connected ? json_null() : json_text(k->error));
+	o = json_pack("{s:b,s:b,s:o,s:o,s:o}", "enabled", 1, "connected", (int)k->connected,
+		      "socket", json_text(d->opt->docker_socket), "version", json_text(k->version),
+		      "error", k->connected ? json_null() : json_text(k->error));
 	pthread_mutex_unlock(&k->lock);
 	return o;
 }

@@ -11,22 +11,18 @@
 #include <squall/units.h>
 #include "squalld/control/book.h"
 
-#define LABEL      "com.docker-tc."
+#define LABEL	   "com.docker-tc."
 #define VALUE_MAX  128
 #define MAX_TOKENS 5 /* "100ms 20ms 25% distribution normal" */
 
 static const struct field {
-	const char *name;  /* as docker-tc calls it; "limit" is the label's word for "rate" */
-	const char *word;  /* ours */
+	const char *name; /* as docker-tc calls it; "limit" is the label's word for "rate" */
+	const char *word; /* ours */
 	int max_tokens;
 } fields[] = {
-	{ "rate", "rate", 1 },
-	{ "limit", "rate", 1 },
-	{ "delay", "delay", MAX_TOKENS },
-	{ "loss", "loss", 2 },
-	{ "corrupt", "corrupt", 2 },
-	{ "duplicate", "duplicate", 2 },
-	{ "reorder", "reorder", 2 },
+	{"rate", "rate", 1},	   {"limit", "rate", 1},      {"delay", "delay", MAX_TOKENS},
+	{"loss", "loss", 2},	   {"corrupt", "corrupt", 2}, {"duplicate", "duplicate", 2},
+	{"reorder", "reorder", 2},
 };
 #define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
 
@@ -63,7 +59,8 @@ static int set_direction(struct tc_params *t, const char *value, struct sq_error
 	else if (strcmp(value, "both") == 0)
 		t->direction = TC_BOTH;
 	else
-		return bad(err, "direction", "direction: \"%.40s\" is not accepted: up, down or both", value);
+		return bad(err, "direction",
+			   "direction: \"%.40s\" is not accepted: up, down or both", value);
 	t->direction_given = true;
 	return 0;
 }
@@ -72,8 +69,8 @@ static int set_field(struct tc_params *t, const char *name, const char *value, c
 		     struct sq_error *err)
 {
 	if (strlen(value) >= VALUE_MAX)
-		return bad(err, name, "%.40s: a value of %zu bytes is not accepted: at most %d", name, strlen(value),
-			   VALUE_MAX - 1);
+		return bad(err, name, "%.40s: a value of %zu bytes is not accepted: at most %d",
+			   name, strlen(value), VALUE_MAX - 1);
 	for (size_t i = 0; i < N_FIELDS; i++) {
 		if (strcmp(fields[i].name, name) != 0)
 			continue;
@@ -89,22 +86,30 @@ static int set_field(struct tc_params *t, const char *name, const char *value, c
 }
 
 /* Numbers only: a value may not smuggle in words of our own rule language. */
-static int split_value(const struct field *f, char *value, const char **ret_token, struct sq_error *err)
+static int split_value(const struct field *f, char *value, const char **ret_token,
+		       struct sq_error *err)
 {
 	int n = 0;
 	char *save = NULL;
 
-	for (char *tok = strtok_r(value, " \t\r\n", &save); tok; tok = strtok_r(NULL, " \t\r\n", &save)) {
+	for (char *tok = strtok_r(value, " \t\r\n", &save); tok;
+	     tok = strtok_r(NULL, " \t\r\n", &save)) {
 		bool word = strcmp(f->word, "delay") == 0 && n >= 2 &&
-			    (strcmp(tok, "distribution") == 0 || strcmp(ret_token[n - 1], "distribution") == 0);
+			    (strcmp(tok, "distribution") == 0 ||
+			     strcmp(ret_token[n - 1], "distribution") == 0);
 
 		if (n == f->max_tokens)
-			return bad(err, f->name, "%s: more than %d values are not accepted", f->name, f->max_tokens);
+			return bad(err, f->name, "%s: more than %d values are not accepted",
+				   f->name, f->max_tokens);
 		if (!word && !isdigit((unsigned char)tok[0]) && tok[0] != '.')
-			return bad(err, f->name, "%s: \"%.60s\" is not accepted: a number with a unit is expected", f->name,
-				   tok);
-		if (word && strcmp(tok, "distribution") != 0 && strspn(tok, "abcdefghijklmnopqrstuvwxyz") != strlen(tok))
-			return bad(err, f->name, "%s: distribution \"%.60s\" is not accepted", f->name, tok);
+			return bad(
+				err, f->name,
+				"%s: \"%.60s\" is not accepted: a number with a unit is expected",
+				f->name, tok);
+		if (word && strcmp(tok, "distribution") != 0 &&
+		    strspn(tok, "abcdefghijklmnopqrstuvwxyz") != strlen(tok))
+			return bad(err, f->name, "%s: distribution \"%.60s\" is not accepted",
+				   f->name, tok);
 		ret_token[n++] = tok;
 	}
 	if (!n)
@@ -112,7 +117,8 @@ static int split_value(const struct field *f, char *value, const char **ret_toke
 	return n;
 }
 
-static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule *ret, struct sq_error *err)
+static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule *ret,
+		   struct sq_error *err)
 {
 	const char *words[2 * N_FIELDS * (MAX_TOKENS + 1) + 4];
 	char copy[N_FIELDS][VALUE_MAX], rate[32];
@@ -133,13 +139,22 @@ static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule 
 			if (m < 0)
 				return m;
 			if (strcmp(f->word, "rate") == 0) {
-				/* A percentage is of the link; what that is, the rule parser does not know. */
+				/* A percentage is of the link; what that is, the rule parser does
+				 * not know. */
 				if (strchr(token[0], '%') && !link_bps)
-					return bad(err, f->name, "%s: \"%.60s\" is not accepted here: the speed of this "
-						   "container's link is not known; give it in bits, as 10mbit", f->name, token[0]);
+					return bad(err, f->name,
+						   "%s: \"%.60s\" is not accepted here: the speed "
+						   "of this "
+						   "container's link is not known; give it in "
+						   "bits, as 10mbit",
+						   f->name, token[0]);
 				if (sq_parse_rate(token[0], link_bps, &bps) < 0)
-					return bad(err, f->name, "%s: \"%.60s\" is not accepted: a rate as 500kbit, 1mbit, 1mbps "
-						   "(megabytes per second, as in tc) or 70.5%% of the link", f->name, token[0]);
+					return bad(err, f->name,
+						   "%s: \"%.60s\" is not accepted: a rate as "
+						   "500kbit, 1mbit, 1mbps "
+						   "(megabytes per second, as in tc) or 70.5%% of "
+						   "the link",
+						   f->name, token[0]);
 				snprintf(rate, sizeof(rate), "%llu", (unsigned long long)bps);
 				token[0] = rate;
 			}
@@ -147,17 +162,18 @@ static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule 
 			for (int i = 0; i < m; i++)
 				words[n++] = token[i];
 		}
-		/* The tokens of the first direction point into copy[], which the second writes anew with
-		 * the same text. */
+		/* The tokens of the first direction point into copy[], which the second writes anew
+		 * with the same text. */
 	}
 	return sq_rule_from_words(n, words, ret, err);
 }
 
-int dockertc_parse_form(const char *form, size_t len, enum tc_direction direction, uint64_t link_bps,
-			struct sq_rule *ret, char ret_echo[TC_ECHO_MAX], struct sq_error *err)
+int dockertc_parse_form(const char *form, size_t len, enum tc_direction direction,
+			uint64_t link_bps, struct sq_rule *ret, char ret_echo[TC_ECHO_MAX],
+			struct sq_error *err)
 {
 	static const char accepted[] = "rate, delay, loss, corrupt, duplicate, reorder, direction";
-	struct tc_params t = { .direction = direction };
+	struct tc_params t = {.direction = direction};
 	char pair[512];
 	size_t echo = 0;
 
@@ -186,15 +202,17 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 			return bad(err, pair, "%.60s: NAME=VALUE is expected", pair);
 		}
 		*value++ = 0;
-		/* "50%" unescaped is what everybody writes, so what is no escape stands for itself. */
+		/* "50%" unescaped is what everybody writes, so what is no escape stands for itself.
+		 */
 		percent_decode(pair, true, false);
 		percent_decode(value, true, false);
-		rc = strcmp(pair, "direction") == 0 ? set_direction(&t, value, err) :
-						      set_field(&t, pair, value, accepted, err);
+		rc = strcmp(pair, "direction") == 0 ? set_direction(&t, value, err)
+						    : set_field(&t, pair, value, accepted, err);
 		if (rc < 0)
 			return rc;
 		if (echo < TC_ECHO_MAX - 1)
-			echo += (size_t)snprintf(ret_echo + echo, TC_ECHO_MAX - echo, "%s%s=%s", echo ? ", " : "", pair, value);
+			echo += (size_t)snprintf(ret_echo + echo, TC_ECHO_MAX - echo, "%s%s=%s",
+						 echo ? ", " : "", pair, value);
 	}
 	if (!t.n) {
 		bad(err, "", "Nothing to do: no parameter was given; accepted: %s", accepted);
@@ -206,8 +224,9 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uint64_t link_bps,
 			  struct sq_rule *ret, bool *ret_enabled, struct sq_error *err)
 {
-	static const char accepted[] = "enabled, limit, delay, loss, corrupt, duplicate, reorder, direction";
-	struct tc_params t = { .direction = direction };
+	static const char accepted[] =
+		"enabled, limit, delay, loss, corrupt, duplicate, reorder, direction";
+	struct tc_params t = {.direction = direction};
 	const char *key;
 	json_t *value;
 
@@ -217,13 +236,16 @@ int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uin
 	if (!key || strcmp(key, "0") == 0)
 		return 0;
 	if (strcmp(key, "1") != 0)
-		return bad(err, LABEL "enabled", LABEL "enabled: \"%.40s\" is not accepted: 1 or 0", key);
+		return bad(err, LABEL "enabled", LABEL "enabled: \"%.40s\" is not accepted: 1 or 0",
+			   key);
 	*ret_enabled = true;
-	json_object_foreach((json_t *)labels, key, value) {
+	json_object_foreach((json_t *)labels, key, value)
+	{
 		const char *name = key + strlen(LABEL), *text = json_string_value(value);
 		int rc;
 
-		if (strncmp(key, LABEL, strlen(LABEL)) != 0 || strcmp(name, "enabled") == 0 || strcmp(name, "self") == 0)
+		if (strncmp(key, LABEL, strlen(LABEL)) != 0 || strcmp(name, "enabled") == 0 ||
+		    strcmp(name, "self") == 0)
 			continue;
 		if (!text)
 			text = "";

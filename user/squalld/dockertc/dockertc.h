@@ -20,14 +20,15 @@ enum tc_direction { TC_UP = 1, TC_DOWN = 2, TC_BOTH = 3 };
  * and the reason; -ENODATA when no parameter was given. Both are pure
  * functions, which the fuzzer calls.
  */
-int dockertc_parse_form(const char *form, size_t len, enum tc_direction direction, uint64_t link_bps,
-			struct sq_rule *ret, char ret_echo[TC_ECHO_MAX], struct sq_error *err);
+int dockertc_parse_form(const char *form, size_t len, enum tc_direction direction,
+			uint64_t link_bps, struct sq_rule *ret, char ret_echo[TC_ECHO_MAX],
+			struct sq_error *err);
 /* Labels of a container. *ret_enabled: com.docker-tc.enabled is "1". */
 int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uint64_t link_bps,
 			  struct sq_rule *ret, bool *ret_enabled, struct sq_error *err);
 
-/* A container has started: its labels become a rule, or the log says what is wrong with them. d->lock
- * held. */
+/* A container has started: its labels become a rule, or the log says what is wrong with them.
+ * d->lock held. */
 void dockertc_labels(struct daemon *d, struct container *c);
 
 /* Any request outside /api, /ui, /metrics and /healthz. */

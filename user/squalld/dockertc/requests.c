@@ -61,7 +61,8 @@ static void add(struct text *t, const char *fmt, ...)
 
 static enum MHD_Result answer(struct request *r, unsigned int status, struct text *t)
 {
-	enum MHD_Result result = reply_text(r, status, "text/plain; charset=utf-8", t->buf ? t->buf : "", t->len);
+	enum MHD_Result result =
+		reply_text(r, status, "text/plain; charset=utf-8", t->buf ? t->buf : "", t->len);
 
 	free(t->buf);
 	return result;
@@ -109,8 +110,8 @@ static void add_percent(struct text *t, const char *word, uint32_t fraction, uin
 static void add_faults(struct text *t, const struct sq_faults *f, const char *direction)
 {
 	char a[32], b[32], c[32];
-	bool netem = f->delay_ns || f->jitter_ns || f->loss_model || f->duplicate || f->corrupt || f->reorder ||
-		     (f->flags & SQ_F_BLACKHOLE);
+	bool netem = f->delay_ns || f->jitter_ns || f->loss_model || f->duplicate || f->corrupt ||
+		     f->reorder || (f->flags & SQ_F_BLACKHOLE);
 
 	if (netem) {
 		add(t, "qdisc netem 1: root refcnt 2 limit 1000");
@@ -139,11 +140,13 @@ static void add_faults(struct text *t, const struct sq_faults *f, const char *di
 		add(t, " direction %s\n", direction);
 	}
 	if (f->rate_bps) {
-		uint64_t burst = f->burst_bytes ? f->burst_bytes : f->burst_ns / 1000 * f->rate_bps / 8000000;
+		uint64_t burst = f->burst_bytes ? f->burst_bytes
+						: f->burst_ns / 1000 * f->rate_bps / 8000000;
 
 		add(t, "qdisc tbf %s rate %s burst %s lat %s direction %s\n",
-		    netem ? "2: parent 1:" : "1: root refcnt 2", sq_format_rate(f->rate_bps, a, sizeof(a)),
-		    sq_format_size(burst, b, sizeof(b)), sq_format_time(f->limit_ns, c, sizeof(c)), direction);
+		    netem ? "2: parent 1:" : "1: root refcnt 2",
+		    sq_format_rate(f->rate_bps, a, sizeof(a)), sq_format_size(burst, b, sizeof(b)),
+		    sq_format_time(f->limit_ns, c, sizeof(c)), direction);
 	}
 }
 
@@ -171,7 +174,8 @@ static void host_interfaces(struct daemon *d, json_t *out)
 	json_t *status = engine_status(d->engine), *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "attachments"), i, one) {
+	json_array_foreach(json_object_get(status, "attachments"), i, one)
+	{
 		const char *role = json_string_value(json_object_get(one, "role"));
 
 		if (json_is_true(json_object_get(one, "host")) && role && strcmp(role, "host") == 0)
@@ -182,14 +186,16 @@ static void host_interfaces(struct daemon *d, json_t *out)
 
 static json_t *interfaces(struct daemon *d, uint64_t id)
 {
-	json_t *view = id ? engine_target_view(d->engine, id) : NULL, *list = json_object_get(view, "interfaces"), *out, *one;
+	json_t *view = id ? engine_target_view(d->engine, id) : NULL,
+	       *list = json_object_get(view, "interfaces"), *out, *one;
 	const char *mode = json_string_value(json_object_get(view, "mode"));
 	size_t i;
 
 	out = json_array();
 	if (mode && strcmp(mode, "host") == 0 && !json_array_size(list))
 		host_interfaces(d, out);
-	json_array_foreach(list, i, one) {
+	json_array_foreach(list, i, one)
+	{
 		/* A name, or an object that has one. */
 		json_t *name = json_is_object(one) ? json_object_get(one, "name") : one;
 
@@ -219,8 +225,10 @@ static uint64_t link_speed(struct daemon *d, const struct target *t)
 			mbit = -1;
 		fclose(f);
 	}
-	/* Not attached yet, or the interface is in the container's namespace: Docker gave it a veth. */
-	if (mbit <= 0 && t->c && t->c->network_mode && strcmp(t->c->network_mode, "host") != 0 && !found)
+	/* Not attached yet, or the interface is in the container's namespace: Docker gave it a
+	 * veth. */
+	if (mbit <= 0 && t->c && t->c->network_mode && strcmp(t->c->network_mode, "host") != 0 &&
+	    !found)
 		mbit = 10000;
 	return mbit > 0 ? (uint64_t)mbit * 1000000u : 0;
 }
@@ -230,14 +238,15 @@ static uint64_t link_speed(struct daemon *d, const struct target *t)
 void dockertc_labels(struct daemon *d, struct container *c)
 {
 	struct rule_entry *e = book_find(d, c->name);
-	struct problem p = { 0 };
+	struct problem p = {0};
 	struct target t;
 	struct sq_rule rule;
 	bool enabled;
 	int rc;
 
 	target_of_container(c, &t);
-	rc = dockertc_parse_labels(c->labels, default_direction(d), link_speed(d, &t), &rule, &enabled, &p.error);
+	rc = dockertc_parse_labels(c->labels, default_direction(d), link_speed(d, &t), &rule,
+				   &enabled, &p.error);
 	/* What somebody asked for by name goes before the label. */
 	if (e && strcmp(e->source, "label") != 0)
 		return;
@@ -248,7 +257,8 @@ void dockertc_labels(struct daemon *d, struct container *c)
 		if (rc == 0)
 			log_info("container %s: rule set by its labels", c->name);
 	} else if (e) {
-		book_delete(d, c->name, "deleted"); /* started anew without the label, or with a bad one */
+		book_delete(d, c->name,
+			    "deleted"); /* started anew without the label, or with a bad one */
 	}
 	if (rc < 0 && rc != -ENODATA) {
 		/* This one has no rule; the others go on. */
@@ -263,7 +273,7 @@ void dockertc_labels(struct daemon *d, struct container *c)
 static enum MHD_Result list(struct request *r)
 {
 	struct daemon *d = r->d;
-	struct text t = { 0 };
+	struct text t = {0};
 
 	pthread_mutex_lock(&d->lock);
 	for (struct container *c = targets_containers(d); c; c = c->next) {
@@ -278,7 +288,7 @@ static enum MHD_Result list(struct request *r)
 
 static enum MHD_Result inspect(struct request *r, struct target *t)
 {
-	struct text text = { 0 };
+	struct text text = {0};
 	json_t *links = interfaces(r->d, t->id);
 	size_t n = json_array_size(links);
 
@@ -294,30 +304,35 @@ static enum MHD_Result set(struct request *r, struct target *t)
 	struct daemon *d = r->d;
 	const char *form = r->len ? r->body : r->query;
 	char echo[TC_ECHO_MAX];
-	struct text text = { 0 };
-	struct problem p = { 0 };
+	struct text text = {0};
+	struct problem p = {0};
 	struct sq_rule rule;
 	json_t *links, *link;
 	size_t i;
 	int rc;
 
-	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), default_direction(d), link_speed(d, t), &rule, echo,
-				 &p.error);
+	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), default_direction(d),
+				 link_speed(d, t), &rule, echo, &p.error);
 	if (rc < 0)
 		return refuse(r, 400, "Error: %s", p.error.text);
 	links = interfaces(d, t->id);
 	if (!json_array_size(links)) {
 		json_decref(links);
-		return refuse(r, 422, "Error: container %.200s has no network interface that could be controlled (network "
-			      "mode %.100s)", t->name, t->c->network_mode ? t->c->network_mode : "unknown");
+		return refuse(r, 422,
+			      "Error: container %.200s has no network interface that could be "
+			      "controlled (network "
+			      "mode %.100s)",
+			      t->name, t->c->network_mode ? t->c->network_mode : "unknown");
 	}
 	if (book_set(d, t, &rule, "docker-tc", NULL, &p) < 0) {
 		json_decref(links);
 		return refuse_problem(r, &p);
 	}
-	json_array_foreach(links, i, link) {
+	json_array_foreach(links, i, link)
+	{
 		add(&text, "Set %s on %.40s\n", echo, json_string_value(link));
-		add(&text, "Controlling traffic of the container /%.500s on %.40s\n", t->name, json_string_value(link));
+		add(&text, "Controlling traffic of the container /%.500s on %.40s\n", t->name,
+		    json_string_value(link));
 	}
 	json_decref(links);
 	return answer(r, 200, &text);
@@ -326,23 +341,27 @@ static enum MHD_Result set(struct request *r, struct target *t)
 enum MHD_Result dockertc_serve(struct request *r)
 {
 	static const char *const names[][2] = {
-		{ "GET", "INSPECT" }, { "POST", "SET" }, { "DELETE", "IGNORE" }, { "PUT", "UNIGNORE" }, { "LIST", "LIST" },
-		{ "HEAD", "HEAD" },
+		{"GET", "INSPECT"},  {"POST", "SET"},  {"DELETE", "IGNORE"},
+		{"PUT", "UNIGNORE"}, {"LIST", "LIST"}, {"HEAD", "HEAD"},
 	};
 	enum { INSPECT, SET, IGNORE, UNIGNORE, LIST, HEAD, NONE } method;
-	struct problem p = { 0 };
+	struct problem p = {0};
 	enum MHD_Result result;
 	struct target t;
 
 	for (method = INSPECT; method < NONE; method++)
-		if (strcasecmp(names[method][0], r->method) == 0 || strcasecmp(names[method][1], r->method) == 0)
+		if (strcasecmp(names[method][0], r->method) == 0 ||
+		    strcasecmp(names[method][1], r->method) == 0)
 			break;
 	if (method == HEAD)
 		method = INSPECT;
 	if (method == NONE) {
 		snprintf(r->allow, sizeof(r->allow), "GET, POST, PUT, DELETE, LIST, SET, INSPECT");
-		return refuse(r, 405, "Error: method %.20s is not known; accepted: GET POST PUT DELETE LIST SET INSPECT IGNORE "
-			      "UNIGNORE", r->method);
+		return refuse(r, 405,
+			      "Error: method %.20s is not known; accepted: GET POST PUT DELETE "
+			      "LIST SET INSPECT IGNORE "
+			      "UNIGNORE",
+			      r->method);
 	}
 	if (r->n_seg == 0 && (method == INSPECT || method == LIST))
 		return list(r);

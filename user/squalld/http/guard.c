@@ -55,8 +55,10 @@ static int read_token(const char *path, unsigned char *ret_digest, char *err, si
 	buf[n] = 0;
 	len = strcspn(buf, "\r\n");
 	if (len < TOKEN_MIN || len > TOKEN_MAX || strlen(buf) < len) {
-		snprintf(err, size, "--token-file: the first line of %.200s must have %d to %d characters; "
-			 "try: openssl rand -hex 32 > %.200s", path, TOKEN_MIN, TOKEN_MAX, path);
+		snprintf(err, size,
+			 "--token-file: the first line of %.200s must have %d to %d characters; "
+			 "try: openssl rand -hex 32 > %.200s",
+			 path, TOKEN_MIN, TOKEN_MAX, path);
 		OPENSSL_cleanse(buf, sizeof(buf));
 		return -EINVAL;
 	}
@@ -108,7 +110,8 @@ static bool token_matches(struct guard *g, const char *header)
 	if (!header || strncasecmp(header, "Bearer ", 7) != 0)
 		return false;
 	header += 7 + strspn(header + 7, " ");
-	/* Digests have one length, so neither the token's nor a common prefix's shows in the time. */
+	/* Digests have one length, so neither the token's nor a common prefix's shows in the time.
+	 */
 	SHA256((const unsigned char *)header, strlen(header), digest);
 	pthread_mutex_lock(&g->lock);
 	same = CRYPTO_memcmp(digest, g->digest, sizeof(digest)) == 0;
@@ -151,7 +154,8 @@ static bool host_accepted(const struct options *opt, const char *host)
 	return false;
 }
 
-/* What a load balancer or a browser's first visit asks for; it tells nothing and changes nothing. */
+/* What a load balancer or a browser's first visit asks for; it tells nothing and changes nothing.
+ */
 static bool is_public(const struct request *r)
 {
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
@@ -189,7 +193,8 @@ unsigned int guard_check(struct request *r, const char **ret_why)
 		}
 	}
 	if (!bears && !is_public(r) && !host_accepted(r->d->opt, host)) {
-		*ret_why = "Host: accepted are IP addresses, localhost, and names given with --allow-host";
+		*ret_why = "Host: accepted are IP addresses, localhost, and names given with "
+			   "--allow-host";
 		return MHD_HTTP_FORBIDDEN;
 	}
 	return 0;

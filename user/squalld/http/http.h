@@ -9,9 +9,9 @@
 #include <microhttpd.h>
 #include "squalld/daemon.h"
 
-#define HTTP_BODY_MAX    (1u << 20)
+#define HTTP_BODY_MAX	 (1u << 20)
 #define HTTP_CONNECTIONS 512 /* over all listeners; 64 of them are the unix socket's */
-#define HTTP_MAX_SEGS    24
+#define HTTP_MAX_SEGS	 24
 
 struct listener;
 
@@ -20,8 +20,8 @@ struct request {
 	struct listener *listener;
 	struct MHD_Connection *conn;
 	const char *method;
-	char *target;     /* as sent: path?query */
-	char *path;       /* copy of the path, cut and decoded in place */
+	char *target; /* as sent: path?query */
+	char *path;   /* copy of the path, cut and decoded in place */
 	const char *seg[HTTP_MAX_SEGS];
 	int n_seg;
 	const char *query; /* raw, "" if none */
@@ -32,9 +32,9 @@ struct request {
 	unsigned int refused; /* status, once the guard has said no; why is static text */
 	const char *why;
 	bool started, local; /* local: came over the unix socket */
-	char etag[48];       /* sent if set, without quotes */
-	char allow[64];      /* sent with 405 */
-	void *owner;         /* event stream */
+	char etag[48];	     /* sent if set, without quotes */
+	char allow[64];	     /* sent with 405 */
+	void *owner;	     /* event stream */
 };
 
 /* Binds every listener; nothing is served yet. err: one line. */
@@ -52,17 +52,19 @@ const char *request_query(struct request *r, const char *name, char *buf, size_t
 /* The body as a JSON object or array of the given type. NULL: p says why. */
 json_t *request_json(struct request *r, struct problem *p);
 
-/* Percent-decodes in place. strict: a bad escape or a NUL is -EINVAL; else they stay as they are. */
+/* Percent-decodes in place. strict: a bad escape or a NUL is -EINVAL; else they stay as they are.
+ */
 int percent_decode(char *s, bool plus, bool strict);
 
 enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body /* stolen */);
-enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type, const char *text,
-			   size_t len);
+enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type,
+			   const char *text, size_t len);
 enum MHD_Result reply_empty(struct request *r, unsigned int status);
-enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field,
+			     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 enum MHD_Result reply_problem(struct request *r, struct problem *p);
-enum MHD_Result reply_response(struct request *r, unsigned int status, struct MHD_Response *response);
+enum MHD_Result reply_response(struct request *r, unsigned int status,
+			       struct MHD_Response *response);
 unsigned int errno_to_status(int code); /* the one place that maps them */
 const char *status_title(unsigned int status);
 

@@ -48,18 +48,30 @@ unsigned int errno_to_status(int code)
 const char *status_title(unsigned int status)
 {
 	switch (status) {
-	case 400: return "Bad Request";
-	case 401: return "Unauthorized";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 409: return "Conflict";
-	case 412: return "Precondition Failed";
-	case 413: return "Content Too Large";
-	case 422: return "Unprocessable Content";
-	case 503: return "Service Unavailable";
-	case 507: return "Insufficient Storage";
-	default:  return "Internal Server Error";
+	case 400:
+		return "Bad Request";
+	case 401:
+		return "Unauthorized";
+	case 403:
+		return "Forbidden";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
+	case 412:
+		return "Precondition Failed";
+	case 413:
+		return "Content Too Large";
+	case 422:
+		return "Unprocessable Content";
+	case 503:
+		return "Service Unavailable";
+	case 507:
+		return "Insufficient Storage";
+	default:
+		return "Internal Server Error";
 	}
 }
 
@@ -100,7 +112,8 @@ json_t *request_json(struct request *r, struct problem *p)
 	}
 	json = json_loadb(r->body, r->len, JSON_REJECT_DUPLICATES, &e);
 	if (!json) {
-		fail(p, -EINVAL, "body", "body: not JSON: line %d, column %d: %s", e.line, e.column, e.text);
+		fail(p, -EINVAL, "body", "body: not JSON: line %d, column %d: %s", e.line, e.column,
+		     e.text);
 		return NULL;
 	}
 	if (!json_is_object(json)) {
@@ -111,7 +124,8 @@ json_t *request_json(struct request *r, struct problem *p)
 	return json;
 }
 
-enum MHD_Result reply_response(struct request *r, unsigned int status, struct MHD_Response *response)
+enum MHD_Result reply_response(struct request *r, unsigned int status,
+			       struct MHD_Response *response)
 {
 	enum MHD_Result result;
 
@@ -135,9 +149,11 @@ enum MHD_Result reply_response(struct request *r, unsigned int status, struct MH
 	return result;
 }
 
-static enum MHD_Result reply_dump(struct request *r, unsigned int status, json_t *body, const char *type)
+static enum MHD_Result reply_dump(struct request *r, unsigned int status, json_t *body,
+				  const char *type)
 {
-	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS) : NULL;
+	char *text =
+		body ? json_dumps(body, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS) : NULL;
 	struct MHD_Response *response;
 
 	json_decref(body);
@@ -157,11 +173,11 @@ enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body)
 	return reply_dump(r, status, body, "application/json");
 }
 
-enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type, const char *text,
-			   size_t len)
+enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type,
+			   const char *text, size_t len)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
 
 	if (!response)
 		return MHD_NO;
@@ -171,14 +187,17 @@ enum MHD_Result reply_text(struct request *r, unsigned int status, const char *t
 
 enum MHD_Result reply_empty(struct request *r, unsigned int status)
 {
-	return reply_response(r, status, MHD_create_response_from_buffer(0, (void *)(uintptr_t)"", MHD_RESPMEM_PERSISTENT));
+	return reply_response(
+		r, status,
+		MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT));
 }
 
 static enum MHD_Result reply_error(struct request *r, unsigned int status, const char *field,
 				   const char *detail, json_t *candidates)
 {
-	json_t *body = json_pack("{s:s,s:s,s:i,s:o}", "type", "about:blank", "title", status_title(status),
-				 "status", (int)status, "detail", json_text(detail));
+	json_t *body =
+		json_pack("{s:s,s:s,s:i,s:o}", "type", "about:blank", "title", status_title(status),
+			  "status", (int)status, "detail", json_text(detail));
 
 	if (body && field && field[0])
 		json_object_set_new(body, "field", json_text(field));
@@ -187,7 +206,8 @@ static enum MHD_Result reply_error(struct request *r, unsigned int status, const
 	return reply_dump(r, status, body, "application/problem+json");
 }
 
-enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field, const char *fmt, ...)
+enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field,
+			     const char *fmt, ...)
 {
 	char detail[600];
 	va_list ap;

@@ -29,11 +29,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MAX_LISTENERS    (OPT_MAX_LIST + 1)
+#define MAX_LISTENERS	 (OPT_MAX_LIST + 1)
 #define UNIX_CONNECTIONS 64
-#define IDLE_LIMIT_S     15
+#define IDLE_LIMIT_S	 15
 #define REQUEST_LIMIT_MS 20000
-#define HEADER_MEMORY    (32u << 10)
+#define HEADER_MEMORY	 (32u << 10)
 #define HTTP_DISCARD_MAX (16u << 20)
 
 struct listener {
@@ -76,8 +76,9 @@ static bool is_loopback(const struct sockaddr_storage *sa)
 
 static int parse_listen(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
 {
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-				  .ai_socktype = SOCK_STREAM }, *ai;
+	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+				 .ai_socktype = SOCK_STREAM},
+			*ai;
 	const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : "";
 	char host[128];
 	size_t n = colon ? (size_t)(colon - text) : 0;
@@ -104,19 +105,24 @@ static int parse_listen(const char *text, struct sockaddr_storage *ret, socklen_
 static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
 {
 	struct listener *l = &h->listener[h->n];
-	struct sockaddr_storage sa = { 0 };
+	struct sockaddr_storage sa = {0};
 	socklen_t len = sizeof(sa);
 	int rc, one = 1;
 
 	rc = parse_listen(text, &sa, &len);
 	if (rc < 0) {
-		snprintf(err, size, "--listen: \"%.80s\" is not accepted: ADDRESS:PORT with a numeric address, "
-			 "as 127.0.0.1:4080 or [::1]:4080", text);
+		snprintf(
+			err, size,
+			"--listen: \"%.80s\" is not accepted: ADDRESS:PORT with a numeric address, "
+			"as 127.0.0.1:4080 or [::1]:4080",
+			text);
 		return rc;
 	}
 	if (!is_loopback(&sa) && !h->d->opt->token_file) {
-		snprintf(err, size, "--listen: %.80s can be reached from other machines: give --token-file "
-			 "(and --tls-cert, --tls-key), or listen on 127.0.0.1", text);
+		snprintf(err, size,
+			 "--listen: %.80s can be reached from other machines: give --token-file "
+			 "(and --tls-cert, --tls-key), or listen on 127.0.0.1",
+			 text);
 		return -EINVAL;
 	}
 	l->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -129,16 +135,19 @@ static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
 		goto fail;
 	if (getsockname(l->fd, (struct sockaddr *)&sa, &len) < 0)
 		goto fail;
-	l->port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port :
-						  ((struct sockaddr_in6 *)&sa)->sin6_port);
-	snprintf(l->name, sizeof(l->name), "%.*s:%u", (int)(strrchr(text, ':') - text), text, l->port);
+	l->port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+						: ((struct sockaddr_in6 *)&sa)->sin6_port);
+	snprintf(l->name, sizeof(l->name), "%.*s:%u", (int)(strrchr(text, ':') - text), text,
+		 l->port);
 	h->n++;
 	return 0;
 fail:
 	rc = -errno;
 	if (rc == -EADDRINUSE)
-		snprintf(err, size, "--listen: %.80s is taken by another program: stop it, or choose another "
-			 "port with --listen", text);
+		snprintf(err, size,
+			 "--listen: %.80s is taken by another program: stop it, or choose another "
+			 "port with --listen",
+			 text);
 	else
 		snprintf(err, size, "--listen: cannot listen on %.80s: %s", text, strerror(-rc));
 	if (l->fd >= 0)
@@ -149,15 +158,15 @@ fail:
 static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 {
 	struct listener *l = &h->listener[h->n];
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	const struct group *gr;
 	char dir[sizeof(sa.sun_path)];
 	mode_t mask;
 	int rc;
 
 	if (strlen(path) >= sizeof(sa.sun_path)) {
-		snprintf(err, size, "--socket: a path of %zu bytes is not accepted: at most %zu", strlen(path),
-			 sizeof(sa.sun_path) - 1);
+		snprintf(err, size, "--socket: a path of %zu bytes is not accepted: at most %zu",
+			 strlen(path), sizeof(sa.sun_path) - 1);
 		return -EINVAL;
 	}
 	strcpy(sa.sun_path, path);
@@ -172,8 +181,10 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	/* A socket file nobody answers on is left over; one that answers is a running squalld's. */
 	if (connect(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
 		close(l->fd);
-		snprintf(err, size, "--socket: another squalld answers on %s: stop it, or choose another "
-			 "--socket", path);
+		snprintf(err, size,
+			 "--socket: another squalld answers on %s: stop it, or choose another "
+			 "--socket",
+			 path);
 		return -EADDRINUSE;
 	}
 	if (errno == ECONNREFUSED)
@@ -187,7 +198,8 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	fcntl(l->fd, F_SETFL, O_NONBLOCK);
 	gr = getgrnam(h->d->opt->socket_group);
 	if (gr && chown(path, (uid_t)-1, gr->gr_gid) < 0)
-		log_warn("cannot give %s to group %s: %s", path, h->d->opt->socket_group, strerror(errno));
+		log_warn("cannot give %s to group %s: %s", path, h->d->opt->socket_group,
+			 strerror(errno));
 	l->local = true;
 	snprintf(l->name, sizeof(l->name), "unix:%s", path);
 	h->n++;
@@ -209,8 +221,8 @@ static char *read_pem(const char *option, const char *path, char *err, size_t si
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0 || !strstr(buf, "-----BEGIN")) {
-		snprintf(err, size, "--%s: %.200s is not a readable PEM file%s%s", option, path, n < 0 ? ": " : "",
-			 n < 0 ? strerror(errno) : "");
+		snprintf(err, size, "--%s: %.200s is not a readable PEM file%s%s", option, path,
+			 n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
 		free(buf);
 		return NULL;
 	}
@@ -238,7 +250,9 @@ int http_bind(struct daemon *d, struct http **ret, char *err, size_t size)
 	if (rc == 0 && strcmp(d->opt->socket, "none") != 0)
 		rc = bind_unix(h, d->opt->socket, err, size);
 	if (rc == 0 && h->n == 0) {
-		snprintf(err, size, "--listen and --socket are both \"none\": nobody could ever ask for anything");
+		snprintf(err, size,
+			 "--listen and --socket are both \"none\": nobody could ever ask for "
+			 "anything");
 		rc = -EINVAL;
 	}
 	if (rc < 0) {
@@ -270,8 +284,10 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 
 static int hex(int c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-	       c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 int percent_decode(char *s, bool plus, bool strict)
@@ -282,7 +298,8 @@ int percent_decode(char *s, bool plus, bool strict)
 		if (*s == '+' && plus) {
 			*out++ = ' ';
 		} else if (*s == '%') {
-			int hi = hex((unsigned char)s[1]), lo = hi < 0 ? -1 : hex((unsigned char)s[2]);
+			int hi = hex((unsigned char)s[1]),
+			    lo = hi < 0 ? -1 : hex((unsigned char)s[2]);
 
 			if (lo < 0 || (hi == 0 && lo == 0)) {
 				if (strict)
@@ -384,12 +401,13 @@ static enum MHD_Result first_call(struct request *r)
 		return reply_status(r, status, "", "%s", why);
 	if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
-				    "body: %.20s bytes are not accepted: at most %u", length, HTTP_BODY_MAX);
+				    "body: %.20s bytes are not accepted: at most %u", length,
+				    HTTP_BODY_MAX);
 	return MHD_YES;
 }
 
-/* What is too large is read to its end, if that is not far, as a client that is still writing when the
- * connection is closed never sees the answer. */
+/* What is too large is read to its end, if that is not far, as a client that is still writing when
+ * the connection is closed never sees the answer. */
 static enum MHD_Result gather(struct request *r, const char *data, size_t n)
 {
 	if (r->len + n > HTTP_BODY_MAX) {
@@ -413,8 +431,8 @@ static enum MHD_Result gather(struct request *r, const char *data, size_t n)
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url,
-				  const char *method, const char *version, const char *data, size_t *size,
-				  void **con_cls)
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **con_cls)
 {
 	struct request *r = *con_cls;
 
@@ -438,7 +456,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	if (r->refused)
 		return reply_status(r, r->refused, "", "%s", r->why);
 	if (r->too_large)
-		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body", "body: at most %u bytes are accepted", HTTP_BODY_MAX);
+		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
+				    "body: at most %u bytes are accepted", HTTP_BODY_MAX);
 	return api_dispatch(r);
 }
 
@@ -486,7 +505,8 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx,
 		pthread_mutex_unlock(&h->track_lock);
 		*ctx = t;
 	} else if (t) {
-		/* libmicrohttpd closes the socket after this call, so the reaper never sees a reused fd. */
+		/* libmicrohttpd closes the socket after this call, so the reaper never sees a
+		 * reused fd. */
 		pthread_mutex_lock(&h->track_lock);
 		t->prev->next = t->next;
 		t->next->prev = t->prev;
@@ -535,32 +555,36 @@ int http_start(struct http *h, char *err, size_t size)
 	for (int i = 0; i < h->n; i++) {
 		struct listener *l = &h->listener[i];
 		bool tls = h->cert && !l->local;
-		unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-				     (tls ? MHD_USE_TLS : 0);
-		unsigned int limit = l->local ? UNIX_CONNECTIONS :
-						(HTTP_CONNECTIONS - UNIX_CONNECTIONS) / (unsigned int)tcp;
+		unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+				     MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+		unsigned int limit =
+			l->local ? UNIX_CONNECTIONS
+				 : (HTTP_CONNECTIONS - UNIX_CONNECTIONS) / (unsigned int)tcp;
 		struct MHD_OptionItem extra[] = {
-			{ MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert },
-			{ MHD_OPTION_HTTPS_MEM_KEY, 0, h->key },
-			{ MHD_OPTION_END, 0, NULL },
+			{MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
+			{MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
+			{MHD_OPTION_END, 0, NULL},
 		};
 
 		if (!tls)
 			extra[0].option = MHD_OPTION_END;
 		l->http = h;
-		l->mhd = MHD_start_daemon(flags, l->port, NULL, NULL, on_request, l,
-					  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, /* first: others may log */
-					  MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_ARRAY, extra,
-					  MHD_OPTION_CONNECTION_LIMIT, limit,
-					  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_LIMIT_S,
-					  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
-					  MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-					  MHD_OPTION_URI_LOG_CALLBACK, on_uri, l,
-					  MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-					  MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+		l->mhd = MHD_start_daemon(
+			flags, l->port, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
+			on_log, NULL, /* first: others may log */
+			MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_ARRAY, extra,
+			MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
+			(unsigned int)IDLE_LIMIT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			(size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+			MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
+			l, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
 		if (!l->mhd) {
-			snprintf(err, size, tls ? "cannot serve TLS on %s: are --tls-cert and --tls-key a pair?" :
-						  "cannot start the HTTP server on %s", l->name);
+			snprintf(
+				err, size,
+				tls ? "cannot serve TLS on %s: are --tls-cert and --tls-key a pair?"
+				    : "cannot start the HTTP server on %s",
+				l->name);
 			return -EINVAL;
 		}
 	}

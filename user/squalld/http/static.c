@@ -40,7 +40,8 @@ enum MHD_Result static_serve(struct request *r)
 		if (strchr(r->seg[i], '/') || r->seg[i][0] == '.' || !r->seg[i][0] ||
 		    strlen(path) + strlen(r->seg[i]) + 2 > sizeof(path))
 			return none(r);
-		snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s", i > 1 ? "/" : "", r->seg[i]);
+		snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s", i > 1 ? "/" : "",
+			 r->seg[i]);
 	}
 	if (r->d->opt->web_root)
 		return from_dir(r, path);

@@ -32,11 +32,11 @@
 /* A namespace as the processes show it. */
 struct seen_space {
 	uint64_t ino;
-	int pid;        /* one that lives there */
-	char *common;   /* longest cgroup path that all of them share */
-	bool several;   /* more than one cgroup */
-	bool ruled;     /* some process is under a rule */
-	bool edges;     /* every interface inside is the far end of an edge of the host */
+	int pid;      /* one that lives there */
+	char *common; /* longest cgroup path that all of them share */
+	bool several; /* more than one cgroup */
+	bool ruled;   /* some process is under a rule */
+	bool edges;   /* every interface inside is the far end of an edge of the host */
 	int32_t nsid;
 };
 
@@ -153,7 +153,8 @@ static int see(struct engine *e, struct seen *s, int pid)
 		if (!room_for_one(&s->list, s->n, sizeof(*s->list)))
 			return -ENOMEM;
 		sp = &s->list[s->n++];
-		*sp = (struct seen_space){.ino = ino, .pid = pid, .nsid = -1, .common = strdup(path)};
+		*sp = (struct seen_space){
+			.ino = ino, .pid = pid, .nsid = -1, .common = strdup(path)};
 		if (!sp->common)
 			return -ENOMEM;
 	} else if (strcmp(sp->common, path)) {
@@ -257,8 +258,9 @@ static int publish(struct engine *e, const struct attachment *a)
 {
 	uint32_t key = a - e->atts;
 
-	return bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &a->att, BPF_ANY) ? -errno
-											      : 0;
+	return bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &a->att, BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 static bool ours_to_remove(struct engine *e, uint64_t ino, uint32_t ifindex)
@@ -331,8 +333,9 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 	err = nl_filter_set(link->ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
 			    "squall_ingress", classid);
 	if (!err)
-		err = nl_filter_set(link->ifindex, true, bpf_program__fd(e->skel->progs.squall_egress),
-				    "squall_egress", classid);
+		err = nl_filter_set(link->ifindex, true,
+				    bpf_program__fd(e->skel->progs.squall_egress), "squall_egress",
+				    classid);
 	if (!err)
 		return 0;
 fail:
@@ -436,7 +439,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 				     .netns_ino = s->ino};
 
 		if (s->host ? !iface_wanted(e, k)
-			    : k->arptype != ARPHRD_ETHER || !strncmp(k->name, OUR_LINKS, strlen(OUR_LINKS)))
+			    : k->arptype != ARPHRD_ETHER ||
+				      !strncmp(k->name, OUR_LINKS, strlen(OUR_LINKS)))
 			continue;
 		if (k->arptype == ARPHRD_LOOPBACK) {
 			att.flags |= SQ_A_LOOP;
@@ -455,7 +459,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 		}
 		if (!s->host && !strcmp(k->kind, "veth")) {
 			/* Its host end is attached as an edge already? */
-			const struct attachment *edge = attachment_of(e, e->host_ino, k->peer_ifindex);
+			const struct attachment *edge =
+				attachment_of(e, e->host_ino, k->peer_ifindex);
 			const struct seen_space *here = seen_find(seen, s->ino);
 
 			if (edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid)

@@ -96,7 +96,8 @@ static void *clean_main(void *arg)
 	return NULL;
 }
 
-/* All namespaces of ours that a process lives in; in a thread of its own, which does not come back. */
+/* All namespaces of ours that a process lives in; in a thread of its own, which does not come back.
+ */
 void attach_clean_all(int att_fd)
 {
 	struct cleaner c = {.att_fd = att_fd, .home = netns_of(getpid())};

@@ -27,10 +27,10 @@
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
 
-#define TICK_MS      250
+#define TICK_MS	      250
 #define SCAN_EVERY_NS 1000000000ull
 #define LEASE_TICK_NS 200000000
-#define PACER_BYTES  (256u << 20)
+#define PACER_BYTES   (256u << 20)
 
 uint64_t engine_now(void)
 {
@@ -55,7 +55,8 @@ int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
 	colon = strchr(err->text, ':');
 	if (colon && (size_t)(colon - err->text) < sizeof(err->field) &&
 	    strcspn(err->text, " ") > (size_t)(colon - err->text))
-		snprintf(err->field, sizeof(err->field), "%.*s", (int)(colon - err->text), err->text);
+		snprintf(err->field, sizeof(err->field), "%.*s", (int)(colon - err->text),
+			 err->text);
 	return ret;
 }
 
@@ -66,9 +67,10 @@ int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err)
 
 	if (!cgroup_mount())
 		return engine_fail(err, -ENOSYS,
-				   "target: no cgroup v2 here; mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
-	if (snprintf(clean, sizeof(clean), "%s/", path) >= (int)sizeof(clean) || strstr(clean, "/../") ||
-	    !strncmp(clean, "../", 3))
+				   "target: no cgroup v2 here; mount it: mount -t cgroup2 none "
+				   "/sys/fs/cgroup/unified");
+	if (snprintf(clean, sizeof(clean), "%s/", path) >= (int)sizeof(clean) ||
+	    strstr(clean, "/../") || !strncmp(clean, "../", 3))
 		return engine_fail(err, -EINVAL, "target: \"%.200s\" is not a path below %s", path,
 				   cgroup_mount());
 	if (!path[strspn(path, "/.")])
@@ -77,8 +79,8 @@ int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err)
 	res = cgroup_id_of(path, ret_id, NULL);
 	if (res)
 		return engine_fail(err, res == -ENOTDIR ? -ENOENT : res,
-				   "target: no cgroup \"%.200s\" below %s (%s)", path, cgroup_mount(),
-				   strerror(-res));
+				   "target: no cgroup \"%.200s\" below %s (%s)", path,
+				   cgroup_mount(), strerror(-res));
 	return 0;
 }
 
@@ -192,7 +194,8 @@ static int choose_lane(struct engine *e, const char *asked, struct sq_error *err
 		return engine_fail(err, -EOPNOTSUPP, "--lane: \"tap\" is not possible: %s",
 				   e->features[F_TAP].why);
 	if (strcmp(asked, "fq") && strcmp(asked, "tap") && strcmp(asked, "auto"))
-		return engine_fail(err, -EINVAL, "--lane: \"%s\" is not accepted: auto, fq or tap", asked);
+		return engine_fail(err, -EINVAL, "--lane: \"%s\" is not accepted: auto, fq or tap",
+				   asked);
 	e->lane = fq && strcmp(asked, "tap") ? SQ_LANE_FQ : tap ? SQ_LANE_TAP : SQ_LANE_NONE;
 	if (e->lane == SQ_LANE_FQ)
 		snprintf(e->lane_why, sizeof(e->lane_why), "sch_fq is there");
@@ -216,17 +219,21 @@ static int pin_dir_ready(const char *pin_dir, char **ret, struct sq_error *err)
 	if (statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC)
 		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
 	if (mkdir(pin_dir, 0700) && errno != EEXIST)
-		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir, strerror(errno));
+		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir,
+				   strerror(errno));
 	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
 		return engine_fail(err, -EINVAL,
-				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t bpf bpf /sys/fs/bpf",
+				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t "
+				   "bpf bpf /sys/fs/bpf",
 				   pin_dir);
 	dir = opendir(pin_dir);
 	while (dir && (d = readdir(dir)) && !res)
 		if (d->d_name[0] == 'v' && strtoul(d->d_name + 1, NULL, 10) != SQ_ABI_VERSION)
-			res = engine_fail(err, -EPROTO,
-					  "--pin-dir: %s/%s is of another version of squalld (this one: v%u); stop that one, or remove it: squalld --cleanup",
-					  pin_dir, d->d_name, SQ_ABI_VERSION);
+			res = engine_fail(
+				err, -EPROTO,
+				"--pin-dir: %s/%s is of another version of squalld (this one: "
+				"v%u); stop that one, or remove it: squalld --cleanup",
+				pin_dir, d->d_name, SQ_ABI_VERSION);
 	if (dir)
 		closedir(dir);
 	if (res)
@@ -234,7 +241,8 @@ static int pin_dir_ready(const char *pin_dir, char **ret, struct sq_error *err)
 	if (asprintf(&path, "%s/v%u", pin_dir, SQ_ABI_VERSION) < 0)
 		return engine_fail(err, -ENOMEM, "out of memory");
 	if (mkdir(path, 0700) && errno != EEXIST) {
-		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path, strerror(errno));
+		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path,
+				  strerror(errno));
 		free(path);
 		return res;
 	}
@@ -263,8 +271,10 @@ static int load(struct engine *e, struct sq_error *err)
 	libbpf_set_print(keep_libbpf_line);
 	e->skel = squall_bpf__open();
 	if (!e->skel)
-		return engine_fail(err, -errno, "cannot open the BPF programs: %s", strerror(errno));
-	bpf_object__for_each_map(map, e->skel->obj) {
+		return engine_fail(err, -errno, "cannot open the BPF programs: %s",
+				   strerror(errno));
+	bpf_object__for_each_map(map, e->skel->obj)
+	{
 		if (strncmp(bpf_map__name(map), "sq_", 3))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", e->pin_dir, bpf_map__name(map));
@@ -272,8 +282,10 @@ static int load(struct engine *e, struct sq_error *err)
 	}
 	res = squall_bpf__load(e->skel);
 	if (res)
-		return engine_fail(err, res, "kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
-				   uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
+		return engine_fail(
+			err, res,
+			"kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
+			uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
 	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
 	if (e->cfg == MAP_FAILED) {
@@ -282,7 +294,8 @@ static int load(struct engine *e, struct sq_error *err)
 	}
 	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
 		return engine_fail(err, -EPROTO,
-				   "--pin-dir: maps there have layout %u, this squalld has %u; remove them: squalld --cleanup",
+				   "--pin-dir: maps there have layout %u, this squalld has %u; "
+				   "remove them: squalld --cleanup",
 				   e->cfg->abi_version, SQ_ABI_VERSION);
 	for (int which = SQ_DIST_NORMAL; which <= SQ_DIST_PARETONORMAL; which++) {
 		int16_t *table = malloc(SQ_DIST_SIZE * sizeof(*table));
@@ -293,8 +306,8 @@ static int load(struct engine *e, struct sq_error *err)
 		for (uint32_t i = 0; i < SQ_DIST_SIZE && !res; i++) {
 			uint32_t key = which * SQ_DIST_SIZE + i;
 
-			res = bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_dist), &key, &table[i],
-						  BPF_ANY);
+			res = bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_dist), &key,
+						  &table[i], BPF_ANY);
 		}
 		free(table);
 	}
@@ -313,8 +326,9 @@ static int lock_netns(struct engine *e, struct sq_error *err)
 		return engine_fail(err, -errno, "cannot open a socket: %s", strerror(errno));
 	if (bind(e->netns_lock, (struct sockaddr *)&sa,
 		 offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1))
-		return engine_fail(err, -EBUSY,
-				   "another squalld runs in this network namespace; `squall status` shows it");
+		return engine_fail(
+			err, -EBUSY,
+			"another squalld runs in this network namespace; `squall status` shows it");
 	return 0;
 }
 
@@ -436,7 +450,8 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	for (size_t i = 0; e->ifaces && i < n; i++)
 		e->ifaces[i] = strdup(o->ifaces[i]);
 	if (geteuid()) {
-		res = engine_fail(err, -EPERM, "squalld needs root: it loads BPF programs and attaches them");
+		res = engine_fail(err, -EPERM,
+				  "squalld needs root: it loads BPF programs and attaches them");
 		engine_free(e);
 		return res;
 	}
@@ -454,7 +469,8 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->monitor_fd = nl_monitor_open();
 	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0) {
-		res = engine_fail(err, -EMFILE, "cannot open what is needed: out of file descriptors?");
+		res = engine_fail(err, -EMFILE,
+				  "cannot open what is needed: out of file descriptors?");
 		engine_free(e);
 		return res;
 	}
@@ -527,9 +543,9 @@ static json_t *features_json(struct engine *e)
 	json_t *list = json_array();
 
 	for (int f = 0; f < F_FEATURES; f++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name", feature_name(f), "text",
-						      feature_text(f), "available",
-						      e->features[f].available, "why",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name",
+						      feature_name(f), "text", feature_text(f),
+						      "available", e->features[f].available, "why",
 						      e->features[f].why));
 	return list;
 }
@@ -539,16 +555,17 @@ static json_t *faults_json(struct engine *e)
 	static const struct {
 		const char *name;
 		bool lane;
-	} faults[] = {{"loss", false},    {"delay", true},    {"jitter", true}, {"duplicate", false},
-		      {"corrupt", false}, {"reorder", true},  {"rate", true},   {"limit", true},
-		      {"blackhole", false}};
+	} faults[] = {{"loss", false},	    {"delay", true},	{"jitter", true},
+		      {"duplicate", false}, {"corrupt", false}, {"reorder", true},
+		      {"rate", true},	    {"limit", true},	{"blackhole", false}};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
 		bool ok = !faults[i].lane || e->lane != SQ_LANE_NONE;
 
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name", faults[i].name, "available",
-						      ok, "why", ok ? "" : e->lane_why));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:s}", "name", faults[i].name,
+						"available", ok, "why", ok ? "" : e->lane_why));
 	}
 	return list;
 }
@@ -579,9 +596,10 @@ static json_t *lane_json(struct engine *e)
 				ifindex = e->spaces[i].lane_ifindex;
 		pthread_mutex_unlock(&e->att_lock);
 		nl_qdisc_stats(ifindex, &st);
-		json_object_update_new(j, json_pack("{s:I, s:I, s:I}", "queued_pkts", (json_int_t)st.qlen,
-						    "queued_bytes", (json_int_t)st.backlog,
-						    "dropped_pkts", (json_int_t)st.dropped));
+		json_object_update_new(j, json_pack("{s:I, s:I, s:I}", "queued_pkts",
+						    (json_int_t)st.qlen, "queued_bytes",
+						    (json_int_t)st.backlog, "dropped_pkts",
+						    (json_int_t)st.dropped));
 	}
 	return j;
 }
@@ -595,14 +613,14 @@ json_t *engine_status(struct engine *e)
 	pthread_mutex_lock(&e->lock);
 	rules = e->n_rules;
 	pthread_mutex_unlock(&e->lock);
-	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
-			 "kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
-			 lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
-			 "rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
-			 "attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
-			 attach_json(e), "rules", rules, "stranded_pkts",
-			 (json_int_t)e->cfg->stranded_pkts, "pin_dir",
-			 e->pin_dir);
+	return json_pack(
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
+		"kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
+		lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
+		"rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
+		"attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
+		attach_json(e), "rules", rules, "stranded_pkts", (json_int_t)e->cfg->stranded_pkts,
+		"pin_dir", e->pin_dir);
 }
 
 int engine_health(struct engine *e, struct sq_error *err)

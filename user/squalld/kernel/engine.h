@@ -20,8 +20,8 @@
 struct engine;
 
 struct engine_options {
-	const char *pin_dir;       /* below a bpffs; made if missing */
-	const char *lane;          /* "auto", "fq", "tap" */
+	const char *pin_dir;	   /* below a bpffs; made if missing */
+	const char *lane;	   /* "auto", "fq", "tap" */
 	const char *const *ifaces; /* fnmatch(3) patterns of host interfaces; NULL = all but lo */
 	const char *probe_missing; /* comma list: features to treat as missing, for tests */
 	uint16_t control_port;

@@ -22,11 +22,11 @@
 #include "squalld/kernel/nl.h"
 #include "squalld/kernel/pacer.h"
 
-#define SEG_OUT "squall-seg0"
-#define SEG_IN  "squall-seg1"
-#define FQ_OUT  "squall-fq0"
-#define FQ_IN   "squall-fq1"
-#define TAP     "squall-tap"
+#define SEG_OUT	  "squall-seg0"
+#define SEG_IN	  "squall-seg1"
+#define FQ_OUT	  "squall-fq0"
+#define FQ_IN	  "squall-fq1"
+#define TAP	  "squall-tap"
 #define OUR_LINKS "squall-"
 
 enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_FEATURES };
@@ -41,8 +41,8 @@ struct space {
 	int fd;
 	bool host;
 	uint32_t seg_ifindex, lane_ifindex;
-	int tap_fd; /* -1: none; owned by the pacer */
-	bool wanted; /* during a scan */
+	int tap_fd;	  /* -1: none; owned by the pacer */
+	bool wanted;	  /* during a scan */
 	char lo_saved[2]; /* route_localnet, accept_local of lo before us; 0 = not touched */
 };
 
@@ -50,7 +50,7 @@ struct attachment {
 	struct sq_att att;
 	uint64_t ino; /* of its namespace; 0 = free slot */
 	char name[IFNAMSIZ];
-	bool wanted;  /* during a scan */
+	bool wanted; /* during a scan */
 };
 
 /* An element that a packet may still be reading: deleted when it is old enough. */
@@ -63,7 +63,7 @@ struct retired {
 
 struct ruled {
 	struct sq_rule rule;
-	int fd;    /* the cgroup's directory: its id is not given to another while this is open */
+	int fd;	   /* the cgroup's directory: its id is not given to another while this is open */
 	int level; /* below the root */
 	struct ruled *next;
 };
@@ -73,7 +73,7 @@ struct ruled {
 struct engine {
 	struct squall_bpf *skel;
 	struct sq_cfg *cfg; /* the kernel's own, mapped */
-	char *pin_dir;      /* with the ABI version */
+	char *pin_dir;	    /* with the ABI version */
 	char **ifaces;
 	enum sq_lane lane;
 	char lane_why[200];
@@ -94,7 +94,7 @@ struct engine {
 	bool stop;
 	uint64_t scans_done, scans_asked;
 	int scan_error;
-	uint64_t scan_ns; /* when the last scan ended */
+	uint64_t scan_ns;  /* when the last scan ended */
 	struct seen *seen; /* by the last scan; att_lock */
 	uint64_t full_ns;  /* when the host's links were last looked at; plumber only */
 	struct space *spaces;

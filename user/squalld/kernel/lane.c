@@ -97,7 +97,8 @@ static int fq_open(struct engine *e, struct space *s)
 	if (!err)
 		err = attach(s->lane_ifindex, true, e->skel->progs.squall_fq_out, "squall_fq_out");
 	if (!err)
-		err = attach(if_nametoindex(FQ_IN), false, e->skel->progs.squall_fq_in, "squall_fq_in");
+		err = attach(if_nametoindex(FQ_IN), false, e->skel->progs.squall_fq_in,
+			     "squall_fq_in");
 	return err;
 }
 

@@ -20,7 +20,7 @@
 #define SQ_TC_PRIORITY 3
 #define SQ_TC_HANDLE   0x5153
 #define SQ_FILTER_NAME "squall_"
-#define BUFFER         65536 /* a dump's message: libmnl wants >= 8 KiB */
+#define BUFFER	       65536 /* a dump's message: libmnl wants >= 8 KiB */
 
 /* Sends one request and handles what comes back. cb may be NULL. */
 static int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
@@ -95,7 +95,8 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 	k->arptype = ifm->ifi_type;
 	k->flags = ifm->ifi_flags;
 	k->peer_nsid = -1;
-	mnl_attr_for_each(a, nlh, sizeof(*ifm)) {
+	mnl_attr_for_each(a, nlh, sizeof(*ifm))
+	{
 		switch (mnl_attr_get_type(a)) {
 		case IFLA_IFNAME:
 			strncpy(k->name, mnl_attr_get_str(a), sizeof(k->name) - 1);
@@ -107,9 +108,8 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 			k->peer_nsid = (int32_t)mnl_attr_get_u32(a);
 			break;
 		case IFLA_LINKINFO:
-			mnl_attr_for_each_nested(b, a)
-				if (mnl_attr_get_type(b) == IFLA_INFO_KIND)
-					strncpy(k->kind, mnl_attr_get_str(b), sizeof(k->kind) - 1);
+			mnl_attr_for_each_nested(b, a) if (mnl_attr_get_type(b) == IFLA_INFO_KIND)
+				strncpy(k->kind, mnl_attr_get_str(b), sizeof(k->kind) - 1);
 			break;
 		}
 	}
@@ -262,15 +262,15 @@ static int filter_cb(const struct nlmsghdr *nlh, void *arg)
 	f->any = true;
 	if (tcm->tcm_info >> 16 != SQ_TC_PRIORITY || tcm->tcm_handle != SQ_TC_HANDLE)
 		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*tcm)) {
+	mnl_attr_for_each(a, nlh, sizeof(*tcm))
+	{
 		if (mnl_attr_get_type(a) == TCA_KIND)
 			bpf = !strcmp(mnl_attr_get_str(a), "bpf");
 		if (mnl_attr_get_type(a) != TCA_OPTIONS || !bpf)
 			continue;
-		mnl_attr_for_each_nested(b, a)
-			if (mnl_attr_get_type(b) == TCA_BPF_NAME &&
-			    !strncmp(mnl_attr_get_str(b), SQ_FILTER_NAME, strlen(SQ_FILTER_NAME)))
-				f->ours = true;
+		mnl_attr_for_each_nested(b, a) if (mnl_attr_get_type(b) == TCA_BPF_NAME &&
+						   !strncmp(mnl_attr_get_str(b), SQ_FILTER_NAME,
+							    strlen(SQ_FILTER_NAME))) f->ours = true;
 	}
 	return MNL_CB_OK;
 }
@@ -332,8 +332,8 @@ int nl_filter_delete(uint32_t ifindex, bool egress)
 
 	if (ours <= 0)
 		return ours ? ours : -ENOENT;
-	nlh = tc_request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, clsact_parent(egress), SQ_TC_HANDLE,
-			 TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
+	nlh = tc_request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, clsact_parent(egress),
+			 SQ_TC_HANDLE, TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
 	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
 	return nl_talk(nlh, NULL, NULL);
 }
@@ -341,8 +341,9 @@ int nl_filter_delete(uint32_t ifindex, bool egress)
 int nl_fq_set(uint32_t ifindex)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh = tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE,
-					  ifindex, TC_H_ROOT, TC_H_MAKE(0x51530000, 0), 0);
+	struct nlmsghdr *nlh =
+		tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, ifindex,
+			   TC_H_ROOT, TC_H_MAKE(0x51530000, 0), 0);
 	struct nlattr *opts;
 
 	/* fq's own limits are faults nobody asked for: by default it keeps 100
@@ -353,7 +354,8 @@ int nl_fq_set(uint32_t ifindex)
 	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, 1000000);
 	mnl_attr_put_u32(nlh, TCA_FQ_RATE_ENABLE, 0);
 	mnl_attr_put_u32(nlh, TCA_FQ_BUCKETS_LOG, 12);
-	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON, 600000000); /* us; engine.c refuses delays beyond 300 s */
+	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON,
+			 600000000); /* us; engine.c refuses delays beyond 300 s */
 	mnl_attr_nest_end(nlh, opts);
 	return nl_talk(nlh, NULL, NULL);
 }
@@ -372,13 +374,15 @@ static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
 
 	if ((uint32_t)tcm->tcm_ifindex != q->ifindex || tcm->tcm_parent != TC_H_ROOT)
 		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*tcm)) {
+	mnl_attr_for_each(a, nlh, sizeof(*tcm))
+	{
 		if (mnl_attr_get_type(a) == TCA_STATS) {
 			struct tc_stats st = {0};
 
 			memcpy(&st, mnl_attr_get_payload(a),
-			       mnl_attr_get_payload_len(a) < sizeof(st) ? mnl_attr_get_payload_len(a)
-									: sizeof(st));
+			       mnl_attr_get_payload_len(a) < sizeof(st)
+				       ? mnl_attr_get_payload_len(a)
+				       : sizeof(st));
 			q->stats->dropped = st.drops;
 			q->stats->qlen = st.qlen;
 			q->stats->backlog = st.backlog;
@@ -404,9 +408,9 @@ static int nsid_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	struct nlattr *a;
 
-	mnl_attr_for_each(a, nlh, sizeof(struct rtgenmsg))
-		if (mnl_attr_get_type(a) == NETNSA_NSID)
-			*(int32_t *)arg = (int32_t)mnl_attr_get_u32(a);
+	mnl_attr_for_each(a, nlh,
+			  sizeof(struct rtgenmsg)) if (mnl_attr_get_type(a) == NETNSA_NSID) *
+		(int32_t *)arg = (int32_t)mnl_attr_get_u32(a);
 	return MNL_CB_OK;
 }
 

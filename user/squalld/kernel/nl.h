@@ -17,9 +17,9 @@ struct nl_link {
 	uint32_t peer_ifindex; /* IFLA_LINK; 0 if none */
 	int32_t peer_nsid;     /* IFLA_LINK_NETNSID; -1 if in this namespace or none */
 	uint16_t arptype;      /* ARPHRD_* */
-	uint32_t flags;        /* IFF_* */
+	uint32_t flags;	       /* IFF_* */
 	char name[IFNAMSIZ];
-	char kind[16];         /* "veth", "bridge", "" for hardware */
+	char kind[16]; /* "veth", "bridge", "" for hardware */
 };
 
 /* All links of this namespace. The caller frees *ret. */

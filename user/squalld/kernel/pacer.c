@@ -28,9 +28,9 @@
 #include <squall/abi.h>
 #include "squalld/kernel/pacer.h"
 
-#define MAX_TAPS    1024
-#define FRAME_MAX   (sizeof(struct virtio_net_hdr) + sizeof(struct sq_lane_hdr) + 128 + 65536)
-#define READ_BATCH  64 /* frames of one TAP before the clock is looked at again */
+#define MAX_TAPS     1024
+#define FRAME_MAX    (sizeof(struct virtio_net_hdr) + sizeof(struct sq_lane_hdr) + 128 + 65536)
+#define READ_BATCH   64 /* frames of one TAP before the clock is looked at again */
 #define HEARTBEAT_NS 50000000ull
 
 struct waiting {
@@ -40,7 +40,7 @@ struct waiting {
 		int tap;
 		uint32_t len;
 		unsigned char bytes[];
-	} *frame;
+	} * frame;
 };
 
 struct pacer {
@@ -165,9 +165,9 @@ static void write_due(struct pacer *p)
 }
 
 /*
- * poll() reports POLLERR for ever once somebody has deleted a TAP. A thread of real-time priority would then spin and starve the
- * whole machine, so such a TAP is looked at no more: poll() skips negative
- * descriptors. Its owner still removes it by its number.
+ * poll() reports POLLERR for ever once somebody has deleted a TAP. A thread of real-time priority
+ * would then spin and starve the whole machine, so such a TAP is looked at no more: poll() skips
+ * negative descriptors. Its owner still removes it by its number.
  */
 static int gone(int fd)
 {

@@ -13,10 +13,10 @@
 struct pacer;
 
 struct pacer_stats {
-	uint64_t frames;     /* that came through */
-	uint64_t dropped;    /* no room (max_bytes), or write refused */
-	uint64_t late_ns;    /* worst lateness of a write in the last second */
-	uint64_t queued;     /* frames waiting now */
+	uint64_t frames;  /* that came through */
+	uint64_t dropped; /* no room (max_bytes), or write refused */
+	uint64_t late_ns; /* worst lateness of a write in the last second */
+	uint64_t queued;  /* frames waiting now */
 	uint64_t queued_bytes;
 };
 

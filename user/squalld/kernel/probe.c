@@ -74,7 +74,8 @@ static void *scratch_main(void *arg)
 	err = nl_veth_create("probe0", "probe1");
 	ifindex = err ? 0 : if_nametoindex("probe0");
 	verdict(e, F_CLSACT, err ? err : nl_clsact_add(ifindex),
-		"needs veth and sch_ingress: load the modules (modprobe -a veth sch_ingress cls_bpf)");
+		"needs veth and sch_ingress: load the modules (modprobe -a veth sch_ingress "
+		"cls_bpf)");
 	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex), "this kernel has no sch_fq");
 	verdict(e, F_TAP, try_tap(), "needs /dev/net/tun (modprobe tun) and CAP_NET_ADMIN");
 	return NULL;
@@ -87,11 +88,13 @@ static int missing_check(const char *list, struct sq_error *err)
 		size_t n = strcspn(list, ",");
 		int f = 0;
 
-		while (f < F_FEATURES && (strlen(table[f].name) != n || strncmp(list, table[f].name, n)))
+		while (f < F_FEATURES &&
+		       (strlen(table[f].name) != n || strncmp(list, table[f].name, n)))
 			f++;
 		if (f == F_FEATURES)
 			return engine_fail(err, -EINVAL,
-					   "--probe-missing: \"%.*s\" is not accepted: btf, cgroup2, clsact, fq, tap",
+					   "--probe-missing: \"%.*s\" is not accepted: btf, "
+					   "cgroup2, clsact, fq, tap",
 					   (int)n, list);
 		list += n + (list[n] == ',');
 	}
@@ -113,7 +116,8 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 		"mount it: mount -t cgroup2 none /sys/fs/cgroup/unified");
 	if (cgroup_mount() && cgroup_mount_level() < 0)
 		verdict(e, F_CGROUP2, cgroup_mount_level(),
-			"seen from inside a cgroup namespace, and how deep cannot be told: mount the host's");
+			"seen from inside a cgroup namespace, and how deep cannot be told: mount "
+			"the host's");
 	if (pthread_create(&thread, NULL, scratch_main, e))
 		return engine_fail(err, -EAGAIN, "cannot start a thread");
 	pthread_join(thread, NULL);
@@ -125,11 +129,12 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 		if (!p || (p > missing && p[-1] != ',') || (p[n] && p[n] != ','))
 			continue;
 		e->features[f].available = false;
-		snprintf(e->features[f].why, sizeof(e->features[f].why), "taken as missing (--probe-missing)");
+		snprintf(e->features[f].why, sizeof(e->features[f].why),
+			 "taken as missing (--probe-missing)");
 	}
 	for (int f = F_BTF; f <= F_CLSACT; f++)
 		if (!e->features[f].available)
-			return engine_fail(err, -EOPNOTSUPP, "%s: not available on kernel %s: %s", table[f].text,
-					   un.release, e->features[f].why);
+			return engine_fail(err, -EOPNOTSUPP, "%s: not available on kernel %s: %s",
+					   table[f].text, un.release, e->features[f].why);
 	return 0;
 }

@@ -94,9 +94,9 @@ void rules_retire_old(struct engine *e, uint64_t older_than_ns)
 
 		if (r->when_ns + older_than_ns > now)
 			break;
-		bpf_map_delete_elem(map_fd(r->counter ? e->skel->maps.sq_counters
-						      : e->skel->maps.sq_rules),
-				    &r->key);
+		bpf_map_delete_elem(
+			map_fd(r->counter ? e->skel->maps.sq_counters : e->skel->maps.sq_rules),
+			&r->key);
 		e->retired_head = (e->retired_head + 1) % e->retired_room;
 		e->retired_n--;
 	}
@@ -110,7 +110,8 @@ static int counter_make(struct engine *e, uint32_t *ret)
 	int err = zero ? 0 : -ENOMEM;
 
 	if (!err)
-		err = bpf_map_update_elem(map_fd(e->skel->maps.sq_counters), &key, zero, BPF_NOEXIST);
+		err = bpf_map_update_elem(map_fd(e->skel->maps.sq_counters), &key, zero,
+					  BPF_NOEXIST);
 	free(zero);
 	if (!err)
 		*ret = key;
@@ -154,7 +155,8 @@ static int assign_counters(struct engine *e, const struct sq_rule *old, struct s
 			for (uint32_t k = 0; old && k < old->n_clauses && !f->counter; k++) {
 				uint32_t c = old->clause[k].faults[d].counter;
 
-				if (c && sq_match_equal(&old->clause[k].match, &rule->clause[i].match) &&
+				if (c &&
+				    sq_match_equal(&old->clause[k].match, &rule->clause[i].match) &&
 				    !keeps_counter(rule, c))
 					f->counter = c;
 			}
@@ -181,17 +183,19 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 			if (f->delay_ns > MAX_DELAY_NS || f->jitter_ns > MAX_DELAY_NS / 4 ||
 			    f->limit_ns > MAX_DELAY_NS)
 				return engine_fail(err, -EOPNOTSUPP,
-						   "%s.delay: packets can wait at most 300s here (jitter 75s, rate latency 300s)",
+						   "%s.delay: packets can wait at most 300s here "
+						   "(jitter 75s, rate latency 300s)",
 						   dir);
 			if ((f->flags & SQ_F_LANE) && e->lane == SQ_LANE_NONE)
 				return engine_fail(err, -EOPNOTSUPP,
-						   "%s: delay, jitter and rate need a lane: %s", dir,
-						   e->lane_why);
+						   "%s: delay, jitter and rate need a lane: %s",
+						   dir, e->lane_why);
 		}
 	}
 	if ((rule->flags & SQ_R_KEEP) && (rule->flags & SQ_R_LANE) && e->lane == SQ_LANE_TAP)
 		return engine_fail(err, -EOPNOTSUPP,
-				   "on-crash: \"keep\" is not possible with delay, jitter or rate here: their packets wait in squalld (tap lane, since %s)",
+				   "on-crash: \"keep\" is not possible with delay, jitter or rate "
+				   "here: their packets wait in squalld (tap lane, since %s)",
 				   e->features[F_FQ].why);
 	return 0;
 }
@@ -284,7 +288,8 @@ int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *
 	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_rules), &rule.id, &rule, BPF_NOEXIST);
 	if (!res) {
 		value.rule_id = rule.id;
-		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &cgroup_id, &value, BPF_ANY);
+		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &cgroup_id, &value,
+					  BPF_ANY);
 		if (res)
 			bpf_map_delete_elem(map_fd(e->skel->maps.sq_rules), &rule.id);
 	}

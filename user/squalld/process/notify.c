@@ -14,7 +14,7 @@
 void notify_manager(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	socklen_t size;
 	int fd;
 
@@ -26,7 +26,8 @@ void notify_manager(const char *state)
 		sa.sun_path[0] = 0;
 	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa, size) < 0)
+	if (fd < 0 ||
+	    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa, size) < 0)
 		log_warn("cannot tell the service manager \"%s\": %s", state, strerror(errno));
 	if (fd >= 0)
 		close(fd);

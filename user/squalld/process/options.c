@@ -16,16 +16,23 @@ struct opt {
 	unsigned int flags;
 	size_t offset, count; /* of the value, and of a list's length, in struct options */
 	const char *initial;
-	const char *choices;  /* "|a|b|": what is accepted, if it is that simple */
+	const char *choices; /* "|a|b|": what is accepted, if it is that simple */
 	const char *help;
 };
 
-#define TEXT(n, field, a, init, ch, h) \
-	{ n, a, OPT_TEXT, IN_FILE, offsetof(struct options, field), 0, init, ch, h }
-#define LIST(n, field, a, h) \
-	{ n, a, OPT_LIST, IN_FILE, offsetof(struct options, field), offsetof(struct options, n_##field), \
-	  NULL, NULL, h }
-#define FLAG(n, field, h) { n, NULL, OPT_FLAG, 0, offsetof(struct options, field), 0, NULL, NULL, h }
+#define TEXT(n, field, a, init, ch, h)                                                             \
+	{                                                                                          \
+		n, a, OPT_TEXT, IN_FILE, offsetof(struct options, field), 0, init, ch, h           \
+	}
+#define LIST(n, field, a, h)                                                                       \
+	{                                                                                          \
+		n, a, OPT_LIST, IN_FILE, offsetof(struct options, field),                          \
+			offsetof(struct options, n_##field), NULL, NULL, h                         \
+	}
+#define FLAG(n, field, h)                                                                          \
+	{                                                                                          \
+		n, NULL, OPT_FLAG, 0, offsetof(struct options, field), 0, NULL, NULL, h            \
+	}
 
 static const struct opt table[] = {
 	LIST("listen", listen, "ADDRESS:PORT",
@@ -38,22 +45,27 @@ static const struct opt table[] = {
 	TEXT("state-dir", state_dir, "DIR", "/var/lib/squall", NULL,
 	     "Where rules, profiles and schedules are kept."),
 	TEXT("pin-dir", pin_dir, "DIR", "/sys/fs/bpf/squall", NULL,
-	     "Where maps and programs are pinned; on a bpf file system. One squalld per directory."),
-	{ "config", "FILE", OPT_TEXT, 0, offsetof(struct options, config), 0, NULL, NULL,
-	  "Read options from FILE: lines \"name = value\" with the names of this list, # for comments. "
-	  "The command line wins." },
+	     "Where maps and programs are pinned; on a bpf file system. One squalld per "
+	     "directory."),
+	{"config", "FILE", OPT_TEXT, 0, offsetof(struct options, config), 0, NULL, NULL,
+	 "Read options from FILE: lines \"name = value\" with the names of this list, # for "
+	 "comments. "
+	 "The command line wins."},
 	LIST("iface", iface, "PATTERN",
 	     "Attach to host interfaces that match this pattern only (fnmatch(3)); repeatable. "
 	     "Default: all but lo."),
 	TEXT("lane", lane, "LANE", "auto", "|auto|fq|tap|",
 	     "Where packets wait: auto, fq (needs sch_fq) or tap."),
 	TEXT("token-file", token_file, "FILE", NULL, NULL,
-	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the token, at "
+	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the "
+	     "token, at "
 	     "least 16 characters. SIGHUP reads it again."),
-	TEXT("tls-cert", tls_cert, "FILE", NULL, NULL, "Serve TLS over TCP with this certificate (PEM)."),
+	TEXT("tls-cert", tls_cert, "FILE", NULL, NULL,
+	     "Serve TLS over TCP with this certificate (PEM)."),
 	TEXT("tls-key", tls_key, "FILE", NULL, NULL, "The certificate's key (PEM)."),
 	LIST("allow-host", allow_host, "NAME",
-	     "Accept this name in the Host header; repeatable. IP addresses and localhost always are."),
+	     "Accept this name in the Host header; repeatable. IP addresses and localhost always "
+	     "are."),
 	TEXT("docker-socket", docker_socket, "PATH", "/var/run/docker.sock", NULL,
 	     "Docker Engine's unix socket; \"none\" for cgroups only."),
 	TEXT("docker-tc-direction", docker_tc_direction, "DIRECTION", "up", "|up|down|both|",
@@ -65,7 +77,8 @@ static const struct opt table[] = {
 	TEXT("probe-missing", probe_missing, "LIST", NULL, NULL,
 	     "Treat these kernel features (comma-separated) as missing; for tests."),
 	FLAG("foreground", foreground, "Stay in the foreground. The default, and the only way."),
-	FLAG("cleanup", cleanup, "Remove every filter, link, lane and pin of a squalld that is gone, and exit."),
+	FLAG("cleanup", cleanup,
+	     "Remove every filter, link, lane and pin of a squalld that is gone, and exit."),
 	FLAG("help", help, "This list."),
 	FLAG("man", man, "With --help: the manual page, as roff."),
 	FLAG("version", version, "The version."),
@@ -102,7 +115,8 @@ static int assign(struct options *o, const struct opt *opt, const char *value, c
 		return 0;
 	}
 	if (!*value)
-		return complain(err, size, "%s%s: an empty value is not accepted", where, opt->name);
+		return complain(err, size, "%s%s: an empty value is not accepted", where,
+				opt->name);
 	if (opt->choices) {
 		char want[64];
 
@@ -123,7 +137,8 @@ static int assign(struct options *o, const struct opt *opt, const char *value, c
 	size_t *n = (size_t *)(base + opt->count);
 
 	if (*n >= OPT_MAX_LIST)
-		return complain(err, size, "%s%s: given more than %d times", where, opt->name, OPT_MAX_LIST);
+		return complain(err, size, "%s%s: given more than %d times", where, opt->name,
+				OPT_MAX_LIST);
 	((const char **)(base + opt->offset))[(*n)++] = value;
 	return 0;
 }
@@ -164,13 +179,15 @@ int options_parse_file(const char *path, struct options *o, char *err, size_t si
 		len = strcspn(name, " \t=");
 		opt = find(name, len);
 		if (!opt || !(opt->flags & IN_FILE)) {
-			rc = complain(err, size, "%sunknown key \"%.*s\"; `squalld --help` lists the names",
+			rc = complain(err, size,
+				      "%sunknown key \"%.*s\"; `squalld --help` lists the names",
 				      where, (int)(len > 60 ? 60 : len), name);
 			break;
 		}
 		value = name + len + strspn(name + len, " \t");
 		if (*value++ != '=') {
-			rc = complain(err, size, "%s%s: write \"%s = value\"", where, opt->name, opt->name);
+			rc = complain(err, size, "%s%s: write \"%s = value\"", where, opt->name,
+				      opt->name);
 			break;
 		}
 		copy = strdup(trim(value)); /* lives as long as the process */
@@ -189,14 +206,17 @@ static int parse_args(int argc, char **argv, struct options *o, char *err, size_
 		int rc;
 
 		if (strncmp(name, "--", 2) != 0 || !name[2])
-			return complain(err, size, "unexpected \"%.80s\"; `squalld --help` lists the options",
+			return complain(err, size,
+					"unexpected \"%.80s\"; `squalld --help` lists the options",
 					name);
 		name += 2;
 		eq = strchr(name, '=');
 		opt = find(name, eq ? (size_t)(eq - name) : strlen(name));
 		if (!opt)
-			return complain(err, size, "unknown option \"%.80s\"; `squalld --help` lists the options",
-					argv[i]);
+			return complain(
+				err, size,
+				"unknown option \"%.80s\"; `squalld --help` lists the options",
+				argv[i]);
 		if (opt->kind == OPT_FLAG) {
 			if (eq)
 				return complain(err, size, "--%s takes no value", opt->name);
@@ -217,7 +237,7 @@ static int parse_args(int argc, char **argv, struct options *o, char *err, size_
 
 int options_parse(int argc, char **argv, struct options *ret, char *err, size_t size)
 {
-	struct options file = { 0 }, args = { 0 };
+	struct options file = {0}, args = {0};
 	int rc = parse_args(argc, argv, &args, err, size);
 
 	if (rc < 0)
@@ -237,7 +257,8 @@ int options_parse(int argc, char **argv, struct options *ret, char *err, size_t 
 			*(const char **)(a + opt->offset) = v ? v : opt->initial;
 		} else if (opt->kind == OPT_LIST && !*(size_t *)(a + opt->count)) {
 			*(size_t *)(a + opt->count) = *(size_t *)(f + opt->count);
-			memcpy(a + opt->offset, f + opt->offset, (OPT_MAX_LIST + 1) * sizeof(char *));
+			memcpy(a + opt->offset, f + opt->offset,
+			       (OPT_MAX_LIST + 1) * sizeof(char *));
 		}
 	}
 	if (!args.n_listen)
@@ -282,7 +303,8 @@ void options_help(void)
 	     "Injects network faults into containers and cgroups, in the kernel, and serves\n"
 	     "the HTTP API and the panel that control them.\n");
 	for (size_t i = 0; i < N_OPTS; i++) {
-		printf("  --%s%s%s", table[i].name, table[i].arg ? " " : "", table[i].arg ? table[i].arg : "");
+		printf("  --%s%s%s", table[i].name, table[i].arg ? " " : "",
+		       table[i].arg ? table[i].arg : "");
 		if (table[i].initial)
 			printf("  [%s]", table[i].initial);
 		putchar('\n');
@@ -307,7 +329,8 @@ void options_man(void)
 	puts(".TH SQUALLD 8 \"\" \"squall " SQUALL_VERSION "\"\n.SH NAME\n"
 	     "squalld \\- injects network faults into containers and cgroups\n"
 	     ".SH SYNOPSIS\n.B squalld\n.RI [ option ...]\n.SH DESCRIPTION\n"
-	     "Loads the BPF programs, attaches them to interfaces, finds containers, keeps the rules and\n"
+	     "Loads the BPF programs, attaches them to interfaces, finds containers, keeps the "
+	     "rules and\n"
 	     "serves the HTTP API (see docs/api.md) and the panel.\n.SH OPTIONS");
 	for (size_t i = 0; i < N_OPTS; i++) {
 		printf(".TP\n.B \\-\\-");
@@ -326,7 +349,8 @@ void options_man(void)
 		}
 		putchar('\n');
 	}
-	puts(".SH SIGNALS\n.TP\n.B TERM, INT\nStop. Rules set with \"on\\-crash keep\" go on until they expire; "
+	puts(".SH SIGNALS\n.TP\n.B TERM, INT\nStop. Rules set with \"on\\-crash keep\" go on until "
+	     "they expire; "
 	     "all else is detached.\n.TP\n.B HUP\nRead the token file and the log level again.\n"
 	     ".SH EXIT STATUS\n0 stopped; 1 failure; 2 usage.\n"
 	     ".SH SEE ALSO\n.BR squall (8), tc\\-netem (8)");
