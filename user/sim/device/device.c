@@ -16,6 +16,9 @@
 #include "sim/fleet/options.h"
 #include "sim/engine/shard.h"
 
+/* An end may come with data, and then no further event follows: it is read up to the end. */
+#define ENDED (EPOLLRDHUP | EPOLLERR | EPOLLHUP)
+
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
@@ -65,7 +68,8 @@ static int open_socket(struct shard *sh, struct stype *ty, struct device *d, uin
 {
 	const union sim_addr *to = &ty->p.addr[ty->next_addr++ % ty->p.naddrs];
 	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = d};
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = d};
 	int one = 1, e;
 
 	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -625,7 +629,10 @@ void dev_event(struct shard *sh, struct device *d, uint32_t events)
 			return;
 		}
 		connected(sh, d);
-		return;
+		/* What came before we said anything has had its edge with this event. */
+		if (d->fd < 0 || d->state != D_CONNACK)
+			return;
+		events &= ~(uint32_t)EPOLLOUT;
 	}
 	if (d->state == D_TLS) {
 		tls_step(sh, d);
@@ -645,6 +652,8 @@ void dev_event(struct shard *sh, struct device *d, uint32_t events)
 	} else if (events & EPOLLOUT) {
 		d->blocked = false;
 	}
-	if (d->fd >= 0 && events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+	if (events & ENDED)
+		d->ended = true;
+	if (d->fd >= 0 && events & (EPOLLIN | ENDED))
 		io_readable(sh, d);
 }

@@ -267,9 +267,10 @@ void io_readable(struct shard *sh, struct device *d)
 			return;
 		/*
 		 * Edge-triggered: a read that did not fill the buffer has emptied the
-		 * socket. TLS may hold decrypted bytes still.
+		 * socket. TLS may hold decrypted bytes still, and an end that came with
+		 * the data is only seen by reading once more.
 		 */
-		if (!d->ssl && (size_t)n < room)
+		if (!d->ssl && (size_t)n < room && !d->ended)
 			return;
 	}
 }
@@ -305,5 +306,5 @@ void io_close(struct shard *sh, struct device *d, bool reset)
 	free(d->in);
 	d->in = NULL;
 	d->in_len = 0;
-	d->blocked = d->pinging = d->tls_want_write = false;
+	d->blocked = d->pinging = d->ended = false;
 }

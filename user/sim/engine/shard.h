@@ -118,7 +118,7 @@ struct device {
 	uint32_t ping_ms;
 	uint16_t cap_n, keepalive_s;
 	uint8_t attempts;
-	bool tls_want_write, pinging, connected_once, drop, ticket;
+	bool ended /* the broker sends no more */, pinging, connected_once, drop, ticket;
 	uint8_t pad[26];
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
