@@ -37,16 +37,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define COUNTERS(X)                                                                                \
-	X(accepted)                                                                                \
-	X(open) X(connected) X(connects) X(connects_v5) X(refused) X(disconnects) X(               \
-		closed_by_peer) X(resets_sent) X(malformed) X(publishes) X(publishes_q0)           \
-		X(publishes_q1) X(publishes_q2) X(publishes_dup) X(payload_bytes) X(bytes_in)      \
-			X(bytes_out) X(pubacks_out) X(pubacks_in) X(pubrels_in) X(pubcomps_in)     \
-				X(subscribes) X(unsubscribes) X(delivered) X(deliveries_lost)      \
-					X(deliveries_doubled) X(pings) X(reads) X(slow_consumers)  \
-						X(tls_full) X(tls_resumed) X(tls_failed)           \
-							X(fd_full)
+/* clang-format never comes to an end with this list. */
+/* clang-format off */
+#define COUNTERS(X) \
+	X(accepted) X(open) X(connected) X(connects) X(connects_v5) X(refused) X(disconnects) \
+	X(closed_by_peer) X(resets_sent) X(malformed) X(publishes) X(publishes_q0) \
+	X(publishes_q1) X(publishes_q2) X(publishes_dup) X(payload_bytes) X(bytes_in) \
+	X(bytes_out) X(pubacks_out) X(pubacks_in) X(pubrels_in) X(pubcomps_in) X(subscribes) \
+	X(unsubscribes) X(delivered) X(deliveries_lost) X(deliveries_doubled) X(pings) X(reads) \
+	X(slow_consumers) X(tls_full) X(tls_resumed) X(tls_failed) X(fd_full)
+/* clang-format on */
 
 struct stats {
 #define X(n) uint64_t n;
