@@ -47,9 +47,22 @@ TEST_DEPS  := $(DEMO_DEPS) libcmocka-dev iperf3 ethtool curl jq tshark openssl p
 	libmosquitto-dev libasan8 libubsan1 libclang-rt-14-dev busybox-static netcat-openbsd \
 	$(shell cat tests/*/deps 2>/dev/null)
 
+## all: squalld, squall and squall-sim, in build/bin (what `make` alone does)
 progs := $(B)/bin/squalld $(B)/bin/squall $(B)/bin/squall-sim
 .PHONY: all
 all: $(progs)
+
+# What is missing is said in one line, once: a compiler's "No such file" for each
+# of forty objects names the header, not the package.
+NEED_HEADERS := bpf/libbpf.h libmnl/libmnl.h jansson.h microhttpd.h curl/curl.h sys/capability.h seccomp.h \
+	curses.h openssl/ssl.h yaml.h zmq.h msgpack.h MQTTAsync.h jemalloc/jemalloc.h
+$(B)/packages:
+	$(Q)for c in $(firstword $(CC)) $(CLANG) $(BPFTOOL); do command -v $$c >/dev/null || { missing=$$c; break; }; done; \
+	[ -n "$$missing" ] || missing=$$(printf '#include <%s>\n' stdint.h stddef.h stdio.h $(NEED_HEADERS) | \
+	  $(CC) $(CPPFLAGS) -E -x c - 2>&1 >/dev/null | sed -n 's/.*error: \([^:]*\): No such.*/\1/p' | head -1); \
+	if [ -n "$$missing" ]; then \
+	  echo "squall: $$missing is missing; as root: make deps (Debian 12; elsewhere install: $(BUILD_DEPS))" >&2; exit 1; fi
+	$(Q)mkdir -p $(@D) && : > $@
 
 # --- BPF ---------------------------------------------------------------------
 bpf_hdrs := $(wildcard bpf/*.h include/squall/*.h vmlinux/*.h vmlinux/*/*.h)
@@ -59,7 +72,7 @@ BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__TARGET_ARCH_$(
 
 # mkdir and no order-only folder: a folder yet to be made would have make prefer
 # the rule for C below.
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(bpf_hdrs)
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(bpf_hdrs) | $(B)/packages
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPFFLAGS) -c $< -o $@
@@ -79,7 +92,7 @@ squalld_objs := $(call objs,user/squalld)
 squall_objs  := $(call objs,user/squall)
 sim_objs     := $(call objs,user/sim)
 
-$(B)/%.o: %.c $(skels) Makefile
+$(B)/%.o: %.c $(skels) Makefile | $(B)/packages
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(CFLAGS) $(SANFLAGS) -MMD -MP -c $< -o $@
@@ -123,6 +136,8 @@ $(tool_bins): $(B)/%: %.c $(B)/liblib.a $(wildcard tests/tools/*.h tests/sim/*.h
 	    $(B)/liblib.a $(LDLIBS_lib) -lpthread
 
 .PHONY: test-bins unit-bins
+## test-bins: the programs, the unit tests and the tests' own tools, without running any
+## unit-bins: the unit tests alone
 unit-bins: $(unit_bins)
 test-bins: all unit-bins $(tool_bins)
 
@@ -130,17 +145,20 @@ test-bins: all unit-bins $(tool_bins)
 	$(Q)mkdir -p $@
 
 # --- jobs ----------------------------------------------------------------------
-.PHONY: deps deps-demo deps-test demo test test-san clean help
+.PHONY: deps deps-demo deps-test demo test clean help
 install_missing = @missing=$$(dpkg-query -W -f '$${Status} $${Package}\n' $(1) 2>/dev/null | \
 	awk '$$3 == "installed" {print $$4}' | sort > /tmp/squall-have.$$$$; \
 	printf '%s\n' $(1) | sort -u | comm -23 - /tmp/squall-have.$$$$; rm -f /tmp/squall-have.$$$$); \
 	if [ -n "$$missing" ]; then echo "installing: "$$missing; \
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends $$missing >/dev/null; fi
+## deps: install what building needs (Debian 12, as root)
 deps:
 	$(call install_missing,$(BUILD_DEPS))
+## deps-demo: and what the demo needs
 deps-demo:
 	$(call install_missing,$(BUILD_DEPS) $(DEMO_DEPS))
+## deps-test: and what the tests need
 deps-test:
 	$(call install_missing,$(BUILD_DEPS) $(TEST_DEPS))
 

@@ -15,6 +15,7 @@ arm64: arm64-root
 	$(Q)$(MAKE) --no-print-directory B=$(ARM64) ARCH=aarch64 SYSROOT=$(ARM64_ROOT) \
 	  CC='aarch64-linux-gnu-gcc --sysroot=$(ARM64_ROOT)' $(addprefix $(ARM64)/bin/,$(ARM64_PROGRAMS))
 
+## arm64-root: the folder of arm64 libraries that arm64 is linked with
 arm64-root:
 	$(call install_missing,$(BUILD_DEPS) $(ARM64_DEPS))
 	$(Q)deploy/docker/sysroot $(ARM64_ROOT) arm64 $(ARM64_LIBS)

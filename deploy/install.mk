@@ -22,6 +22,7 @@ completion_of = $(B)/bin/$(1) $(2) > $(DESTDIR)$(compdir)/$(1) 2>/dev/null || rm
 .PHONY: install install-daemon install-sim install-unit uninstall
 install: install-daemon install-sim install-unit
 
+## install-daemon, install-sim, install-unit: the parts of install
 install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/squalld)
 	$(Q)install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) \

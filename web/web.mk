@@ -25,5 +25,6 @@ web:
 
 # make check-web: the vendored files are what their checksums say.
 .PHONY: check-web
+## check-web: is that library what its checksums say
 check-web:
 	$(Q)cd web/vendor/uplot && sha256sum --quiet -c SHA256SUMS

@@ -40,6 +40,7 @@ endef
 $(foreach n,$(fuzz_names),$(eval $(call fuzz_target,$(n))))
 
 .PHONY: fuzz fuzz-bins fuzz-corpus
+## fuzz-bins: the fuzz targets, without running any
 fuzz-bins: $(fuzz_bins)
 test-bins: fuzz-bins
 
