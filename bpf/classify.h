@@ -10,6 +10,17 @@
 #ifndef SQUALL_BPF_CLASSIFY_H
 #define SQUALL_BPF_CLASSIFY_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_core_read.h>
+#include <squall/abi.h>
+#include "consts.h"
+#include "lane.h"
+#include "maps.h"
+#include "packet.h"
+
 static __always_inline struct sq_target *target_of_skb(struct __sk_buff *skb, __u64 levels)
 {
 	for (int i = 0; i < SQ_MAX_LEVELS && levels; i++, levels >>= 4) {
@@ -128,7 +139,7 @@ static __always_inline bool delivered_here(struct __sk_buff *skb)
 
 	if (skb->pkt_type != PACKET_HOST || !packet_parse(skb, &p))
 		return false;
-	fib.family = p.family == 4 ? 2 : 10;
+	fib.family = p.family == 4 ? AF_INET : AF_INET6;
 	fib.ifindex = skb->ifindex;
 	__builtin_memcpy(fib.ipv6_src, p.saddr, 16);
 	__builtin_memcpy(fib.ipv6_dst, p.daddr, 16);

@@ -3,6 +3,14 @@
 #ifndef SQUALL_BPF_DECIDE_H
 #define SQUALL_BPF_DECIDE_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <squall/abi.h>
+#include "maps.h"
+#include "packet.h"
+#include "random.h"
+
 /* Everything known about the packet under judgement; lives on the stack. */
 struct judgement {
 	struct sq_rule *rule;

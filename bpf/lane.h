@@ -15,6 +15,13 @@
 #ifndef SQUALL_BPF_LANE_H
 #define SQUALL_BPF_LANE_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <squall/abi.h>
+#include "consts.h"
+#include "maps.h"
+
 #define TCI_UP_DONE   0x8000
 #define TCI_DOWN_DONE 0x4000
 #define TCI_DONE      (TCI_UP_DONE | TCI_DOWN_DONE)

@@ -3,6 +3,10 @@
 #ifndef SQUALL_BPF_MAPS_H
 #define SQUALL_BPF_MAPS_H
 
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <squall/abi.h>
+
 /* cgroup id -> version of its rule. The value is one word, so replacing a rule
  * is one hash update: a packet sees the old version or the new one. Four times
  * the room, which is what the kernel makes buckets for: with 10,000 rules a

@@ -3,6 +3,14 @@
 #ifndef SQUALL_BPF_MATCH_H
 #define SQUALL_BPF_MATCH_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <squall/abi.h>
+#include "consts.h"
+#include "packet.h"
+
 /* A packet as the target sees it. */
 struct view {
 	__u32 remote[4];
@@ -65,23 +73,25 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
 static __always_inline bool exempt(const struct packet *p, const struct view *v,
 				   const struct sq_cfg *cfg, __u8 named)
 {
-	if (p->proto == IPPROTO_ICMPV6 && p->icmp_type >= 133 && p->icmp_type <= 137)
+	if (p->proto == IPPROTO_ICMPV6 && p->icmp_type >= ICMP6_ROUTER_SOLICIT &&
+	    p->icmp_type <= ICMP6_REDIRECT)
 		return true; /* router and neighbour discovery, redirect */
 	if (!(named & SQ_M_PORT_NAMED)) {
 		__u16 r = v->rport, l = v->lport;
 
-		if (v->proto == IPPROTO_UDP && (r == 67 || r == 68 || r == 546 || r == 547))
+		if (v->proto == IPPROTO_UDP && (r == PORT_DHCP_SERVER || r == PORT_DHCP_CLIENT ||
+						r == PORT_DHCP6_CLIENT || r == PORT_DHCP6_SERVER))
 			return true;
-		if (v->proto == IPPROTO_TCP &&
-		    (r == cfg->control_port || l == cfg->control_port || r == 5557 || l == 5557))
+		if (v->proto == IPPROTO_TCP && (r == cfg->control_port || l == cfg->control_port ||
+						r == PORT_LOCUST || l == PORT_LOCUST))
 			return true;
 	}
 	if (!(named & SQ_M_ADDR_NAMED)) {
-		if (v->family == 4 && (v->remote[0] == bpf_htonl(0xa9fea9fe) ||
-				       v->remote[0] == bpf_htonl(0xa9feaa02)))
+		if (v->family == 4 && (v->remote[0] == bpf_htonl(ADDR_METADATA) ||
+				       v->remote[0] == bpf_htonl(ADDR_TASK)))
 			return true;
-		if (v->family == 6 && v->remote[0] == bpf_htonl(0xfd000ec2) && !v->remote[1] &&
-		    !v->remote[2] && v->remote[3] == bpf_htonl(0x254))
+		if (v->family == 6 && v->remote[0] == bpf_htonl(ADDR6_METADATA_0) &&
+		    !v->remote[1] && !v->remote[2] && v->remote[3] == bpf_htonl(ADDR6_METADATA_3))
 			return true;
 	}
 	return false;

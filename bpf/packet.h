@@ -3,6 +3,12 @@
 #ifndef SQUALL_BPF_PACKET_H
 #define SQUALL_BPF_PACKET_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include "consts.h"
+
 struct packet {
 	__u32 saddr[4]; /* IPv4: first word */
 	__u32 daddr[4];
@@ -15,8 +21,6 @@ struct packet {
 	__u32 l4_off;
 	__u32 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
 };
-
-#define IP_OFFSET_MASK 0x1fff
 
 /* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
  * because headers need not be in the linear part (tun, GRO). Global functions
@@ -56,13 +60,14 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		for (int i = 0; i < 4; i++) {
 			__u8 ext[4];
 
-			if (next != 0 && next != 43 && next != 60 && next != 44)
+			if (next != IP6_EXT_HOP_BY_HOP && next != IP6_EXT_ROUTING &&
+			    next != IP6_EXT_DESTINATION && next != IP6_EXT_FRAGMENT)
 				break;
 			if (bpf_skb_load_bytes(skb, off, ext, sizeof(ext)))
 				return false;
-			if (next == 44) {
+			if (next == IP6_EXT_FRAGMENT) {
 				p->later_fragment = ext[2] || (ext[3] & 0xf8);
-				off += 8;
+				off += IP6_FRAGMENT_HLEN;
 			} else {
 				off += (ext[1] + 1) * 8;
 			}
@@ -94,7 +99,7 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 			return true;
 		p->sport = udp[0] << 8 | udp[1];
 		p->dport = udp[2] << 8 | udp[3];
-		p->hdr_len = off + 8;
+		p->hdr_len = off + UDP_HLEN;
 	} else if (next == IPPROTO_ICMP || next == IPPROTO_ICMPV6) {
 		bpf_skb_load_bytes(skb, off, &p->icmp_type, 1);
 	}

@@ -9,6 +9,11 @@
 #ifndef SQUALL_BPF_RANDOM_H
 #define SQUALL_BPF_RANDOM_H
 
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <squall/abi.h>
+
 enum draw {
 	DRAW_LOSS,
 	DRAW_LOSS2,

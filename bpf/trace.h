@@ -3,6 +3,13 @@
 #ifndef SQUALL_BPF_TRACE_H
 #define SQUALL_BPF_TRACE_H
 
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <squall/abi.h>
+#include "decide.h"
+#include "maps.h"
+#include "packet.h"
+
 static __noinline void trace(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			     const struct judgement *j, const struct packet *p)
 {

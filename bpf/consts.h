@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Numbers of the protocols: headers, ports and addresses, each with where it is laid down.
+ * What the system's headers for if_ether.h, in.h and pkt_cls.h say comes with vmlinux.h.
+ */
+#ifndef SQUALL_BPF_CONSTS_H
+#define SQUALL_BPF_CONSTS_H
+
+/* linux/if_vlan.h is not for user programs. */
+#define VLAN_HLEN 4
+
+/* sys/socket.h */
+#define AF_INET	 2
+#define AF_INET6 10
+
+/* IPv4 (RFC 791): the fragment field. */
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_OFFSET_MASK	  0x1fff
+
+/* IPv6 extension headers (RFC 8200), and the ICMPv6 of neighbours and routers (RFC 4861). */
+#define IP6_EXT_HOP_BY_HOP   0
+#define IP6_EXT_ROUTING	     43
+#define IP6_EXT_FRAGMENT     44
+#define IP6_EXT_DESTINATION  60
+#define IP6_FRAGMENT_HLEN    8
+#define ICMP6_ROUTER_SOLICIT 133
+#define ICMP6_REDIRECT	     137
+
+#define UDP_HLEN 8
+
+/* How an address is configured: DHCP (RFC 2131) and DHCPv6 (RFC 8415). */
+#define PORT_DHCP_SERVER  67
+#define PORT_DHCP_CLIENT  68
+#define PORT_DHCP6_CLIENT 546
+#define PORT_DHCP6_SERVER 547
+/* A Locust worker hears its master here. */
+#define PORT_LOCUST 5557
+
+/* Metadata: of the instance, of an ECS task, and the instance's by IPv6 (fd00:ec2::254). */
+#define ADDR_METADATA	 0xa9fea9fe
+#define ADDR_TASK	 0xa9feaa02
+#define ADDR6_METADATA_0 0xfd000ec2
+#define ADDR6_METADATA_3 0x254
+
+#endif
