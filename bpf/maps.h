@@ -57,6 +57,23 @@ struct {
 	__type(value, struct sq_att);
 } sq_att SEC(".maps");
 
+/* For the programs that stand in front by tcx: interface of the host's namespace
+ * -> its attachment, since tcx hands no classid over; and the hooks they go on with. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SQ_MAX_ATTACH);
+	__type(key, __u32);
+	__type(value, __u32);
+} sq_front SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+} sq_hooks SEC(".maps");
+
 /* Jitter tables, one after the other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -3,6 +3,7 @@
  * The data path: classify -> decide -> lane -> deliver.
  *
  *   squall_ingress, squall_egress   on every interface: find the rule, judge
+ *   squall_front_{i,e}              the same by tcx, where others would be first
  *   squall_seg_in                   after GSO packets were cut: judge the pieces
  *   squall_{fq,tap}_{out,in}        on our own devices: wait, and come back
  *
@@ -28,7 +29,9 @@
 
 char _license[] SEC("license") = "GPL";
 
-#define PASS 100 /* not a TC verdict: go on */
+#define PASS		     100    /* not a TC verdict: go on */
+#define CLASSID_FRONT	     0x8000 /* called by squall_front_*: tcx takes other verdicts */
+#define CLASSID_ATT(classid) ((classid) & (SQ_MAX_ATTACH - 1))
 
 /* Does the rule act at all now? */
 static __always_inline bool in_force(const struct sq_rule *rule, const struct sq_cfg *cfg,
@@ -130,7 +133,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return PASS;
 
 	flags = j.f->flags;
-	tci = (skb->tc_index & TCI_DONE) | (skb->tc_classid << 1) | hook | tci_done(dir);
+	tci = (skb->tc_index & TCI_DONE) | (CLASSID_ATT(skb->tc_classid) << 1) | hook |
+	      tci_done(dir);
 	if ((flags & SQ_F_SUM) ||
 	    ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP))) {
 		/* Faults strike packets of the wire, and a GSO packet is many.
@@ -151,6 +155,15 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	return flags;
 }
 
+/* tcx would let a packet with TC_ACT_STOLEN go on. A redirect to interface 0,
+ * which never exists, is a loss there that a sender is not told of. */
+static __always_inline int taken(struct __sk_buff *skb, enum hook at, int verdict)
+{
+	if (verdict != TC_ACT_STOLEN || !(skb->tc_classid & CLASSID_FRONT))
+		return verdict;
+	return at == AT_EGRESS ? (int)bpf_redirect(0, 0) : TC_ACT_SHOT;
+}
+
 static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 {
 	__u32 key = 0, done = skb->tc_index, rule_id;
@@ -160,7 +173,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 
 	if (!cfg || !cfg->levels || (done & TCI_DONE) == TCI_DONE)
 		return TC_ACT_UNSPEC;
-	key = skb->tc_classid;
+	key = CLASSID_ATT(skb->tc_classid);
 	att = bpf_map_lookup_elem(&sq_att, &key);
 	if (!att)
 		return TC_ACT_UNSPEC;
@@ -169,7 +182,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_UP | at << 1);
 			if (ret != PASS)
-				return ret;
+				return taken(skb, at, ret);
 		}
 	}
 	if (!(done & TCI_DOWN_DONE)) {
@@ -177,7 +190,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_DOWN | at << 1);
 			if (ret != PASS)
-				return ret;
+				return taken(skb, at, ret);
 		}
 	}
 	return TC_ACT_UNSPEC;
@@ -193,6 +206,30 @@ SEC("tc")
 int squall_egress(struct __sk_buff *skb)
 {
 	return hook(skb, AT_EGRESS);
+}
+
+static __always_inline int front(struct __sk_buff *skb, enum hook at)
+{
+	__u32 ifindex = skb->ifindex;
+	__u32 *att = bpf_map_lookup_elem(&sq_front, &ifindex);
+
+	if (!att)
+		return TC_ACT_UNSPEC;
+	skb->tc_classid = CLASSID_FRONT | CLASSID_ATT(*att);
+	bpf_tail_call(skb, &sq_hooks, at);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int squall_front_i(struct __sk_buff *skb)
+{
+	return front(skb, AT_INGRESS);
+}
+
+SEC("tc")
+int squall_front_e(struct __sk_buff *skb)
+{
+	return front(skb, AT_EGRESS);
 }
 
 /* One packet of the wire, with its checksum finished: what judge() sent here. */

@@ -46,6 +46,20 @@ static void print_one_line(const json_t *entry)
 	putchar('\n');
 }
 
+/* Why it may act otherwise than expected: talk, so not on stdout. */
+static void print_notes(const json_t *entry)
+{
+	const json_t *note;
+	size_t i;
+
+	json_array_foreach(json_object_get(entry, "notes"), i, note)
+	{
+		fputs("note: ", stderr);
+		print_safe(stderr, json_string_value(note));
+		fputc('\n', stderr);
+	}
+}
+
 /* What is in force after a change, unless it failed or -q asks for silence. */
 static int in_force(struct cli *cli, int r, json_t *answer)
 {
@@ -55,6 +69,8 @@ static int in_force(struct cli *cli, int r, json_t *answer)
 		else
 			print_one_line(answer);
 	}
+	if (!r && !cli->json)
+		print_notes(answer);
 	json_decref(answer);
 	return r;
 }

@@ -136,7 +136,7 @@ static int serve(struct daemon *d, const sigset_t *signals)
 				next = now; /* the machine slept */
 			/* Asks each interface for its filters: 30 ms with 500 of them. */
 			if (ticks % (10000 / TICK_MS) == 0) {
-				bool now_ill = engine_health(d->engine, &why) < 0;
+				bool now_ill = engine_health(d->engine, &why) != 0;
 
 				if (now_ill != ill)
 					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO,

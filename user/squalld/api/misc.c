@@ -49,8 +49,11 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
 	json_object_set_new(o, "time_ms", json_integer((json_int_t)now_real_ms()));
 	json_object_set_new(o, "health",
-			    json_pack("{s:s,s:o}", "status", health < 0 ? "failing" : "ok",
-				      "reason", health < 0 ? json_text(err.text) : json_null()));
+			    json_pack("{s:s,s:o}", "status",
+				      health < 0   ? "failing"
+				      : health > 0 ? "degraded"
+						   : "ok",
+				      "reason", health ? json_text(err.text) : json_null()));
 	json_object_set_new(o, "listen", http_listeners(d->http));
 	json_object_set_new(o, "docker", docker_status(d));
 	json_object_set_new(o, "cgroups", cgwatch_status(d));
@@ -103,6 +106,10 @@ enum MHD_Result api_healthz(struct request *r)
 		return reply_json(r, 503,
 				  json_pack("{s:s,s:o}", "status", "failing", "reason",
 					    json_text(err.text[0] ? err.text : strerror(-rc))));
+	if (rc > 0)
+		return reply_json(r, 200,
+				  json_pack("{s:s,s:o}", "status", "degraded", "reason",
+					    json_text(err.text)));
 	return reply_json(r, 200, json_pack("{s:s}", "status", "ok"));
 }
 

@@ -122,6 +122,24 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 	return 0;
 }
 
+/* What of its packets somebody else may let pass. */
+static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entry)
+{
+	json_t *view =
+		engine_in_front(d->engine) && t->id ? engine_target_view(d->engine, t->id) : NULL;
+	json_t *front = json_object_get(view, "in_front"), *notes = json_array(), *who;
+	size_t i;
+
+	json_array_foreach(front, i, who) json_array_append_new(
+		notes, json_sprintf("%s is in front of squalld and may let packets pass",
+				    json_string_value(who)));
+	if (json_array_size(notes))
+		json_object_set(entry, "notes", notes);
+	json_decref(notes);
+	json_decref(view);
+	return entry;
+}
+
 static enum MHD_Result reply_entry(struct request *r, unsigned int status, struct rule_entry *e)
 {
 	book_etag(e, r->etag, sizeof(r->etag));
@@ -183,10 +201,13 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 		e = book_find(r->d, t.name);
 		fresh = !e;
 		if (check_preconditions(r, e, &p) < 0 || has_network(r->d, &t, &p) < 0 ||
-		    book_set(r->d, &t, rule, source, &e, &p) < 0)
+		    book_set(r->d, &t, rule, source, &e, &p) < 0) {
 			result = reply_problem(r, &p);
-		else
-			result = reply_entry(r, fresh ? 201 : 200, e);
+		} else {
+			book_etag(e, r->etag, sizeof(r->etag));
+			result = reply_json(r, fresh ? 201 : 200,
+					    with_notes(r->d, &t, book_entry_json(e)));
+		}
 	}
 	pthread_mutex_unlock(&r->d->lock);
 	return result;

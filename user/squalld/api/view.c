@@ -11,10 +11,23 @@
 
 struct view {
 	struct engine *e;
-	json_t *interfaces;
+	json_t *interfaces, *in_front;
 	bool host, edge, inside, any;
 	uint64_t last;
 };
+
+/* Whose programs see packets of this interface before ours. */
+static json_t *front_json(const struct attachment *a)
+{
+	json_t *list = json_array();
+
+	for (int dir = 0; dir < 2; dir++)
+		if (a->front[dir].who[0])
+			json_array_append_new(list, json_sprintf("%s %s: %s", a->name,
+								 dir ? "egress" : "ingress",
+								 a->front[dir].who));
+	return list;
+}
 
 /* Where the packets of one process can be met. */
 static int view_pid(int pid, void *arg)
@@ -23,6 +36,7 @@ static int view_pid(int pid, void *arg)
 	uint64_t ino = netns_of(pid);
 	const struct engine *e = v->e;
 	int32_t nsid = -1;
+	json_t *front;
 	char path[64];
 	int fd;
 
@@ -51,13 +65,15 @@ static int view_pid(int pid, void *arg)
 			v->inside = true;
 		if (edge || ino != e->host_ino)
 			json_array_append_new(v->interfaces, json_string(a->name));
+		json_array_extend(v->in_front, front = front_json(a));
+		json_decref(front);
 	}
 	return 0;
 }
 
 json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 {
-	struct view v = {.e = e, .interfaces = json_array()};
+	struct view v = {.e = e, .interfaces = json_array(), .in_front = json_array()};
 	char path[PATH_MAX];
 
 	if (!cgroup_path_of(cgroup_id, path, sizeof(path))) {
@@ -65,12 +81,12 @@ json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 		cgroup_each_pid(path, view_pid, &v);
 		pthread_mutex_unlock(&e->att_lock);
 	}
-	return json_pack("{s:s, s:o}", "mode",
+	return json_pack("{s:s, s:o, s:o}", "mode",
 			 v.inside ? "netns"
 			 : v.edge ? "bridge"
 			 : v.host ? "host"
 				  : "none",
-			 "interfaces", v.interfaces);
+			 "interfaces", v.interfaces, "in_front", v.in_front);
 }
 
 json_t *attach_json(struct engine *e)
@@ -87,11 +103,11 @@ json_t *attach_json(struct engine *e)
 		if (a->ino)
 			json_array_append_new(
 				list,
-				json_pack("{s:I, s:b, s:i, s:s, s:s, s:b, s:[ss]}", "netns",
+				json_pack("{s:I, s:b, s:i, s:s, s:s, s:b, s:[ss], s:o}", "netns",
 					  (json_int_t)a->ino, "host", a->ino == e->host_ino,
 					  "ifindex", (int)a->att.ifindex, "name", a->name, "role",
 					  role, "shared", !!(a->att.flags & SQ_A_SHARED), "hooks",
-					  "ingress", "egress"));
+					  "ingress", "egress", "in_front", front_json(a)));
 	}
 	pthread_mutex_unlock(&e->att_lock);
 	return list;
@@ -111,8 +127,9 @@ static bool filter_there(uint32_t ifindex, bool egress)
  * caller is not the plumber. */
 int attach_check(struct engine *e, struct sq_error *err)
 {
+	const struct attachment *behind = NULL;
 	char name[IF_NAMESIZE];
-	int res = 0;
+	int res = 0, dir = 0;
 
 	pthread_mutex_lock(&e->att_lock);
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH && !res; i++) {
@@ -120,6 +137,10 @@ int attach_check(struct engine *e, struct sq_error *err)
 
 		if (a->ino != e->host_ino)
 			continue;
+		if (!behind && (a->front[0].who[0] || a->front[1].who[0])) {
+			behind = a;
+			dir = !a->front[0].who[0];
+		}
 		for (int egress = 0; egress < 2 && !res; egress++)
 			if (!filter_there(a->att.ifindex, egress) &&
 			    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
@@ -128,6 +149,12 @@ int attach_check(struct engine *e, struct sq_error *err)
 					"detached: somebody removed our %s filter from %s",
 					egress ? "egress" : "ingress", a->name);
 	}
+	if (!res && behind)
+		res = engine_fail(
+			err, 1,
+			"front: %s is in front of squalld at %s of %s, and may let packets "
+			"pass that a rule means",
+			behind->front[dir].who, dir ? "egress" : "ingress", behind->name);
 	pthread_mutex_unlock(&e->att_lock);
 	return res;
 }

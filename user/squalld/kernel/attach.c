@@ -288,6 +288,20 @@ static struct attachment *slot_take(struct engine *e)
 	return NULL;
 }
 
+/* Also notes which filters stand before ours. */
+static bool filters_there(struct attachment *a)
+{
+	bool there = true;
+
+	for (int egress = 0; egress < 2; egress++) {
+		struct nl_filters f;
+
+		there &= !nl_filters(a->att.ifindex, egress, &f) && f.ours;
+		memcpy(a->front[egress].filter, f.front, sizeof(f.front));
+	}
+	return there;
+}
+
 static int attach_link(struct engine *e, const struct space *s, const struct nl_link *link,
 		       const struct sq_att *want)
 {
@@ -308,8 +322,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 			if (err)
 				return err;
 		}
-		if (nl_filter_present(link->ifindex, false) == 1 &&
-		    nl_filter_present(link->ifindex, true) == 1)
+		if (filters_there(a))
 			return 0;
 	} else {
 		a = slot_take(e);
@@ -336,8 +349,10 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 		err = nl_filter_set(link->ifindex, true,
 				    bpf_program__fd(e->skel->progs.squall_egress), "squall_egress",
 				    classid);
-	if (!err)
+	if (!err) {
+		filters_there(a);
 		return 0;
+	}
 fail:
 	memset(a, 0, sizeof(*a));
 	publish(e, a);
@@ -351,6 +366,7 @@ static void detach(struct engine *e, struct attachment *a, bool link_gone)
 	bool in_use = true;
 
 	if (!link_gone) {
+		front_clean(ifindex);
 		nl_filter_delete(ifindex, false);
 		nl_filter_delete(ifindex, true);
 		if ((a->att.flags & SQ_A_CLSACT) && !nl_clsact_in_use(ifindex, &in_use) && !in_use)
@@ -655,6 +671,7 @@ int attach_scan(struct engine *e, bool links_changed)
 		e->full_ns = engine_now();
 		err = scan_links(e, space_of(e, e->host_ino), seen);
 	}
+	front_watch(e);
 	res = scan_inside(e, seen);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)

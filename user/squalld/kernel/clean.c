@@ -24,6 +24,7 @@ static void clean_space(uint64_t ino, int att_fd)
 		uint32_t ifindex = links[i].ifindex;
 		int removed = !nl_filter_delete(ifindex, false);
 
+		front_clean(ifindex);
 		removed += !nl_filter_delete(ifindex, true);
 		for (uint32_t key = 1; removed && att_fd >= 0 && key < SQ_MAX_ATTACH; key++) {
 			struct sq_att att;

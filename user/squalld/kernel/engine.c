@@ -297,6 +297,9 @@ static int load(struct engine *e, struct sq_error *err)
 				   "--pin-dir: maps there have layout %u, this squalld has %u; "
 				   "remove them: squalld --cleanup",
 				   e->cfg->abi_version, SQ_ABI_VERSION);
+	res = front_init(e);
+	if (res)
+		return engine_fail(err, res, "cannot fill sq_hooks: %s", strerror(-res));
 	for (int which = SQ_DIST_NORMAL; which <= SQ_DIST_PARETONORMAL; which++) {
 		int16_t *table = malloc(SQ_DIST_SIZE * sizeof(*table));
 

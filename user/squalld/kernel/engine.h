@@ -65,16 +65,20 @@ int engine_counters(struct engine *engine, uint32_t counter, struct sq_counters 
  * [{netns, ifindex, name, role, hooks}], lane queue, errors. New reference. */
 json_t *engine_status(struct engine *engine);
 
-/* Health: 0, or -errno with the reason (detached, lease stale, pacer behind). */
+/* Health: 0; -errno with the reason (detached, lease stale, pacer behind); or 1, degraded:
+ * rules act, but not as everybody would expect (another program is in front). */
 int engine_health(struct engine *engine, struct sq_error *err);
+
+/* Is a program of somebody else in front of ours at any interface? Cheap. */
+bool engine_in_front(struct engine *engine);
 
 /* Tells the engine that namespaces or processes may have changed (a container
  * started): it rescans who is behind which interface soon. */
 void engine_rescan(struct engine *engine);
 
 /* How a target's packets can be seen now, for `target list`: "host", "bridge",
- * "netns" (attached inside its namespace) or "none" (no process yet), and its
- * interfaces. */
+ * "netns" (attached inside its namespace) or "none" (no process yet), its
+ * interfaces, and what programs of others are in front of ours there. */
 json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id);
 
 /* Sampled packets. Each reader gets its own queue; closing the last one turns

@@ -4,6 +4,7 @@
  *   engine.c    open, close, lease, status      rules.c   rules and counters
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   probe.c     what this kernel can            trace.c   sampled packets
+ *   front.c     who runs before us
  *   view.c      what is attached, for people    clean.c   --cleanup
  *
  * Threads: "plumber" makes every change to interfaces (setns is per thread, and
@@ -29,7 +30,7 @@
 #define TAP	  "squall-tap"
 #define OUR_LINKS "squall-"
 
-enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_FEATURES };
+enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_FEATURES };
 struct feature_state {
 	bool available;
 	char why[160];
@@ -46,11 +47,19 @@ struct space {
 	char lo_saved[2]; /* route_localnet, accept_local of lo before us; 0 = not touched */
 };
 
+/* Who sees packets of one direction before us. */
+struct front {
+	char filter[72]; /* the tc filter before ours, by the last look; "": none */
+	char who[72];	 /* whom we could not overtake; "": nobody is in front */
+	int tries;
+};
+
 struct attachment {
 	struct sq_att att;
 	uint64_t ino; /* of its namespace; 0 = free slot */
 	char name[IFNAMSIZ];
-	bool wanted; /* during a scan */
+	bool wanted;	       /* during a scan */
+	struct front front[2]; /* ingress, egress */
 };
 
 /* An element that a packet may still be reading: deleted when it is old enough. */
@@ -101,6 +110,9 @@ struct engine {
 	int n_spaces;
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
 	uint32_t next_att;
+	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
+	uint32_t front_id[2];
+	bool behind; /* at some interface somebody is in front of us */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
 	int sweep; /* where rules_expire() goes on */
@@ -137,6 +149,13 @@ void attach_scan_wait(struct engine *e);
 /* Does some process of the cgroup live in a namespace nobody is attached to? Lock not held. */
 bool attach_needed(struct engine *e, const char *path);
 uint64_t netns_of(int pid); /* inode of its network namespace, 0 if it is gone */
+
+/* front.c. The plumber, in the host's namespace, att_lock held; front_clean(): anybody,
+ * in the interface's namespace. */
+int front_probe(uint32_t ifindex); /* 0: this kernel has tcx */
+int front_init(struct engine *e);
+void front_watch(struct engine *e);
+void front_clean(uint32_t ifindex);
 
 /* view.c */
 json_t *attach_json(struct engine *e);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,12 +16,14 @@
 #include <linux/veth.h>
 #include "squalld/kernel/nl.h"
 
-/* Ours alone: an early priority (others default to 49152 and up), so that a
- * program which ends the chain with TC_ACT_OK does not hide the packet. */
-#define SQ_TC_PRIORITY 3
-#define SQ_TC_HANDLE   0x5153
-#define SQ_FILTER_NAME "squall_"
-#define BUFFER	       65536 /* a dump's message: libmnl wants >= 8 KiB */
+/* The first preference that is free (others default to 49152 and up), so that a
+ * program which ends the chain with TC_ACT_OK does not hide the packet. One where
+ * somebody has a filter of another kind or protocol is refused with EINVAL. */
+#define FIRST_PREFERENCE 1
+#define LAST_PREFERENCE	 16
+#define SQ_TC_HANDLE	 0x5153
+#define SQ_FILTER_NAME	 "squall_"
+#define BUFFER		 65536 /* a dump's message: libmnl wants >= 8 KiB */
 
 /* Sends one request and handles what comes back. cb may be NULL. */
 static int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
@@ -248,63 +251,86 @@ static uint32_t clsact_parent(bool egress)
 	return TC_H_MAKE(TC_H_CLSACT, egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
 }
 
-struct filters {
-	bool any, ours;
-};
-
 static int filter_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
-	struct filters *f = arg;
+	const char *kind = "?", *name = "";
+	uint16_t preference = tcm->tcm_info >> 16;
+	struct nl_filters *f = arg;
 	struct nlattr *a, *b;
-	bool bpf = false;
+	uint32_t chain = 0;
 
-	f->any = true;
-	if (tcm->tcm_info >> 16 != SQ_TC_PRIORITY || tcm->tcm_handle != SQ_TC_HANDLE)
-		return MNL_CB_OK;
 	mnl_attr_for_each(a, nlh, sizeof(*tcm))
 	{
 		if (mnl_attr_get_type(a) == TCA_KIND)
-			bpf = !strcmp(mnl_attr_get_str(a), "bpf");
-		if (mnl_attr_get_type(a) != TCA_OPTIONS || !bpf)
+			kind = mnl_attr_get_str(a);
+		if (mnl_attr_get_type(a) == TCA_CHAIN)
+			chain = mnl_attr_get_u32(a);
+		if (mnl_attr_get_type(a) != TCA_OPTIONS || strcmp(kind, "bpf"))
 			continue;
-		mnl_attr_for_each_nested(b, a) if (mnl_attr_get_type(b) == TCA_BPF_NAME &&
-						   !strncmp(mnl_attr_get_str(b), SQ_FILTER_NAME,
-							    strlen(SQ_FILTER_NAME))) f->ours = true;
+		mnl_attr_for_each_nested(b, a) if (mnl_attr_get_type(b) == TCA_BPF_NAME) name =
+			mnl_attr_get_str(b);
 	}
+	f->any = true;
+	if (tcm->tcm_handle == SQ_TC_HANDLE && !strcmp(kind, "bpf") &&
+	    !strncmp(name, SQ_FILTER_NAME, strlen(SQ_FILTER_NAME)))
+		f->ours = preference;
+	else if (!f->ours && !f->front[0] && !chain && *name)
+		snprintf(f->front, sizeof(f->front), "tc filter \"%.24s\" (%s, preference %u)",
+			 name, kind, preference);
+	else if (!f->ours && !f->front[0] && !chain && strcmp(kind, "bpf"))
+		snprintf(f->front, sizeof(f->front), "tc filter %.16s at preference %u", kind,
+			 preference);
 	return MNL_CB_OK;
 }
 
-static int filters(uint32_t ifindex, bool egress, struct filters *f)
+int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh =
 		tc_request(buf, RTM_GETTFILTER, NLM_F_DUMP, ifindex, clsact_parent(egress), 0, 0);
+	int err;
 
-	return nl_talk(nlh, filter_cb, f);
+	memset(ret, 0, sizeof(*ret));
+	err = nl_talk(nlh, filter_cb, ret);
+	if (!ret->ours)
+		ret->front[0] = 0;
+	return err;
 }
 
 int nl_clsact_in_use(uint32_t ifindex, bool *ret)
 {
-	struct filters f = {0};
-	int err = filters(ifindex, false, &f);
+	struct nl_filters in, out;
+	int err = nl_filters(ifindex, false, &in);
 
 	if (!err)
-		err = filters(ifindex, true, &f);
+		err = nl_filters(ifindex, true, &out);
 	if (!err)
-		*ret = f.any;
+		*ret = in.any || out.any;
 	return err;
 }
 
 int nl_filter_present(uint32_t ifindex, bool egress)
 {
-	struct filters f = {0};
-	int err = filters(ifindex, egress, &f);
+	struct nl_filters f;
+	int err = nl_filters(ifindex, egress, &f);
 
-	return err ? err : f.ours;
+	return err ? err : f.ours > 0;
 }
 
-int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid)
+static int filter_delete_at(uint32_t ifindex, bool egress, uint32_t preference)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh =
+		tc_request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, clsact_parent(egress),
+			   SQ_TC_HANDLE, TC_H_MAKE(preference << 16, htons(ETH_P_ALL)));
+
+	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
+	return nl_talk(nlh, NULL, NULL);
+}
+
+static int filter_set_at(uint32_t ifindex, bool egress, uint32_t preference, int prog_fd,
+			 const char *name, uint16_t classid)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh;
@@ -312,7 +338,7 @@ int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, 
 
 	nlh = tc_request(buf, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, ifindex,
 			 clsact_parent(egress), SQ_TC_HANDLE,
-			 TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
+			 TC_H_MAKE(preference << 16, htons(ETH_P_ALL)));
 	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
 	opts = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	mnl_attr_put_u32(nlh, TCA_BPF_FD, prog_fd);
@@ -324,18 +350,30 @@ int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, 
 	return nl_talk(nlh, NULL, NULL);
 }
 
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid)
+{
+	uint32_t preference = FIRST_PREFERENCE;
+	struct nl_filters before;
+	int err;
+
+	nl_filters(ifindex, egress, &before);
+	do
+		err = filter_set_at(ifindex, egress, preference, prog_fd, name, classid);
+	while ((err == -EINVAL || err == -EEXIST) && ++preference <= LAST_PREFERENCE);
+	/* That of a squalld before us, at another place: not two of them. */
+	if (!err && before.ours && before.ours != preference)
+		filter_delete_at(ifindex, egress, before.ours);
+	return err;
+}
+
 int nl_filter_delete(uint32_t ifindex, bool egress)
 {
-	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh;
-	int ours = nl_filter_present(ifindex, egress);
+	struct nl_filters f;
+	int err = nl_filters(ifindex, egress, &f);
 
-	if (ours <= 0)
-		return ours ? ours : -ENOENT;
-	nlh = tc_request(buf, RTM_DELTFILTER, NLM_F_ACK, ifindex, clsact_parent(egress),
-			 SQ_TC_HANDLE, TC_H_MAKE(SQ_TC_PRIORITY << 16, htons(ETH_P_ALL)));
-	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
-	return nl_talk(nlh, NULL, NULL);
+	if (err || !f.ours)
+		return err ? err : -ENOENT;
+	return filter_delete_at(ifindex, egress, f.ours);
 }
 
 int nl_fq_set(uint32_t ifindex)

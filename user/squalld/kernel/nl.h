@@ -35,10 +35,18 @@ int nl_clsact_delete(uint32_t ifindex);
 /* Whether any filter of anybody hangs on the clsact of ifindex. */
 int nl_clsact_in_use(uint32_t ifindex, bool *ret);
 
-/* Our filter: direct-action cls_bpf with our priority and handle, replaced if it is there.
+/* The filters of one direction, in the order in which they run. */
+struct nl_filters {
+	bool any;	/* of anybody */
+	uint16_t ours;	/* its preference; 0: it is not there */
+	char front[72]; /* the first that runs before ours, in words; "": none */
+};
+int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret);
+
+/* Our filter: direct-action cls_bpf at the first free preference, replaced if it is there.
  * classid is what the program finds in skb->tc_classid. */
 int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid);
-/* Deletes the filter at our priority and handle if its name is one of ours. */
+/* Deletes the filter with our handle if its name is one of ours. */
 int nl_filter_delete(uint32_t ifindex, bool egress);
 /* 1: our filter is there, 0: not. */
 int nl_filter_present(uint32_t ifindex, bool egress);

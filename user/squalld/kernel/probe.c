@@ -19,6 +19,7 @@ static const struct {
 	[F_CGROUP2] = {"cgroup2", "cgroup v2 mounted: targets are its directories"},
 	[F_CLSACT] = {"clsact", "clsact qdisc (CONFIG_NET_SCH_INGRESS): where programs attach"},
 	[F_FQ] = {"fq", "sch_fq: packets wait in the kernel (fq lane)"},
+	[F_TCX] = {"tcx", "tcx (6.6): squalld runs before the programs of others"},
 	[F_TAP] = {"tap", "/dev/net/tun: packets wait in squalld (tap lane)"},
 };
 
@@ -69,6 +70,7 @@ static void *scratch_main(void *arg)
 		verdict(e, F_CLSACT, err, "needs CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root");
 		verdict(e, F_FQ, err, NULL);
 		verdict(e, F_TAP, err, NULL);
+		verdict(e, F_TCX, err, NULL);
 		return NULL;
 	}
 	err = nl_veth_create("probe0", "probe1");
@@ -77,6 +79,8 @@ static void *scratch_main(void *arg)
 		"needs veth and sch_ingress: load the modules (modprobe -a veth sch_ingress "
 		"cls_bpf)");
 	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex), "this kernel has no sch_fq");
+	verdict(e, F_TCX, err ? err : front_probe(ifindex),
+		"kernels before 6.6 have none: whoever is in front of squalld is named");
 	verdict(e, F_TAP, try_tap(), "needs /dev/net/tun (modprobe tun) and CAP_NET_ADMIN");
 	return NULL;
 }
@@ -94,7 +98,7 @@ static int missing_check(const char *list, struct sq_error *err)
 		if (f == F_FEATURES)
 			return engine_fail(err, -EINVAL,
 					   "--probe-missing: \"%.*s\" is not accepted: btf, "
-					   "cgroup2, clsact, fq, tap",
+					   "cgroup2, clsact, fq, tap, tcx",
 					   (int)n, list);
 		list += n + (list[n] == ',');
 	}
