@@ -4,7 +4,7 @@
 // no control for passes through unharmed.
 
 import { h, icon, replace } from './dom.js';
-import { parseTime, parseRate, parseSize, parsePct, fmtTime, fmtRate, fmtSize, fmtPct } from './units.js';
+import { parseTime, parseDuration, parseRate, parseSize, parsePct, fmtTime, fmtRate, fmtSize, fmtPct } from './units.js';
 
 // Sliders: right is always worse. Times and rates are logarithmic.
 const log = (lo, hi) => ({
@@ -13,12 +13,23 @@ const log = (lo, hi) => ({
 	place: (v) => !v ? 0 : Math.min(100, Math.max(1, Math.round(1 + 99 * Math.log(v / lo) / Math.log(hi / lo)))),
 });
 const round2 = (x) => Math.round(Number(x.toPrecision(2)));
+// Loss spans four powers of ten, and people know its stops by heart.
+const STOPS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100];
+const stops = {
+	steps: STOPS.length - 1,
+	value: (p) => STOPS[p] || undefined,
+	place: (v) => !v ? 0 : STOPS.reduce((best, s, i) => i && Math.abs(s - v) < Math.abs(STOPS[best] - v) ? i : best, 1),
+};
 const linear = { steps: 100, value: (p) => p || undefined, place: (v) => Math.min(100, Math.max(0, Math.round(v || 0))) };
 
+const BARE = /^\s*(\d+\.?\d*|\.\d+)\s*$/;
+const suggest = (unit, parse) => (s) => BARE.test(s) && parse(s) && `${s.trim()}${unit}`;
 const PCT = { parse: parsePct, fmt: fmtPct, slider: linear, accepts: 'a percentage, such as 2.5 %' };
-const TIME = { parse: parseTime, fmt: fmtTime, slider: log(1e6, 10e9), accepts: 'a time with its unit, such as 150 ms or 2 s' };
-const RATE = { parse: parseRate, fmt: fmtRate, slider: log(1e9, 8e3), accepts: 'a rate with its unit, such as 256 kbit or 1 Mbit/s' };
+const TIME = { parse: parseTime, fmt: fmtTime, slider: log(1e6, 10e9), meant: suggest('ms', parseTime), accepts: 'a time with its unit, such as 150 ms or 2 s' };
+const RATE = { parse: parseRate, fmt: fmtRate, slider: log(1e9, 8e3), meant: suggest('kbit', parseRate), accepts: 'a rate with its unit, such as 256 kbit or 1 Mbit/s' };
 const SIZE = { parse: parseSize, fmt: fmtSize, accepts: 'a size with its unit, such as 32 kB' };
+const LOSS_PCT = { ...PCT, slider: stops };
+const DURATION = { ...TIME, parse: parseDuration, slider: null, meant: null, accepts: 'a time with its unit, such as 30 s or 5 min' };
 const NUMBER = { parse: (s) => /^\s*\d+\s*$/.test(s) ? Number(s) : NaN, fmt: String, accepts: 'a whole number' };
 
 const get = (o, path) => path.reduce((x, k) => x === undefined || x === null ? undefined : x[k], o);
@@ -33,7 +44,7 @@ function set(o, path, value) {
 }
 
 const LOSS = {
-	random: [['Loss', ['loss', 'pct'], PCT]],
+	random: [['Loss', ['loss', 'pct'], LOSS_PCT]],
 	gemodel: [['p, good → bad', ['loss', 'gemodel', 'p_pct'], PCT], ['r, bad → good', ['loss', 'gemodel', 'r_pct'], PCT],
 		['1−h, lost while bad', ['loss', 'gemodel', '1-h_pct'], PCT], ['1−k, lost while good', ['loss', 'gemodel', '1-k_pct'], PCT]],
 	state: ['p13', 'p31', 'p32', 'p23', 'p14'].map((p) => [p, ['loss', 'state', `${p}_pct`], PCT]),
@@ -69,7 +80,8 @@ const key = (s) => s.replace(/^clauses?(\[\d+\])?\./, '').replace(/\[\d+\]/g, ''
 let serial = 0;
 
 function blank() {
-	return { clauses: [{ up: {}, down: {}, match: {} }], except: [], on_crash: 'clear' };
+	// A fault that nobody ends is a choice, not what one forgets.
+	return { clauses: [{ up: {}, down: {}, match: {} }], except: [], on_crash: 'clear', for_ns: 300e9 };
 }
 
 // What sq_rule_to_json() adds for reading stays out of what is sent.
@@ -227,10 +239,19 @@ export class Editor {
 			self.touch();
 		});
 		input.addEventListener('change', () => {
-			if (self.bad.has(name))
+			if (self.bad.has(name)) {
 				self.mark(row, `“${input.value.trim()}” is not ${unit.accepts}`);
-			else
-				input.value = show();
+				return;
+			}
+			const typed = input.value;
+			const meant = unit.meant?.(typed);
+			input.value = show();
+			if (meant)
+				replace(error, h('span', { class: 'hint' }, `“${typed.trim()}” is ${input.value}, as in tc. `, h('button', { type: 'button', class: 'link', onclick: () => {
+					input.value = meant;
+					input.dispatchEvent(new Event('input'));
+					input.dispatchEvent(new Event('change'));
+				} }, `Use ${meant}`)));
 		});
 		slider?.addEventListener('input', () => {
 			write(unit.slider.value(Number(slider.value)));
@@ -324,7 +345,7 @@ export class Editor {
 	options() {
 		const rule = this.rule;
 		const chips = [['30 s', 30e9], ['1 min', 60e9], ['5 min', 300e9], ['1 h', 3600e9], ['until cleared', undefined]];
-		const duration = this.field('for', 'Duration', { ...TIME, slider: null, parse: (s) => parseTime(s, 's') },
+		const duration = this.field('for', 'Duration', DURATION,
 			() => rule.for_ns || undefined, (v) => set(rule, ['for_ns'], v), { placeholder: 'until cleared' });
 		const except = this.field('except', 'Never fault', {
 			parse: (s) => {

@@ -4,7 +4,7 @@
 
 import { h, icon, replace, text, toast, empty, code } from './dom.js';
 import { call, get, download } from './api.js';
-import { parseTime, fmtTime, fmtNum, fmtCount, fmtClock } from './units.js';
+import { parseDuration, fmtTime, fmtNum, fmtCount, fmtClock } from './units.js';
 import { state } from './store.js';
 import { chart } from './chart.js';
 
@@ -80,7 +80,7 @@ export function loadPage(root) {
 	function body() {
 		const out = {};
 		const fields = [['devices', devices, (s) => /^\d+$/.test(s) ? Number(s) : NaN], ['ramp', ramp, (s) => /^[\d.]+$/.test(s) ? Number(s) : NaN],
-			['interval_ms', interval, (s) => parseTime(s, 's') / 1e6]];
+			['interval_ms', interval, (s) => parseDuration(s) / 1e6]];
 		for (const [key, el, parse] of fields) {
 			const v = parse(el.value.trim());
 			if (Number.isNaN(v)) {

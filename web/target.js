@@ -268,13 +268,14 @@ function page(root, first) {
 
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
-		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped')),
+		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped'),
+			h('a', { id: 'to-timeline', href: `#/timeline/${encodeURIComponent(name)}` }, 'Timeline of this target')),
 		about, force,
 		h('div', { class: 'split' },
 			h('section', { class: 'card', 'aria-label': 'Rule' },
 				h('div', { class: 'card-head' }, h('h2', {}, 'Rule')),
 				h('div', { class: 'profiles' }, h('h3', {}, 'Profiles'), profiles, save),
-				editor.el, elsewhere, problem,
+				h('div', { onkeydown: (e) => { if (e.key === 'Enter' && e.target.matches('input:not([type=checkbox])')) { e.target.dispatchEvent(new Event('change')); send(); } } }, editor.el), elsewhere, problem,
 				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
 			h('div', { class: 'live-col' },
 				h('section', { class: 'card', 'aria-label': 'Live packets' },

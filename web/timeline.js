@@ -5,7 +5,7 @@
 
 import { h, icon, replace, text, toast, empty } from './dom.js';
 import { call, get, seg } from './api.js';
-import { parseTime, fmtTime, fmtLeft } from './units.js';
+import { parseDuration, fmtTime, fmtLeft } from './units.js';
 import { state, on } from './store.js';
 
 const S = 1e9;
@@ -55,17 +55,17 @@ export function fromText(source) {
 		const fail = (why) => { throw new Error(`line ${i + 1}: ${why}`); };
 		let m;
 		if ((m = /^length\s+(\S+)$/.exec(line))) {
-			result.length = parseTime(m[1], 's');
+			result.length = parseDuration(m[1]);
 			if (!(result.length > 0))
-				fail(`“${m[1]}” is not a time`);
+				fail(`“${m[1]}” is not a time with its unit, such as 10s`);
 		} else if ((m = /^repeat\s+(\d+)$/.exec(line))) {
 			result.repeat = Number(m[1]);
 		} else if ((m = /^(\S+?)\s*(?:-|\.\.)\s*(\S+)\s+(.+)$/.exec(line))) {
-			const [from, to] = [parseTime(m[1], 's'), parseTime(m[2], 's')];
+			const [from, to] = [parseDuration(m[1]), parseDuration(m[2])];
 			if (!(from >= 0))
-				fail(`“${m[1]}” is not a time`);
+				fail(`“${m[1]}” is not a time with its unit, such as 10s`);
 			if (!(to > from))
-				fail(`“${m[2]}” is not a time after ${m[1]}`);
+				fail(`“${m[2]}” is not a time with its unit after ${m[1]}`);
 			result.bars.push({ from, to, text: m[3].trim() });
 		} else {
 			fail('expected “FROM - TO RULE”, “length TIME” or “repeat N”');
@@ -92,9 +92,11 @@ export function timelinePage(root, asked) {
 	const offs = [];
 
 	const targets = h('datalist', { id: 'target-list' });
+	const there = h('a', { id: 'tl-there', hidden: true }, 'Its rule and packets');
 	const picker = h('input', { id: 'tl-target', list: 'target-list', value: name, placeholder: 'Container name or cgroup:/path', autocomplete: 'off', spellcheck: 'false',
 		onchange: () => open(picker.value.trim()) });
 	const run = h('button', { class: 'primary', id: 'tl-run', onclick: start }, icon('play'), 'Run');
+	const save = h('button', { id: 'tl-save', onclick: () => keep().then((ok) => ok && toast(`Saved for ${name}; it runs when you press Run.`, 'ok')) }, 'Save');
 	const stop = h('button', { class: 'danger-outline', id: 'tl-stop', onclick: halt }, icon('stop'), 'Stop');
 	const status = h('span', { class: 'muted num', role: 'status', id: 'tl-status' });
 	const problem = h('p', { class: 'field-error', role: 'alert', id: 'tl-error' });
@@ -105,7 +107,14 @@ export function timelinePage(root, asked) {
 	const sourceError = h('p', { class: 'field-error', role: 'alert' });
 	const all = h('div', {});
 
-	const labelled = (label, input, cls) => h('label', { class: cls }, label, input);
+	const labelled = (label, input, cls) => h('label', { class: cls }, label, input, h('span', { class: 'field-error', role: 'alert' }));
+	// A value that cannot be taken stays where it was typed, with the reason beside it.
+	function take(input, why) {
+		if (!why)
+			draw();
+		text(input.parentElement.querySelector('.field-error'), why);
+		input[why ? 'setAttribute' : 'removeAttribute']('aria-invalid', 'true');
+	}
 	const from = h('input', { class: 'num', onchange: () => edit('from', from) });
 	const to = h('input', { class: 'num', onchange: () => edit('to', to) });
 	const rule = h('input', { spellcheck: 'false', id: 'tl-rule', oninput: () => { if (bar()) { bar().text = rule.value; draw(false); } } });
@@ -116,16 +125,18 @@ export function timelinePage(root, asked) {
 			draw();
 		}
 	} }, h('option', { value: '' }, 'from a profile'));
-	const length = h('input', { class: 'num', onchange: () => {
-		const v = parseTime(length.value, 's');
-		if (v >= Math.max(...plan.bars.map((b) => b.to), 1))
+	const length = h('input', { class: 'num', id: 'tl-length', onchange: () => {
+		const v = parseDuration(length.value);
+		const end = Math.max(...plan.bars.map((b) => b.to), 1);
+		if (v >= end)
 			plan.length = v;
-		draw();
+		take(length, v >= end ? '' : Number.isNaN(v) ? `“${length.value}” is not a time with its unit, such as 60s` : `${fmtTime(v)} ends before the last bar does, at ${fmtTime(end)}`);
 	} });
-	const repeat = h('input', { class: 'num', inputmode: 'numeric', onchange: () => {
-		if (/^\d+$/.test(repeat.value.trim()))
+	const repeat = h('input', { class: 'num', id: 'tl-repeat', inputmode: 'numeric', onchange: () => {
+		const good = /^\d+$/.test(repeat.value.trim());
+		if (good)
 			plan.repeat = Number(repeat.value);
-		draw();
+		take(repeat, good ? '' : `“${repeat.value}” is not a number of rounds, such as 3, or 0`);
 	} });
 	const remove = h('button', { class: 'danger-outline', onclick: () => drop() }, 'Remove');
 	const fields = h('div', { class: 'tl-fields' }, labelled('From', from), labelled('To', to), labelled('Rule', rule, 'wide'), labelled('Faults', profile), h('div', { class: 'controls' }, h('button', { id: 'tl-add', onclick: append }, icon('plus'), 'Add'), remove));
@@ -133,8 +144,8 @@ export function timelinePage(root, asked) {
 	root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Timeline'), status),
 		h('div', { class: 'tl' },
 			h('section', { class: 'card', 'aria-label': 'Schedule' },
-				h('div', { class: 'controls stack' }, labelled('Target', picker), targets, labelled('Length', length), labelled('Rounds, 0 = until stopped', repeat),
-					h('div', { class: 'controls' }, run, stop)),
+				h('div', { class: 'controls stack' }, labelled('Target', picker), targets, there, labelled('Length', length), labelled('Rounds, 0 = until stopped', repeat),
+					h('div', { class: 'controls' }, run, stop, save)),
 				problem, track, axis, fields,
 				h('p', { class: 'why help' }, 'Drag a bar to move it, its ends to resize it, double-click the track to add one. Keys: ← → move, Shift + ← → resize, Delete removes.')),
 			h('div', { class: 'tl-bottom' },
@@ -164,10 +175,10 @@ export function timelinePage(root, asked) {
 			b.to = Math.min(hi, Math.max(b.from + unit(), snap(ns)));
 	}
 	function edit(end, input) {
-		const v = parseTime(input.value, 's');
+		const v = parseDuration(input.value);
 		if (bar() && !Number.isNaN(v))
 			resize(bar(), end, v);
-		draw();
+		take(input, Number.isNaN(v) ? `“${input.value}” is not a time with its unit, such as 5s` : '');
 	}
 	function drop() {
 		plan.bars.splice(chosen, 1);
@@ -302,8 +313,10 @@ export function timelinePage(root, asked) {
 
 	// --- the daemon's side -------------------------------------------------------
 	function buttons() {
-		run.disabled = !name || !plan.bars.length;
+		run.disabled = save.disabled = !name || !plan.bars.length;
 		stop.disabled = !running;
+		there.hidden = !name;
+		there.setAttribute('href', `#/faults/${encodeURIComponent(name)}`);
 		if (!running)
 			text(status, name ? '' : 'Pick a target to run it on');
 	}
@@ -346,23 +359,34 @@ export function timelinePage(root, asked) {
 			draw();
 		}
 	}
-	async function start() {
+	// Stores the schedule; a refusal is said beside the bar it is about.
+	async function keep() {
 		text(problem, '');
 		try {
 			await call('PUT', `schedules/${seg(name)}`, { steps: toSteps(plan), length_ns: plan.length, repeat: plan.repeat });
-			const { data } = await call('POST', `schedules/${seg(name)}/start`);
-			heard(data && data.steps ? data : await get(`schedules/${seg(name)}`));
 			list();
+			return true;
 		} catch (e) {
 			const step = /^steps\[(\d+)\]/.exec(e.field || '');
 			if (step) {
-				// Say it beside the bar it is about.
 				const at = toSteps(plan)[step[1]].at_ns;
 				chosen = Math.max(0, plan.bars.findIndex((b) => b.from === at));
 				draw();
 				track.querySelector(`[data-i="${chosen}"]`)?.classList.add('bad');
 			}
-			text(problem, `Not started. ${e.message}`);
+			text(problem, `${running ? 'Not changed, the one before goes on.' : 'Not saved.'} ${e.message}`);
+			return false;
+		}
+	}
+	async function start() {
+		if (!await keep())
+			return;
+		try {
+			const { data } = await call('POST', `schedules/${seg(name)}/start`);
+			heard(data && data.steps ? data : await get(`schedules/${seg(name)}`));
+			list();
+		} catch (e) {
+			text(problem, `Saved, not started. ${e.message}`);
 		}
 	}
 	async function halt(e, who = name) {

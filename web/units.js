@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Units as tc(8) has them: `mbps` is megaBYTES per second, `mbit` megabits,
-// `kb` is 1024 bytes. Each parse returns a number, or NaN for what it cannot
-// read; whether a number is acceptable is the daemon's to say, in one place.
+// Units as tc(8) and the command line have them: `mbps` is megaBYTES per
+// second, `mbit` megabits, `kb` is 1024 bytes; a bare number is microseconds,
+// bits per second or bytes, and nothing where it is a duration (but 0). Each
+// parse returns a number, or NaN for what it cannot read; whether a number is
+// acceptable is the daemon's to say, in one place.
 
 const TIME = { ns: 1, us: 1e3, 'µs': 1e3, 'μs': 1e3, usec: 1e3, usecs: 1e3, ms: 1e6, msec: 1e6, msecs: 1e6,
 	s: 1e9, sec: 1e9, secs: 1e9, m: 60e9, min: 60e9, h: 3600e9, d: 86400e9 };
@@ -18,8 +20,9 @@ function quantity(text, units, fallback) {
 	return Object.hasOwn(units, unit) ? Number(m[1]) * units[unit] : NaN;
 }
 
-export const parseTime = (s, unit = 'ms') => Math.round(quantity(s, TIME, unit));
-export const parseRate = (s) => Math.round(quantity(s.replace(/\/s\s*$/i, ''), RATE, 'kbit'));
+export const parseTime = (s, bare = 'us') => Math.round(quantity(s, TIME, bare));
+export const parseDuration = (s) => /^\s*0+\s*$/.test(s) ? 0 : parseTime(s, '');
+export const parseRate = (s) => Math.round(quantity(s.replace(/\/s\s*$/i, ''), RATE, 'bit'));
 export const parseSize = (s) => Math.round(quantity(s, SIZE, 'b'));
 export const parsePct = (s) => quantity(s, { '%': 1 }, '%');
 

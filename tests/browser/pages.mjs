@@ -149,7 +149,8 @@ await step('keyboard', async () => {
 	ok('/ searches, arrows walk the rows, Enter opens', await page.textContent('h1') === 'worker-1');
 	const slider = page.locator('[data-field="up.loss"] input[type=range]');
 	await slider.focus();
-	for (let i = 0; i < 5; i++)
+	// 0.01 0.02 0.05 ... 3 4 5: a loss is spread over four powers of ten.
+	for (let i = 0; i < 14; i++)
 		await page.keyboard.press('ArrowRight');
 	ok('arrows move a slider', await page.inputValue('[data-field="up.loss"] input[type=text]') === '5 %');
 	await page.focus('#apply');
@@ -218,8 +219,8 @@ await step('units', async () => {
 	const page = await open(fx.url);
 	const wrong = await page.evaluate(async () => {
 		const u = await import('/ui/units.js');
-		const table = [['parseTime', '100', 100e6], ['parseTime', '1.5s', 1.5e9], ['parseTime', '250 us', 250e3], ['parseTime', '2 min', 120e9], ['parseTime', '5 parsec', NaN], ['parseTime', '', NaN], ['parseTime', '-1ms', -1e6],
-			['parseRate', '1mbit', 1e6], ['parseRate', '1mbps', 8e6], ['parseRate', '1 Mbit/s', 1e6], ['parseRate', '64', 64e3], ['parseRate', '1 furlong', NaN], ['parseSize', '5kb', 5120], ['parseSize', '1500', 1500],
+		const table = [['parseTime', '100', 100e3], ['parseDuration', '100', NaN], ['parseDuration', '0', 0], ['parseDuration', '5s', 5e9], ['parseTime', '1.5s', 1.5e9], ['parseTime', '250 us', 250e3], ['parseTime', '2 min', 120e9], ['parseTime', '5 parsec', NaN], ['parseTime', '', NaN], ['parseTime', '-1ms', -1e6],
+			['parseRate', '1mbit', 1e6], ['parseRate', '1mbps', 8e6], ['parseRate', '1 Mbit/s', 1e6], ['parseRate', '64', 64], ['parseRate', '1 furlong', NaN], ['parseSize', '5kb', 5120], ['parseSize', '1500', 1500],
 			['parsePct', '2.5 %', 2.5], ['parsePct', '.5', 0.5], ['parsePct', '5 %%', NaN], ['fmtTime', 100e6, '100 ms'], ['fmtTime', 1500e6, '1.5 s'], ['fmtRate', 256e3, '256 kbit/s'], ['fmtSize', 5120, '5 KiB'], ['fmtLeft', 42000, '0:42'], ['fmtLeft', 3723000, '1:02:03']];
 		return table.filter(([fn, x, want]) => !Object.is(u[fn](x), want)).map(([fn, x, want]) => `${fn}(${x}) = ${u[fn](x)}, not ${want}`);
 	});

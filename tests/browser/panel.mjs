@@ -48,13 +48,11 @@ await step('loss by the slider', async () => {
 	await page.mouse.down();
 	await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 8 });
 	await page.mouse.up();
-	// The mouse may land a pixel off the middle; keys do the rest.
-	for (let i = 0; i < 10; i++) {
-		const v = Number(await slider.inputValue());
-		if (v === 50)
-			break;
-		await slider.press(v < 50 ? 'ArrowRight' : 'ArrowLeft');
-	}
+	// Its middle is a few per cent; keys do the rest.
+	const field = async () => parseFloat(await page.inputValue('[data-field="up.loss"] input[type=text]'));
+	ok('the loss slider gives small values their room', await field() >= 1 && await field() <= 10, String(await field()));
+	for (let i = 0; i < 30 && await field() !== 50; i++)
+		await slider.press(await field() < 50 ? 'ArrowRight' : 'ArrowLeft');
 	ok('the field follows the slider', await page.inputValue('[data-field="up.loss"] input[type=text]') === '50 %');
 	await page.click('#apply');
 	await page.waitForFunction(() => /loss 50%/.test(document.getElementById('in-force').textContent));
@@ -87,6 +85,19 @@ await step('an invalid value', async () => {
 	await page.click('text=Revert');
 	await page.waitForFunction(() => document.querySelector('[data-field="up.loss"] input[type=text]').value === '50 %');
 	ok('Revert brings back what is in force', true);
+});
+
+await step('numbers without a unit, and Enter', async () => {
+	const delay = '[data-field="up.delay"]';
+	await page.fill(`${delay} input[type=text]`, '100');
+	await page.press(`${delay} input[type=text]`, 'Tab');
+	ok('a bare time is what the command line takes it for, and says so', await page.inputValue(`${delay} input[type=text]`) === '100 µs' && /as in tc/.test(await page.textContent(`${delay} .field-error`)), await page.textContent(delay));
+	await page.click(`${delay} .field-error button`);
+	ok('what was meant is one click away', await page.inputValue(`${delay} input[type=text]`) === '100 ms');
+	await page.fill(`${delay} input[type=text]`, '20 ms');
+	await page.press(`${delay} input[type=text]`, 'Enter');
+	await page.waitForFunction(() => /delay 20ms/.test(document.getElementById('in-force').textContent));
+	ok('Enter applies', /delay 20ms/.test((await ruleOf('pump-07')).text));
 });
 
 await step('expiry', async () => {
@@ -214,7 +225,25 @@ await step('timeline', async () => {
 	await page.click('#tl-use');
 	await page.click('#tl-run');
 	await page.waitForFunction(() => document.getElementById('tl-error').textContent);
+	ok('Not saved never stands beside Running', !/Running/.test(await page.textContent('#tl-status')));
 	ok('a bar the daemon refuses is said and marked', /1000%/.test(await page.textContent('#tl-error')) && await page.locator('.tl-bar.bad').count() === 1, await page.textContent('#tl-error'));
+});
+
+await step('a timeline is kept without running', async () => {
+	await page.fill('#tl-text', '1s - 4s up loss 5%\nlength 5s');
+	await page.click('#tl-use');
+	await page.fill('#tl-length', '2');
+	await page.press('#tl-length', 'Tab');
+	ok('a length without a unit is refused beside the field', /unit/.test(await page.textContent('label:has(#tl-length) .field-error')) && await page.getAttribute('#tl-length', 'aria-invalid') === 'true');
+	await page.fill('#tl-length', '9s');
+	await page.press('#tl-length', 'Tab');
+	await page.click('#tl-save');
+	const kept = async () => (await api('GET', 'schedules')).schedules.find((s) => s.target === name('pump-08'));
+	await until('the schedule', 20000, async () => (await kept())?.length_ns === 9e9);
+	ok('Save keeps it and runs nothing', (await kept()).running === false && await ruleOf('pump-08') === undefined);
+	await page.click('#tl-there');
+	await page.waitForSelector('#to-timeline');
+	ok('a target and its timeline link to each other', /timeline/.test(await page.getAttribute('#to-timeline', 'href')));
 });
 
 await step('kernel', async () => {
