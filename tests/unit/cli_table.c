@@ -10,16 +10,16 @@
 #include <string.h>
 #include "squall/cli.h"
 
-#define EACH_COMMAND(c) for (const struct command *c = commands; c->object; c++)
-#define EACH_OPTION(o)	for (const struct option_def *o = options; o->bit; o++)
+#define EACH_COMMAND(c) for (const struct command *c = squall_table.commands; c->object; c++)
+#define EACH_OPTION(o)	for (const struct option_def *o = squall_table.options; o->bit; o++)
 
-static char *text_of(void (*print)(FILE *))
+static char *text_of(void (*print)(const struct cli_table *, FILE *))
 {
 	static char *text; /* static: the compiler does not see that fclose() sets it */
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 
-	print(f);
+	print(&squall_table, f);
 	fclose(f);
 	return text;
 }
@@ -30,7 +30,7 @@ static char *help_of(const struct command *c)
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 
-	help_command(f, c);
+	help_command(&squall_table, f, c);
 	fclose(f);
 	return text;
 }
@@ -94,21 +94,22 @@ static void the_table_is_sound(void **state)
 		assert_int_equal(c->options & ~seen, 0);
 		assert_true(c->max < 0 || c->max >= c->min);
 		assert_true((c->max == 0) == !*c->args);
-		for (i = 0; object_summaries[i][0] && strcmp(object_summaries[i][0], c->object);
+		for (i = 0;
+		     squall_table.objects[i][0] && strcmp(squall_table.objects[i][0], c->object);
 		     i++)
 			;
-		assert_non_null(object_summaries[i][0]);
+		assert_non_null(squall_table.objects[i][0]);
 		EACH_COMMAND(d)
 		{
 			assert_true(c == d || strcmp(c->object, d->object) ||
 				    (c->verb && d->verb && strcmp(c->verb, d->verb)));
 		}
 	}
-	for (i = 0; object_summaries[i][0]; i++) {
+	for (i = 0; squall_table.objects[i][0]; i++) {
 		bool used = false;
 
 		EACH_COMMAND(c)
-		used |= !strcmp(c->object, object_summaries[i][0]);
+		used |= !strcmp(c->object, squall_table.objects[i][0]);
 		assert_true(used);
 	}
 }
@@ -119,9 +120,9 @@ static void help_says_all(void **state)
 	int i;
 
 	(void)state;
-	for (i = 0; object_summaries[i][0]; i++) {
-		must_hold("help", top, object_summaries[i][0]);
-		must_hold("help", top, object_summaries[i][1]);
+	for (i = 0; squall_table.objects[i][0]; i++) {
+		must_hold("help", top, squall_table.objects[i][0]);
+		must_hold("help", top, squall_table.objects[i][1]);
 	}
 	EACH_COMMAND(c)
 	{
@@ -191,8 +192,8 @@ static void completion_knows_all(void **state)
 	int i;
 
 	(void)state;
-	for (i = 0; object_summaries[i][0]; i++)
-		must_hold("completion", text, object_summaries[i][0]);
+	for (i = 0; squall_table.objects[i][0]; i++)
+		must_hold("completion", text, squall_table.objects[i][0]);
 	EACH_COMMAND(c)
 	{
 		name_of(c, name, sizeof(name));
@@ -238,7 +239,7 @@ static void examples_are_true(void **state)
 				}
 				words[n++] = w;
 			}
-			const struct command *found = find_command(n, words, &used);
+			const struct command *found = find_command(&squall_table, n, words, &used);
 
 			if (found != c)
 				fail_msg("\"%s\" is not an example of %s", e, c->object);

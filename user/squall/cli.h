@@ -54,7 +54,18 @@ enum arg_kind {
 	ARG_OTHER,
 };
 
+struct command;
+
+/* All that a user can type: the one table (commands.c) that parser, help, completion and man
+ * page are made of. Who needs it gets it. */
+struct cli_table {
+	const struct command *commands;	  /* ends with object NULL */
+	const struct option_def *options; /* ends with bit 0 */
+	const char *const (*objects)[2];  /* name and summary; ends with NULL */
+};
+
 struct cli {
+	const struct cli_table *table;
 	uint32_t given; /* OPT_* */
 	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
 	unsigned every, timeout_ms; /* 0: default */
@@ -76,20 +87,19 @@ struct command {
 	int (*run)(struct cli *cli, int argc, char **argv);
 };
 
-extern const struct command commands[];
-extern const struct option_def options[];
-extern const char *const object_summaries[][2];
+extern const struct cli_table squall_table;
 
 /* The command that argv starts with, and how many words that is; NULL if none. */
-const struct command *find_command(int argc, char **argv, int *ret_words);
-int squall_main(int argc, char **argv);
+const struct command *find_command(const struct cli_table *t, int argc, char **argv,
+				   int *ret_words);
+int squall_main(const struct cli_table *t, int argc, char **argv);
 
-/* help.c, man.c, completion.c */
-void help_top(FILE *f);
-void help_object(FILE *f, const char *object);
-void help_command(FILE *f, const struct command *c);
-void man_page(FILE *f);
-void completion_bash(FILE *f);
+/* help/ */
+void help_top(const struct cli_table *t, FILE *f);
+void help_object(const struct cli_table *t, FILE *f, const char *object);
+void help_command(const struct cli_table *t, FILE *f, const struct command *c);
+void man_page(const struct cli_table *t, FILE *f);
+void completion_bash(const struct cli_table *t, FILE *f);
 
 /* print.c */
 /* JSON as the user asked for it. */

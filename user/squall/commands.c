@@ -5,7 +5,7 @@
  */
 #include "squall/cli.h"
 
-const struct option_def options[] = {
+static const struct option_def options[] = {
 	{OPT_JSON, 'j', "json", NULL, "print JSON"},
 	{OPT_PRETTY, 'p', "pretty", NULL, "print indented JSON"},
 	{OPT_URL, 0, "url", "URL",
@@ -33,7 +33,7 @@ const struct option_def options[] = {
 	{0, 0, NULL, NULL, NULL},
 };
 
-const char *const object_summaries[][2] = {
+static const char *const object_summaries[][2] = {
 	{"status", "is squalld well, what can this kernel do, where is it attached"},
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
@@ -52,7 +52,7 @@ const char *const object_summaries[][2] = {
 	"TARGET is cgroup:/path/below/the/v2/mount, a cgroup id, a container's exact name, or "    \
 	"at least 4 digits of its id that fit no other."
 
-const struct command commands[] = {
+static const struct command commands[] = {
 	{
 		.object = "status",
 		.args = "",
@@ -403,3 +403,5 @@ const struct command commands[] = {
 	},
 	{.object = NULL},
 };
+
+const struct cli_table squall_table = {commands, options, object_summaries};

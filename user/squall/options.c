@@ -6,21 +6,21 @@
 #include <unistd.h>
 #include "squall/cli.h"
 
-static const struct option_def *find_long(const char *name, size_t len)
+static const struct option_def *find_long(const struct cli_table *t, const char *name, size_t len)
 {
 	const struct option_def *o;
 
-	for (o = options; o->bit; o++)
+	for (o = t->options; o->bit; o++)
 		if (strlen(o->name) == len && !memcmp(o->name, name, len))
 			return o;
 	return NULL;
 }
 
-static const struct option_def *find_letter(char letter)
+static const struct option_def *find_letter(const struct cli_table *t, char letter)
 {
 	const struct option_def *o;
 
-	for (o = options; o->bit; o++)
+	for (o = t->options; o->bit; o++)
 		if (o->letter == letter)
 			return o;
 	return NULL;
@@ -108,10 +108,10 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 		if (w[0] == '-' && w[1] == '-') {
 			const char *eq = strchr(w, '=');
 
-			o = find_long(w + 2, eq ? (size_t)(eq - w - 2) : strlen(w + 2));
+			o = find_long(cli->table, w + 2, eq ? (size_t)(eq - w - 2) : strlen(w + 2));
 			value = eq ? eq + 1 : NULL;
 		} else if (w[0] == '-' && w[1] && !w[2]) {
-			o = find_letter(w[1]);
+			o = find_letter(cli->table, w[1]);
 		}
 		if (!o) {
 			if (w[0] == '-' && w[1] && !in_rule)
@@ -147,22 +147,22 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 	return 0;
 }
 
-static bool is_object(const char *word)
+static bool is_object(const struct cli_table *t, const char *word)
 {
 	const struct command *c;
 
-	for (c = commands; c->object; c++)
+	for (c = t->commands; c->object; c++)
 		if (!strcmp(c->object, word))
 			return true;
 	return false;
 }
 
 /* The command that argv starts with, and how many words it is. */
-const struct command *find_command(int argc, char **argv, int *ret_words)
+const struct command *find_command(const struct cli_table *t, int argc, char **argv, int *ret_words)
 {
 	const struct command *c;
 
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		if (argc < 1 || strcmp(c->object, argv[0]))
 			continue;
 		if (c->verb && (argc < 2 || strcmp(c->verb, argv[1])))
@@ -178,19 +178,19 @@ static int no_such_command(const struct cli *cli, int argc, char **argv)
 	char verbs[128] = "";
 	const struct command *c;
 
-	if (!is_object(argv[0]))
+	if (!is_object(cli->table, argv[0]))
 		return complain_text(cli, EXIT_USAGE,
 				     "unknown command \"%.32s\"; \"squall --help\" "
 				     "lists them",
 				     argv[0]);
-	for (c = commands; c->object; c++) {
+	for (c = cli->table->commands; c->object; c++) {
 		size_t n = strlen(verbs);
 
 		if (!strcmp(c->object, argv[0]))
 			snprintf(verbs + n, sizeof(verbs) - n, "%s%s", n ? ", " : "", c->verb);
 	}
 	if (argc < 2) {
-		help_object(stderr, argv[0]);
+		help_object(cli->table, stderr, argv[0]);
 		return EXIT_USAGE;
 	}
 	return complain_text(cli, EXIT_USAGE, "unknown command \"%.32s %.32s\": %s comes after %s",
@@ -203,7 +203,7 @@ static int check_arguments(const struct cli *cli, const struct command *c, int n
 	uint32_t extra = cli->given & ~(OPT_GLOBAL | c->options);
 	const char *verb = c->verb ? c->verb : "", *space = c->verb ? " " : "";
 
-	for (o = options; o->bit; o++)
+	for (o = cli->table->options; o->bit; o++)
 		if (extra & o->bit)
 			return complain_text(cli, EXIT_USAGE,
 					     "--%s means nothing to \"squall "
@@ -228,18 +228,18 @@ int cmd_help(struct cli *cli, int argc, char **argv)
 			return complain_text(cli, EXIT_USAGE,
 					     "the man page is one for all "
 					     "commands");
-		man_page(stdout);
+		man_page(cli->table, stdout);
 		return 0;
 	}
 	if (!argc) {
-		help_top(stdout);
+		help_top(cli->table, stdout);
 		return 0;
 	}
-	c = find_command(argc, argv, &words);
+	c = find_command(cli->table, argc, argv, &words);
 	if (c && words == argc)
-		help_command(stdout, c);
-	else if (argc == 1 && is_object(argv[0]))
-		help_object(stdout, argv[0]);
+		help_command(cli->table, stdout, c);
+	else if (argc == 1 && is_object(cli->table, argv[0]))
+		help_object(cli->table, stdout, argv[0]);
 	else
 		return no_such_command(cli, argc, argv);
 	return 0;
@@ -251,7 +251,7 @@ int cmd_completion(struct cli *cli, int argc, char **argv)
 	if (strcmp(argv[0], "bash"))
 		return complain_text(cli, EXIT_USAGE, "completion: \"%.32s\" is not accepted: bash",
 				     argv[0]);
-	completion_bash(stdout);
+	completion_bash(cli->table, stdout);
 	return 0;
 }
 
@@ -270,10 +270,10 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	if (cli->given & OPT_HELP)
 		return cmd_help(cli, argc > 2 ? 2 : argc, argv);
 	if (!argc) {
-		help_top(stderr);
+		help_top(cli->table, stderr);
 		return EXIT_USAGE;
 	}
-	c = find_command(argc, argv, &words);
+	c = find_command(cli->table, argc, argv, &words);
 	if (!c)
 		return no_such_command(cli, argc, argv);
 	r = check_arguments(cli, c, argc - words);
@@ -282,9 +282,9 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	return c->run(cli, argc - words, argv + words);
 }
 
-int squall_main(int argc, char **argv)
+int squall_main(const struct cli_table *t, int argc, char **argv)
 {
-	struct cli cli = {0};
+	struct cli cli = {.table = t};
 	const char *no_color = getenv("NO_COLOR");
 	int r;
 

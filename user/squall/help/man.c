@@ -78,7 +78,7 @@ static void example_lines(FILE *f, const char *text)
 	fputs(".fi\n", f);
 }
 
-static void one_command(FILE *f, const struct command *c)
+static void one_command(const struct cli_table *t, FILE *f, const struct command *c)
 {
 	const struct option_def *o;
 
@@ -91,13 +91,13 @@ static void one_command(FILE *f, const struct command *c)
 		fputs(".PP\n", f);
 		paragraphs(f, c->text);
 	}
-	for (o = options; o->bit; o++)
+	for (o = t->options; o->bit; o++)
 		if (o->bit & c->options)
 			option(f, o);
 	example_lines(f, c->examples);
 }
 
-void man_page(FILE *f)
+void man_page(const struct cli_table *t, FILE *f)
 {
 	static const char tail[] =
 		".SH FILES\n"
@@ -128,7 +128,7 @@ void man_page(FILE *f)
 	      "squall \\- real network faults for containers and cgroups, in the kernel\n"
 	      ".SH SYNOPSIS\n.nf\n",
 	      f);
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		fprintf(f, "\\fBsquall\\fR [OPTION...] \\fB%s%s%s\\fR ", c->object,
 			c->verb ? " " : "", c->verb ? c->verb : "");
 		puts_roff(f, c->args);
@@ -141,11 +141,11 @@ void man_page(FILE *f)
 	      "standard error.\n"
 	      ".SH OPTIONS\nOptions may stand anywhere.\n",
 	      f);
-	for (o = options; o->bit; o++)
+	for (o = t->options; o->bit; o++)
 		if (o->bit & OPT_GLOBAL)
 			option(f, o);
 	fputs(".SH COMMANDS\n", f);
-	for (c = commands; c->object; c++)
-		one_command(f, c);
+	for (c = t->commands; c->object; c++)
+		one_command(t, f, c);
 	fputs(tail, f);
 }

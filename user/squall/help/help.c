@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * --help of every level, made of the table: squall, an object, a command.
+ */
 #include <string.h>
 #include "squall/cli.h"
 
@@ -40,12 +43,12 @@ static void fill(FILE *f, const char *text, int indent)
 		fputc('\n', f);
 }
 
-static void list_options(FILE *f, uint32_t bits)
+static void list_options(const struct cli_table *t, FILE *f, uint32_t bits)
 {
 	const struct option_def *o;
 	char left[40];
 
-	for (o = options; o->bit; o++) {
+	for (o = t->options; o->bit; o++) {
 		if (!(o->bit & bits))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
@@ -74,17 +77,17 @@ static void examples(FILE *f, const char *text)
 	}
 }
 
-void help_top(FILE *f)
+void help_top(const struct cli_table *t, FILE *f)
 {
 	int i;
 
 	fputs("squall: real network faults for containers and cgroups, in the kernel\n\n"
 	      "usage: squall [OPTION...] COMMAND [WORD...]\n\n",
 	      f);
-	for (i = 0; object_summaries[i][0]; i++)
-		fprintf(f, "  %-11s %s\n", object_summaries[i][0], object_summaries[i][1]);
+	for (i = 0; t->objects[i][0]; i++)
+		fprintf(f, "  %-11s %s\n", t->objects[i][0], t->objects[i][1]);
 	fputs("\noptions of all commands:\n", f);
-	list_options(f, OPT_GLOBAL);
+	list_options(t, f, OPT_GLOBAL);
 	fputs("\nstart here:\n"
 	      "  squall target list\n"
 	      "  squall fault set worker up loss 10% delay 100ms for 60s\n"
@@ -96,25 +99,25 @@ void help_top(FILE *f)
 	      f);
 }
 
-void help_object(FILE *f, const char *object)
+void help_object(const struct cli_table *t, FILE *f, const char *object)
 {
 	const struct command *c, *only = NULL;
 	int n = 0, i;
 
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		if (!strcmp(c->object, object)) {
 			only = c;
 			n++;
 		}
 	}
 	if (n == 1) {
-		help_command(f, only);
+		help_command(t, f, only);
 		return;
 	}
-	for (i = 0; object_summaries[i][0]; i++)
-		if (!strcmp(object_summaries[i][0], object))
-			fprintf(f, "squall %s: %s\n\n", object, object_summaries[i][1]);
-	for (c = commands; c->object; c++) {
+	for (i = 0; t->objects[i][0]; i++)
+		if (!strcmp(t->objects[i][0], object))
+			fprintf(f, "squall %s: %s\n\n", object, t->objects[i][1]);
+	for (c = t->commands; c->object; c++) {
 		if (strcmp(c->object, object))
 			continue;
 		fputs("  ", f);
@@ -122,13 +125,13 @@ void help_object(FILE *f, const char *object)
 		fprintf(f, "\n        %s\n", c->summary);
 	}
 	fputs("\nexamples:\n", f);
-	for (c = commands; c->object; c++)
+	for (c = t->commands; c->object; c++)
 		if (!strcmp(c->object, object))
 			examples(f, c->examples);
 	fprintf(f, "\n\"squall help %s COMMAND\" tells more.\n", object);
 }
 
-void help_command(FILE *f, const struct command *c)
+void help_command(const struct cli_table *t, FILE *f, const struct command *c)
 {
 	fputs("usage: ", f);
 	usage(f, c);
@@ -140,10 +143,10 @@ void help_command(FILE *f, const struct command *c)
 	}
 	if (c->options) {
 		fputs("\noptions:\n", f);
-		list_options(f, c->options);
+		list_options(t, f, c->options);
 	}
 	fputs("\noptions of all commands:\n", f);
-	list_options(f, OPT_GLOBAL);
+	list_options(t, f, OPT_GLOBAL);
 	fputs("\nexamples:\n", f);
 	examples(f, c->examples);
 }

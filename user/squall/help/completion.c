@@ -3,12 +3,12 @@
 #include <string.h>
 #include "squall/cli.h"
 
-static void option_words(FILE *f, uint32_t bits)
+static void option_words(const struct cli_table *t, FILE *f, uint32_t bits)
 {
 	const struct option_def *o;
 	const char *space = "";
 
-	for (o = options; o->bit; o++) {
+	for (o = t->options; o->bit; o++) {
 		if (!(o->bit & bits))
 			continue;
 		if (o->letter)
@@ -39,7 +39,7 @@ static const char *kind_name(enum arg_kind kind)
 	}
 }
 
-void completion_bash(FILE *f)
+void completion_bash(const struct cli_table *t, FILE *f)
 {
 	const struct option_def *o;
 	const struct command *c;
@@ -53,7 +53,7 @@ void completion_bash(FILE *f)
 	      "_squall_kind() { # what comes after these words\n"
 	      "\tcase $1 in\n",
 	      f);
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		fprintf(f, "\t'%s%s%s') set -- \"$2\"", c->object, c->verb ? " " : "",
 			c->verb ? c->verb : "");
 		for (i = 0; i < 3; i++)
@@ -72,18 +72,18 @@ void completion_bash(FILE *f)
 	      "_squall_options() {\n"
 	      "\tcase $1 in\n",
 	      f);
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		fprintf(f, "\t'%s%s%s') echo '", c->object, c->verb ? " " : "",
 			c->verb ? c->verb : "");
-		option_words(f, OPT_GLOBAL | c->options);
+		option_words(t, f, OPT_GLOBAL | c->options);
 		fputs("' ;;\n", f);
 	}
 	fputs("\t*) echo '", f);
-	option_words(f, OPT_GLOBAL);
+	option_words(t, f, OPT_GLOBAL);
 	fputs("' ;;\n\tesac\n}\n"
 	      "_squall_verbs() {\n\tcase $1 in\n",
 	      f);
-	for (c = commands; c->object; c++) {
+	for (c = t->commands; c->object; c++) {
 		if (!c->verb)
 			continue;
 		if (!strcmp(last, c->object)) {
@@ -110,7 +110,7 @@ void completion_bash(FILE *f)
 	      f);
 	fputs("\t\t", f);
 	last = "";
-	for (o = options; o->bit; o++) {
+	for (o = t->options; o->bit; o++) {
 		if (!o->arg)
 			continue;
 		if (o->letter)
@@ -140,8 +140,8 @@ void completion_bash(FILE *f)
 	      "\telif [ ${#words[@]} -eq 0 ]; then\n"
 	      "\t\tlist='",
 	      f);
-	for (i = 0; object_summaries[i][0]; i++)
-		fprintf(f, "%s%s", i ? " " : "", object_summaries[i][0]);
+	for (i = 0; t->objects[i][0]; i++)
+		fprintf(f, "%s%s", i ? " " : "", t->objects[i][0]);
 	fputs("'\n"
 	      "\telif [ $n -lt 0 ]; then\n"
 	      "\t\tlist=$(_squall_verbs \"${words[0]}\")\n"
@@ -161,8 +161,8 @@ void completion_bash(FILE *f)
 	      "\t\tshell) list=bash ;;\n"
 	      "\t\tcommand) if [ $n -eq 0 ]; then list='",
 	      f);
-	for (i = 0; object_summaries[i][0]; i++)
-		fprintf(f, "%s%s", i ? " " : "", object_summaries[i][0]);
+	for (i = 0; t->objects[i][0]; i++)
+		fprintf(f, "%s%s", i ? " " : "", t->objects[i][0]);
 	fputs("'; else list=$(_squall_verbs \"${words[1]}\"); fi ;;\n"
 	      "\t\tesac\n"
 	      "\tfi\n"
