@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "squall/cli.h"
+#include "squall/help/suggest.h"
 
 int api_open(struct cli *cli)
 {
@@ -23,6 +25,54 @@ int api_open(struct cli *cli)
 	return r ? complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err) : 0;
 }
 
+/* What squalld says to programs, in the words of this one. */
+static void to_our_words(struct sq_error *err)
+{
+	static const char *const words[][2] = {
+		{"GET /api/v1/profiles lists them", "\"squall profile list\" shows them"},
+		{"as in PUT /api/v1/rules", "as \"squall -p fault check\" prints it"},
+	};
+	char text[sizeof(err->text)];
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		char *at = strstr(err->text, words[i][0]);
+
+		if (!at)
+			continue;
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - err->text), err->text,
+			 words[i][1], at + strlen(words[i][0]));
+		memcpy(err->text, text, sizeof(text));
+	}
+}
+
+/* A name that is not there: the nearest of those that are. */
+static void suggest_name(struct cli *cli, const char *name, const char *path, const char *list,
+			 const char *key, struct sq_error *err)
+{
+	struct suggestion s = {.word = name};
+	json_t *answer = NULL, *one;
+	size_t i, end = strlen(err->text);
+	struct sq_error ignored;
+
+	if (sq_client_request(cli->client, "GET", path, NULL, &answer, &ignored))
+		return;
+	json_array_foreach(json_object_get(answer, list), i, one)
+	{
+		const char *there = json_string_value(json_object_get(one, key));
+
+		if (there)
+			suggest_from(&s, there);
+	}
+	if (s.best)
+		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s\"?",
+			 s.best);
+	else if (!strstr(err->text, " list\""))
+		snprintf(err->text + end, sizeof(err->text) - end,
+			 "; \"squall %.*s list\" shows what there is", (int)strlen(list) - 1, list);
+	json_decref(answer);
+}
+
 int api(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret)
 {
 	struct sq_error err;
@@ -31,13 +81,24 @@ int api(struct cli *cli, const char *method, const char *path, const json_t *bod
 	if (r)
 		return r;
 	r = sq_client_request(cli->client, method, path, body, ret, &err);
+	if (r)
+		to_our_words(&err);
 	/* What the daemon refuses to understand is as wrong as what we refuse. */
 	return r ? complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err) : 0;
+}
+
+/* The profile that a request is about: the body's, or the path's own. */
+static const char *profile_of(const char *target, const json_t *body)
+{
+	const char *name = json_string_value(json_object_get(body, "name"));
+
+	return name ? name : target;
 }
 
 int api_target(struct cli *cli, const char *method, const char *prefix, const char *target,
 	       const char *suffix, const json_t *body, json_t **ret)
 {
+	struct sq_error err;
 	char *path;
 	int r;
 
@@ -46,7 +107,20 @@ int api_target(struct cli *cli, const char *method, const char *prefix, const ch
 	path = sq_client_path(prefix, target, suffix);
 	if (!path)
 		return complain_text(cli, EXIT_FAILED, "out of memory");
-	r = api(cli, method, path, body, ret);
+	r = api_open(cli);
+	if (!r) {
+		r = sq_client_request(cli->client, method, path, body, ret, &err);
+		if (r) {
+			to_our_words(&err);
+			if (r == -ENOENT && !strcmp(err.field, "target"))
+				suggest_name(cli, target, "/api/v1/targets", "targets", "target",
+					     &err);
+			if (r == -ENOENT && !strcmp(err.field, "name"))
+				suggest_name(cli, profile_of(target, body), "/api/v1/profiles",
+					     "profiles", "name", &err);
+			r = complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err);
+		}
+	}
 	free(path);
 	return r;
 }

@@ -108,6 +108,7 @@ void print_json(const struct cli *cli, const json_t *json);
 int complain(const struct cli *cli, int code, const struct sq_error *err);
 int complain_text(const struct cli *cli, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+int done(const struct cli *cli, int r, json_t *answer, const char *name, const char *what);
 /* Anything, for people: nested objects indented, arrays of objects as tables. */
 void render(const json_t *json, FILE *f);
 void print_safe(FILE *f, const char *text); /* no control characters reach the terminal */

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <squall/units.h>
 #include "squall/cli.h"
+#include "squall/help/suggest.h"
 
 static uint64_t now_ns(void)
 {
@@ -20,11 +21,18 @@ static int rule_of_words(const struct cli *cli, int n, char **words, json_t **re
 {
 	struct sq_error err;
 	struct sq_rule rule;
+	const char *bare;
 	int r;
 
 	r = sq_rule_from_words(n, (const char *const *)words, &rule, &err);
-	if (r)
+	if (r) {
+		suggest_rule(n, words, &err);
 		return complain(cli, r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE, &err);
+	}
+	bare = bare_delay(n, words);
+	if (bare && !(cli->given & OPT_QUIET))
+		fprintf(stderr, "squall: delay %.32s is %.32sus, as in tc; did you mean %.32sms?\n",
+			bare, bare, bare);
 	*ret = sq_rule_to_json(&rule, now_ns());
 	if (!*ret)
 		return complain_text(cli, EXIT_FAILED, "out of memory");
@@ -168,10 +176,8 @@ int cmd_fault_del(struct cli *cli, int argc, char **argv)
 		r = api(cli, "DELETE", "/api/v1/rules", NULL, &answer);
 	else
 		r = api_target(cli, "DELETE", "/api/v1/rules/", argv[0], "", NULL, &answer);
-	if (!r && cli->json && answer && !(cli->given & OPT_QUIET))
-		print_json(cli, answer);
-	json_decref(answer);
-	return r;
+	return done(cli, r, answer, argv[0],
+		    strcmp(argv[0], "all") ? "rule deleted" : "rules deleted");
 }
 
 /* --- profiles: rules with a name --------------------------------------------- */
@@ -229,16 +235,15 @@ int cmd_profile_set(struct cli *cli, int argc, char **argv)
 				     "description: only UTF-8 text is accepted");
 	r = api_target(cli, "PUT", "/api/v1/profiles/", argv[0], "", body, &answer);
 	json_decref(body);
-	if (!r && cli->json && answer)
-		print_json(cli, answer);
-	json_decref(answer);
-	return r;
+	return done(cli, r, answer, argv[0], "profile saved");
 }
 
 int cmd_profile_del(struct cli *cli, int argc, char **argv)
 {
+	int r = api_target(cli, "DELETE", "/api/v1/profiles/", argv[0], "", NULL, NULL);
+
 	(void)argc;
-	return api_target(cli, "DELETE", "/api/v1/profiles/", argv[0], "", NULL, NULL);
+	return done(cli, r, NULL, argv[0], "profile deleted");
 }
 
 int cmd_profile_apply(struct cli *cli, int argc, char **argv)

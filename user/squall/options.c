@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "squall/cli.h"
+#include "squall/help/suggest.h"
 
 static const struct option_def *find_long(const struct cli_table *t, const char *name, size_t len)
 {
@@ -86,6 +87,22 @@ static int apply(struct cli *cli, const struct option_def *o, const char *value)
 	return r;
 }
 
+static int unknown_option(const struct cli *cli, const char *w)
+{
+	size_t dashes = strspn(w, "-"), n = strcspn(w + dashes, "=");
+	const struct option_def *o;
+	char name[40];
+	struct suggestion s = {.word = name};
+
+	snprintf(name, sizeof(name), "%.*s", (int)n, w + dashes);
+	for (o = cli->table->options; o->bit; o++)
+		suggest_from(&s, o->name);
+	if (s.best)
+		return complain_text(cli, EXIT_USAGE,
+				     "unknown option \"%.32s\"; did you mean --%s?", w, s.best);
+	return complain_text(cli, EXIT_USAGE, "unknown option \"%.32s\"; see \"squall --help\"", w);
+}
+
 /*
  * Takes the options out of argv, wherever they stand, and leaves the words.
  * In the words of a rule "-1ms" is a bad time, not a bad option, so there a
@@ -115,10 +132,7 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 		}
 		if (!o) {
 			if (w[0] == '-' && w[1] && !in_rule)
-				return complain_text(cli, EXIT_USAGE,
-						     "unknown option \"%.32s\"; "
-						     "see \"squall --help\"",
-						     w);
+				return unknown_option(cli, w);
 			argv[n++] = argv[i];
 			/* fault set TARGET, fault check, profile set NAME: a rule follows */
 			in_rule |= n >= 2 &&
@@ -177,12 +191,24 @@ static int no_such_command(const struct cli *cli, int argc, char **argv)
 {
 	char verbs[128] = "";
 	const struct command *c;
+	struct suggestion s = {.word = argv[0]};
+	const char *near;
 
-	if (!is_object(cli->table, argv[0]))
+	if (!is_object(cli->table, argv[0])) {
+		for (c = cli->table->commands; c->object; c++)
+			suggest_from(&s, c->object);
+		near = suggest_object(argv[0]) ?: s.best;
+		if (near)
+			return complain_text(
+				cli, EXIT_USAGE,
+				"unknown command \"%.32s\"; did you mean \"squall %s\"? "
+				"\"squall --help\" lists all",
+				argv[0], near);
 		return complain_text(cli, EXIT_USAGE,
 				     "unknown command \"%.32s\"; \"squall --help\" "
 				     "lists them",
 				     argv[0]);
+	}
 	for (c = cli->table->commands; c->object; c++) {
 		size_t n = strlen(verbs);
 
@@ -193,6 +219,22 @@ static int no_such_command(const struct cli *cli, int argc, char **argv)
 		help_object(cli->table, stderr, argv[0]);
 		return EXIT_USAGE;
 	}
+	s.word = argv[1];
+	near = suggest_verb(argv[1]);
+	for (c = cli->table->commands; c->object; c++) {
+		if (strcmp(c->object, argv[0]))
+			continue;
+		suggest_from(&s, c->verb);
+		if (near && !strcmp(near, c->verb)) {
+			s.best = c->verb;
+			break;
+		}
+	}
+	if (s.best)
+		return complain_text(cli, EXIT_USAGE,
+				     "unknown command \"%.32s %.32s\"; did you mean \"squall %s "
+				     "%s\"? %s comes after %s",
+				     argv[0], argv[1], argv[0], s.best, verbs, argv[0]);
 	return complain_text(cli, EXIT_USAGE, "unknown command \"%.32s %.32s\": %s comes after %s",
 			     argv[0], argv[1], verbs, argv[0]);
 }

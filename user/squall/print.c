@@ -69,6 +69,21 @@ int complain_text(const struct cli *cli, int code, const char *fmt, ...)
 	return complain_line(cli, code, "", text);
 }
 
+/* What a change did, unless it failed or -q asks for silence; takes the answer. */
+int done(const struct cli *cli, int r, json_t *answer, const char *name, const char *what)
+{
+	if (!r && !(cli->given & OPT_QUIET)) {
+		if (cli->json && answer) {
+			print_json(cli, answer);
+		} else if (!cli->json) {
+			print_safe(stdout, name);
+			printf(": %s\n", what);
+		}
+	}
+	json_decref(answer);
+	return r;
+}
+
 /* --- tables ---------------------------------------------------------------- */
 
 #define COLUMNS_MAX 24

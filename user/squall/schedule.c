@@ -5,6 +5,7 @@
 #include <string.h>
 #include <squall/units.h>
 #include "squall/cli.h"
+#include "squall/help/suggest.h"
 
 static void list_row(struct table *t, const json_t *s)
 {
@@ -105,6 +106,7 @@ static int step_of_words(const struct cli *cli, uint64_t at_ns, int n, char **w,
 		e = sq_rule_from_words(n, (const char *const *)w, &r, &err);
 		if (e) {
 			json_decref(step);
+			suggest_rule(n, w, &err);
 			return complain_text(cli, e == -ENOMEM ? EXIT_FAILED : EXIT_USAGE,
 					     "steps[%zu].%s", json_array_size(steps), err.text);
 		}
@@ -206,6 +208,7 @@ static int schedule_of_file(const struct cli *cli, const char *path, json_t **re
 int cmd_schedule_set(struct cli *cli, int argc, char **argv)
 {
 	json_t *body, *answer = NULL;
+	char what[96];
 	int r;
 
 	if (!strcmp(argv[1], "file")) {
@@ -222,38 +225,38 @@ int cmd_schedule_set(struct cli *cli, int argc, char **argv)
 	}
 	if (!r)
 		r = api_target(cli, "PUT", "/api/v1/schedules/", argv[0], "", body, &answer);
-	if (!r && cli->json && answer)
-		print_json(cli, answer);
-	json_decref(answer);
 	json_decref(body);
-	return r;
+	if (!r)
+		snprintf(what, sizeof(what),
+			 "schedule saved, %zu steps; \"squall schedule start\" begins it",
+			 json_array_size(json_object_get(answer, "steps")));
+	return done(cli, r, answer, argv[0], what);
 }
 
 int cmd_schedule_del(struct cli *cli, int argc, char **argv)
 {
+	int r = api_target(cli, "DELETE", "/api/v1/schedules/", argv[0], "", NULL, NULL);
+
 	(void)argc;
-	return api_target(cli, "DELETE", "/api/v1/schedules/", argv[0], "", NULL, NULL);
+	return done(cli, r, NULL, argv[0], "schedule deleted");
 }
 
-static int run(struct cli *cli, const char *target, const char *suffix)
+static int run(struct cli *cli, const char *target, const char *suffix, const char *what)
 {
 	json_t *answer = NULL;
 	int r = api_target(cli, "POST", "/api/v1/schedules/", target, suffix, NULL, &answer);
 
-	if (!r && cli->json && answer)
-		print_json(cli, answer);
-	json_decref(answer);
-	return r;
+	return done(cli, r, answer, target, what);
 }
 
 int cmd_schedule_start(struct cli *cli, int argc, char **argv)
 {
 	(void)argc;
-	return run(cli, argv[0], "/start");
+	return run(cli, argv[0], "/start", "schedule started");
 }
 
 int cmd_schedule_stop(struct cli *cli, int argc, char **argv)
 {
 	(void)argc;
-	return run(cli, argv[0], "/stop");
+	return run(cli, argv[0], "/stop", "schedule stopped, its rule is gone");
 }
