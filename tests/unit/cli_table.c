@@ -233,7 +233,8 @@ static void examples_are_true(void **state)
 			     w = strtok(NULL, " ")) {
 				if (w[0] == '-' && w[1]) {
 					if (!strcmp(w, "--url") || !strcmp(w, "--token-file") ||
-					    !strcmp(w, "-n") || !strcmp(w, "--every"))
+					    !strcmp(w, "-n") || !strcmp(w, "--profile") ||
+					    !strcmp(w, "--container") || !strcmp(w, "--every"))
 						strtok(NULL, " ");
 					continue;
 				}

@@ -31,6 +31,9 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define OPT_PIN_DIR	(1u << 13)
 #define OPT_MAN		(1u << 14)
 #define OPT_DESCRIPTION (1u << 15)
+#define OPT_PROFILE	(1u << 16)
+#define OPT_FOR		(1u << 17)
+#define OPT_CONTAINER	(1u << 18)
 #define OPT_GLOBAL	0xffu
 
 struct option_def {
@@ -68,6 +71,8 @@ struct cli {
 	const struct cli_table *table;
 	uint32_t given; /* OPT_* */
 	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
+	const char *profile, *for_time, *container;
+	int dashes;		    /* words before "--"; -1: there was none */
 	unsigned every, timeout_ms; /* 0: default */
 	unsigned long count;	    /* 0: no end */
 	bool json, pretty, color;
@@ -135,6 +140,7 @@ int api_list(struct cli *cli, const char *path, const char *key, const char *con
 	     void (*row)(struct table *t, const json_t *one));
 
 /* stats.c */
+void counters_print(const json_t *answer, FILE *f);
 extern volatile bool interrupted; /* SIGINT or SIGTERM came */
 void catch_interrupts(void);
 
@@ -146,6 +152,7 @@ int cmd_fault_show(struct cli *cli, int argc, char **argv);
 int cmd_fault_del(struct cli *cli, int argc, char **argv);
 int cmd_fault_check(struct cli *cli, int argc, char **argv);
 int cmd_stats(struct cli *cli, int argc, char **argv);
+int cmd_run(struct cli *cli, int argc, char **argv);
 int cmd_trace(struct cli *cli, int argc, char **argv);
 int cmd_map_list(struct cli *cli, int argc, char **argv);
 int cmd_map_dump(struct cli *cli, int argc, char **argv);

@@ -29,6 +29,9 @@ static const struct option_def options[] = {
 	{OPT_COUNT, 'n', "count", "N", "end after N"},
 	{OPT_PIN_DIR, 0, "pin-dir", "DIR", "where squalld pins its maps (/sys/fs/bpf/squall)"},
 	{OPT_MAN, 0, "man", NULL, "print the man page squall(8)"},
+	{OPT_PROFILE, 0, "profile", "NAME", "the rule of this profile, as in 3G"},
+	{OPT_FOR, 0, "for", "TIME", "fault only this long; the command goes on"},
+	{OPT_CONTAINER, 0, "container", "NAME", "fault this container while the command runs"},
 	{OPT_DESCRIPTION, 0, "description", "TEXT", "say what the profile is"},
 	{0, 0, NULL, NULL, NULL},
 };
@@ -38,6 +41,7 @@ static const char *const object_summaries[][2] = {
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
 	{"stats", "counters per rule and direction"},
+	{"run", "run a command on a bad network, and nothing else on it"},
 	{"trace", "what was done to which packet, live"},
 	{"map", "the kernel's own maps, also without squalld"},
 	{"profile", "rules with a name: 3G, satellite, offline, your own"},
@@ -189,6 +193,26 @@ static const struct command commands[] = {
 			"because the kernel refused a step.",
 		.examples = "squall stats\nsquall stats worker -w\n# live, in packets per second\n"
 			    "squall -j stats -w -n 10\n# ten lines of JSON\n",
+	},
+	{
+		.object = "run",
+		.args = "[RULE...] -- COMMAND [WORD...]",
+		.run = cmd_run,
+		.options = OPT_PROFILE | OPT_FOR | OPT_CONTAINER | OPT_QUIET,
+		.min = 1,
+		.max = -1,
+		.kinds = {ARG_RULE},
+		.summary = "run a command whose packets are faulted, and clean up after it",
+		.text = "Makes a cgroup, puts the rule on it and runs the command in it. At its "
+			"end the counters go to the standard error, and rule, cgroup and whatever "
+			"processes the command left behind are removed, also when squall itself "
+			"is killed. The exit status is the command's, 128 and the signal that "
+			"ended it, 126 or 127 where it cannot be run; signals are passed on. With "
+			"--container the rule is on that container instead, as long as the command "
+			"runs. Needs root, to make the cgroup. RULE is as in squall fault set.",
+		.examples = "squall run both delay 100ms 20ms loss 2% -- make check\n"
+			    "squall run --profile 3G -- sh\n# a shell on a bad network\n"
+			    "squall run --container worker up loss 10% -- sleep 60\n",
 	},
 	{
 		.object = "trace",

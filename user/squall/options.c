@@ -75,6 +75,15 @@ static int apply(struct cli *cli, const struct option_def *o, const char *value)
 	case OPT_DESCRIPTION:
 		cli->description = value;
 		break;
+	case OPT_PROFILE:
+		cli->profile = value;
+		break;
+	case OPT_FOR:
+		cli->for_time = value;
+		break;
+	case OPT_CONTAINER:
+		cli->container = value;
+		break;
 	case OPT_EVERY:
 		r = number(cli, o, value, 1000000, &n);
 		cli->every = (unsigned)n;
@@ -118,6 +127,7 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 		const char *w = argv[i], *value = NULL;
 
 		if (!strcmp(w, "--") && !in_rule) {
+			cli->dashes = n;
 			for (i++; i < *argc; i++)
 				argv[n++] = argv[i];
 			break;
@@ -326,7 +336,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 
 int squall_main(const struct cli_table *t, int argc, char **argv)
 {
-	struct cli cli = {.table = t};
+	struct cli cli = {.table = t, .dashes = -1};
 	const char *no_color = getenv("NO_COLOR");
 	int r;
 

@@ -89,7 +89,7 @@ static void head(struct table *t, bool rates)
 	table_row(t);
 }
 
-static void print_counters(const json_t *answer, const json_t *before)
+static void print_counters(const json_t *answer, const json_t *before, FILE *f)
 {
 	double seconds =
 		(double)(number_of(answer, "time_ms") - number_of(before, "time_ms")) / 1e3;
@@ -126,8 +126,13 @@ static void print_counters(const json_t *answer, const json_t *before)
 		table_row(t);
 		json_decref(zero);
 	}
-	table_print(t, stdout);
+	table_print(t, f);
 	table_free(t);
+}
+
+void counters_print(const json_t *answer, FILE *f)
+{
+	print_counters(answer, NULL, f);
 }
 
 static int get(struct cli *cli, const char *target, json_t **ret)
@@ -179,7 +184,7 @@ static int watch(struct cli *cli, const char *target)
 			print_json(cli, now);
 		} else {
 			clock_line(cli);
-			print_counters(now, before);
+			print_counters(now, before, stdout);
 		}
 		if (fflush(stdout))
 			break;
@@ -206,7 +211,7 @@ int cmd_stats(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		print_json(cli, answer);
 	else
-		print_counters(answer, NULL);
+		print_counters(answer, NULL, stdout);
 	json_decref(answer);
 	return 0;
 }
