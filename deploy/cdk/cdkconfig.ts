@@ -11,8 +11,9 @@ const common: CommonConfig = {
   region: 'ap-northeast-2',
   // Seconds between two messages of one device.
   mqttWaitTime: 1,
-  // 0 or 1. AWS IoT Core never answers QoS 2.
-  mqttQos: 0,
+  // 0 or 1. AWS IoT Core never answers QoS 2. With 1 Locust's page shows how long
+  // each message took to be acknowledged; with 0 only that it was sent.
+  mqttQos: 1,
   // The "message" field of what each device publishes.
   mqttMessage: 'Test Message',
   // Your own: aws iot describe-endpoint --endpoint-type iot:Data-ATS
@@ -22,6 +23,7 @@ const common: CommonConfig = {
   // that is deployed to one region needs another name.
   iotThingName: '',
   // Who may open Locust's page (and the control, if publicControl is set).
+  // Loopback stands for "not yet given" and is refused: nobody could open the page.
   // 0.0.0.0/0 works, but you have to write it yourself.
   allowedCidrs: ['127.0.0.1/32'],
   // An ACM certificate of the same region turns HTTPS on.
@@ -36,6 +38,12 @@ const common: CommonConfig = {
   cpuArchitecture: 'x86_64',
   // Images to run. Undefined: built from this checkout by `cdk deploy`.
   simImage: undefined,
+  // What images are built upon, when they are built.
+  baseImage: 'public.ecr.aws/docker/library/debian:12-slim',
+  // A fleet file (docs/sim.md) in place of the one type of device that the mqtt...
+  // parameters describe; its path from here. Its certificate and key are
+  // /dev/shm/squall-sim/cert.pem and key.pem.
+  fleetFile: undefined,
   locustImage: 'locustio/locust:2.46.2',
   logRetentionDays: 7,
   // Who is told when an alarm goes off.
@@ -49,6 +57,7 @@ export const faultInjection: FaultInjectionConfig = {
   ec2InstanceType: 'm5.xlarge',
 
   // --- not in the AWS sample ---
+  // 0 pauses: no instance is paid for, and everything else stays.
   ec2InstanceCount: 1,
   // bridge: all workers share the instance's address.
   // awsvpc: each worker has a network interface and security group of its own.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { App, AppProps, Tags } from 'aws-cdk-lib';
-import { FaultInjectionConfig, LoadTestingConfig, withContext } from './config';
+import { checkContext, FaultInjectionConfig, LoadTestingConfig, withContext } from './config';
 import { IoTFaultInjectionSimulatorStack } from './fault-injection-stack';
 import { IoTLoadTestingSimulatorStack } from './load-testing-stack';
 
@@ -23,6 +23,7 @@ export function makeApp(faultInjection: FaultInjectionConfig, loadTesting: LoadT
   props: AppProps = {}): App {
   const app = new App({ analyticsReporting: false, ...props,
     postCliContext: { ...FLAGS, ...props.postCliContext } });
+  checkContext(Object.keys(app.node.getAllContext()));
   const get = (name: string) => app.node.tryGetContext(name);
   new IoTFaultInjectionSimulatorStack(app, 'IoTFaultInjectionSimulatorStack',
     withContext(faultInjection, get));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What both stacks have: a network with one address towards the Internet, a
 // cluster, logs, alarms, the device certificate and the Locust master.
-import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Annotations, ArnFormat, CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as cw from 'aws-cdk-lib/aws-cloudwatch';
 import * as cwActions from 'aws-cdk-lib/aws-cloudwatch-actions';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
@@ -11,7 +11,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
-import { Construct } from 'constructs';
+import { Construct, IDependable } from 'constructs';
 import { CommonConfig } from './config';
 import { DeviceCertificate } from './device-certificate';
 import { Fleet } from './fleet';
@@ -30,6 +30,8 @@ export abstract class SimulatorStack extends Stack {
   protected readonly master: LocustMaster;
   protected readonly masterLog: logs.LogGroup;
   protected readonly arm: boolean;
+  /** Tasks and instances that start before these exist cannot fetch anything, and give up. */
+  protected readonly routesOut: IDependable[];
 
   constructor(scope: Construct, id: string, description: string,
     protected readonly config: CommonConfig) {
@@ -44,8 +46,11 @@ export abstract class SimulatorStack extends Stack {
     this.cluster = new ecs.Cluster(this, 'Cluster', {
       vpc: network.vpc,
       defaultCloudMapNamespace: { name: 'iot-simulator' },
+      // A strategy may name FARGATE and FARGATE_SPOT only where the cluster has them.
+      enableFargateCapacityProviders: true,
       containerInsightsV2: ecs.ContainerInsights.ENABLED,
     });
+    this.routesOut = network.vpc.privateSubnets.map((s) => s.internetConnectivityEstablished);
     const certificate = new DeviceCertificate(this, 'IoTCore', {
       thingName: config.iotThingName,
       topic: config.iotCoreMqttTopic,
@@ -53,7 +58,8 @@ export abstract class SimulatorStack extends Stack {
       logRetention: config.logRetentionDays,
     });
     this.fleet = new Fleet(config, certificate);
-    this.simImage = containerImage(this, 'squall-sim', config.simImage, this.arm);
+    this.simImage = containerImage(this, 'squall-sim', config.simImage, this.arm,
+      config.baseImage);
     this.masterLog = this.logGroup('MasterLog');
     this.master = new LocustMaster(this, 'LocustMaster', {
       cluster: this.cluster,
@@ -64,12 +70,22 @@ export abstract class SimulatorStack extends Stack {
       logBucket: this.logBucket,
       logGroup: this.masterLog,
     });
+    this.master.service.node.addDependency(...this.routesOut);
+    if (config.certificateArn === undefined) {
+      Annotations.of(this).addWarningV2('squall:plainHttp',
+        'The login of Locust\'s page and the control\'s token go over plain HTTP: ' +
+        'give certificateArn, or reach the page by a tunnel only');
+    }
 
     new CfnOutput(this, 'EcsClusterArn', { value: this.cluster.clusterArn });
     new CfnOutput(this, 'LocustMasterServiceURL', { value: this.master.url });
     new CfnOutput(this, 'LocustMasterLoginSecretArn', {
       description: 'aws secretsmanager get-secret-value --secret-id THIS --query SecretString',
       value: this.master.loginSecret?.secretArn ?? 'webPassword of cdkconfig.ts',
+    });
+    new CfnOutput(this, 'LogBucketName', {
+      description: 'Stays when the stack is destroyed: aws s3 rb --force s3://THIS',
+      value: this.logBucket.bucketName,
     });
     new CfnOutput(this, 'EgressAddress', {
       description: 'All devices appear to IoT Core from this address',
@@ -139,6 +155,17 @@ export abstract class SimulatorStack extends Stack {
       resources: ['*'],
       conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
     }));
+    // A log group with a customer key is made only if the key's own policy lets the logs
+    // service of this region use it ("The specified KMS key does not exist or is not allowed").
+    key.addToResourcePolicy(new iam.PolicyStatement({
+      principals: [new iam.ServicePrincipal(`logs.${this.region}.amazonaws.com`)],
+      actions: ['kms:Encrypt*', 'kms:Decrypt*', 'kms:ReEncrypt*', 'kms:GenerateDataKey*',
+        'kms:Describe*'],
+      resources: ['*'],
+      conditions: { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': this.formatArn({
+        service: 'logs', resource: 'log-group', resourceName: '*',
+        arnFormat: ArnFormat.COLON_RESOURCE_NAME }) } },
+    }));
     return key;
   }
 
@@ -159,6 +186,14 @@ export abstract class SimulatorStack extends Stack {
 
   private makeAlarmTopic(): sns.Topic {
     const topic = new sns.Topic(this, 'Alarms', { masterKey: this.key, enforceSSL: true });
+    // A policy of one's own replaces the default one: without this line, which that one had,
+    // the Deny of enforceSSL alone would silence every alarm.
+    topic.addToResourcePolicy(new iam.PolicyStatement({
+      principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+      actions: ['sns:Publish'],
+      resources: [topic.topicArn],
+      conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+    }));
     if (this.config.alarmEmail !== undefined) {
       topic.addSubscription(new subscriptions.EmailSubscription(this.config.alarmEmail));
     }

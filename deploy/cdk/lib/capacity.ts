@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The EC2 instances of the fault injection stack: ECS-optimised Amazon Linux
 // 2023, reachable by Systems Manager only.
-import { Stack } from 'aws-cdk-lib';
+import { Duration, Stack } from 'aws-cdk-lib';
 import * as autoscaling from 'aws-cdk-lib/aws-autoscaling';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
@@ -55,6 +55,13 @@ export class Capacity extends Construct {
       launchTemplate: template,
       minCapacity: config.ec2InstanceCount,
       maxCapacity: config.ec2InstanceCount,
+      // A new AMI, type or user data replaces the instances, a few at a time; else they would
+      // stay what they were until somebody ends them by hand.
+      updatePolicy: autoscaling.UpdatePolicy.rollingUpdate({
+        maxBatchSize: Math.max(1, Math.ceil(config.ec2InstanceCount / 4)),
+        minInstancesInService: Math.max(0, config.ec2InstanceCount - Math.max(1, Math.ceil(config.ec2InstanceCount / 4))),
+        pauseTime: Duration.minutes(3),
+      }),
       notifications: [{ topic: props.notifications, scalingEvents: autoscaling.ScalingEvents.ALL }],
     });
     const provider = new ecs.AsgCapacityProvider(this, 'Provider', {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The parameters and what each may be. Everything is checked before the first
 // construct exists, so that a mistake costs a second and not a roll-back.
+import * as fs from 'node:fs';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+
+import { checkInstances } from './limits';
 
 export interface CommonConfig {
   readonly region: string;
@@ -17,6 +20,8 @@ export interface CommonConfig {
   readonly webPassword?: string;
   readonly cpuArchitecture: 'x86_64' | 'arm64';
   readonly simImage?: string;
+  readonly baseImage: string;
+  readonly fleetFile?: string;
   readonly locustImage: string;
   readonly logRetentionDays: number;
   readonly alarmEmail?: string;
@@ -54,7 +59,7 @@ const MESSAGE_MAX = 16 * 1024;
 
 const COMMON_KEYS = ['region', 'mqttWaitTime', 'mqttQos', 'mqttMessage', 'iotCoreEndpoint',
   'iotCoreMqttTopic', 'iotThingName', 'allowedCidrs', 'certificateArn', 'webUsername',
-  'webPassword', 'cpuArchitecture', 'simImage', 'locustImage', 'logRetentionDays', 'alarmEmail',
+  'webPassword', 'cpuArchitecture', 'simImage', 'baseImage', 'fleetFile', 'locustImage', 'logRetentionDays', 'alarmEmail',
   'workerDesiredCount'];
 const FAULT_KEYS = ['ec2InstanceType', 'ec2InstanceCount', 'workerNetworkMode', 'squalldImage',
   'controlTokenSecretArn', 'publicControl', 'controlHostName'];
@@ -114,6 +119,10 @@ function checkCommon(c: Raw): void {
     need(isCidr(cidr), 'allowedCidrs', cidr,
       'must be an IPv4 network with no bits set after its prefix, such as 203.0.113.0/24');
   }
+  need((cidrs as string[]).some((v) => !v.startsWith('127.')), 'allowedCidrs', cidrs,
+    'must hold the network you will open Locust\'s page from, not only loopback: write your own ' +
+    'address (`curl https://checkip.amazonaws.com` prints it), for one run as ' +
+    '-c allowedCidrs=\'["203.0.113.7/32"]\'');
   needOptional(c, 'certificateArn', /^arn:aws[\w-]*:acm:[\w-]+:\d{12}:certificate\/[\w-]+$/,
     'must be the ARN of an ACM certificate');
   if (c.certificateArn !== undefined) {
@@ -131,10 +140,23 @@ function checkCommon(c: Raw): void {
   need(c.cpuArchitecture === 'x86_64' || c.cpuArchitecture === 'arm64', 'cpuArchitecture',
     c.cpuArchitecture, 'must be x86_64 or arm64');
   needOptional(c, 'simImage', IMAGE, 'must be an image such as registry/name:tag');
+  needText(c, 'baseImage', IMAGE, 'must be an image such as public.ecr.aws/docker/library/debian:12-slim');
+  checkFleet(c);
   needText(c, 'locustImage', IMAGE, 'must be an image such as locustio/locust:2.46.2');
   need(RETENTION_DAYS.includes(c.logRetentionDays as number), 'logRetentionDays',
     c.logRetentionDays, `must be one of ${RETENTION_DAYS.join(' ')}`);
   needOptional(c, 'alarmEmail', /^[^@\s]+@[^@\s]+\.[^@\s]+$/, 'must be an e-mail address');
+}
+
+function checkFleet(c: Raw): void {
+  if (c.fleetFile === undefined) return;
+  const file = c.fleetFile;
+  need(typeof file === 'string' && fs.existsSync(file), 'fleetFile', file,
+    'must be the path of a fleet file (docs/sim.md), from the folder of cdkconfig.ts');
+  const text = fs.readFileSync(file as string, 'utf8');
+  need(Buffer.byteLength(text) <= MESSAGE_MAX, 'fleetFile', file,
+    `must be at most ${MESSAGE_MAX} bytes: it is part of the task definition`);
+  need(/^types:/m.test(text), 'fleetFile', file, 'must have a list "types:", as fleet files have');
 }
 
 function checkEndpoint(c: Raw): void {
@@ -158,13 +180,15 @@ function checkTopic(topic: unknown): void {
 }
 
 function checkFault(c: Raw): void {
-  needInteger(c, 'ec2InstanceCount', 1, 1000);
+  needInteger(c, 'ec2InstanceCount', 0, 1000);
   needText(c, 'ec2InstanceType', /^[a-z][a-z0-9-]*\.(nano|micro|small|medium|large|\d*xlarge|metal(-\d+xl)?)$/,
     'must be an instance type such as m5.xlarge or m7g.xlarge');
   const name = c.ec2InstanceType as string;
   const isArm = new ec2.InstanceType(name).architecture === ec2.InstanceArchitecture.ARM_64;
   need(isArm === (c.cpuArchitecture === 'arm64'), 'ec2InstanceType', name,
     `is ${isArm ? 'arm64' : 'x86_64'}, but cpuArchitecture is ${c.cpuArchitecture}`);
+  const limit = checkInstances(c as never);
+  need(limit === undefined, limit?.parameter ?? '', limit?.value, limit?.accepted ?? '');
   need(c.workerNetworkMode === 'bridge' || c.workerNetworkMode === 'awsvpc', 'workerNetworkMode',
     c.workerNetworkMode, 'must be bridge or awsvpc');
   needOptional(c, 'squalldImage', IMAGE, 'must be an image such as registry/name:tag');
@@ -201,9 +225,41 @@ export function checkLoadTesting(config: LoadTestingConfig): void {
   checkCommon(config as unknown as Raw);
 }
 
+/** The one of NAMES that WORD is a slip of, if there is one. */
+export function nearest(word: string, names: string[]): string | undefined {
+  const distance = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i];
+      for (let j = 1; j <= b.length; j++) {
+        next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + Number(a[i - 1] !== b[j - 1]));
+      }
+      row = next;
+    }
+    return row[b.length];
+  };
+  const best = names.map((n) => ({ n, d: distance(word.toLowerCase(), n.toLowerCase()) }))
+    .sort((a, b) => a.d - b.d)[0];
+  return best && best.d <= Math.max(2, word.length / 3) ? best.n : undefined;
+}
+
+/** A `-c NAME=VALUE` that no parameter has would change nothing, silently. */
+export function checkContext(names: string[]): void {
+  const known = [...COMMON_KEYS, ...FAULT_KEYS];
+  // CDK's own names have colons, slashes or hyphens.
+  for (const name of names.filter((n) => /^[A-Za-z]\w*$/.test(n) && !known.includes(n))) {
+    const near = nearest(name, known);
+    throw new ConfigError(name, undefined, 'is not a parameter' +
+      (near ? `; did you mean ${near}?` : `; known are ${known.join(' ')}`));
+  }
+}
+
+// The command line knows only text; these are the parameters that are something else.
+const NOT_TEXT = ['mqttWaitTime', 'mqttQos', 'allowedCidrs', 'logRetentionDays', 'workerDesiredCount',
+  'ec2InstanceCount', 'publicControl'];
+
 /**
- * Lays `-c NAME=VALUE` over a configuration. The command line knows only text:
- * what JSON makes a number, a boolean or a list of is taken as that.
+ * Lays `-c NAME=VALUE` over a configuration. A password of digits stays a text.
  */
 export function withContext<T extends object>(config: T, get: (name: string) => unknown): T {
   const merged: Raw = { ...(config as Raw) };
@@ -211,7 +267,7 @@ export function withContext<T extends object>(config: T, get: (name: string) => 
     const v = get(name);
     if (v === undefined) continue;
     merged[name] = v;
-    if (typeof v === 'string' && /^(\[.*\]|true|false|-?\d+(\.\d+)?)$/.test(v)) {
+    if (NOT_TEXT.includes(name) && typeof v === 'string' && /^(\[.*\]|true|false|-?\d+(\.\d+)?)$/.test(v)) {
       try { merged[name] = JSON.parse(v); } catch { /* a text after all */ }
     }
   }

@@ -46,7 +46,16 @@ async function create(event, iot) {
 async function remove(certificateId, iot) {
   try {
     await iot.send(new UpdateCertificateCommand({ certificateId, newStatus: 'INACTIVE' }));
-    await iot.send(new DeleteCertificateCommand({ certificateId, forceDelete: true }));
+    // Detaching is asynchronous: for some seconds IoT Core still sees what was attached.
+    for (let n = 0; ; n++) {
+      try {
+        await iot.send(new DeleteCertificateCommand({ certificateId, forceDelete: true }));
+        break;
+      } catch (e) {
+        if (e.name !== 'DeleteConflictException' || n === 20) throw e;
+        await new Promise((r) => setTimeout(r, 3000));
+      }
+    }
   } catch (e) {
     if (e.name !== 'ResourceNotFoundException') throw e;
   }

@@ -4,6 +4,7 @@
 import { CfnOutput } from 'aws-cdk-lib';
 import * as cw from 'aws-cdk-lib/aws-cloudwatch';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { SimulatorStack } from './base-stack';
 import { Capacity } from './capacity';
@@ -22,11 +23,14 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     const capacity = new Capacity(this, 'Capacity', {
       cluster: this.cluster, config, notifications: this.alarms,
     });
+    capacity.group.node.addDependency(...this.routesOut);
+    this.letAutoScalingPublish();
     const faultLog = this.logGroup('SqualldLog');
     const daemon = new SqualldDaemon(this, 'Squalld', {
       cluster: this.cluster,
       config,
-      image: containerImage(this, 'squalld', config.squalldImage, this.arm),
+      image: containerImage(this, 'squalld', config.squalldImage, this.arm,
+        config.baseImage),
       instances: capacity.securityGroup,
       key: this.key,
       logBucket: this.logBucket,
@@ -45,7 +49,8 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     const workers = new ecs.Ec2Service(this, 'WorkerService', {
       cluster: this.cluster,
       taskDefinition: task,
-      desiredCount: config.workerDesiredCount,
+      // Paused: tasks that no instance can take would keep the deployment waiting.
+      desiredCount: config.ec2InstanceCount === 0 ? 0 : config.workerDesiredCount,
       minHealthyPercent: 0,
       circuitBreaker: { enable: true, rollback: true },
       placementStrategies: [ecs.PlacementStrategy.spreadAcrossInstances()],
@@ -53,7 +58,7 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     // In bridge mode the master sees the instance's address, else the task's own.
     this.master.allowWorkersFrom(awsvpc ? workers : capacity.securityGroup);
     // Tasks cannot start before there is a certificate and an instance.
-    workers.node.addDependency(capacity.group, this.fleet.certificate);
+    workers.node.addDependency(capacity.group, this.fleet.certificate, this.master.running);
     this.acceptTask(task, this.master.task, daemon.task);
 
     const dashboard = new Dashboard(this, 'Dashboard', {
@@ -82,6 +87,23 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
       remedy: 'A fault has been on for two hours: `squall fault del all`, or give it a `for`.',
     });
     this.outputs(workers, daemon, capacity);
+  }
+
+  /**
+   * Auto Scaling tells the encrypted topic of instances that come and go, as its
+   * service-linked role. In a new account that role does not exist yet, and a key policy that
+   * names a missing principal is refused; a condition may name it before it is there.
+   */
+  private letAutoScalingPublish(): void {
+    this.key.addToResourcePolicy(new iam.PolicyStatement({
+      principals: [new iam.AnyPrincipal()],
+      actions: ['kms:GenerateDataKey*', 'kms:Decrypt'],
+      resources: ['*'],
+      conditions: { ArnEquals: { 'aws:PrincipalArn': this.formatArn({
+        service: 'iam', region: '', resource: 'role',
+        resourceName: 'aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling',
+      }) } },
+    }));
   }
 
   private outputs(workers: ecs.Ec2Service, daemon: SqualldDaemon, capacity: Capacity): void {

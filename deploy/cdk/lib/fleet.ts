@@ -2,6 +2,7 @@
 // What the devices do, in the seed's own environment variables, and the
 // secrets they log in with. The same for every worker and, for the names of
 // the classes, for the master.
+import * as fs from 'node:fs';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import { CommonConfig } from './config';
 import { DeviceCertificate } from './device-certificate';
@@ -19,6 +20,8 @@ export class Fleet {
       MQTT_WAIT_TIME: String(config.mqttWaitTime),
       MQTT_QOS: String(config.mqttQos),
       MQTT_MESSAGE: config.mqttMessage,
+      ...(config.fleetFile === undefined ? {}
+        : { SQUALL_FLEET: fs.readFileSync(config.fleetFile, 'utf8') }),
     };
     this.secrets = {
       DEVICE_CERT_PEM: ecs.Secret.fromSecretsManager(certificate.secret, 'certificatePem'),

@@ -45,10 +45,11 @@ function stageContext(): string {
 
 /** IMAGE, or deploy/docker/NAME.Dockerfile of this checkout. */
 export function containerImage(scope: Construct, name: string, image: string | undefined,
-  arm: boolean): ecs.ContainerImage {
+  arm: boolean, base: string): ecs.ContainerImage {
   if (image === undefined) {
     return ecs.ContainerImage.fromAsset(stageContext(), {
       file: `deploy/docker/${name}.Dockerfile`,
+      buildArgs: { BASE: base },
       platform: arm ? Platform.LINUX_ARM64 : Platform.LINUX_AMD64,
     });
   }

@@ -46,7 +46,7 @@ export class IoTLoadTestingSimulatorStack extends SimulatorStack {
       minHealthyPercent: 0,
       circuitBreaker: { enable: true, rollback: true },
     });
-    workers.node.addDependency(this.fleet.certificate);
+    workers.node.addDependency(this.fleet.certificate, this.master.running, ...this.routesOut);
     this.master.allowWorkersFrom(workers);
     this.acceptTask(task, this.master.task);
 

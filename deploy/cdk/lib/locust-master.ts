@@ -12,9 +12,10 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secrets from 'aws-cdk-lib/aws-secretsmanager';
-import { Construct } from 'constructs';
+import { Construct, IDependable } from 'constructs';
 import { CommonConfig } from './config';
 import { Fleet } from './fleet';
+import { containerImage } from './images';
 import { accept } from './nag';
 
 export const WEB_PORT = 8089;
@@ -51,6 +52,9 @@ export class LocustMaster extends Construct {
   readonly targets: elb.ApplicationTargetGroup;
   readonly loginSecret?: secrets.Secret;
   readonly url: string;
+  /** What waits for the master waits for this: the service without its security group, whose
+   *  rule for workers would make a circle of it. */
+  readonly running: IDependable;
 
   constructor(scope: Construct, id: string, private readonly props: LocustMasterProps) {
     super(scope, id);
@@ -66,8 +70,9 @@ export class LocustMaster extends Construct {
       maxHealthyPercent: 100,
       circuitBreaker: { enable: true, rollback: true },
       cloudMapOptions: { name: MASTER_NAME },
-      healthCheckGracePeriod: Duration.seconds(60),
+      healthCheckGracePeriod: Duration.minutes(5),
     });
+    this.running = this.service.node.findChild('Service');
 
     this.loadBalancer = new elb.ApplicationLoadBalancer(this, 'LoadBalancer', {
       vpc: props.cluster.vpc,
@@ -145,7 +150,9 @@ export class LocustMaster extends Construct {
         `${Stack.of(this).stackName}/${config.webUsername}`, config.webPassword!);
     }
     const master = task.addContainer('locust-master', {
-      image: ecs.ContainerImage.fromRegistry(config.locustImage),
+      // By this a private ECR repository is given leave to be pulled from.
+      image: containerImage(this, 'locust', config.locustImage, config.cpuArchitecture === 'arm64',
+        config.baseImage),
       command: ['-f', `${SHARED}/locustfile.py`, '--master',
         '--master-bind-port', String(WORKER_PORT), '--web-port', String(WEB_PORT)],
       environment: login,
@@ -160,7 +167,7 @@ raise SystemExit(c.getresponse().status not in (200, 401))`],
         interval: Duration.seconds(15),
         timeout: Duration.seconds(5),
         retries: 3,
-        startPeriod: Duration.seconds(30),
+        startPeriod: Duration.minutes(2),
       },
       logging: ecs.LogDriver.awsLogs({ streamPrefix: 'locust-master', logGroup }),
     });

@@ -131,7 +131,7 @@ export class SqualldDaemon extends Construct {
         interval: Duration.seconds(10),
         timeout: Duration.seconds(5),
         retries: 3,
-        startPeriod: Duration.seconds(15),
+        startPeriod: Duration.seconds(60),
       },
       // ECS sends SIGTERM; pins and rules stay for the next one to adopt.
       stopTimeout: Duration.seconds(15),

@@ -40,7 +40,9 @@ export function workerContainer(task: ecs.TaskDefinition,
       interval: Duration.seconds(10),
       timeout: Duration.seconds(5),
       retries: 3,
-      startPeriod: Duration.seconds(60),
+      // ECS's longest: on a first start the master's image is still being fetched, and each
+      // unhealthy task counts towards the circuit breaker.
+      startPeriod: Duration.seconds(300),
     },
     stopTimeout: Duration.seconds(10),
     logging: ecs.LogDriver.awsLogs({ streamPrefix: 'locust-worker', logGroup: props.logGroup }),

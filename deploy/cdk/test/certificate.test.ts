@@ -14,7 +14,7 @@ class Call { constructor(readonly input: any) {} }
 const COMMANDS = ['CreateKeysAndCertificateCommand', 'UpdateCertificateCommand',
   'DeleteCertificateCommand', 'PutSecretValueCommand'];
 
-async function run(event: object, fail: Record<string, Error> = {}) {
+async function run(event: object, fail: Record<string, Error> = {}, until = Infinity) {
   const calls: [string, any][] = [];
   const kinds = Object.fromEntries(COMMANDS.map((n) => [n, class extends Call {}]));
   const nameOf = (c: Call) => COMMANDS.find((n) => c instanceof kinds[n])!;
@@ -22,7 +22,8 @@ async function run(event: object, fail: Record<string, Error> = {}) {
     async send(command: Call) {
       const name = nameOf(command);
       calls.push([name, command.input]);
-      if (fail[name]) throw fail[name];
+      const times = calls.filter(([n]) => n === name).length;
+      if (fail[name] && !(times > until)) throw fail[name];
       return { certificateId: ID, certificateArn: `arn:aws:iot:x:1:cert/${ID}`,
         certificatePem: 'PEM', keyPair: { PrivateKey: 'KEY' } };
     }
@@ -37,7 +38,9 @@ async function run(event: object, fail: Record<string, Error> = {}) {
   await new Promise((r) => { server.on('listening', r); });
   const exports: any = {};
   const silent = { error() {} };
-  new Function('exports', 'require', 'console', CERTIFICATE_HANDLER)(exports, () => sdk, silent);
+  const soon = (f: () => void) => setImmediate(f);
+  new Function('exports', 'require', 'console', 'setTimeout', CERTIFICATE_HANDLER)(
+    exports, () => sdk, silent, soon);
   await exports.handler({ ResponseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     StackId: 's', RequestId: 'r', LogicalResourceId: 'l',
     ResourceProperties: { SecretArn: 'secret' }, ...event }, { logStreamName: 'stream' });
@@ -80,6 +83,14 @@ describe('certificate handler', () => {
     const event = { RequestType: 'Delete', PhysicalResourceId: ID };
     assert.equal((await run(event, { UpdateCertificateCommand: gone })).answer.Status, 'SUCCESS');
     assert.equal((await run(event, { DeleteCertificateCommand: new Error('x') })).answer.Status, 'FAILED');
+  });
+  it('delete: what is still attached is waited for, though not for ever', async () => {
+    const still = Object.assign(new Error('attached'), { name: 'DeleteConflictException' });
+    const event = { RequestType: 'Delete', PhysicalResourceId: ID };
+    const waited = await run(event, { DeleteCertificateCommand: still }, 5);
+    assert.equal(waited.answer.Status, 'SUCCESS');
+    assert.equal(waited.names.filter((n) => n === 'DeleteCertificateCommand').length, 6);
+    assert.equal((await run(event, { DeleteCertificateCommand: still })).answer.Status, 'FAILED');
   });
   it('delete after a create that failed touches nothing', async () => {
     const { names, answer } = await run({ RequestType: 'Delete', PhysicalResourceId: 'stream' });

@@ -34,6 +34,10 @@ const BAD: [string, object, string, RegExp][] = [
   ['thing with a star', { iotThingName: '*' }, 'iotThingName', /letters/],
   ['no region', { region: '' }, 'region', /region/],
   ['no CIDR', { allowedCidrs: [] }, 'allowedCidrs', /at least one/],
+  ['CIDR as it comes', { allowedCidrs: ['127.0.0.1/32'] }, 'allowedCidrs', /checkip.*-c allowedCidrs=/],
+  ['fleet file that is not there', { fleetFile: 'no-such.yaml' }, 'fleetFile', /path of a fleet file/],
+  ['fleet file that is none', { fleetFile: __filename }, 'fleetFile', /types:/],
+  ['base with a space', { baseImage: 'a b' }, 'baseImage', /image/],
   ['CIDR without prefix', { allowedCidrs: ['10.0.0.1'] }, 'allowedCidrs', /IPv4 network/],
   ['CIDR with host bits', { allowedCidrs: ['10.0.0.1/8'] }, 'allowedCidrs', /no bits set/],
   ['CIDR out of range', { allowedCidrs: ['10.0.0.256/32'] }, 'allowedCidrs', /IPv4 network/],
@@ -59,7 +63,12 @@ const BAD_FAULT: [string, object, string, RegExp][] = [
   ['Graviton type for x86', { ec2InstanceType: 'm7g.xlarge' }, 'ec2InstanceType',
     /is arm64, but cpuArchitecture is x86_64/],
   ['type that is none', { ec2InstanceType: 'big' }, 'ec2InstanceType', /instance type/],
-  ['no instance', { ec2InstanceCount: 0 }, 'ec2InstanceCount', /whole number/],
+  ['fewer than no instance', { ec2InstanceCount: -1 }, 'ec2InstanceCount', /whole number/],
+  ['more awsvpc tasks than interfaces', { workerNetworkMode: 'awsvpc', workerDesiredCount: 4 },
+    'workerDesiredCount', /at most 3 .*m5\.xlarge.*4 network interfaces/],
+  ['more tasks than CPU', { workerDesiredCount: 8 }, 'workerDesiredCount', /at most 7 .*4096 CPU units/],
+  ['more tasks than memory', { ec2InstanceType: 't3.micro', workerDesiredCount: 2 },
+    'workerDesiredCount', /at most 1 .*MiB/],
   ['network mode', { workerNetworkMode: 'host' }, 'workerNetworkMode', /bridge or awsvpc/],
   ['public control without a certificate', { publicControl: true }, 'certificateArn',
     /publicControl/],
@@ -104,7 +113,8 @@ describe('a wrong parameter is named', () => {
 });
 
 describe('good values pass', () => {
-  for (const changes of [{}, { allowedCidrs: ['0.0.0.0/0'] }, { mqttQos: 1 }, { mqttWaitTime: 0.1 },
+  for (const changes of [{}, { ec2InstanceCount: 0 }, { ec2InstanceCount: 3, workerDesiredCount: 21 },
+    { ec2InstanceType: 'x9.huge8xlarge'.replace('huge', ''), workerDesiredCount: 500 }, { allowedCidrs: ['0.0.0.0/0'] }, { mqttQos: 1 }, { mqttWaitTime: 0.1 },
     { workerDesiredCount: 0 }, { iotCoreEndpoint: 'broker.example.org' },
     { ec2InstanceType: 'c7i.metal-24xl' }, { ec2InstanceType: 'm7g.xlarge', cpuArchitecture: 'arm64' }]) {
     it(JSON.stringify(changes), () => checkFaultInjection(fault(changes as object)));
@@ -115,7 +125,8 @@ describe('values from the command line', () => {
   it('become numbers, booleans and lists', () => {
     const given: Record<string, string> = { mqttQos: '1', publicControl: 'true',
       allowedCidrs: '["10.0.0.0/8"]', mqttMessage: '12 apples' };
-    const c = withContext(fault(), (n) => given[n]);
+    const c = withContext(fault(), (n) => ({ ...given, webPassword: '123456789012' })[n]);
+    assert.equal(c.webPassword, '123456789012');
     assert.equal(c.mqttQos, 1);
     assert.equal(c.publicControl, true);
     assert.deepEqual(c.allowedCidrs, ['10.0.0.0/8']);
@@ -138,8 +149,14 @@ describe('the program', () => {
     assert.equal(r.status, 2);
     assert.match(r.stderr, /^cdkconfig\.ts: iotCoreEndpoint: "": must be [^\n]*\n$/);
   });
+  it('a name that is no parameter: the line says which was meant', () => {
+    const r = run({ iotCoreEndpont: 'broker.example.org' });
+    assert.equal(r.status, 2);
+    assert.match(r.stderr, /^cdkconfig\.ts: iotCoreEndpont: [^\n]*did you mean iotCoreEndpoint\?\n$/);
+    assert.match(run({ colour: 'red' }).stderr, /colour: [^\n]*known are region/);
+  });
   it('given one, makes both stacks with images of this checkout', () => {
-    const r = run({ iotCoreEndpoint: 'broker.example.org' });
+    const r = run({ iotCoreEndpoint: 'broker.example.org', allowedCidrs: '["198.51.100.7/32"]' });
     assert.equal(r.status, 0, r.stderr);
     assert.equal(r.stderr, '');
   });

@@ -16,6 +16,7 @@ export const CERTIFICATE =
   'arn:aws:acm:ap-northeast-2:111122223333:certificate/11111111-2222-3333-4444-555555555555';
 const given = {
   iotCoreEndpoint: 'abc123-ats.iot.ap-northeast-2.amazonaws.com',
+  allowedCidrs: ['198.51.100.7/32'],
   // Images that are named: hashing the checkout again and again tests nothing.
   simImage: 'registry.test/squall-sim:1',
 };

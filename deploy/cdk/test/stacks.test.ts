@@ -2,7 +2,10 @@
 // Both stacks over the parameter matrix: what must hold whatever is asked for,
 // and what each parameter changes.
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { after, describe, it } from 'node:test';
 import { FaultInjectionConfig, LoadTestingConfig } from '../lib/config';
 import { passwordHash } from '../lib/locust-master';
 import { CERTIFICATE, FAULT, fault, LOAD, load, synth, Synthesised } from './helpers';
@@ -10,6 +13,9 @@ import { CERTIFICATE, FAULT, fault, LOAD, load, synth, Synthesised } from './hel
 const PASSWORD = 'correct horse battery staple';
 const TOKEN_SECRET = 'arn:aws:secretsmanager:ap-northeast-2:111122223333:secret:token-AbCdEf';
 const ECR = '111122223333.dkr.ecr.ap-northeast-2.amazonaws.com';
+const FLEET = path.join(os.tmpdir(), `squall-fleet-${process.pid}.yaml`);
+fs.writeFileSync(FLEET, 'types:\n  - name: meter\n');
+after(() => fs.rmSync(FLEET, { force: true }));
 const MINE = '203.0.113.0/24';
 
 const MATRIX: [string, Partial<FaultInjectionConfig>, Partial<LoadTestingConfig>?][] = [
@@ -22,7 +28,8 @@ const MATRIX: [string, Partial<FaultInjectionConfig>, Partial<LoadTestingConfig>
   { certificateArn: CERTIFICATE, webUsername: 'ann', webPassword: PASSWORD }],
   ['public control, images in ECR, many', { certificateArn: CERTIFICATE, publicControl: true,
     allowedCidrs: [MINE], squalldImage: `${ECR}/squalld:1`, simImage: `${ECR}/squall-sim:1`,
-    ec2InstanceCount: 3, workerDesiredCount: 12 }, { simImage: `${ECR}/squall-sim:1` }],
+    ec2InstanceCount: 3, workerDesiredCount: 12,
+    locustImage: `${ECR}/locust:1` }, { simImage: `${ECR}/squall-sim:1` }],
   ['open to everybody, asked for', { allowedCidrs: ['0.0.0.0/0'] }, { allowedCidrs: ['0.0.0.0/0'] }],
 ];
 
@@ -255,11 +262,11 @@ describe('every parameter is used', () => {
   const text = (f: Partial<FaultInjectionConfig>) => JSON.stringify(synth(fault(f), load())[FAULT].template);
   const loadText = (l: Partial<LoadTestingConfig>) => JSON.stringify(synth(fault(), load(l))[LOAD].template);
   const common: Record<string, unknown> = {
-    mqttWaitTime: 2.5, mqttQos: 1, mqttMessage: 'another', iotCoreEndpoint: 'broker.example.org',
+    mqttWaitTime: 2.5, mqttQos: 0, mqttMessage: 'another', iotCoreEndpoint: 'broker.example.org',
     iotCoreMqttTopic: 'other/topic', iotThingName: 'another-thing', workerDesiredCount: 7,
     allowedCidrs: [MINE], certificateArn: CERTIFICATE, webUsername: 'bob', webPassword: PASSWORD,
     simImage: 'registry.test/other', locustImage: 'registry.test/locust', logRetentionDays: 30,
-    alarmEmail: 'ops@example.org',
+    alarmEmail: 'ops@example.org', fleetFile: FLEET,
   };
   const faultOnly: Record<string, unknown> = {
     ec2InstanceType: 'c5.large', ec2InstanceCount: 2, workerNetworkMode: 'awsvpc',
@@ -274,6 +281,10 @@ describe('every parameter is used', () => {
   for (const [name, value] of Object.entries(common)) {
     it(`${name} (load)`, () => assert.notEqual(loadText({ [name]: value }), l0));
   }
+  it('baseImage, where an image is built', () => {
+    const built = { squalldImage: undefined };
+    assert.notEqual(text({ ...built, baseImage: 'registry.test/debian' }), text(built));
+  });
   it('region', () => {
     const other = { region: 'eu-central-1', iotCoreEndpoint: 'a-ats.iot.eu-central-1.amazonaws.com' };
     assert.match(text(other), /"AWS_DEFAULT_REGION","Value":"eu-central-1"/);
