@@ -181,7 +181,9 @@ clean:
 
 ## help: this list
 help:
-	@grep -hE '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /'
+	@grep -hE '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /' | tee /tmp/squall-help.$$$$; \
+	for t in $$(sed -n 's/^\.PHONY: //p' $(MAKEFILE_LIST)); do \
+	  grep -qE "(^|[ ,;])$$t([:,; ]|$$)" /tmp/squall-help.$$$$ || echo "  make $$t"; done; rm -f /tmp/squall-help.$$$$
 
 -include $(wildcard deploy/*.mk web/*.mk tests/*/*.mk)
 -include $(shell find $(B) \( -path $(B)/vm -o -path $(B)/deploy -o -path $(B)/arm64 -o -path $(B)/root \) -prune \
