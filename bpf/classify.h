@@ -3,7 +3,8 @@
  * Whose packet is it? The nearest cgroup with a rule, looked for in this order:
  *   the packet's own socket          up, at host egress and at edge ingress
  *   who owns the far side of a veth  packets without a socket (RST, ICMP replies,
- *                                    TIME_WAIT), and down at edge egress
+ *                                    TIME_WAIT), and down at edge egress; likewise
+ *                                    the owner of a namespace entered
  *   the receiving socket             down at host ingress, and where several
  *                                    cgroups share the far side
  */
@@ -94,7 +95,7 @@ static __always_inline struct sq_target *target_of_receiver(struct __sk_buff *sk
 	__u64 netns = nsid < 0 ? (__u64)BPF_F_CURRENT_NETNS : (__u64)nsid;
 	__u32 size;
 
-	if (!packet_parse(skb, &p) || p.later_fragment)
+	if (!packet_parse(skb, &p) || (p.later_fragment && !p.dport))
 		return 0;
 	if (p.family == 4) {
 		tuple.ipv4.saddr = p.saddr[0];
@@ -131,13 +132,17 @@ static __always_inline struct sq_target *target_of_receiver(struct __sk_buff *sk
 
 /* A listener on 0.0.0.0 matches any destination, also of a packet that is only
  * forwarded here: ask the routing table whether it stays. */
-static __always_inline bool delivered_here(struct __sk_buff *skb)
+static __always_inline bool delivered_here(struct __sk_buff *skb, const struct sq_att *att)
 {
 	struct bpf_fib_lookup fib = {};
 	struct packet p;
 	long ret;
 
-	if (skb->pkt_type != PACKET_HOST || !packet_parse(skb, &p))
+	/* A group's packet stays where somebody has bound its port: there is no route to ask
+	 * for. At the port of a bridge it is everybody's, and seen again at the bridge. */
+	if (skb->pkt_type != PACKET_HOST)
+		return !(att->flags & SQ_A_PORT);
+	if (!packet_parse(skb, &p))
 		return false;
 	fib.family = p.family == 4 ? AF_INET : AF_INET6;
 	fib.ifindex = skb->ifindex;
@@ -157,7 +162,7 @@ __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return 0;
 	if (att->flags & (hook == AT_EGRESS ? SQ_A_HOST : SQ_A_EDGE))
 		t = target_of_skb(skb, cfg->levels);
-	if (!t && hook == AT_INGRESS && (att->flags & SQ_A_EDGE))
+	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED)))
 		t = target_of_owner(att, cfg->levels);
 	return t ? t->rule_id : 0;
 }
@@ -178,11 +183,16 @@ __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			t = target_of_owner(att, cfg->levels);
 		return t ? t->rule_id : 0;
 	}
+	/* PACKET_HOST, or the group's and everybody's: not what only passes by. */
 	if (!(att->flags & SQ_A_HOST) || !(cfg->flags & SQ_C_HOST_DOWN) ||
-	    skb->pkt_type != PACKET_HOST)
+	    skb->pkt_type > PACKET_MULTICAST)
 		return 0;
 	t = target_of_receiver(skb, cfg->levels, -1);
-	return t && delivered_here(skb) ? t->rule_id : 0;
+	if (t && !delivered_here(skb, att))
+		t = 0;
+	if (!t && (att->flags & SQ_A_OWNED))
+		t = target_of_owner(att, cfg->levels);
+	return t ? t->rule_id : 0;
 }
 
 #endif

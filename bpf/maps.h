@@ -74,6 +74,25 @@ struct {
 	__type(value, __u32);
 } sq_hooks SEC(".maps");
 
+/* Of a datagram in pieces only the first has ports: kept here until the others have
+ * come. 8,192 at a time; of more, the oldest are forgotten. */
+struct sq_fragment {
+	__u32 saddr[4];
+	__u32 daddr[4];
+	__u32 id;
+	__u32 proto;
+};
+struct sq_ports {
+	__u16 sport;
+	__u16 dport;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct sq_fragment);
+	__type(value, struct sq_ports);
+} sq_fragments SEC(".maps");
+
 /* Jitter tables, one after the other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -8,11 +8,12 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 #include "consts.h"
+#include "maps.h"
 
 struct packet {
 	__u32 saddr[4]; /* IPv4: first word */
 	__u32 daddr[4];
-	__u16 sport; /* host order; ICMP and later fragments: 0 */
+	__u16 sport; /* host order; 0: ICMP, and later fragments whose first was not seen */
 	__u16 dport;
 	__u8 family; /* 4, 6 */
 	__u8 proto;
@@ -22,13 +23,34 @@ struct packet {
 	__u32 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
 };
 
+/* Later fragments share what the first said of ports. Two targets whose fragments
+ * have one key do not meet: a key names both addresses. */
+static __always_inline void fragment_ports(struct packet *p, __u32 id)
+{
+	struct sq_fragment key = {.id = id, .proto = p->proto};
+	struct sq_ports *known, first = {.sport = p->sport, .dport = p->dport};
+
+	__builtin_memcpy(key.saddr, p->saddr, sizeof(key.saddr));
+	__builtin_memcpy(key.daddr, p->daddr, sizeof(key.daddr));
+	if (!p->later_fragment) {
+		bpf_map_update_elem(&sq_fragments, &key, &first, BPF_ANY);
+		return;
+	}
+	known = bpf_map_lookup_elem(&sq_fragments, &key);
+	if (known) {
+		p->sport = known->sport;
+		p->dport = known->dport;
+	}
+}
+
 /* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
  * because headers need not be in the linear part (tun, GRO). Global functions
  * are verified once and not once per path that leads to them: with static
  * ones, loading took seconds. */
 __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 {
-	__u32 off = ETH_HLEN;
+	__u32 off = ETH_HLEN, fragment = 0; /* its id, in any form */
+	bool in_pieces = false;
 	__u8 next;
 
 	if (!p)
@@ -43,6 +65,8 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		p->saddr[0] = ip.saddr;
 		p->daddr[0] = ip.daddr;
 		p->later_fragment = !!(ip.frag_off & bpf_htons(IP_OFFSET_MASK));
+		in_pieces = !!(ip.frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK));
+		fragment = ip.id;
 		next = ip.protocol;
 		off += ip.ihl * 4;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
@@ -58,7 +82,7 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		/* Hop-by-hop, routing, destination options, fragment: as many as
 		 * are seen outside of attacks. */
 		for (int i = 0; i < 4; i++) {
-			__u8 ext[4];
+			__u8 ext[8];
 
 			if (next != IP6_EXT_HOP_BY_HOP && next != IP6_EXT_ROUTING &&
 			    next != IP6_EXT_DESTINATION && next != IP6_EXT_FRAGMENT)
@@ -67,6 +91,8 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 				return false;
 			if (next == IP6_EXT_FRAGMENT) {
 				p->later_fragment = ext[2] || (ext[3] & 0xf8);
+				in_pieces = true;
+				__builtin_memcpy(&fragment, ext + 4, sizeof(fragment));
 				off += IP6_FRAGMENT_HLEN;
 			} else {
 				off += (ext[1] + 1) * 8;
@@ -82,8 +108,10 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 	p->proto = next;
 	p->l4_off = off;
 	p->hdr_len = off;
-	if (p->later_fragment)
+	if (p->later_fragment) {
+		fragment_ports(p, fragment);
 		return true;
+	}
 	if (next == IPPROTO_TCP) {
 		__u8 tcp[14];
 
@@ -92,7 +120,8 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		p->sport = tcp[0] << 8 | tcp[1];
 		p->dport = tcp[2] << 8 | tcp[3];
 		p->hdr_len = off + (tcp[12] >> 4) * 4;
-	} else if (next == IPPROTO_UDP) {
+	} else if (next == IPPROTO_UDP || next == IPPROTO_SCTP || next == IPPROTO_DCCP ||
+		   next == IPPROTO_UDPLITE) {
 		__u8 udp[4];
 
 		if (bpf_skb_load_bytes(skb, off, udp, sizeof(udp)))
@@ -103,6 +132,8 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 	} else if (next == IPPROTO_ICMP || next == IPPROTO_ICMPV6) {
 		bpf_skb_load_bytes(skb, off, &p->icmp_type, 1);
 	}
+	if (in_pieces)
+		fragment_ports(p, fragment);
 	return true;
 }
 

@@ -182,8 +182,12 @@ struct sq_cfg {
 #define SQ_A_SHARED 4 /* edge: several cgroups behind it, told apart by socket look-up */
 #define SQ_A_LOOP   8 /* lo */
 #define SQ_A_CLSACT 16 /* the clsact qdisc there is ours to remove */
+#define SQ_A_OWNED                                                                                 \
+	32 /* in a namespace that belongs to `owner`, whose are packets without a socket */
+#define SQ_A_PORT 64 /* of a bridge or bond, where the packet is seen again */
 struct sq_att {
-	__u64 owner[SQ_MAX_LEVELS]; /* edge: cgroup ids of whom the far side belongs to, by level */
+	__u64 owner[SQ_MAX_LEVELS]; /* edge, owned: cgroup ids of whom the far side belongs to, by
+				       level */
 	__u32 ifindex;
 	__u32 lane_ifindex; /* where packets wait, in the interface's namespace */
 	__u32 seg_ifindex;  /* where GSO packets are cut and checksums finished */

@@ -14,7 +14,7 @@
  *            | reorder PERCENT [CORR] [gap N]
  *            | rate RATE [burst SIZE] [limit SIZE | latency TIME]
  *            | blackhole
- *   MATCH   := proto tcp|udp|icmp|any | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
+ *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
  *            | port PORT[-PORT]
  *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep
  *

@@ -99,7 +99,7 @@ static void put_match(struct out *o, const struct sq_match *m)
 	char text[64];
 
 	if (m->proto)
-		put(o, " proto %s", match_proto_name(m));
+		put(o, " proto %s", match_format_proto(m, text, sizeof(text)));
 	if (m->family)
 		put(o, " to %s", match_format_addr(m, text, sizeof(text)));
 	if (m->rport_hi)

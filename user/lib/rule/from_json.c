@@ -336,7 +336,7 @@ static int read_match(const struct reader *r, struct sq_match *m)
 			text = number;
 		} else {
 			return refuse_value(r, keys[i], v,
-					    i == 0   ? "tcp, udp, icmp or any"
+					    i == 0   ? match_proto_accepts
 					    : i == 1 ? "a text with an address or prefix"
 						     : "a port or a text with a range of ports");
 		}

@@ -2,6 +2,7 @@
 /* Filters: which packets a clause or an exception means. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,33 +10,65 @@
 #include <strings.h>
 #include "lib/rule/parts.h"
 
+/* Those written by name. Others are shown as numbers, so that what is shown can be read
+ * back where /etc/protocols is another, or is missing. */
+static const struct {
+	const char *name;
+	uint8_t proto;
+	bool ports; /* in the first four bytes of its header */
+} protocols[] = {{"tcp", IPPROTO_TCP, true},	{"udp", IPPROTO_UDP, true},
+		 {"icmp", IPPROTO_ICMP, false}, {"sctp", IPPROTO_SCTP, true},
+		 {"dccp", IPPROTO_DCCP, true},	{"udplite", IPPROTO_UDPLITE, true},
+		 {"igmp", IPPROTO_IGMP, false}, {"gre", IPPROTO_GRE, false},
+		 {"esp", IPPROTO_ESP, false},	{"ah", IPPROTO_AH, false}};
+#define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
+
+static int parse_uint(const char *text, unsigned long max, unsigned long *ret);
+
 int match_set_proto(struct sq_match *m, const char *value, const char *field, struct sq_error *err)
 {
-	if (!strcmp(value, "tcp"))
-		m->proto = IPPROTO_TCP;
-	else if (!strcmp(value, "udp"))
-		m->proto = IPPROTO_UDP;
-	else if (!strcmp(value, "icmp"))
-		m->proto = IPPROTO_ICMP;
-	else if (!strcmp(value, "any"))
+	struct protoent entry, *found = NULL;
+	unsigned long number;
+	char buf[1024];
+
+	if (!strcmp(value, "any")) {
 		m->proto = 0;
-	else
-		return sq_error_value(err, -EINVAL, field, value, "tcp, udp, icmp or any");
+		return 0;
+	}
+	for (size_t i = 0; i < PROTOCOLS; i++)
+		if (!strcmp(value, protocols[i].name)) {
+			m->proto = protocols[i].proto;
+			return 0;
+		}
+	if (parse_uint(value, 255, &number)) {
+		getprotobyname_r(value, &entry, buf, sizeof(buf), &found);
+		number = found ? (unsigned long)found->p_proto : 0;
+	}
+	if (!number || number > 255)
+		return sq_error_value(err, -EINVAL, field, value, match_proto_accepts);
+	/* icmp means both, and a packet of either is looked at as icmp. */
+	m->proto = number == IPPROTO_ICMPV6 ? IPPROTO_ICMP : (uint8_t)number;
 	return 0;
 }
 
-const char *match_proto_name(const struct sq_match *m)
+char *match_format_proto(const struct sq_match *m, char *buf, size_t size)
 {
-	switch (m->proto) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_ICMP:
-		return "icmp";
-	default:
-		return "";
-	}
+	buf[0] = 0;
+	if (!m->proto)
+		return buf;
+	snprintf(buf, size, "%u", m->proto);
+	for (size_t i = 0; i < PROTOCOLS; i++)
+		if (protocols[i].proto == m->proto)
+			snprintf(buf, size, "%s", protocols[i].name);
+	return buf;
+}
+
+static bool has_ports(uint8_t proto)
+{
+	for (size_t i = 0; i < PROTOCOLS; i++)
+		if (protocols[i].proto == proto)
+			return protocols[i].ports;
+	return !proto;
 }
 
 static unsigned addr_bits(const struct sq_match *m)
@@ -192,6 +225,7 @@ static bool ports_valid(uint16_t lo, uint16_t hi)
 int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 {
 	bool ports = m->rport_hi || m->lport_hi || m->aport_hi;
+	char name[MATCH_PROTO_SIZE];
 	unsigned i;
 
 	if (m->family != 0 && m->family != 4 && m->family != 6)
@@ -201,17 +235,17 @@ int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 		return sq_error_set(err, -EINVAL, field,
 				    "prefix length %u is not accepted: 0 to %u", m->prefix_len,
 				    m->family ? addr_bits(m) : 0);
-	if (m->proto && !*match_proto_name(m))
-		return sq_error_set(err, -EINVAL, field,
-				    "protocol %u is not accepted: tcp, udp, icmp or any", m->proto);
 	if (!ports_valid(m->rport_lo, m->rport_hi) || !ports_valid(m->lport_lo, m->lport_hi) ||
 	    !ports_valid(m->aport_lo, m->aport_hi))
 		return sq_error_set(err, -EINVAL, field,
 				    "a port range is not accepted: from the lower port to the "
 				    "higher, 1 to 65535");
-	if (ports && m->proto == IPPROTO_ICMP)
+	if (ports && !has_ports(m->proto)) {
+		match_format_proto(m, name, sizeof(name));
 		return sq_error_set(err, -EINVAL, field,
-				    "a port with proto icmp is not accepted: icmp has no ports");
+				    "a port with proto %s is not accepted: %s has no ports", name,
+				    name);
+	}
 	prefix_mask(m->mask, m->family ? m->prefix_len : 0);
 	for (i = 0; i < 16; i++)
 		m->addr[i] &= m->mask[i];

@@ -23,7 +23,10 @@ int match_finish(struct sq_match *m, const char *field, struct sq_error *err);
 bool match_is_any(const struct sq_match *m);
 
 /* The words back; "" where nothing was asked. */
-const char *match_proto_name(const struct sq_match *m);
+#define match_proto_accepts                                                                        \
+	"tcp, udp, icmp, any, or another protocol by its name or number (1 to 255)"
+#define MATCH_PROTO_SIZE 8
+char *match_format_proto(const struct sq_match *m, char *buf, size_t size); /* "" for any */
 char *match_format_addr(const struct sq_match *m, char *buf, size_t size);
 char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size);
 

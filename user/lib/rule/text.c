@@ -304,7 +304,7 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 		seen |= 1u << i;
 		if (!peek(p))
 			return missing(p, field,
-				       i == 0	? "tcp, udp, icmp or any"
+				       i == 0	? match_proto_accepts
 				       : i == 1 ? "an address or prefix, as in 10.0.0.0/8"
 						: "a port or a range, as in 8883 or "
 						  "8000-9000");

@@ -108,7 +108,8 @@ static json_t *match_json(const struct sq_match *m)
 	int e = 0;
 
 	if (m->proto)
-		e |= json_object_set_new(o, "proto", json_string(match_proto_name(m)));
+		e |= json_object_set_new(o, "proto",
+					 json_string(match_format_proto(m, text, sizeof(text))));
 	if (m->family)
 		e |= json_object_set_new(o, "to",
 					 json_string(match_format_addr(m, text, sizeof(text))));

@@ -473,6 +473,15 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 					memcpy(att.owner, chain, sizeof(att.owner));
 			}
 		}
+		att.flags |= k->enslaved ? SQ_A_PORT : 0;
+		if (!s->host) {
+			const struct seen_space *here = seen_find(seen, s->ino);
+
+			if (here && cgroup_chain(here->common, chain, SQ_MAX_LEVELS) > 0) {
+				memcpy(att.owner, chain, sizeof(att.owner));
+				att.flags |= SQ_A_OWNED;
+			}
+		}
 		if (!s->host && !strcmp(k->kind, "veth")) {
 			/* Its host end is attached as an edge already? */
 			const struct attachment *edge =

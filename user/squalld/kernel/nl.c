@@ -107,6 +107,9 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 		case IFLA_LINK:
 			k->peer_ifindex = mnl_attr_get_u32(a);
 			break;
+		case IFLA_MASTER:
+			k->enslaved = true;
+			break;
 		case IFLA_LINK_NETNSID:
 			k->peer_nsid = (int32_t)mnl_attr_get_u32(a);
 			break;

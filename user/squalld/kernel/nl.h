@@ -16,6 +16,7 @@ struct nl_link {
 	uint32_t ifindex;
 	uint32_t peer_ifindex; /* IFLA_LINK; 0 if none */
 	int32_t peer_nsid;     /* IFLA_LINK_NETNSID; -1 if in this namespace or none */
+	bool enslaved;	       /* a port of a bridge, bond ... */
 	uint16_t arptype;      /* ARPHRD_* */
 	uint32_t flags;	       /* IFF_* */
 	char name[IFNAMSIZ];
