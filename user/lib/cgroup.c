@@ -208,44 +208,66 @@ int cgroup_chain(const char *path, uint64_t *ret, int max)
 	return depth == base ? 0 : depth;
 }
 
-static int each_pid_at(int dirfd, int depth, int (*fn)(int pid, void *arg), void *arg)
-{
-	int fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	struct dirent *d;
-	FILE *f = fd >= 0 ? fdopen(fd, "re") : NULL;
-	DIR *dir;
-	int pid, ret = 0;
+/* Cgroups that are still to be looked at, by id: a handle opens each, however deep it is,
+ * with neither recursion nor a path. */
+struct todo {
+	uint64_t *ids;
+	size_t n, room;
+};
 
-	if (f) {
-		while (!ret && fscanf(f, "%d", &pid) == 1)
-			if (pid > 0)
-				ret = fn(pid, arg);
+static int todo_add(struct todo *t, uint64_t id)
+{
+	if (t->n == t->room) {
+		size_t room = t->room ? 2 * t->room : 16;
+		uint64_t *grown = reallocarray(t->ids, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		t->ids = grown;
+		t->room = room;
+	}
+	t->ids[t->n++] = id;
+	return 0;
+}
+
+/* Its processes; its children go to the list. Closes fd. */
+static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), void *arg)
+{
+	int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC), pid, ret = 0;
+	FILE *f = procs >= 0 ? fdopen(procs, "re") : NULL;
+	DIR *dir = fdopendir(fd);
+	struct dirent *d;
+
+	while (f && !ret && fscanf(f, "%d", &pid) == 1)
+		if (pid > 0)
+			ret = fn(pid, arg);
+	if (f)
 		fclose(f);
-	}
-	fd = ret || depth > 32 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd >= 0 ? fdopendir(fd) : NULL;
-	if (!dir)
-		return ret;
-	while (!ret && (d = readdir(dir))) {
-		if (d->d_type != DT_DIR || d->d_name[0] == '.')
-			continue;
-		fd = openat(dirfd, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		ret = each_pid_at(fd, depth + 1, fn, arg);
+	else if (procs >= 0)
+		close(procs);
+	while (dir && !ret && (d = readdir(dir)))
+		if (d->d_type == DT_DIR && d->d_name[0] != '.')
+			ret = todo_add(t, d->d_ino);
+	if (dir)
+		closedir(dir);
+	else
 		close(fd);
-	}
-	closedir(dir);
 	return ret;
 }
 
 int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg)
 {
 	int fd = open_below(path), ret;
+	struct todo todo = {0};
 
 	if (fd < 0)
 		return fd;
-	ret = each_pid_at(fd, 0, fn, arg);
-	close(fd);
+	ret = each_pid_of(fd, &todo, fn, arg);
+	while (!ret && todo.n) {
+		fd = open_handle(todo.ids[--todo.n], O_RDONLY | O_DIRECTORY);
+		if (fd >= 0) /* else it was removed meanwhile */
+			ret = each_pid_of(fd, &todo, fn, arg);
+	}
+	free(todo.ids);
 	return ret;
 }

@@ -117,8 +117,10 @@ static int of_cgroup_id(struct daemon *d, uint64_t id, struct target *ret, struc
 	ret->id = id;
 	rc = engine_cgroup_path(id, ret->cgroup, sizeof(ret->cgroup));
 	if (rc < 0)
-		return fail(p, -ENOENT, "target", "target: there is no cgroup with id %llu",
-			    (unsigned long long)id);
+		return fail(p, rc, "target",
+			    rc == -ENOENT ? "target: there is no cgroup with id %llu"
+					  : "target: cannot look for the cgroup with id %llu: %s",
+			    (unsigned long long)id, strerror(-rc));
 	snprintf(ret->name, sizeof(ret->name), "cgroup:%.*s", TARGET_NAME_MAX - 8, ret->cgroup);
 	return 0;
 }
@@ -327,9 +329,10 @@ json_t *target_json(struct daemon *d, const struct target *t)
 	return o;
 }
 
-/* Depth first; a cgroup that goes while we look is no error. */
+/* Depth first; a cgroup that goes while we look is no error. No deeper than a rule may lie: a
+ * tree of 2,400 levels ended squalld with an overflow of its stack. */
 static void walk(struct daemon *d, json_t *list, int parent, const char *name, char *path,
-		 size_t len)
+		 size_t len, int depth)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -350,12 +353,12 @@ static void walk(struct daemon *d, json_t *list, int parent, const char *name, c
 	while ((de = readdir(dir)) && json_array_size(list) < LIST_MAX) {
 		size_t n = strlen(de->d_name);
 
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' || depth == SQ_MAX_LEVELS ||
 		    len + n + 2 > TARGET_NAME_MAX - 8)
 			continue;
 		path[len] = '/';
 		memcpy(path + len + 1, de->d_name, n + 1);
-		walk(d, list, fd, de->d_name, path, len + 1 + n);
+		walk(d, list, fd, de->d_name, path, len + 1 + n, depth + 1);
 	}
 	path[len] = 0;
 	closedir(dir);
@@ -372,7 +375,7 @@ json_t *targets_list(struct daemon *d, bool cgroups, bool containers)
 		json_array_append_new(list, target_json(d, &t));
 	}
 	if (cgroups && d->targets->mount[0])
-		walk(d, list, AT_FDCWD, d->targets->mount, path, 0);
+		walk(d, list, AT_FDCWD, d->targets->mount, path, 0, 0);
 	return list;
 }
 

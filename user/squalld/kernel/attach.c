@@ -110,14 +110,15 @@ static struct seen_space *seen_find(const struct seen *s, uint64_t ino)
 /* Of the flags in proc(5)'s stat: PF_KTHREAD of include/linux/sched.h. */
 static bool is_kthread(int pid)
 {
+	char path[64], line[1024], *end = NULL; /* of the name, which may hold any ")" */
 	unsigned int flags = 0;
-	char path[64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	f = fopen(path, "re");
-	/* A name may hold anything, but a thread of the kernel's has no ")" in it. */
-	if (f && fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+	if (f && fgets(line, sizeof(line), f))
+		end = strrchr(line, ')');
+	if (end && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
 		flags = 0;
 	if (f)
 		fclose(f);
@@ -263,15 +264,27 @@ static int publish(struct engine *e, const struct attachment *a)
 		       : 0;
 }
 
-static bool ours_to_remove(struct engine *e, uint64_t ino, uint32_t ifindex)
+int attach_remember(struct engine *e)
 {
 	struct sq_att att;
 
-	/* What a squalld before us noted in the pinned map. */
+	e->clsact_before = calloc(SQ_MAX_ATTACH, sizeof(*e->clsact_before));
+	if (!e->clsact_before)
+		return -ENOMEM;
 	for (uint32_t key = 1; key < SQ_MAX_ATTACH; key++)
 		if (!bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &att) &&
-		    att.ifindex == ifindex && att.netns_ino == (uint32_t)ino)
-			return att.flags & SQ_A_CLSACT;
+		    att.ifindex && (att.flags & SQ_A_CLSACT))
+			e->clsact_before[e->n_clsact_before++] =
+				(struct clsact){att.ifindex, att.netns_ino};
+	return 0;
+}
+
+static bool ours_to_remove(struct engine *e, uint64_t ino, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < e->n_clsact_before; i++)
+		if (e->clsact_before[i].ifindex == ifindex &&
+		    e->clsact_before[i].netns_ino == (uint32_t)ino)
+			return true;
 	return false;
 }
 

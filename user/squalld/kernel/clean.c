@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "squalld/kernel/engine_internal.h"
@@ -61,6 +63,30 @@ static bool ours(const struct cleaner *c, uint64_t ino)
 	return ino == c->home;
 }
 
+/* Namespaces that nobody lives in are kept by a mount (`ip netns`, Docker's). */
+static void clean_mounted(struct cleaner *c)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+
+	while (f && (m = getmntent(f))) {
+		struct stat st;
+		int fd;
+
+		if (strcmp(m->mnt_type, "nsfs"))
+			continue;
+		fd = open(m->mnt_dir, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		/* setns() refuses those of other kinds. */
+		if (!fstat(fd, &st) && ours(c, st.st_ino) && !setns(fd, CLONE_NEWNET))
+			clean_space(st.st_ino, c->att_fd);
+		close(fd);
+	}
+	if (f)
+		endmntent(f);
+}
+
 static void *clean_main(void *arg)
 {
 	struct cleaner *c = arg;
@@ -94,11 +120,12 @@ static void *clean_main(void *arg)
 	}
 	if (proc)
 		closedir(proc);
+	clean_mounted(c);
 	return NULL;
 }
 
-/* All namespaces of ours that a process lives in; in a thread of its own, which does not come back.
- */
+/* All namespaces of ours that a process lives in or a mount keeps; in a thread of its own,
+ * which does not come back. */
 void attach_clean_all(int att_fd)
 {
 	struct cleaner c = {.att_fd = att_fd, .home = netns_of(getpid())};

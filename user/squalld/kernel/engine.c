@@ -261,6 +261,27 @@ static int keep_libbpf_line(enum libbpf_print_level level, const char *fmt, va_l
 	return 0;
 }
 
+/* Is what is pinned the map that this squalld has? The kernel would say EINVAL. */
+static int same_layout(const struct bpf_map *map, const char *path, struct sq_error *err)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	int fd = bpf_obj_get(path), res;
+
+	if (fd < 0)
+		return 0;
+	res = bpf_obj_get_info_by_fd(fd, &info, &len);
+	close(fd);
+	if (res || (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+		    info.value_size == bpf_map__value_size(map) &&
+		    info.max_entries == bpf_map__max_entries(map)))
+		return 0;
+	return engine_fail(err, -EPROTO,
+			   "--pin-dir: the map %s there has another layout (another squalld's: "
+			   "value of %u bytes, here %u); remove it: squalld --cleanup",
+			   bpf_map__name(map), info.value_size, bpf_map__value_size(map));
+}
+
 static int load(struct engine *e, struct sq_error *err)
 {
 	struct bpf_map *map;
@@ -279,6 +300,9 @@ static int load(struct engine *e, struct sq_error *err)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", e->pin_dir, bpf_map__name(map));
 		bpf_map__set_pin_path(map, path);
+		res = same_layout(map, path, err);
+		if (res)
+			return res;
 	}
 	res = squall_bpf__load(e->skel);
 	if (res)
@@ -297,6 +321,9 @@ static int load(struct engine *e, struct sq_error *err)
 				   "--pin-dir: maps there have layout %u, this squalld has %u; "
 				   "remove them: squalld --cleanup",
 				   e->cfg->abi_version, SQ_ABI_VERSION);
+	res = attach_remember(e);
+	if (res)
+		return engine_fail(err, res, "out of memory");
 	res = front_init(e);
 	if (res)
 		return engine_fail(err, res, "cannot fill sq_hooks: %s", strerror(-res));
@@ -400,6 +427,7 @@ static void engine_free(struct engine *e)
 	for (char **p = e->ifaces; p && *p; p++)
 		free(*p);
 	free(e->ifaces);
+	free(e->clsact_before);
 	free(e->pin_dir);
 	for (size_t i = 0; i < 4; i++) {
 		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd}[i];

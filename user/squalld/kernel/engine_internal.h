@@ -62,6 +62,12 @@ struct attachment {
 	struct front front[2]; /* ingress, egress */
 };
 
+/* A qdisc that a squalld before us made, as its map had it when we came: our own
+ * attachments take its slots one after the other. */
+struct clsact {
+	uint32_t ifindex, netns_ino;
+};
+
 /* An element that a packet may still be reading: deleted when it is old enough. */
 #define RETIRE_NS 100000000ull
 struct retired {
@@ -112,6 +118,8 @@ struct engine {
 	uint32_t next_att;
 	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
 	uint32_t front_id[2];
+	struct clsact *clsact_before;
+	uint32_t n_clsact_before;
 	bool behind; /* at some interface somebody is in front of us */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
@@ -123,6 +131,7 @@ struct engine {
 	size_t retired_n, retired_head, retired_room;
 	struct engine_trace *traces;
 	pthread_t trace_thread;
+	struct ring_buffer *ring; /* while the trace thread runs */
 	bool trace_running;
 };
 
@@ -143,6 +152,7 @@ void lane_close(struct engine *e, struct space *s);
 
 /* attach.c. plumber thread; lock not held. */
 int attach_scan(struct engine *e, bool links_changed);
+int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);
 /* Asks the plumber for a scan and waits for its end (at most 10 s). Lock not held. */
 void attach_scan_wait(struct engine *e);

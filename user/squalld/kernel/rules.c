@@ -211,8 +211,8 @@ static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret, 
 
 	res = cgroup_path_of(cgroup_id, path, sizeof(path));
 	if (res)
-		return engine_fail(err, res, "target: no cgroup with id %llu",
-				   (unsigned long long)cgroup_id);
+		return engine_fail(err, res, "target: no cgroup with id %llu (%s)",
+				   (unsigned long long)cgroup_id, strerror(-res));
 	level = cgroup_chain(path, chain, SQ_MAX_LEVELS);
 	if (!level)
 		return engine_fail(err, -EINVAL,
@@ -422,6 +422,12 @@ int engine_counters(struct engine *e, uint32_t counter, struct sq_counters *ret)
 	return err;
 }
 
+/* Any other failure (EMFILE, ENOMEM) says nothing of the cgroup. */
+static bool removed(const struct ruled *r)
+{
+	return faccessat(r->fd, "cgroup.procs", F_OK, 0) && (errno == ENOENT || errno == ENODEV);
+}
+
 /* Forgets rules whose time is over (the kernel stopped them on time already),
  * and those whose cgroup was removed. A slice of the table at each call, so
  * that 10,000 rules do not hold up a setter. */
@@ -434,7 +440,7 @@ void rules_expire(struct engine *e)
 
 		for (r = e->rules[b]; r; r = next) {
 			next = r->next;
-			if (expired(&r->rule) || faccessat(r->fd, "cgroup.procs", F_OK, 0))
+			if (expired(&r->rule) || removed(r))
 				forget(e, r);
 		}
 	}
@@ -457,6 +463,7 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		struct sq_target value;
 		struct ruled *r = calloc(1, sizeof(*r));
 		bool dead;
+		int res;
 
 		if (!r)
 			return engine_fail(err, -ENOMEM, "out of memory");
@@ -464,11 +471,18 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		key = &id;
 		r->fd = -1;
 		dead = bpf_map_lookup_elem(targets, key, &value) ||
-		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) ||
-		       cgroup_path_of(id, path, sizeof(path)) || expired(&r->rule);
-		r->level = dead ? -1 : cgroup_chain(path, chain, SQ_MAX_LEVELS);
+		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) || expired(&r->rule);
+		res = dead ? -ENOENT : cgroup_path_of(id, path, sizeof(path));
+		r->level = res ? res : cgroup_chain(path, chain, SQ_MAX_LEVELS);
 		more = !bpf_map_get_next_key(targets, key, &next);
-		if (r->level <= 0 || cgroup_id_of(path, &id, &r->fd)) {
+		res = r->level < 0 ? r->level : cgroup_id_of(path, &id, &r->fd);
+		/* Not a word of the cgroup, so not the end of its rule. */
+		if (res == -EMFILE || res == -ENFILE || res == -ENOMEM) {
+			free(r);
+			return engine_fail(err, res, "cannot look for the cgroup of a rule: %s",
+					   strerror(-res));
+		}
+		if (res || !r->level) {
 			bpf_map_delete_elem(targets, key);
 			free(r);
 			continue;

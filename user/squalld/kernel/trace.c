@@ -42,19 +42,19 @@ static int on_event(void *arg, void *data, size_t size)
 static void *trace_main(void *arg)
 {
 	struct engine *e = arg;
-	struct ring_buffer *rb =
-		ring_buffer__new(bpf_map__fd(e->skel->maps.sq_events), on_event, e, NULL);
 	bool run = true;
 
-	while (rb && run) {
-		ring_buffer__poll(rb, 100);
+	while (run) {
+		ring_buffer__poll(e->ring, 100);
 		pthread_mutex_lock(&e->lock);
 		run = e->traces && !e->stop;
-		if (!run)
+		if (!run) {
+			ring_buffer__free(e->ring);
+			e->ring = NULL;
 			e->trace_running = false;
+		}
 		pthread_mutex_unlock(&e->lock);
 	}
-	ring_buffer__free(rb);
 	return NULL;
 }
 
@@ -79,8 +79,14 @@ int engine_trace_open(struct engine *e, uint32_t every, struct engine_trace **re
 	e->cfg->trace_every = 1;
 	__atomic_or_fetch(&e->cfg->flags, SQ_C_TRACE, __ATOMIC_RELEASE);
 	if (!e->trace_running) {
-		err = -pthread_create(&e->trace_thread, NULL, trace_main, e);
-		if (!err) {
+		/* Here and not in the thread, so that its failure is told and the next
+		 * reader may try again. */
+		e->ring = ring_buffer__new(bpf_map__fd(e->skel->maps.sq_events), on_event, e, NULL);
+		err = e->ring ? -pthread_create(&e->trace_thread, NULL, trace_main, e) : -errno;
+		if (err) {
+			ring_buffer__free(e->ring);
+			e->ring = NULL;
+		} else {
 			e->trace_running = true;
 			pthread_detach(e->trace_thread);
 		}
