@@ -4,6 +4,7 @@
  *   engine.c    open, close, lease, status      rules.c   rules and counters
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   probe.c     what this kernel can            trace.c   sampled packets
+ *   seen.c      who lives where
  *   front.c     who runs before us
  *   view.c      what is attached, for people    clean.c   --cleanup
  *

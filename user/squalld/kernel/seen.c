@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A look at all processes: which network namespaces there are, and whose each is.
+ * The longest cgroup path that all of a namespace's processes share owns it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "lib/cgroup.h"
+#include "squalld/kernel/engine_internal.h"
+#include "squalld/kernel/seen.h"
+
+/* What is known of a pid. If it is given again, /proc has another inode for it. */
+struct proc {
+	int pid;
+	bool kernel; /* a thread of the kernel's: a host has hundreds, and none moves */
+	uint64_t inode;
+};
+
+uint64_t netns_of(int pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+static bool cgroup_of(int pid, char *ret, size_t size)
+{
+	char path[64], line[PATH_MAX + 3];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		if (strncmp(line, "0::", 3))
+			continue;
+		snprintf(ret, size, "%s", line + 3);
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Cuts `common` to the path components it shares with `path`. */
+static void share(char *common, const char *path)
+{
+	size_t i = 0, cut = 0;
+
+	for (; common[i] && common[i] == path[i]; i++)
+		if (common[i] == '/')
+			cut = i;
+	if ((!common[i] || common[i] == '/') && (!path[i] || path[i] == '/'))
+		cut = i;
+	common[cut] = 0;
+}
+
+struct seen_space *seen_find(const struct seen *s, uint64_t ino)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->list[i].ino == ino)
+			return &s->list[i];
+	return NULL;
+}
+
+/* Of the flags in proc(5)'s stat: PF_KTHREAD of include/linux/sched.h. */
+static bool is_kthread(int pid)
+{
+	char path[64], line[1024], *end = NULL; /* of the name, which may hold any ")" */
+	unsigned int flags = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f && fgets(line, sizeof(line), f))
+		end = strrchr(line, ')');
+	if (end && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		flags = 0;
+	if (f)
+		fclose(f);
+	return flags & 0x00200000;
+}
+
+/* `list` is the address of a pointer to n elements. It doubles, so it is full where n
+ * is a power of two, or 0. */
+static bool room_for_one(void *list, size_t n, size_t size)
+{
+	void *old, *grown;
+
+	if (n & (n - 1))
+		return true;
+	memcpy(&old, list, sizeof(old));
+	grown = reallocarray(old, n ? 2 * n : 1, size);
+	if (grown)
+		memcpy(list, &grown, sizeof(grown));
+	return grown;
+}
+
+static int see(struct engine *e, struct seen *s, int pid)
+{
+	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
+	struct seen_space *sp;
+	char path[PATH_MAX];
+	int depth;
+
+	if (!ino || ino == e->host_ino || !cgroup_of(pid, path, sizeof(path)))
+		return 0;
+	sp = seen_find(s, ino);
+	if (!sp) {
+		if (!room_for_one(&s->list, s->n, sizeof(*s->list)))
+			return -ENOMEM;
+		sp = &s->list[s->n++];
+		*sp = (struct seen_space){
+			.ino = ino, .pid = pid, .nsid = -1, .common = strdup(path)};
+		if (!sp->common)
+			return -ENOMEM;
+	} else if (strcmp(sp->common, path)) {
+		sp->several = true;
+		share(sp->common, path);
+	}
+	if (!sp->ruled) {
+		depth = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+		pthread_mutex_lock(&e->lock);
+		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
+		pthread_mutex_unlock(&e->lock);
+	}
+	return 0;
+}
+
+void seen_free(struct seen *s)
+{
+	for (size_t i = 0; s && i < s->n; i++)
+		free(s->list[i].common);
+	if (s) {
+		free(s->list);
+		free(s->procs);
+	}
+	free(s);
+}
+
+/* Would the host's edges be described in the same way? Only a namespace with an
+ * nsid can be the far side of one. */
+bool seen_same(const struct seen *a, const struct seen *b)
+{
+	for (size_t i = 0, j = 0;; i++, j++) {
+		const struct seen_space *x, *y;
+
+		while (i < a->n && a->list[i].nsid < 0)
+			i++;
+		while (j < b->n && b->list[j].nsid < 0)
+			j++;
+		if (i == a->n || j == b->n)
+			return i == a->n && j == b->n;
+		x = &a->list[i];
+		y = &b->list[j];
+		if (x->ino != y->ino || x->nsid != y->nsid || x->several != y->several ||
+		    strcmp(x->common, y->common))
+			return false;
+	}
+}
+
+int see_all(struct engine *e, const struct seen *before, struct seen *s)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+	size_t k = 0;
+	int err = 0;
+
+	if (!proc)
+		return -errno;
+	while (!err && (d = readdir(proc))) {
+		struct proc p = {.pid = atoi(d->d_name), .inode = d->d_ino};
+
+		if (p.pid <= 0)
+			continue;
+		while (before && k < before->n_procs && before->procs[k].pid < p.pid)
+			k++;
+		if (before && k < before->n_procs && before->procs[k].pid == p.pid &&
+		    before->procs[k].inode == p.inode)
+			p.kernel = before->procs[k].kernel;
+		else
+			p.kernel = is_kthread(p.pid);
+		if (!room_for_one(&s->procs, s->n_procs, sizeof(*s->procs))) {
+			err = -ENOMEM;
+			break;
+		}
+		s->procs[s->n_procs++] = p;
+		if (!p.kernel)
+			err = see(e, s, p.pid);
+	}
+	closedir(proc);
+	for (size_t i = 0; i < s->n; i++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", s->list[i].pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			nl_nsid(fd, false, &s->list[i].nsid);
+			close(fd);
+		}
+	}
+	return err;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who lives where, as a scan of all processes sees it: namespaces, the cgroups in
+ * each, and whether a rule covers one of them. Internal to the kernel side; made
+ * and used by the plumber alone.
+ */
+#ifndef SQUALLD_KERNEL_SEEN_H
+#define SQUALLD_KERNEL_SEEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct engine;
+struct proc;
+
+/* A namespace as the processes show it. */
+struct seen_space {
+	uint64_t ino;
+	int pid;      /* one that lives there */
+	char *common; /* longest cgroup path that all of them share */
+	bool several; /* more than one cgroup */
+	bool ruled;   /* some process is under a rule */
+	bool edges;   /* every interface inside is the far end of an edge of the host */
+	int32_t nsid;
+};
+
+/* Of all. */
+struct seen {
+	struct seen_space *list;
+	size_t n;
+	struct proc *procs; /* by pid, as /proc lists them */
+	size_t n_procs;
+};
+
+/* 0 or -errno. `before` (may be NULL) saves a look at each thread of the kernel's. */
+int see_all(struct engine *e, const struct seen *before, struct seen *ret);
+void seen_free(struct seen *s);
+struct seen_space *seen_find(const struct seen *s, uint64_t ino);
+bool seen_same(const struct seen *a, const struct seen *b);
+
+#endif
