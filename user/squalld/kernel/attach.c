@@ -268,7 +268,7 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 			att.peer_nsid = k->peer_nsid;
 			if (far) {
 				att.flags |= far->several ? SQ_A_SHARED : 0;
-				if (cgroup_chain(far->common, chain, SQ_MAX_LEVELS) > 0)
+				if (seen_chain(far->common, chain) > 0)
 					memcpy(att.owner, chain, sizeof(att.owner));
 			}
 		}
@@ -276,7 +276,7 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 		if (!s->host) {
 			const struct seen_space *here = seen_find(seen, s->ino);
 
-			if (here && cgroup_chain(here->common, chain, SQ_MAX_LEVELS) > 0) {
+			if (here && seen_chain(here->common, chain) > 0) {
 				memcpy(att.owner, chain, sizeof(att.owner));
 				att.flags |= SQ_A_OWNED;
 			}

@@ -106,6 +106,15 @@ static bool room_for_one(void *list, size_t n, size_t size)
 	return grown;
 }
 
+int seen_chain(const char *path, uint64_t chain[SQ_MAX_LEVELS])
+{
+	int depth;
+
+	memset(chain, 0, SQ_MAX_LEVELS * sizeof(*chain));
+	depth = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+	return depth == -E2BIG ? SQ_MAX_LEVELS : depth;
+}
+
 static int see(struct engine *e, struct seen *s, int pid)
 {
 	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
@@ -129,7 +138,7 @@ static int see(struct engine *e, struct seen *s, int pid)
 		share(sp->common, path);
 	}
 	if (!sp->ruled) {
-		depth = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+		depth = seen_chain(path, chain);
 		pthread_mutex_lock(&e->lock);
 		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
 		pthread_mutex_unlock(&e->lock);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <squall/abi.h>
 
 struct engine;
 struct proc;
@@ -36,6 +37,8 @@ struct seen {
 /* 0 or -errno. `before` (may be NULL) saves a look at each thread of the kernel's. */
 int see_all(struct engine *e, const struct seen *before, struct seen *ret);
 void seen_free(struct seen *s);
+/* cgroup_chain() of a cgroup that may lie deeper than a rule: its upper levels then. */
+int seen_chain(const char *path, uint64_t chain[SQ_MAX_LEVELS]);
 struct seen_space *seen_find(const struct seen *s, uint64_t ino);
 bool seen_same(const struct seen *a, const struct seen *b);
 
