@@ -329,10 +329,9 @@ json_t *target_json(struct daemon *d, const struct target *t)
 	return o;
 }
 
-/* Depth first; a cgroup that goes while we look is no error. No deeper than a rule may lie: a
- * tree of 2,400 levels ended squalld with an overflow of its stack. */
+/* Depth first; a cgroup that goes while we look is no error. */
 static void walk(struct daemon *d, json_t *list, int parent, const char *name, char *path,
-		 size_t len, int depth)
+		 size_t len)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -353,12 +352,12 @@ static void walk(struct daemon *d, json_t *list, int parent, const char *name, c
 	while ((de = readdir(dir)) && json_array_size(list) < LIST_MAX) {
 		size_t n = strlen(de->d_name);
 
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' || depth == SQ_MAX_LEVELS ||
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
 		    len + n + 2 > TARGET_NAME_MAX - 8)
 			continue;
 		path[len] = '/';
 		memcpy(path + len + 1, de->d_name, n + 1);
-		walk(d, list, fd, de->d_name, path, len + 1 + n, depth + 1);
+		walk(d, list, fd, de->d_name, path, len + 1 + n);
 	}
 	path[len] = 0;
 	closedir(dir);
@@ -375,7 +374,7 @@ json_t *targets_list(struct daemon *d, bool cgroups, bool containers)
 		json_array_append_new(list, target_json(d, &t));
 	}
 	if (cgroups && d->targets->mount[0])
-		walk(d, list, AT_FDCWD, d->targets->mount, path, 0, 0);
+		walk(d, list, AT_FDCWD, d->targets->mount, path, 0);
 	return list;
 }
 

@@ -132,19 +132,16 @@ static void add_tree(struct cgwatch *w, char *path, size_t len, bool again)
 {
 	char full[TARGET_NAME_MAX + 300];
 	struct dirent *de;
-	int levels = 0; /* no deeper than a rule may lie: each is a frame of 3 KB */
 	DIR *dir;
 
 	if (!add_dir(w, path) && !again)
 		return;
-	for (size_t i = 0; i < len; i++)
-		levels += path[i] == '/';
 	snprintf(full, sizeof(full), "%s%s", cgroup_mount(), path);
 	dir = opendir(full);
 	while (dir && (de = readdir(dir))) {
 		size_t n = strlen(de->d_name);
 
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' || levels == SQ_MAX_LEVELS ||
+		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
 		    len + n + 2 > TARGET_NAME_MAX - 8)
 			continue;
 		path[len] = '/';
