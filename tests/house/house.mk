@@ -16,3 +16,27 @@ layers: all
 	$(Q)B=$(B) tests/house/layers
 layers-update: all
 	$(Q)B=$(B) tests/house/layers --update
+
+# Every header by itself: what it uses, it includes. One run of the compiler's driver for all.
+.PHONY: headers tsan analyze coverage
+c_headers := $(wildcard include/squall/*.h user/*.h user/*/*.h user/*/*/*.h)
+headers: $(skels)
+	$(Q)$(CC) $(CSTD) -fsyntax-only -x c $(c_headers)
+
+## tsan: the unit tests under the thread sanitizer, in build/tsan
+tsan: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) B=build/tsan SANFLAGS='-fsanitize=thread -fno-omit-frame-pointer' unit-bins
+	$(Q)tests/house/tsan build/tsan/tests/unit
+
+## analyze: gcc -fanalyzer over every C file of user/, what it says on stderr
+analyze: $(skels)
+	$(Q)find user -name '*.c' ! -name ui_files.c | sort | xargs -n 1 -P $$(nproc) \
+	  $(CC) $(filter-out -Werror,$(CSTD)) -O1 -fanalyzer -c -o /dev/null
+
+## coverage: lines that the unit tests run, by folder, in build/cov
+coverage: deps-test
+	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) B=build/cov CFLAGS='-O0 -g' SANFLAGS=--coverage unit-bins
+	$(Q)for t in $$(find build/cov/tests/unit -type f -perm -u+x); do \
+	  $$t >build/cov/log 2>&1 || { tail -n 20 build/cov/log; echo "$$t failed"; exit 1; }; done
+	$(Q)tests/house/coverage build/cov
