@@ -22,6 +22,7 @@ layers-update: all
 c_headers := $(wildcard include/squall/*.h user/*.h user/*/*.h user/*/*/*.h)
 headers: $(skels)
 	$(Q)$(CC) $(CSTD) -fsyntax-only -x c $(c_headers)
+	$(Q)$(CLANG) $(BPFFLAGS) -Wno-unused-function -fsyntax-only -x c $(wildcard bpf/*.h)
 
 ## tsan: the unit tests under the thread sanitizer, in build/tsan
 tsan: deps-test
