@@ -30,7 +30,12 @@ endif
 
 CFLAGS   ?= -O2 -g
 CSTD     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-	    -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(B)/gen
+	    -Wformat=2 -Wvla -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(B)/gen
+# What the sanitizers do better, or would not understand, is left out there. The stack of a
+# function is bounded: a request runs in a thread of libmicrohttpd.
+HARDEN   := $(if $(SANFLAGS)$(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	    -Wframe-larger-than=98304)
+HARDENLD := $(if $(SANFLAGS),,-Wl,-z,relro,-z,now)
 LDLIBS_lib     := -ljansson -lm
 LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lpthread
 LDLIBS_squall  := -lbpf -lcurl -lncursesw
@@ -95,7 +100,7 @@ sim_objs     := $(call objs,user/sim)
 $(B)/%.o: %.c $(skels) Makefile | $(B)/packages
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(CFLAGS) $(SANFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CSTD) $(CFLAGS) $(HARDEN) $(SANFLAGS) -MMD -MP -c $< -o $@
 
 define archive
 $(B)/lib$(1).a: $$($(1)_objs)
@@ -107,7 +112,7 @@ $(foreach l,lib squalld squall sim,$(eval $(call archive,$(l))))
 define program
 $(B)/bin/$(1): $(B)/user/$(2)/main.o $(B)/lib$(3).a $(B)/liblib.a | $(B)/bin/
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(CFLAGS) $$(SANFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LDLIBS_$(3)) $$(LDLIBS_lib) $(4)
+	$$(Q)$$(CC) $$(CFLAGS) $$(SANFLAGS) $$(HARDENLD) $$(LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LDLIBS_$(3)) $$(LDLIBS_lib) $(4)
 endef
 $(eval $(call program,squalld,squalld,squalld))
 $(eval $(call program,squall,squall,squall))

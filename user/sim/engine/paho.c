@@ -389,6 +389,7 @@ static void start_dev(struct pdev *d, uint64_t sched_ns)
 	MQTTAsync_createOptions c = ty->p.version == MQTT_V5 ? c5 : c3;
 	char id[256], uri[300];
 
+	free(d->thing); /* of an attempt that failed below */
 	d->thing = NULL;
 	if (render(d, ty->thing, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
 	    render(d, ty->client, id, sizeof(id)) < 0)

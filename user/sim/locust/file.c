@@ -115,6 +115,7 @@ int locust_file_main(int argc, char **argv)
 	struct sim_fleet fleet = {0};
 	struct sim_err err = {.text = "out of memory"};
 	FILE *f = stdout;
+	bool failed;
 	int o, r;
 
 	optind = 1;
@@ -159,7 +160,10 @@ int locust_file_main(int argc, char **argv)
 		f = fopen(output, "we");
 	if (f)
 		write_locustfile(f, &fleet, path);
-	if (!f || ferror(f) || fflush(f) || (output && fclose(f))) {
+	failed = !f || ferror(f) || fflush(f);
+	if (output && f && fclose(f))
+		failed = true;
+	if (failed) {
 		fprintf(stderr, "squall-sim locustfile: --output %s: %s\n", output ? output : "-",
 			strerror(errno));
 		r = -EIO;

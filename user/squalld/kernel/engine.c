@@ -535,7 +535,7 @@ void engine_close(struct engine *e, bool keep_rules)
 
 int engine_cleanup(const char *pin_dir, struct sq_error *err)
 {
-	struct engine probe = {.netns_lock = -1};
+	static struct engine probe; /* 750 KiB */
 	char path[512];
 	struct dirent *d;
 	int res, att;
@@ -543,6 +543,7 @@ int engine_cleanup(const char *pin_dir, struct sq_error *err)
 
 	if (geteuid())
 		return engine_fail(err, -EPERM, "--cleanup needs root");
+	probe.netns_lock = -1;
 	res = lock_netns(&probe, err);
 	if (res) {
 		close(probe.netns_lock);
