@@ -4,22 +4,25 @@
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find bpf include tests user -name '*.[ch]')
 CLANG_FORMAT ?= clang-format
 
-## format: every C file by .clang-format; format-check only says which are not
+## format: every C file by .clang-format
 format:
 	$(Q)printf '%s\n' $(wildcard $(c_files)) | xargs -n 30 -P $$(nproc) $(CLANG_FORMAT) -i
+## format-check: which C files are not as clang-format leaves them
 format-check:
 	$(Q)printf '%s\n' $(wildcard $(c_files)) | \
 	  xargs -n 30 -P $$(nproc) $(CLANG_FORMAT) --dry-run -Werror --ferror-limit=1
 
-## layers: which folder uses one it may not, from nm; layers-update shortens layers.known
+## layers: which folder uses one it may not, and which files go in circles, from nm
 layers: all
 	$(Q)B=$(B) tests/house/layers
+## layers-update: takes from layers.known what is mended
 layers-update: all
 	$(Q)B=$(B) tests/house/layers --update
 
 # Every header by itself: what it uses, it includes. One run of the compiler's driver for all.
 .PHONY: headers tsan analyze coverage
 c_headers := $(wildcard include/squall/*.h user/*.h user/*/*.h user/*/*/*.h)
+## headers: each header compiles by itself
 headers: $(skels)
 	$(Q)$(CC) $(CSTD) -fsyntax-only -x c $(c_headers)
 	$(Q)$(CLANG) $(BPFFLAGS) -Wno-unused-function -fsyntax-only -x c $(wildcard bpf/*.h)
