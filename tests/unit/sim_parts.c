@@ -359,19 +359,66 @@ static void good_profiles(void **state)
 
 static void fail_if(void **state)
 {
-	static const char *const good[] = {
-		"p95>500ms", "errors>1%",  "errors >= 3", "connect.p99>2s", "receive.max > 1.5s",
-		"lost>0",    "rate<100/s", "p99.9<=20us", "disconnects>0",  "unacked>0"};
-	static const char *const bad[] = {
-		"",	    "p95",     "p95>",		"p95>500",	  "p96>5ms", "p95=5ms",
-		"errors>x", "lost>1%", "nobody.p95>1s", "connect.lost>1", "rate>-1", "p95><5ms"};
+	static const char *const good[] = {"p95>500ms",
+					   "errors>1%",
+					   "errors >= 3",
+					   "connect.p99>2s",
+					   "receive.max > 1s",
+					   "lost>0",
+					   "rate<100/s",
+					   "p99.9<=20us",
+					   "disconnects>0",
+					   "unacked>0",
+					   "bad.p95>500ms",
+					   "bad.p99.9>1s",
+					   "bad.connect.avg>1s",
+					   "v1.2.errors>1%",
+					   "never-connected>0",
+					   "never-connected>=1%",
+					   "v1.2.publish.p99.9>1ms",
+					   "bad.rate<3/s",
+					   "connect-errors>5%",
+					   "duplicates>0"};
+	static const char *const bad[] = {"",
+					  "p95",
+					  "p95>",
+					  "p95>500",
+					  "p96>5ms",
+					  "p95=5ms",
+					  "errors>x",
+					  "lost>1%",
+					  "nobody.p95>1s",
+					  "connect.lost>1",
+					  "rate>-1",
+					  "p95><5ms",
+					  "bad.lost>0",
+					  "disconnect.p95>1s",
+					  "p95>0",
+					  ".p95>1s",
+					  "connect.errors>1",
+					  "bad.never-connected>0"};
+	static const char *const not_followed[] = {"lost>0", "duplicates>0", "receive.p95>1s"};
+	struct sim_profile *p = calloc(3, sizeof(*p));
+	struct sim_fleet f = {3, p};
 	struct sim_err err;
 
 	(void)state;
+	assert_non_null(p);
+	strcpy(p[0].name, "good");
+	strcpy(p[1].name, "bad");
+	strcpy(p[2].name, "v1.2");
+	p[1].e2e = true;
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
-		assert_int_equal(sim_failif_check(good[i], &err), 0);
+		assert_int_equal(sim_failif_check(good[i], &f, &err), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_equal(sim_failif_check(bad[i], &err), -EINVAL);
+		assert_int_equal(sim_failif_check(bad[i], &f, &err), -EINVAL);
+	p[1].e2e = false;
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(sim_failif_check(not_followed[i], &f, &err), -EINVAL);
+		assert_non_null(strstr(err.text, "--e2e"));
+		assert_int_equal(sim_failif_check(not_followed[i], NULL, &err), 0);
+	}
+	free(p);
 }
 
 static void split(void **state)

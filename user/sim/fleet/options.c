@@ -300,7 +300,9 @@ const struct sim_opt sim_profile_opts[] = {
 	{"batch", "N", "Messages", "messages per write() at most", U32(batch, 1, 1000), "64"},
 	{"inflight", "N", "Messages", "QoS 1 and 2: unacknowledged messages per device at most",
 	 U32(inflight, 1, 1024), "16"},
-	{"count", "N", "Messages", "stop publishing after N messages per device; 0: never",
+	{"count", "N", "Messages",
+	 "stop publishing after N messages per device, and end a run without --duration when all "
+	 "have; 0: never",
 	 U32(count, 0, UINT32_MAX), "0"},
 	{"publish-cap", "N", "Messages", "messages per device and second at most; 0: no cap",
 	 U32(publish_cap, 0, 1000000), "0"},

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "sim/run/run.h"
+#include "sim/fleet/options.h"
+#include "sim/report/report.h"
 
 static const double parts[] = {0.5, 0.66, 0.75, 0.80, 0.90, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0};
 #define NPARTS (sizeof(parts) / sizeof(*parts))
@@ -73,11 +74,11 @@ void sim_csv_stats(struct sim_tally *t, FILE *f)
 		if (!t->row[i].used)
 			continue;
 		row_name(t, i, name, sizeof(name));
-		stats_row(&t->row[i], "MQTT", name, t->t_s, f);
+		stats_row(&t->row[i], "MQTT", name, sim_tally_publishing_s(t), f);
 	}
 	if (total) {
 		total_row(t, total);
-		stats_row(total, "", "Aggregated", t->t_s, f);
+		stats_row(total, "", "Aggregated", sim_tally_publishing_s(t), f);
 	}
 	free(total);
 }

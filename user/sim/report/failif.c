@@ -1,186 +1,340 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * --fail-if '[REQUEST.]METRIC OP VALUE', evaluated once, over the whole run.
- *   p50 p90 p95 p99 p99.9 avg max   times; of the publish (QoS 0) or puback, or
- *                                   of the REQUEST in front: connect.p99>2s
- *   errors                          failed of scheduled messages: a share or a number
- *   connect-errors disconnects lost duplicates unacked   numbers (connect-errors: share too)
- *   rate                            acknowledged messages per second
+ * --fail-if '[TYPE.][REQUEST.]METRIC OP VALUE', judged once, over the whole run
+ * (docs/sim.md says what each metric is). A condition without a sample holds:
+ * what was not measured has not passed.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "sim/run/run.h"
+#include "sim/fleet/options.h"
+#include "sim/report/report.h"
 
-enum unit { TIME, COUNT_OR_PERCENT, COUNT, RATE };
+enum unit { TIME, SHARE, COUNT, RATE };
+enum what {
+	QUANTILE,
+	AVG,
+	MAX,
+	ERRORS,
+	CONNECT_ERRORS,
+	NEVER,
+	DISCONNECTS,
+	UNACKED,
+	LOST,
+	DUP,
+	PER_S
+};
 
 static const struct metric {
 	const char *name;
 	enum unit unit;
-	double quantile; /* of TIME; -1 average, -2 maximum */
+	enum what what;
+	double quantile;
+	bool per_type;
 } metrics[] = {
-	{"p50", TIME, 0.5},
-	{"p90", TIME, 0.9},
-	{"p95", TIME, 0.95},
-	{"p99", TIME, 0.99},
-	{"p99.9", TIME, 0.999},
-	{"avg", TIME, -1},
-	{"max", TIME, -2},
-	{"errors", COUNT_OR_PERCENT, 0},
-	{"connect-errors", COUNT_OR_PERCENT, 0},
-	{"disconnects", COUNT, 0},
-	{"lost", COUNT, 0},
-	{"duplicates", COUNT, 0},
-	{"unacked", COUNT, 0},
-	{"rate", RATE, 0},
+	{"p50", TIME, QUANTILE, 0.5, true},
+	{"p90", TIME, QUANTILE, 0.9, true},
+	{"p95", TIME, QUANTILE, 0.95, true},
+	{"p99", TIME, QUANTILE, 0.99, true},
+	{"p99.9", TIME, QUANTILE, 0.999, true},
+	{"avg", TIME, AVG, 0, true},
+	{"max", TIME, MAX, 0, true},
+	{"errors", SHARE, ERRORS, 0, true},
+	{"connect-errors", SHARE, CONNECT_ERRORS, 0, true},
+	{"never-connected", SHARE, NEVER, 0, false},
+	{"disconnects", COUNT, DISCONNECTS, 0, true},
+	{"unacked", COUNT, UNACKED, 0, true},
+	{"lost", COUNT, LOST, 0, false},
+	{"duplicates", COUNT, DUP, 0, false},
+	{"rate", RATE, PER_S, 0, true},
 };
 #define NMETRICS (sizeof(metrics) / sizeof(*metrics))
 
 struct threshold {
 	const struct metric *m;
-	int name; /* -1: the run's main one */
+	char type[SIM_TYPE_NAME]; /* empty: all of them */
+	int name;		  /* enum sim_name, -1: the main one */
 	char op[3];
 	bool percent;
 	double value; /* ms, or as it is */
 };
 
-static int parse(const char *text, struct threshold *ret, struct sim_err *err)
+/* "TYPE.REQUEST.METRIC" from its end, since p99.9 and a type's name may hold points. */
+static bool split(char *text, struct threshold *t)
 {
-	size_t n = strcspn(text, "<>="), len = n, skip;
-	const char *value, *word = text;
-	struct threshold t = {.name = -1};
-	char copy[64], *end;
+	size_t len = strlen(text), n;
+
+	for (size_t i = 0; i < NMETRICS; i++) {
+		n = strlen(metrics[i].name);
+		if (n <= len && !strcmp(text + len - n, metrics[i].name) &&
+		    (n == len || text[len - n - 1] == '.') && (!t->m || n > strlen(t->m->name)))
+			t->m = &metrics[i];
+	}
+	if (!t->m)
+		return false;
+	n = strlen(t->m->name);
+	text[n == len ? 0 : len - n - 1] = 0;
+	len = strlen(text);
+	for (int i = 0; t->m->unit == TIME && i < SIM_DISCONNECT; i++) {
+		n = strlen(sim_name_text((enum sim_name)i));
+		if (n > len || strcmp(text + len - n, sim_name_text((enum sim_name)i)) ||
+		    (n < len && text[len - n - 1] != '.'))
+			continue;
+		t->name = i;
+		text[n == len ? 0 : len - n - 1] = 0;
+		break;
+	}
+	snprintf(t->type, sizeof(t->type), "%s", text);
+	return strlen(text) < sizeof(t->type) && (!*text || t->m->per_type);
+}
+
+static bool parse_value(const char *value, struct threshold *t)
+{
 	uint64_t ns;
 	uint32_t ppm;
+	char *end;
 
-	while (len && word[len - 1] == ' ')
+	if (t->m->unit == TIME) {
+		if (sim_parse_time(value, &ns) || !strcmp(value, "0"))
+			return false;
+		t->value = (double)ns / 1e6;
+		return true;
+	}
+	if (strchr(value, '%')) {
+		if (t->m->unit != SHARE || sim_parse_percent(value, &ppm))
+			return false;
+		t->percent = true;
+		t->value = ppm / 1e4;
+		return true;
+	}
+	t->value = strtod(value, &end);
+	if (t->m->unit == RATE && !strcmp(end, "/s"))
+		end += 2;
+	return end != value && !*end && *value != '-' && isfinite(t->value);
+}
+
+/* 0 or -EINVAL. */
+static int parse(const char *text, struct threshold *ret)
+{
+	size_t n = strcspn(text, "<>="), len = n, skip = strspn(text + n, "<>=");
+	struct threshold t = {.name = -1};
+	char copy[SIM_FAIL_IF_LEN];
+
+	while (len && text[len - 1] == ' ')
 		len--;
-	skip = strspn(text + n, "<>=");
 	if (!len || len >= sizeof(copy) || skip < 1 || skip > 2)
-		goto bad;
+		return -EINVAL;
 	memcpy(t.op, text + n, skip);
 	if (strcmp(t.op, ">") && strcmp(t.op, "<") && strcmp(t.op, ">=") && strcmp(t.op, "<="))
-		goto bad;
+		return -EINVAL;
 	memcpy(copy, text, len);
 	copy[len] = 0;
-	word = copy;
-	for (int i = 0; i < SIM_NAMES; i++) {
-		const char *name = sim_name_text((enum sim_name)i);
-
-		if (!strncmp(copy, name, strlen(name)) && copy[strlen(name)] == '.') {
-			t.name = i;
-			word = copy + strlen(name) + 1;
-		}
-	}
-	for (size_t i = 0; i < NMETRICS; i++)
-		if (!strcmp(word, metrics[i].name))
-			t.m = &metrics[i];
-	if (!t.m || (t.name >= 0 && t.m->unit != TIME))
-		goto bad;
-	value = text + n + skip;
-	value += strspn(value, " ");
-	if (t.m->unit == TIME) {
-		if (sim_parse_time(value, &ns) || !strcmp(value, "0"))
-			goto bad;
-		t.value = (double)ns / 1e6;
-	} else if (strchr(value, '%')) {
-		if (t.m->unit != COUNT_OR_PERCENT || sim_parse_percent(value, &ppm))
-			goto bad;
-		t.percent = true;
-		t.value = ppm / 1e4;
-	} else {
-		t.value = strtod(value, &end);
-		if (t.m->unit == RATE && !strcmp(end, "/s"))
-			end += 2;
-		if (end == value || *end || *value == '-' || !isfinite(t.value))
-			goto bad;
-	}
-	if (ret)
-		*ret = t;
+	text += n + skip;
+	text += strspn(text, " ");
+	if (!split(copy, &t) || !parse_value(text, &t))
+		return -EINVAL;
+	*ret = t;
 	return 0;
-bad:
-	return sim_bad(
-		err,
-		"fail-if '%.90s': accepted: [connect.|publish.|puback.|receive.]p50, p90, "
-		"p95, p99, p99.9, avg, max with a time; errors, connect-errors with a number or "
-		"%%; disconnects, lost, duplicates, unacked, rate with a number; and >, >=, <, <= "
-		"between, e.g. 'p95>500ms'",
-		text);
 }
 
-int sim_failif_check(const char *text, struct sim_err *err)
+/* What no run of this fleet could ever measure is refused before anything connects. */
+static int check_fleet(const char *text, const struct threshold *t, const struct sim_fleet *f,
+		       struct sim_err *err)
 {
-	return parse(text, NULL, err);
+	bool e2e_needed = t->m->what == LOST || t->m->what == DUP || t->name == SIM_RECEIVE;
+	bool known = !*t->type, e2e = false;
+	char have[200] = "";
+
+	for (unsigned i = 0; i < f->ntypes; i++) {
+		const struct sim_profile *p = &f->type[i];
+
+		known |= !strcmp(p->name, t->type);
+		e2e |= p->e2e;
+		snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s%s", i ? ", " : "",
+			 p->name);
+	}
+	if (!known)
+		return sim_bad(err,
+			       "fail-if '%.90s': there is no device type '%s'; there are: %s; see "
+			       "--help for the words that need none",
+			       text, t->type, have);
+	if (e2e_needed && !e2e)
+		return sim_bad(err,
+			       "fail-if '%.90s': messages are followed to their receivers only "
+			       "with --e2e: set it, or leave the condition out",
+			       text);
+	return 0;
 }
 
-static double measure(struct sim_tally *t, const struct threshold *th)
+int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sim_err *err)
 {
-	enum sim_name name = th->name < 0 ? t->main : (enum sim_name)th->name;
+	struct threshold t;
+
+	if (parse(text, &t))
+		return sim_bad(
+			err,
+			"fail-if '%.90s': accepted: "
+			"[TYPE.][connect.|publish.|puback.|receive.]p50, "
+			"p90, p95, p99, p99.9, avg, max with a time; [TYPE.]errors, "
+			"[TYPE.]connect-errors, never-connected with a number or %%; "
+			"[TYPE.]disconnects, [TYPE.]unacked, [TYPE.]rate, lost, duplicates with a "
+			"number; and >, >=, <, <= between, e.g. 'p95>500ms'",
+			text);
+	return fleet ? check_fleet(text, &t, fleet, err) : 0;
+}
+
+/* The sums of one request, over all types or one. */
+static void sum_of(struct sim_tally *t, int type, enum sim_name name, struct sim_row *ret)
+{
+	if (type < 0) {
+		sim_tally_name(t, name, ret);
+		return;
+	}
+	memset(ret, 0, sizeof(*ret));
+	sim_row_add(ret, &t->row[(unsigned)type * SIM_NAMES + name]);
+}
+
+static uint64_t unacked(const struct sim_tally *t, int type)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < t->nerrors; i++)
+		if ((type < 0 || t->error[i].type == (unsigned)type) &&
+		    (!strcmp(t->error[i].kind, "no-puback") ||
+		     !strcmp(t->error[i].kind, "no-pubcomp")))
+			n += t->error[i].occurrences;
+	return n;
+}
+
+struct figure {
+	double value;
+	uint64_t of; /* samples it rests upon */
+	const char *what;
+};
+
+static void time_figure(const struct sim_row *r, const struct metric *m, struct figure *f)
+{
+	f->of = r->requests - r->failures;
+	f->value = !f->of	    ? 0
+		   : m->what == AVG ? r->total_ms / (double)f->of
+		   : m->what == MAX ? r->max_ms
+				    : sim_hist_quantile(&r->hist, m->quantile);
+}
+
+/*
+ * Of one type the figures are those of its rows. Each message goes through
+ * publish (handed over, or failed before that) and at QoS 1 and 2 then through
+ * puback, so publish alone has each of them once.
+ */
+static void count_figure(struct sim_tally *t, int type, const struct sim_row r[SIM_NAMES],
+			 const struct metric *m, struct figure *f)
+{
+	const struct sim_row *pub = &r[SIM_PUBLISH], *ack = &r[SIM_PUBACK], *con = &r[SIM_CONNECT];
 	const struct sim_totals *x = &t->tot;
-	struct sim_row *row;
-	double v = 0, n, of;
+	bool one = type >= 0;
+	uint64_t n = 0, acked;
 
-	if (th->m->unit == TIME) {
-		row = malloc(sizeof(*row));
-		if (!row)
-			return 0;
-		sim_tally_name(t, name, row);
-		if (th->m->quantile == -1)
-			v = row->requests > row->failures
-				    ? row->total_ms / (double)(row->requests - row->failures)
-				    : 0;
-		else if (th->m->quantile == -2)
-			v = row->max_ms;
-		else
-			v = sim_hist_quantile(&row->hist, th->m->quantile);
-		free(row);
-		return v;
+	switch (m->what) {
+	case ERRORS:
+		/* A connection that was refused is an error that somebody's device had. */
+		n = one ? pub->failures + ack->failures + con->failures
+			: x->failed + x->connect_failures;
+		f->of = one ? pub->requests + con->requests
+			    : x->scheduled + x->connects + x->connect_failures;
+		f->what = "messages and connection attempts";
+		break;
+	case CONNECT_ERRORS:
+		n = con->failures;
+		f->of = con->requests;
+		f->what = "connection attempts";
+		break;
+	case NEVER:
+		n = sim_tally_never_connected(t);
+		f->of = t->most_running;
+		f->what = "devices";
+		break;
+	case DISCONNECTS:
+		n = r[SIM_DISCONNECT].failures;
+		f->of = con->requests - con->failures;
+		f->what = "connections";
+		break;
+	case UNACKED:
+		n = unacked(t, type);
+		f->of = ack->requests;
+		f->what = "messages with QoS 1 or 2";
+		break;
+	case LOST:
+	case DUP:
+		n = m->what == LOST ? x->lost : x->duplicates;
+		f->of = x->unique + x->lost;
+		f->what = "messages followed to a subscriber";
+		break;
+	default: /* PER_S */
+		acked = one ? (ack->requests ? ack->requests - ack->failures
+					     : pub->requests - pub->failures)
+			    : x->acked;
+		f->value = (double)acked / sim_tally_publishing_s(t);
+		f->of = pub->requests + con->requests;
+		f->what = "messages and connection attempts";
+		return;
 	}
-	if (!strcmp(th->m->name, "errors") || !strcmp(th->m->name, "connect-errors")) {
-		bool connect = *th->m->name == 'c';
-
-		n = (double)(connect ? x->connect_failures : x->failed);
-		of = (double)(connect ? x->connects + x->connect_failures : x->scheduled);
-		return th->percent ? (of > 0 ? 100 * n / of : 0) : n;
-	}
-	if (!strcmp(th->m->name, "rate"))
-		return t->t_s > 0 ? (double)x->acked / t->t_s : 0;
-	if (!strcmp(th->m->name, "unacked")) {
-		for (unsigned i = 0; i < t->nerrors; i++)
-			if (!strcmp(t->error[i].kind, "no-puback") ||
-			    !strcmp(t->error[i].kind, "no-pubcomp"))
-				v += (double)t->error[i].occurrences;
-		return v;
-	}
-	return (double)(!strcmp(th->m->name, "disconnects") ? x->lost_connections
-			: !strcmp(th->m->name, "lost")	    ? x->lost
-							    : x->duplicates);
+	f->value = (double)n;
 }
 
-unsigned sim_failif_eval(struct sim_tally *t, const struct sim_run *r, FILE *f)
+static int measure(struct sim_tally *t, const struct threshold *th, struct figure *f)
 {
-	unsigned held = 0;
+	struct sim_row *r = malloc(SIM_NAMES * sizeof(*r));
+	enum sim_name name;
+	int type = -1;
 
-	for (unsigned i = 0; i < r->nfail_if; i++) {
-		struct threshold th;
-		struct sim_err err;
-		double v;
-		bool hit;
+	if (!r)
+		return -ENOMEM;
+	for (unsigned i = 0; *th->type && i < sim_engine_types(t->e); i++)
+		if (!strcmp(sim_engine_type_name(t->e, i), th->type))
+			type = (int)i;
+	for (unsigned i = 0; i < SIM_NAMES; i++)
+		sum_of(t, type, (enum sim_name)i, &r[i]);
+	/* A type's main request is its own: one of QoS 0 has no acknowledgements. */
+	name = th->name >= 0		? (enum sim_name)th->name
+	       : type < 0		? t->main
+	       : r[SIM_PUBACK].requests ? SIM_PUBACK
+					: SIM_PUBLISH;
+	*f = (struct figure){.what = sim_name_text(name)};
+	if (th->m->unit == TIME)
+		time_figure(&r[name], th->m, f);
+	else
+		count_figure(t, type, r, th->m, f);
+	if (th->percent && f->of)
+		f->value = 100 * f->value / (double)f->of;
+	free(r);
+	return 0;
+}
 
-		if (parse(r->fail_if[i], &th, &err))
-			continue;
-		v = measure(t, &th);
-		hit = !strcmp(th.op, ">")    ? v > th.value
-		      : !strcmp(th.op, "<")  ? v < th.value
-		      : !strcmp(th.op, ">=") ? v >= th.value
-					     : v <= th.value;
-		if (!hit)
-			continue;
-		held++;
-		fprintf(f, "squall-sim: fail-if '%s' holds: %.4g%s\n", r->fail_if[i], v,
-			th.m->unit == TIME ? " ms"
-			: th.percent	   ? " %"
-					   : "");
+bool sim_failif_holds(struct sim_tally *t, const char *text, FILE *out)
+{
+	struct threshold th;
+	struct figure f;
+	bool hit;
+
+	if (parse(text, &th) || measure(t, &th, &f)) {
+		fprintf(out, "squall-sim: fail-if '%s' could not be judged, so it holds\n", text);
+		return true;
 	}
-	return held;
+	if (!f.of) {
+		fprintf(out, "squall-sim: fail-if '%s' holds: nothing to judge it by, 0 %s\n", text,
+			th.m->unit == TIME ? "successful requests" : f.what);
+		return true;
+	}
+	hit = !strcmp(th.op, ">")    ? f.value > th.value
+	      : !strcmp(th.op, "<")  ? f.value < th.value
+	      : !strcmp(th.op, ">=") ? f.value >= th.value
+				     : f.value <= th.value;
+	if (hit)
+		fprintf(out, "squall-sim: fail-if '%s' holds: %.4g%s\n", text, f.value,
+			th.m->unit == TIME   ? " ms"
+			: th.percent	     ? " %"
+			: th.m->unit == RATE ? " per second"
+					     : "");
+	return hit;
 }

@@ -2,7 +2,7 @@
 /* What a run looks like: a line per second, a table on a terminal, JSON, the summary. */
 #include <stdlib.h>
 #include <string.h>
-#include "sim/run/run.h"
+#include "sim/report/report.h"
 
 static char *time_text(double ms, char *buf, size_t cap)
 {
@@ -123,7 +123,7 @@ void sim_show_table(struct sim_tally *t, FILE *f, bool redraw)
 void sim_show_summary(struct sim_tally *t, FILE *f)
 {
 	const struct sim_totals *x = &t->tot;
-	double s = t->t_s > 0 ? t->t_s : 1;
+	double s = sim_tally_publishing_s(t);
 
 	fputc('\n', f);
 	rows(t, f, "");
@@ -144,6 +144,9 @@ void sim_show_summary(struct sim_tally *t, FILE *f)
 		(unsigned long long)x->lost_connections, (unsigned long long)x->reconnects);
 	if (x->resumed)
 		fprintf(f, ", %llu TLS sessions resumed", (unsigned long long)x->resumed);
+	if (sim_tally_never_connected(t))
+		fprintf(f, "; %u of %u devices never connected", sim_tally_never_connected(t),
+			t->most_running);
 	fputc('\n', f);
 	if (x->received)
 		fprintf(f,

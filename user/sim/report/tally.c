@@ -114,7 +114,8 @@ void sim_tally_reset(struct sim_tally *t)
 	memset(&t->tot, 0, sizeof(t->tot));
 	memset(&t->now, 0, sizeof(t->now));
 	t->nerrors = t->nnow = t->nhistory = 0;
-	t->t_s = t->dt_s = 0;
+	t->t_s = t->dt_s = t->pub_from_s = t->pub_to_s = 0;
+	t->most_running = 0;
 	t->start_ns = t->last_ns = sim_now();
 	pthread_mutex_unlock(&t->lock);
 }
@@ -152,6 +153,12 @@ void sim_tally_update(struct sim_tally *t)
 	t->tot = tot;
 	sim_engine_counts(t->e, -1, &t->counts);
 	t->t_s = (double)(now - t->start_ns) / 1e9;
+	if (t->counts.running > t->most_running)
+		t->most_running = t->counts.running;
+	if (!tot.scheduled)
+		t->pub_from_s = t->t_s;
+	if (t->counts.target)
+		t->pub_to_s = t->t_s;
 	t->dt_s = (double)(now - t->last_ns) / 1e9;
 	t->last_ns = now;
 	t->ticks++;
@@ -174,6 +181,20 @@ void sim_tally_update(struct sim_tally *t)
 		free(h);
 	}
 	pthread_mutex_unlock(&t->lock);
+}
+
+uint32_t sim_tally_never_connected(const struct sim_tally *t)
+{
+	uint64_t did = t->tot.connects - t->tot.reconnects;
+
+	return did < t->most_running ? t->most_running - (uint32_t)did : 0;
+}
+
+double sim_tally_publishing_s(const struct sim_tally *t)
+{
+	double s = t->pub_to_s - t->pub_from_s;
+
+	return s > 0 ? s : t->t_s > 0 ? t->t_s : 1;
 }
 
 void sim_row_add(struct sim_row *ret, const struct sim_row *r)
@@ -261,6 +282,7 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 	json_object_set_new(d, "running", json_integer(t->counts.running));
 	json_object_set_new(d, "connected", json_integer(t->counts.connected));
 	json_object_set_new(d, "backoff", json_integer(t->counts.backoff));
+	json_object_set_new(d, "never_connected", json_integer(sim_tally_never_connected(t)));
 	json_object_set_new(o, "devices", d);
 	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
 	json_object_set_new(o, "fails_per_s",

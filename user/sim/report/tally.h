@@ -33,6 +33,8 @@ struct sim_tally {
 	struct sim_reader *reader;
 	uint64_t start_ns, last_ns;
 	double t_s, dt_s;
+	double pub_from_s, pub_to_s; /* of t_s: when there were messages and devices */
+	uint32_t most_running;	     /* devices that ran at one time, at most */
 	unsigned nrows;
 	struct sim_row *row; /* [type * SIM_NAMES + name] */
 	unsigned nerrors;
@@ -54,6 +56,11 @@ void sim_tally_free(struct sim_tally *t);
 void sim_tally_update(struct sim_tally *t);
 /* Begins anew: a web user's next run. */
 void sim_tally_reset(struct sim_tally *t);
+
+/* Devices that ran and never had a CONNACK. */
+uint32_t sim_tally_never_connected(const struct sim_tally *t);
+/* The time that rates are of: neither waiting for listeners nor the drain at the end. */
+double sim_tally_publishing_s(const struct sim_tally *t);
 
 /* Adds a row's figures, not its names, to a sum. The caller zeroed the sum. */
 void sim_row_add(struct sim_row *ret, const struct sim_row *r);

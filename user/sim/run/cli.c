@@ -223,8 +223,8 @@ void sim_cli_man(FILE *f)
 		man_text(f, sim_aliases[i].name);
 		fprintf(f, "\\fR; in files \\fB%s\\fR.\n", sim_aliases[i].camel);
 	}
-	fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 bad usage (nothing was connected), 99 a "
-	      "\\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n",
+	fputs(".SH EXIT STATUS\n0 done, 1 failed or no device ever connected, 2 bad usage "
+	      "(nothing was connected), 99 a \\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n",
 	      f);
 	man_text(f, sim_run_examples);
 	fputs(".fi\n", f);

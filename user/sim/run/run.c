@@ -23,7 +23,7 @@
 static int set_fail_if(void *base, const char *value, struct sim_err *err)
 {
 	struct sim_run *r = base;
-	int rc = sim_failif_check(value, err);
+	int rc = sim_failif_check(value, NULL, err);
 
 	if (rc)
 		return rc;
@@ -62,8 +62,9 @@ const struct sim_opt sim_run_opts[] = {
 	 AT(max_devices), 4, 1, 10000000, NULL, NULL, "10000"},
 	{"ramp", "RATE", "Fleet", "devices started per second, e.g. 500/s; 0: all at once",
 	 SIM_OPT_RATE, AT(ramp_milli), 8, 0, 0, NULL, NULL, "100/s"},
-	{"duration", "DURATION", "Fleet", "stop after this time; 0: on Ctrl-C", SIM_OPT_TIME,
-	 AT(duration_ns), 8, 0, 365 * 86400 * NS_S, NULL, NULL, "0"},
+	{"duration", "DURATION", "Fleet",
+	 "stop after this time; 0: on Ctrl-C, or when every device has published its --count",
+	 SIM_OPT_TIME, AT(duration_ns), 8, 0, 365 * 86400 * NS_S, NULL, NULL, "0"},
 	{"drain", "DURATION", "Fleet", "at the end wait so long for what is in flight",
 	 SIM_OPT_TIME, AT(drain_ns), 8, 0, 3600 * NS_S, NULL, NULL, "10s"},
 	{"fleet", "FILE", "Fleet", "YAML file with several device types (docs/sim.md)", STR(fleet),
@@ -93,7 +94,8 @@ const struct sim_opt sim_run_opts[] = {
 	{"metrics", "ADDR:PORT", "Output", "serve Prometheus metrics at /metrics", STR(metrics),
 	 NULL},
 	{"fail-if", "CONDITION", "Output",
-	 "exit with 99 if it holds at the end, e.g. 'p95>500ms', 'errors>1%', 'lost>0'; repeatable",
+	 "exit with 99 if it holds at the end, or if nothing was measured to judge it by, e.g. "
+	 "'p95>500ms', 'errors>1%', 'meter.connect.p99>2s'; repeatable; the words are below",
 	 SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_fail_if, NULL},
 	{"check", NULL, "Output", "check everything, connect nothing, exit", SIM_OPT_FLAG,
 	 AT(check_only), 1, 0, 0, NULL, NULL, NULL},
@@ -127,8 +129,20 @@ const char sim_run_summary[] =
 	"connections to one broker address; --bind adds more.\n";
 
 const char sim_run_examples[] =
-	"Exit status: 0 done, 1 failed, 2 bad usage (nothing was connected), 99 a --fail-if "
-	"held.\n\n"
+	"Conditions of --fail-if: [TYPE.][REQUEST.]METRIC, then > < >= <=, then a value. TYPE is "
+	"a\n"
+	"device type, REQUEST connect, publish, puback or receive. METRIC:\n"
+	"  p50 p90 p95 p99 p99.9 avg max   times, of puback (QoS 1, 2) or publish if not said\n"
+	"  errors             failed messages and failed connects; a number, or % of all attempts\n"
+	"  connect-errors     failed connects; a number, or % of all attempts to connect\n"
+	"  never-connected    devices that never had a connection; a number, or % (not per type)\n"
+	"  disconnects        connections lost without having been asked to; a number\n"
+	"  unacked            no PUBACK or PUBCOMP in time; a number\n"
+	"  rate               acknowledged messages per second of the publishing time\n"
+	"  lost duplicates    end to end, with --e2e; numbers (not per type)\n"
+	"A condition with nothing to judge it by holds.\n\n"
+	"Exit status: 0 done, 1 failed or no device ever connected, 2 bad usage (nothing was\n"
+	"connected), 99 a --fail-if held.\n\n"
 	"Examples:\n"
 	"  squall-sim run --broker mqtt://localhost --devices 1000 --ramp 200/s --qos 1 \\\n"
 	"      --interval 1s --jitter 10% --duration 60s --fail-if 'p95>500ms'\n"
@@ -174,6 +188,11 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 		*fleet->type = *base;
 	}
 	sim_fleet_split(fleet, r->devices, count);
+	for (unsigned i = 0; i < r->nfail_if; i++) {
+		rc = sim_failif_check(r->fail_if[i], fleet, err);
+		if (rc)
+			return rc;
+	}
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
 		struct sim_profile *p = &fleet->type[i];
 
@@ -214,6 +233,7 @@ struct live {
 	bool tty, first;
 	uint64_t start_ns;
 	unsigned storms;
+	uint64_t total; /* messages after which all have done their --count; 0: goes on */
 };
 
 static void second(struct live *l)
@@ -274,6 +294,32 @@ static void start_fleet(struct sim_engine *e, const struct sim_fleet *f, const u
 						: 0);
 }
 
+/* What all devices together publish, when every type that publishes has a --count. */
+static uint64_t all_messages(const struct sim_fleet *f, const uint32_t *count)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < f->ntypes; i++) {
+		if (!*f->type[i].topic || !count[i])
+			continue;
+		if (!f->type[i].count)
+			return 0;
+		n += (uint64_t)f->type[i].count * count[i];
+	}
+	return n;
+}
+
+/* Every message was scheduled and has ended. */
+static bool all_done(const struct live *l)
+{
+	struct sim_totals x;
+
+	if (!l->total)
+		return false;
+	sim_engine_totals(l->e, &x);
+	return x.scheduled >= l->total && x.acked + x.failed >= l->total && !x.in_flight;
+}
+
 /* Every second, and in between for storms, until the end, a signal, or a dead process. */
 static int watch(struct live *l, int sigfd, struct sim_err *err)
 {
@@ -302,7 +348,7 @@ static int watch(struct live *l, int sigfd, struct sim_err *err)
 		rc = sim_engine_health(l->e, err);
 		if (rc)
 			break;
-		if (l->r->duration_ns && now - l->start_ns >= l->r->duration_ns)
+		if ((l->r->duration_ns && now - l->start_ns >= l->r->duration_ns) || all_done(l))
 			break;
 		if (now >= next) {
 			second(l);
@@ -320,6 +366,24 @@ static uint32_t most_devices(const struct sim_run *r)
 	return n > r->devices ? n : r->devices;
 }
 
+/* The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO when there was no run to speak of. */
+static int judge(const struct sim_run *r, struct sim_tally *t, struct sim_err *err)
+{
+	unsigned held = 0;
+
+	for (unsigned i = 0; i < r->nfail_if; i++)
+		held += sim_failif_holds(t, r->fail_if[i], stderr);
+	if (t->most_running && !t->tot.connects) {
+		sim_bad(err,
+			"no device ever connected: %u devices, %llu attempts failed, the first "
+			"kind: %s",
+			t->most_running, (unsigned long long)t->tot.connect_failures,
+			t->nerrors ? t->error[0].text : "none had ended yet");
+		return -EIO;
+	}
+	return held ? SIM_EXIT_THRESHOLD : 0;
+}
+
 static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int sigfd,
 	      struct sim_err *err)
 {
@@ -327,7 +391,6 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 		.shards = r->threads, .max_devices = most_devices(r), .seed = r->seed};
 	struct live l = {.r = r, .first = true, .tty = isatty(STDOUT_FILENO)};
 	struct sim_web *web = NULL;
-	unsigned held = 0;
 	int rc;
 
 	rc = sim_engine_new(fleet, &o, &l.e, err);
@@ -362,8 +425,10 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 			goto out;
 	}
 	l.start_ns = sim_now();
+	l.total = *r->web || r->duration_ns ? 0 : all_messages(fleet, count);
 	start_fleet(l.e, fleet, count, r);
 	rc = watch(&l, sigfd, err);
+	sim_tally_update(l.t); /* the publishing ends here: what comes now is the drain */
 	pthread_mutex_lock(&l.t->lock);
 	l.t->state = "stopping";
 	pthread_mutex_unlock(&l.t->lock);
@@ -380,7 +445,7 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	else
 		sim_show_summary(l.t, stdout);
 	if (!rc)
-		held = sim_failif_eval(l.t, r, stderr);
+		rc = judge(r, l.t, err);
 	pthread_mutex_unlock(&l.t->lock);
 out:
 	sim_web_stop(web);
@@ -388,7 +453,7 @@ out:
 	sim_engine_free(l.e);
 	if (l.history)
 		fclose(l.history);
-	return rc ? (rc == -EINVAL ? -EINVAL : -EIO) : held ? SIM_EXIT_THRESHOLD : 0;
+	return rc < 0 && rc != -EINVAL ? -EIO : rc;
 }
 
 int sim_run_main(int argc, char **argv)

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 #include "sim/fleet/options.h"
-#include "sim/report/tally.h"
+#include "sim/report/report.h"
 
 #define SIM_MAX_FAIL_IF 32
 #define SIM_MAX_STORMS	16
@@ -24,7 +24,7 @@ struct sim_run {
 		token[128], squalld[256], squalld_token_file[256], squalld_cacert[256],
 		squalld_target[512];
 	unsigned nfail_if, nstorms;
-	char fail_if[SIM_MAX_FAIL_IF][96];
+	char fail_if[SIM_MAX_FAIL_IF][SIM_FAIL_IF_LEN];
 	struct sim_storm storm[SIM_MAX_STORMS];
 };
 
@@ -53,21 +53,5 @@ int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, st
 		       struct sim_err *err);
 /* N devices over the types by weight, largest remainders first. */
 void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
-
-/* show.c */
-void sim_show_line(struct sim_tally *t, FILE *f, bool first);
-void sim_show_table(struct sim_tally *t, FILE *f, bool redraw);
-void sim_show_summary(struct sim_tally *t, FILE *f);
-void sim_show_json(struct sim_tally *t, FILE *f, bool summary);
-
-/* failif.c: parse checks; the number of thresholds that held, each told on stderr. */
-int sim_failif_check(const char *text, struct sim_err *err);
-unsigned sim_failif_eval(struct sim_tally *t, const struct sim_run *r, FILE *f);
-
-/* csv.c: PREFIX_stats.csv, _stats_history.csv, _failures.csv as Locust writes them */
-int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err);
-void sim_csv_history(struct sim_tally *t, FILE *f);
-int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err);
-void sim_csv_stats(struct sim_tally *t, FILE *f);
 
 #endif
