@@ -29,7 +29,7 @@ static struct fake_engine {
 	uint32_t refuse;	    /* devices beyond this number never connect */
 	uint64_t drain_ns;	    /* a device takes this long to go */
 	uint64_t results, failures; /* not yet taken */
-	char topic[64], broker[64], qos[8];
+	char topic[64], broker[64], qos[8], payload[256];
 	unsigned int overrides, first;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX};
 
@@ -109,6 +109,8 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 			snprintf(fake.topic, sizeof(fake.topic), "%s", value[i]);
 		if (!strcmp(key[i], "broker"))
 			snprintf(fake.broker, sizeof(fake.broker), "%s", value[i]);
+		if (!strcmp(key[i], "payload"))
+			snprintf(fake.payload, sizeof(fake.payload), "%s", value[i]);
 		if (!strcmp(key[i], "qos"))
 			snprintf(fake.qos, sizeof(fake.qos), "%s", value[i]);
 		fake.overrides++;

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "locust_fake_master.h"
 #include "sim/locust/worker.h"
@@ -30,6 +31,7 @@ static struct locust_worker_opts wo;
 static pthread_t worker;
 static int worker_code;
 static char node[NODE_MAX];
+static const char *allow_files;
 
 static void *worker_main(void *arg)
 {
@@ -57,6 +59,7 @@ static void start_worker(void)
 			   .retry_ms = 1500},
 		.json = true,
 		.max_devices = 1000,
+		.allow_files = allow_files,
 		.alone_ms = 2000,
 		.grace_ms = 3000,
 	};
@@ -376,6 +379,70 @@ static void options_from_the_form(void **state)
 	quit_worker();
 }
 
+/* A master names files of this machine only below the folder that it may. */
+static void files_from_the_form(void **state)
+{
+	static const char *const escapes[] = {
+		"@/etc/hostname", "@../secret",	     "lines:../secret",		"./../secret",
+		"/etc/hostname",  "@link",	     "@in/../../secret",	"@no-such-file",
+		"@up/secret",	  "@../allowed-not", "lines:/proc/self/environ"};
+	char base[] = "/tmp/squall-files.XXXXXX", path[128], dir[64], want[256];
+	double stamp = 1;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	snprintf(dir, sizeof(dir), "%s/allowed", base);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	snprintf(path, sizeof(path), "%s/allowed/in", base);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (int i = 0; i < 3; i++) {
+		static const char *const file[] = {"secret", "allowed-not", "allowed/in/good"};
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s", base, file[i]);
+		f = fopen(path, "w");
+		assert_non_null(f);
+		fputs("x", f);
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "%s/allowed/link", base);
+	assert_int_equal(symlink("../secret", path), 0);
+	snprintf(path, sizeof(path), "%s/allowed/up", base);
+	assert_int_equal(symlink("..", path), 0);
+
+	*fake.payload = 0;
+	start_worker();
+	join_master(0);
+	spawn(node, stamp++, 3, 0, "mqtt_payload", "@in/good");
+	expect("exception", 1000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "--allow-files"));
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 0);
+	quit_worker();
+	assert_string_equal(fake.payload, "");
+
+	allow_files = dir;
+	start_worker();
+	join_master(1);
+	for (size_t i = 0; i < sizeof(escapes) / sizeof(*escapes); i++) {
+		spawn(node, stamp++, 3, 0, "mqtt_payload", escapes[i]);
+		expect("exception", 1000);
+		assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "no such file below"));
+		expect("spawning_complete", 3000);
+		assert_int_equal(users(), 0);
+		assert_string_equal(fake.payload, "");
+	}
+	spawn(node, stamp++, 3, 0, "mqtt_payload", "@in/good");
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 3);
+	snprintf(want, sizeof(want), "@%s/in/good", dir);
+	assert_string_equal(fake.payload, want);
+	quit_worker();
+	allow_files = NULL;
+	snprintf(path, sizeof(path), "rm -r %s", base);
+	assert_int_equal(system(path), 0);
+}
+
 /* What cannot connect is not told as a user, and holds nothing up. */
 static void counts_are_connections(void **state)
 {
@@ -482,6 +549,7 @@ int main(void)
 		T(tolerates_nonsense),
 		T(unknown_class_is_said),
 		T(options_from_the_form),
+		T(files_from_the_form),
 		T(counts_are_connections),
 		T(start_while_stopping),
 		T(sigterm_signs_off),

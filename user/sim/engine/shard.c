@@ -96,6 +96,16 @@ int stype_compile(struct stype *ty, struct sim_err *err)
 	}
 	if (rc)
 		return rc;
+	{
+		struct sim_tmpl *const all[] = {ty->user,	  ty->topic,	ty->payload,
+						ty->answer,	  ty->response, ty->will,
+						ty->will_payload, ty->command};
+
+		for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+			sim_tmpl_client(all[i], ty->client);
+		for (unsigned i = 0; i < ty->nsubs; i++)
+			sim_tmpl_client(ty->sub[i], ty->client);
+	}
 	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
 		ty->fixed_payload = NULL;
 	return 0;

@@ -44,14 +44,20 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 {
 	struct sim_tmpl_ctx c = {
 		.thing = thing, .client_id = thing, .type = p->name, .index = p->first};
-	struct sim_tmpl *t;
+	struct sim_tmpl *t, *client = NULL;
 	long n;
 	int rc = sim_tmpl_name(text, field, &t, err);
 
 	if (rc)
 		return rc;
-	n = sim_tmpl_render(t, &c, buf, cap - 1);
+	if (strstr(text, "{client_id}"))
+		rc = sim_tmpl_name(p->client_id, "client-id", &client, err);
+	sim_tmpl_client(t, client);
+	n = rc ? 0 : sim_tmpl_render(t, &c, buf, cap - 1);
 	sim_tmpl_free(t);
+	sim_tmpl_free(client);
+	if (rc)
+		return rc;
 	if (n < 0)
 		return sim_bad(err, "%s: longer than %zu bytes", field, cap - 1);
 	buf[n] = 0;

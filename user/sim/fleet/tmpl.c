@@ -10,28 +10,7 @@
 #include <unistd.h>
 #include "sim/fleet/options.h"
 #include "sim/fleet/tmpl.h"
-
-enum op_kind { TEXT, SEQ, NOW_MS, NOW, THING, INDEX, TYPE, CLIENT, RAND, WALK, PICK, MARK };
-
-struct op {
-	enum op_kind kind;
-	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words */
-	double min, max, step;
-	int digits; /* behind the point, of RAND and WALK */
-	unsigned walk;
-};
-
-struct sim_tmpl {
-	char *text; /* what ops refer to */
-	size_t text_len;
-	struct op *op;
-	unsigned nops, nwalks;
-	struct sim_word {
-		uint32_t at, len;
-	} * word; /* PICK's words, or a file's lines */
-	unsigned nwords;
-	bool lines, size, mark;
-};
+#include "sim/fleet/tmpl_ops.h"
 
 #define MAX_OPS 4096
 
@@ -370,6 +349,15 @@ static int from_size(uint64_t size, const char *field, struct sim_tmpl **ret, st
 	return 0;
 }
 
+const char *sim_tmpl_file(const char *arg)
+{
+	if (!strncmp(arg, "lines:", 6))
+		return arg + 6;
+	if (*arg == '@')
+		return arg + 1;
+	return *arg == '/' || !strncmp(arg, "./", 2) ? arg : NULL;
+}
+
 int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, struct sim_err *err)
 {
 	struct sim_tmpl *t;
@@ -382,8 +370,8 @@ int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, 
 		return from_size(size, field, ret, err);
 	if (!strncmp(arg, "lines:", 6))
 		return from_lines(arg + 6, field, ret, err);
-	if (*arg == '@' || *arg == '/' || !strncmp(arg, "./", 2)) {
-		rc = read_file(arg + (*arg == '@'), field, SIM_RENDER_MAX, &buf, &len, err);
+	if (sim_tmpl_file(arg)) {
+		rc = read_file(sim_tmpl_file(arg), field, SIM_RENDER_MAX, &buf, &len, err);
 		if (rc)
 			return rc;
 		t = new_tmpl(buf, len);
@@ -402,207 +390,4 @@ int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, 
 	}
 	*ret = t;
 	return 0;
-}
-
-static size_t put_u64(char *buf, uint64_t v)
-{
-	char tmp[20];
-	size_t n = 0;
-
-	do {
-		tmp[n++] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	for (size_t i = 0; i < n; i++)
-		buf[i] = tmp[n - 1 - i];
-	return n;
-}
-
-static size_t put_double(char *buf, size_t cap, double v, int digits)
-{
-	int n = snprintf(buf, cap, "%.*f", digits, v);
-
-	return n < 0 ? 0 : (size_t)n;
-}
-
-static size_t put_now(char *buf, size_t cap)
-{
-	struct timespec ts;
-	struct tm tm;
-	size_t n;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	n = strftime(buf, cap, "%Y-%m-%dT%H:%M:%S", &tm);
-	return n + (size_t)snprintf(buf + n, cap - n, ".%03ldZ", ts.tv_nsec / 1000000);
-}
-
-static double walk(const struct op *o, struct sim_tmpl_ctx *c)
-{
-	double v = c->walk[o->walk];
-
-	if (isnan(v))
-		v = o->min + (o->max - o->min) * sim_rand1(c->rng);
-	else
-		v += o->step * (2 * sim_rand1(c->rng) - 1);
-	v = v < o->min ? o->min : v > o->max ? o->max : v;
-	c->walk[o->walk] = v;
-	return v;
-}
-
-static double uniform(const struct op *o, struct sim_tmpl_ctx *c)
-{
-	double unit = pow(10, -o->digits), cells;
-
-	/* Both ends are as likely as what lies between. */
-	cells = floor((o->max - o->min) / unit + 0.5) + 1;
-	return o->min + unit * floor(cells * sim_rand1(c->rng));
-}
-
-long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap)
-{
-	size_t n = 0;
-
-	if (t->lines) {
-		const struct sim_word *w = &t->word[(c->index + c->seq) % t->nwords];
-
-		if (w->len > cap)
-			return -EMSGSIZE;
-		memcpy(buf, t->text + w->at, w->len);
-		return (long)w->len;
-	}
-	for (unsigned i = 0; i < t->nops; i++) {
-		const struct op *o = &t->op[i];
-		const struct sim_word *w;
-		const char *s = NULL;
-		struct timespec ts;
-		size_t len = 0;
-
-		switch (o->kind) {
-		case TEXT:
-			s = t->text + o->at;
-			len = o->len;
-			break;
-		case PICK:
-			w = &t->word[o->at + sim_rand(c->rng) % o->len];
-			s = t->text + w->at;
-			len = w->len;
-			break;
-		case THING:
-			s = c->thing;
-			break;
-		case TYPE:
-			s = c->type;
-			break;
-		case CLIENT:
-			s = c->client_id;
-			break;
-		case MARK:
-			s = c->mark ? c->mark : "";
-			len = c->mark ? SIM_MARK_LEN : 0;
-			break;
-		default:
-			break;
-		}
-		if (s) {
-			if (!len)
-				len = strlen(s);
-			if (len > cap - n)
-				return -EMSGSIZE;
-			memcpy(buf + n, s, len);
-			n += len;
-			continue;
-		}
-		if (cap - n < 64)
-			return -EMSGSIZE;
-		switch (o->kind) {
-		case SEQ:
-			n += put_u64(buf + n, c->seq);
-			break;
-		case INDEX:
-			n += put_u64(buf + n, c->index);
-			break;
-		case NOW_MS:
-			clock_gettime(CLOCK_REALTIME, &ts);
-			n += put_u64(buf + n,
-				     (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
-			break;
-		case NOW:
-			n += put_now(buf + n, 64);
-			break;
-		case RAND:
-			n += put_double(buf + n, 64, uniform(o, c), o->digits);
-			break;
-		case WALK:
-			n += put_double(buf + n, 64, walk(o, c), o->digits);
-			break;
-		default:
-			break;
-		}
-	}
-	return (long)n;
-}
-
-unsigned sim_tmpl_walks(const struct sim_tmpl *t)
-{
-	return t->nwalks;
-}
-
-bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len)
-{
-	if (t->lines || t->nops > 1 || (t->nops && t->op[0].kind != TEXT))
-		return false;
-	*ret = t->nops ? t->text + t->op[0].at : t->text;
-	*ret_len = t->nops ? t->op[0].len : 0;
-	return true;
-}
-
-bool sim_tmpl_per_device(const struct sim_tmpl *t)
-{
-	for (unsigned i = 0; i < t->nops; i++)
-		if (t->op[i].kind == THING || t->op[i].kind == INDEX || t->op[i].kind == CLIENT)
-			return true;
-	return false;
-}
-
-bool sim_tmpl_is_size(const struct sim_tmpl *t)
-{
-	return t->size;
-}
-
-bool sim_tmpl_has_mark(const struct sim_tmpl *t)
-{
-	return t->mark;
-}
-
-size_t sim_tmpl_max(const struct sim_tmpl *t)
-{
-	size_t n = 0, longest = 0;
-
-	if (t->lines) {
-		for (unsigned i = 0; i < t->nwords; i++)
-			if (t->word[i].len > longest)
-				longest = t->word[i].len;
-		return longest;
-	}
-	for (unsigned i = 0; i < t->nops; i++) {
-		const struct op *o = &t->op[i];
-
-		if (o->kind == TEXT) {
-			n += o->len;
-		} else if (o->kind == PICK) {
-			longest = 0;
-			for (unsigned k = 0; k < o->len; k++)
-				if (t->word[o->at + k].len > longest)
-					longest = t->word[o->at + k].len;
-			n += longest;
-		} else if (o->kind == MARK) {
-			n += SIM_MARK_LEN;
-		} else if (o->kind == THING || o->kind == CLIENT || o->kind == TYPE) {
-			n += SIM_TYPE_NAME;
-		} else {
-			n += 20;
-		}
-	}
-	return n;
 }

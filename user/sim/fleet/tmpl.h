@@ -16,7 +16,8 @@ struct sim_tmpl; /* opaque */
 
 /* What a render may refer to. `walk` has sim_tmpl_walks() places, NAN at first. */
 struct sim_tmpl_ctx {
-	const char *thing, *client_id, *type;
+	const char *thing, *type;
+	const char *client_id; /* where sim_tmpl_client() has not said better */
 	uint32_t index, seq;
 	uint64_t *rng;
 	double *walk;
@@ -28,6 +29,11 @@ int sim_tmpl_name(const char *text, const char *field, struct sim_tmpl **ret, st
 /* A --payload argument: size, @FILE, lines:FILE or text with {{...}}. */
 int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret,
 		     struct sim_err *err);
+/* The path that such an argument would read, inside it; NULL when it names no file. */
+const char *sim_tmpl_file(const char *arg);
+/* From now on {client_id} in t is what `client` renders to; that must live as long. t may be NULL.
+ */
+void sim_tmpl_client(struct sim_tmpl *t, const struct sim_tmpl *client);
 /* Bytes written, or -EMSGSIZE. */
 long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap);
 unsigned sim_tmpl_walks(const struct sim_tmpl *t);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sim/fleet/tmpl.h"
 
 const struct locust_setting locust_settings[] = {
 	{"mqtt_broker", "broker", "broker, e.g. mqtt://broker.example:1883 or mqtts://...:8883"},
@@ -19,6 +21,7 @@ const unsigned int n_locust_settings = N;
 
 struct locust_settings {
 	struct sim_engine *engine;
+	const char *allow_files;
 	char *set[N];		     /* what the form says now; NULL: nothing */
 	char *own[SIM_MAX_TYPES][N]; /* what the fleet file says */
 };
@@ -42,7 +45,8 @@ static int own_values(struct locust_settings *s, unsigned int type, struct sim_p
 	return 0;
 }
 
-int locust_settings_new(struct sim_engine *engine, struct locust_settings **ret)
+int locust_settings_new(struct sim_engine *engine, const char *allow_files,
+			struct locust_settings **ret)
 {
 	struct locust_settings *s = calloc(1, sizeof(*s));
 	struct sim_profile *p = malloc(sizeof(*p));
@@ -51,6 +55,7 @@ int locust_settings_new(struct sim_engine *engine, struct locust_settings **ret)
 
 	if (!r) {
 		s->engine = engine;
+		s->allow_files = allow_files;
 		for (t = 0; !r && t < sim_engine_types(engine); t++)
 			r = own_values(s, t, p);
 	}
@@ -77,6 +82,49 @@ void locust_settings_free(struct locust_settings *s)
 	free(s);
 }
 
+/*
+ * Whoever may fill in Locust's form is not whoever may read this machine's
+ * files, and the same form names the broker that a payload goes to. So a file is
+ * read only below the folder that the worker's own command line names, after
+ * every ".." and symbolic link. *ret: the value with the path as it really is.
+ */
+static int file_payload(const struct locust_settings *s, const char *value, char **ret,
+			struct sim_err *err)
+{
+	char dir[PATH_MAX], real[PATH_MAX], path[2 * PATH_MAX];
+	const char *name = sim_tmpl_file(value);
+	size_t n;
+
+	*ret = NULL;
+	if (!s->allow_files) {
+		snprintf(err->text, sizeof(err->text),
+			 "option mqtt_payload '%.100s' from Locust names a file: accepted is a "
+			 "size or a template; start the worker with --allow-files DIR for files "
+			 "below DIR",
+			 value);
+		return -EACCES;
+	}
+	snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : s->allow_files,
+		 *name == '/' ? "" : "/", name);
+	/* Told alike for all: whether a file is there is not the form's to find out. */
+	if (!realpath(s->allow_files, dir) || !realpath(path, real) ||
+	    (n = strlen(dir), strncmp(real, dir, n) || (n > 1 && real[n] != '/'))) {
+		snprintf(err->text, sizeof(err->text),
+			 "option mqtt_payload '%.100s' from Locust: there is no such file below "
+			 "%.200s, the worker's --allow-files",
+			 value, s->allow_files);
+		return -EACCES;
+	}
+	n = (size_t)(name - value);
+	*ret = malloc(n + 1 + strlen(real) + 1);
+	if (!*ret) {
+		snprintf(err->text, sizeof(err->text), "no memory");
+		return -ENOMEM;
+	}
+	sprintf(*ret, "%.*s%s", (int)n, value, real);
+	return 0;
+}
+
 /* The broker may also stand in Locust's own field "Host". */
 static int asked(const struct locust_msg *spawn, unsigned int i, char *buf, size_t len,
 		 struct sim_err *err)
@@ -95,6 +143,18 @@ static int asked(const struct locust_msg *spawn, unsigned int i, char *buf, size
 	    (!strncmp(spawn->host, "mqtt://", 7) || !strncmp(spawn->host, "mqtts://", 8)))
 		snprintf(buf, len, "%s", spawn->host);
 	return 0;
+}
+
+static int value_of(const struct locust_settings *s, unsigned int i, const char *text, char **ret,
+		    struct sim_err *err)
+{
+	if (!strcmp(locust_settings[i].key, "payload") && sim_tmpl_file(text))
+		return file_payload(s, text, ret, err);
+	*ret = strdup(text);
+	if (*ret)
+		return 0;
+	snprintf(err->text, sizeof(err->text), "no memory");
+	return -ENOMEM;
 }
 
 static int apply_type(struct locust_settings *s, unsigned int type, char *const value[N],
@@ -134,12 +194,9 @@ int locust_settings_apply(struct locust_settings *s, const struct locust_msg *sp
 		if (r)
 			goto out;
 		if (*buf) {
-			value[i] = strdup(buf);
-			if (!value[i]) {
-				snprintf(err->text, sizeof(err->text), "no memory");
-				r = -ENOMEM;
+			r = value_of(s, i, buf, &value[i], err);
+			if (r)
 				goto out;
-			}
 		}
 		changed |= !same(value[i], s->set[i]);
 	}

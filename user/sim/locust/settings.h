@@ -21,8 +21,12 @@ extern const unsigned int n_locust_settings;
 
 struct locust_settings;
 
-/* Remembers the fleet's own values. */
-int locust_settings_new(struct sim_engine *engine, struct locust_settings **ret);
+/*
+ * Remembers the fleet's own values. allow_files is the only folder below which a
+ * payload that the master names is read, NULL: no file is. Kept, not copied.
+ */
+int locust_settings_new(struct sim_engine *engine, const char *allow_files,
+			struct locust_settings **ret);
 void locust_settings_free(struct locust_settings *s);
 /*
  * Applies what a spawn message asks for, where it differs from what is set.

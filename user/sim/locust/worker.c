@@ -596,7 +596,7 @@ static int init(struct worker *w)
 	free(p);
 	r = locust_reporter_new(w->engine, &w->reporter);
 	if (!r)
-		r = locust_settings_new(w->engine, &w->settings);
+		r = locust_settings_new(w->engine, w->opts.allow_files, &w->settings);
 	if (!r)
 		r = locust_conn_new(&w->opts.master, &w->conn);
 	return r;

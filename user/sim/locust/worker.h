@@ -9,9 +9,10 @@
 
 struct locust_worker_opts {
 	struct locust_conn_opts master;
-	bool stay;	      /* on quit, wait for the next master */
-	bool json;	      /* summaries on standard output as JSON */
-	uint32_t max_devices; /* as the engine has it; each worker numbers its own block */
+	bool stay;		 /* on quit, wait for the next master */
+	bool json;		 /* summaries on standard output as JSON */
+	const char *allow_files; /* below it a master may name payload files; NULL: no file */
+	uint32_t max_devices;	 /* as the engine has it; each worker numbers its own block */
 	/* 0: as in locust_worker.c; tests have no patience. */
 	unsigned int alone_ms; /* without a master, then devices stop */
 	unsigned int grace_ms; /* a new master that asks for nothing, then too */

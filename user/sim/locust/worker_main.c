@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "sim/locust/worker.h"
 #include "sim/sim.h"
 
@@ -27,6 +28,8 @@ static void usage(FILE *f)
 	      "  --seed N            repeat jitter, phases and templates\n"
 	      "  --master-wait S     exit after S seconds without a master; 0: never (300)\n"
 	      "  --stay              when the master quits, wait for the next one\n"
+	      "  --allow-files DIR   Locust's form may name payload files below DIR; without it, "
+	      "none\n"
 	      "  -j, --json          print what was reported after each run as a line of JSON\n\n"
 	      "Broker, topic, payload, QoS and interval may be set in Locust's own form.\n"
 	      "A worker that has lost its master for 60 s stops its devices.\n",
@@ -52,9 +55,19 @@ static int number(const char *name, const char *text, unsigned long long min,
 	return 0;
 }
 
+static int folder(const char *path)
+{
+	struct stat st;
+
+	if (!stat(path, &st) && S_ISDIR(st.st_mode))
+		return 0;
+	fprintf(stderr, "squall-sim worker: --allow-files '%s': a folder is accepted\n", path);
+	return -EINVAL;
+}
+
 static int parse(int argc, char **argv, struct settings *s)
 {
-	enum { HOST = 256, PORT, FLEET, DEVICES, SHARDS, SEED, WAIT, STAY };
+	enum { HOST = 256, PORT, FLEET, DEVICES, SHARDS, SEED, WAIT, STAY, FILES };
 	static const struct option options[] = {
 		{"master-host", required_argument, NULL, HOST},
 		{"master-port", required_argument, NULL, PORT},
@@ -64,6 +77,7 @@ static int parse(int argc, char **argv, struct settings *s)
 		{"seed", required_argument, NULL, SEED},
 		{"master-wait", required_argument, NULL, WAIT},
 		{"stay", no_argument, NULL, STAY},
+		{"allow-files", required_argument, NULL, FILES},
 		{"json", no_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -109,6 +123,10 @@ static int parse(int argc, char **argv, struct settings *s)
 			break;
 		case STAY:
 			s->worker.stay = true;
+			break;
+		case FILES:
+			r = folder(optarg);
+			s->worker.allow_files = optarg;
 			break;
 		case 'j':
 			s->worker.json = true;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a template is compiled to (tmpl.c) and rendered from (render.c): a list
+ * of operations over one text. For these two files only.
+ */
+#ifndef SQUALL_SIM_TMPL_OPS_H
+#define SQUALL_SIM_TMPL_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum op_kind { TEXT, SEQ, NOW_MS, NOW, THING, INDEX, TYPE, CLIENT, RAND, WALK, PICK, MARK };
+
+struct op {
+	enum op_kind kind;
+	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words */
+	double min, max, step;
+	int digits; /* behind the point, of RAND and WALK */
+	unsigned walk;
+};
+
+struct sim_tmpl {
+	char *text; /* what ops refer to */
+	size_t text_len;
+	struct op *op;
+	unsigned nops, nwalks;
+	struct sim_word {
+		uint32_t at, len;
+	} * word; /* PICK's words, or a file's lines */
+	unsigned nwords;
+	bool lines, size, mark;
+	const struct sim_tmpl *client; /* what {client_id} is; another's */
+};
+
+#endif
