@@ -65,6 +65,8 @@ static bool split(char *text, struct threshold *t)
 {
 	size_t len = strlen(text), n;
 
+	if (*text == '.')
+		return false;
 	for (size_t i = 0; i < NMETRICS; i++) {
 		n = strlen(metrics[i].name);
 		if (n <= len && !strcmp(text + len - n, metrics[i].name) &&
