@@ -91,7 +91,7 @@ static void reload(struct daemon *d)
 {
 	char err[512];
 
-	if (guard_reload(d, err, sizeof(err)) < 0)
+	if (guard_reload(d->guard, err, sizeof(err)) < 0)
 		log_error("reload: %s; the old token stays", err);
 	else if (d->opt->token_file)
 		log_info("reload: token read from %s", d->opt->token_file);
@@ -190,8 +190,9 @@ static int run(struct daemon *d)
 	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
 	if (lock < 0)
 		return fail_with(err);
-	if (guard_init(d, err, sizeof(err)) < 0 || state_open(d, err, sizeof(err)) < 0 ||
-	    http_bind(d, &d->http, err, sizeof(err)) < 0) {
+	if (guard_new(d->opt, &d->guard, err, sizeof(err)) < 0 ||
+	    state_open(d, err, sizeof(err)) < 0 ||
+	    http_bind(d->opt, d->guard, &d->http, err, sizeof(err)) < 0) {
 		rc = fail_with(err);
 		goto out;
 	}
@@ -226,7 +227,7 @@ static int run(struct daemon *d)
 		rc = fail_with("cannot start a thread");
 		goto out;
 	}
-	if (http_start(d->http, err, sizeof(err)) < 0) {
+	if (http_start(d->http, &api_app, d, err, sizeof(err)) < 0) {
 		rc = fail_with(err);
 		goto out;
 	}
@@ -263,7 +264,7 @@ out:
 	book_free(d);
 	targets_free(d);
 	http_free(d->http);
-	guard_free(d);
+	guard_free(d->guard);
 	close(lock);
 	return rc;
 }

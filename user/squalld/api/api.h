@@ -38,6 +38,14 @@ HANDLER(api_events);
 
 enum MHD_Result api_metrics(struct request *r);
 enum MHD_Result api_healthz(struct request *r);
+enum MHD_Result api_ui(struct request *r); /* GET /ui/... */
+
+/* For http_start(), with the struct daemon that api_of() gives back. */
+extern const struct http_app api_app;
+static inline struct daemon *api_of(const struct request *r)
+{
+	return r->arg;
+}
 
 /* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. d->lock held. */
 json_t *counters_json(struct daemon *d, const char *name);

@@ -331,9 +331,26 @@ static int start_trace(struct stream *s, uint32_t every)
 
 /* --- life ----------------------------------------------------------------------------- */
 
+static void on_done(struct request *r, void *arg)
+{
+	struct stream *s = arg;
+	struct events *ev = api_of(r)->events;
+
+	pthread_mutex_lock(&ev->lock);
+	s->prev->next = s->next;
+	s->next->prev = s->prev;
+	ev->n--;
+	s->suspended = false; /* the connection is going: no one may resume it */
+	pthread_mutex_unlock(&ev->lock);
+	if (s->trace)
+		s->trace_stop = true; /* the thread frees it */
+	else
+		stream_free(s);
+}
+
 enum MHD_Result events_serve(struct request *r)
 {
-	struct events *ev = r->d->events;
+	struct events *ev = api_of(r)->events;
 	char trace[8], every[16];
 	struct MHD_Response *response;
 	unsigned long n = 1;
@@ -357,15 +374,15 @@ enum MHD_Result events_serve(struct request *r)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MHD_NO;
-	s->d = r->d;
+	s->d = api_of(r);
 	s->conn = r->conn;
 	if (request_query(r, "target", s->only, sizeof(s->only))) {
 		struct problem p = {0};
 		struct target t;
 
-		pthread_mutex_lock(&r->d->lock);
-		rc = target_resolve(r->d, s->only, &t, &p);
-		pthread_mutex_unlock(&r->d->lock);
+		pthread_mutex_lock(&api_of(r)->lock);
+		rc = target_resolve(api_of(r), s->only, &t, &p);
+		pthread_mutex_unlock(&api_of(r)->lock);
 		if (rc < 0) {
 			stream_free(s);
 			return reply_problem(r, &p);
@@ -373,9 +390,9 @@ enum MHD_Result events_serve(struct request *r)
 		strcpy(s->only, t.name);
 	}
 	push(s, strdup("retry: 1000\n\n"));
-	pthread_mutex_lock(&r->d->lock);
-	first = counters_json(r->d, NULL);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	first = counters_json(api_of(r), NULL);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	push(s, format("counters", first));
 	json_decref(first);
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, NULL);
@@ -403,29 +420,10 @@ enum MHD_Result events_serve(struct request *r)
 	ev->head.next = s;
 	ev->n++;
 	pthread_mutex_unlock(&ev->lock);
-	r->owner = s;
+	r->on_done = on_done;
+	r->done_arg = s;
 	MHD_add_response_header(response, "Content-Type", "text/event-stream");
 	return reply_response(r, 200, response);
-}
-
-void events_request_done(struct request *r)
-{
-	struct stream *s = r->owner;
-	struct events *ev = r->d->events;
-
-	if (!s)
-		return;
-	pthread_mutex_lock(&ev->lock);
-	s->prev->next = s->next;
-	s->next->prev = s->prev;
-	ev->n--;
-	s->suspended = false; /* the connection is going: no one may resume it */
-	pthread_mutex_unlock(&ev->lock);
-	if (s->trace)
-		s->trace_stop = true; /* the thread frees it */
-	else
-		stream_free(s);
-	r->owner = NULL;
 }
 
 void events_stop(struct daemon *d)

@@ -15,7 +15,7 @@ static enum MHD_Result reply_list(struct request *r, list_fn *fn, const char *ke
 	struct problem p = {0};
 	json_t *list;
 
-	p.code = fn(r->d->opt->pin_dir, &list, &p.error);
+	p.code = fn(api_of(r)->opt->pin_dir, &list, &p.error);
 	return p.code < 0 ? reply_problem(r, &p)
 			  : reply_json(r, 200, json_pack("{s:o}", key, list));
 }
@@ -67,7 +67,7 @@ enum MHD_Result api_map(struct request *r, const char *name)
 					    "limit: \"%.15s\" is not accepted: 1 to %d", text,
 					    LIMIT_MAX);
 	}
-	rc = sq_map_open(r->d->opt->pin_dir, name, &map, &p.error);
+	rc = sq_map_open(api_of(r)->opt->pin_dir, name, &map, &p.error);
 	if (rc < 0) {
 		p.code = rc == -EINVAL ? -ENOENT : rc; /* no map has that name */
 		return reply_problem(r, &p);

@@ -120,7 +120,7 @@ static void gauge(FILE *f, const char *name, const char *type, const char *help,
 
 enum MHD_Result api_metrics(struct request *r)
 {
-	struct daemon *d = r->d;
+	struct daemon *d = api_of(r);
 	struct rows rows = {.d = d};
 	struct sq_error err = {0};
 	unsigned int running, all, rules;

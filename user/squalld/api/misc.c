@@ -27,7 +27,7 @@ static void set_default(json_t *o, const char *key, json_t *value)
 /* Everything `capabilities` has, and what changes at run time. */
 enum MHD_Result api_status(struct request *r, const char *name)
 {
-	struct daemon *d = r->d;
+	struct daemon *d = api_of(r);
 	json_t *o = engine_status(d->engine);
 	unsigned int running, all, rules;
 	struct sq_error err = {0};
@@ -73,7 +73,7 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 {
 	static const char *const keep[] = {"kernel", "lane",   "lanes",	   "features",
 					   "faults", "limits", "programs", NULL};
-	json_t *all = engine_status(r->d->engine), *o = json_object(), *limits;
+	json_t *all = engine_status(api_of(r)->engine), *o = json_object(), *limits;
 	struct utsname uts;
 
 	(void)name;
@@ -100,7 +100,7 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 enum MHD_Result api_healthz(struct request *r)
 {
 	struct sq_error err = {0};
-	int rc = engine_health(r->d->engine, &err);
+	int rc = engine_health(api_of(r)->engine, &err);
 
 	if (rc < 0)
 		return reply_json(r, 503,
@@ -200,9 +200,9 @@ enum MHD_Result api_counters(struct request *r, const char *name)
 	json_t *o;
 
 	(void)name;
-	pthread_mutex_lock(&r->d->lock);
-	o = counters_json(r->d, NULL);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	o = counters_json(api_of(r), NULL);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return reply_json(r, 200, o);
 }
 
@@ -212,10 +212,10 @@ enum MHD_Result api_counters_of(struct request *r, const char *name)
 	struct target t;
 	json_t *o = NULL;
 
-	pthread_mutex_lock(&r->d->lock);
-	if (target_resolve(r->d, name, &t, &p) == 0)
-		o = counters_json(r->d, t.name);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	if (target_resolve(api_of(r), name, &t, &p) == 0)
+		o = counters_json(api_of(r), t.name);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }
 
@@ -226,9 +226,9 @@ enum MHD_Result api_profiles(struct request *r, const char *name)
 	json_t *list;
 
 	(void)name;
-	pthread_mutex_lock(&r->d->lock);
-	list = profiles_list(r->d);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	list = profiles_list(api_of(r));
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "profiles", list));
 }
 
@@ -236,9 +236,9 @@ enum MHD_Result api_profile_get(struct request *r, const char *name)
 {
 	json_t *o;
 
-	pthread_mutex_lock(&r->d->lock);
-	o = profile_json(r->d, name);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	o = profile_json(api_of(r), name);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return o ? reply_json(r, 200, o)
 		 : reply_status(r, 404, "name", "name: there is no profile \"%.64s\"", name);
 }
@@ -251,10 +251,10 @@ enum MHD_Result api_profile_put(struct request *r, const char *name)
 
 	if (!body)
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&r->d->lock);
-	if (profile_put(r->d, name, body, &fresh, &p) == 0)
-		o = profile_json(r->d, name);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	if (profile_put(api_of(r), name, body, &fresh, &p) == 0)
+		o = profile_json(api_of(r), name);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	json_decref(body);
 	if (p.code == -ENOENT || p.code == -E2BIG)
 		p.code = -EINVAL;
@@ -266,9 +266,9 @@ enum MHD_Result api_profile_delete(struct request *r, const char *name)
 	struct problem p = {0};
 	int rc;
 
-	pthread_mutex_lock(&r->d->lock);
-	rc = profile_delete(r->d, name, &p);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	rc = profile_delete(api_of(r), name, &p);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return rc < 0 ? reply_problem(r, &p) : reply_empty(r, 204);
 }
 
@@ -279,13 +279,13 @@ static int canonical(struct request *r, const char *name, char *buf, size_t size
 {
 	struct target t;
 	json_t *known;
-	int rc = target_resolve(r->d, name, &t, p);
+	int rc = target_resolve(api_of(r), name, &t, p);
 
 	if (rc == 0) {
 		snprintf(buf, size, "%s", t.name);
 		return 0;
 	}
-	known = schedule_json(r->d, name);
+	known = schedule_json(api_of(r), name);
 	if (!known)
 		return rc;
 	json_decref(known);
@@ -299,9 +299,9 @@ enum MHD_Result api_schedules(struct request *r, const char *name)
 	json_t *list;
 
 	(void)name;
-	pthread_mutex_lock(&r->d->lock);
-	list = schedules_list(r->d);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	list = schedules_list(api_of(r));
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "schedules", list));
 }
 
@@ -317,20 +317,20 @@ static enum MHD_Result schedule_op(struct request *r, const char *name, enum sch
 
 	if (op == OP_PUT && !(body = request_json(r, &p)))
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
 	rc = canonical(r, name, target, sizeof(target), &p);
 	if (rc == 0 && op == OP_PUT)
-		rc = schedule_put(r->d, target, body, &fresh, &p);
+		rc = schedule_put(api_of(r), target, body, &fresh, &p);
 	else if (rc == 0 && op == OP_DELETE)
-		rc = schedule_delete(r->d, target, &p);
+		rc = schedule_delete(api_of(r), target, &p);
 	else if (rc == 0 && op != OP_GET)
-		rc = schedule_run(r->d, target, op == OP_START, &p);
+		rc = schedule_run(api_of(r), target, op == OP_START, &p);
 	if (rc == 0 && op != OP_DELETE) {
-		o = schedule_json(r->d, target);
+		o = schedule_json(api_of(r), target);
 		if (!o)
 			rc = fail(&p, -ENOENT, "target", "target: %.200s has no schedule", target);
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	json_decref(body);
 	if (rc < 0)
 		return reply_problem(r, &p);

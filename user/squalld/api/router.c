@@ -115,7 +115,16 @@ static enum MHD_Result route_api(struct request *r)
 		"path: there is nothing here; GET /api/v1/openapi.json lists what there is");
 }
 
-enum MHD_Result api_dispatch(struct request *r)
+/* What a load balancer or a browser's first visit asks for; it tells nothing and changes nothing.
+ */
+static bool is_public(const struct request *r)
+{
+	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+		return false;
+	return r->n_seg >= 1 && (strcmp(r->seg[0], "healthz") == 0 || strcmp(r->seg[0], "ui") == 0);
+}
+
+static enum MHD_Result answer(struct request *r)
 {
 	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 
@@ -124,8 +133,7 @@ enum MHD_Result api_dispatch(struct request *r)
 			       ? route_api(r)
 			       : reply_status(r, 404, "path", "path: the API is below /api/v1/");
 	if (r->n_seg >= 1 && strcmp(r->seg[0], "ui") == 0)
-		return get ? static_serve(r)
-			   : reply_status(r, 405, "", "only GET is accepted here");
+		return get ? api_ui(r) : reply_status(r, 405, "", "only GET is accepted here");
 	if (r->n_seg == 1 && strcmp(r->seg[0], "metrics") == 0)
 		return get ? api_metrics(r) : reply_status(r, 405, "", "only GET is accepted here");
 	if (r->n_seg == 1 && strcmp(r->seg[0], "healthz") == 0)
@@ -144,8 +152,10 @@ enum MHD_Result api_dispatch(struct request *r)
 			return reply_response(r, 303, response);
 		}
 	}
-	return dockertc_serve(r);
+	return dockertc_serve(api_of(r), r);
 }
+
+const struct http_app api_app = {.answer = answer, .is_public = is_public};
 
 enum MHD_Result api_events(struct request *r, const char *name)
 {

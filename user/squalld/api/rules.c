@@ -18,10 +18,10 @@ enum MHD_Result api_targets(struct request *r, const char *name)
 	    strcmp(kind, "container") != 0)
 		return reply_status(r, 400, "kind",
 				    "kind: \"%.15s\" is not accepted: cgroup or container", kind);
-	pthread_mutex_lock(&r->d->lock);
-	list = targets_list(r->d, kind[0] != 'c' || kind[1] == 'g',
+	pthread_mutex_lock(&api_of(r)->lock);
+	list = targets_list(api_of(r), kind[0] != 'c' || kind[1] == 'g',
 			    kind[0] != 'c' || kind[1] == 'o');
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "targets", list));
 }
 
@@ -31,10 +31,10 @@ enum MHD_Result api_target(struct request *r, const char *name)
 	struct target t;
 	json_t *o = NULL;
 
-	pthread_mutex_lock(&r->d->lock);
-	if (target_resolve(r->d, name, &t, &p) == 0)
-		o = target_json(r->d, &t);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	if (target_resolve(api_of(r), name, &t, &p) == 0)
+		o = target_json(api_of(r), &t);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }
 
@@ -49,9 +49,9 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 	json_t *list = json_array();
 
 	(void)name;
-	pthread_mutex_lock(&r->d->lock);
-	book_each(r->d, append_one, list);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	book_each(api_of(r), append_one, list);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "rules", list));
 }
 
@@ -60,9 +60,9 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 	unsigned int n;
 
 	(void)name;
-	pthread_mutex_lock(&r->d->lock);
-	n = book_delete_all(r->d);
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
+	n = book_delete_all(api_of(r));
+	pthread_mutex_unlock(&api_of(r)->lock);
 	log_info("all rules deleted (%u)", n);
 	return reply_json(r, 200, json_pack("{s:i}", "deleted", (int)n));
 }
@@ -74,8 +74,8 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 static struct rule_entry *ruled(struct request *r, const char *name, struct problem *p)
 {
 	struct target t;
-	int rc = target_resolve(r->d, name, &t, p);
-	struct rule_entry *e = book_find(r->d, rc == 0 ? t.name : name);
+	int rc = target_resolve(api_of(r), name, &t, p);
+	struct rule_entry *e = book_find(api_of(r), rc == 0 ? t.name : name);
 
 	if (e) {
 		json_decref(p->candidates);
@@ -153,7 +153,7 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 	enum MHD_Result result;
 	struct rule_entry *e;
 
-	pthread_mutex_lock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
 	e = ruled(r, name, &p);
 	if (!e) {
 		result = reply_problem(r, &p);
@@ -162,7 +162,7 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 		result = none && tag_in(none, r->etag) ? reply_empty(r, 304)
 						       : reply_entry(r, 200, e);
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return result;
 }
 
@@ -194,22 +194,22 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 	struct target t;
 	bool fresh;
 
-	pthread_mutex_lock(&r->d->lock);
-	if (target_resolve(r->d, name, &t, &p) < 0 || target_ready(r->d, &t, &p) < 0) {
+	pthread_mutex_lock(&api_of(r)->lock);
+	if (target_resolve(api_of(r), name, &t, &p) < 0 || target_ready(api_of(r), &t, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else {
-		e = book_find(r->d, t.name);
+		e = book_find(api_of(r), t.name);
 		fresh = !e;
-		if (check_preconditions(r, e, &p) < 0 || has_network(r->d, &t, &p) < 0 ||
-		    book_set(r->d, &t, rule, source, &e, &p) < 0) {
+		if (check_preconditions(r, e, &p) < 0 || has_network(api_of(r), &t, &p) < 0 ||
+		    book_set(api_of(r), &t, rule, source, &e, &p) < 0) {
 			result = reply_problem(r, &p);
 		} else {
 			book_etag(e, r->etag, sizeof(r->etag));
 			result = reply_json(r, fresh ? 201 : 200,
-					    with_notes(r->d, &t, book_entry_json(e)));
+					    with_notes(api_of(r), &t, book_entry_json(e)));
 		}
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return result;
 }
 
@@ -338,22 +338,23 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 
 	if (!body)
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&r->d->lock);
-	if (target_resolve(r->d, name, &t, &p) < 0 || target_ready(r->d, &t, &p) < 0) {
+	pthread_mutex_lock(&api_of(r)->lock);
+	if (target_resolve(api_of(r), name, &t, &p) < 0 || target_ready(api_of(r), &t, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else if (depth(body, 8) < 0) {
 		fail(&p, -EINVAL, "body", "body: objects nested deeper than a rule's");
 		result = reply_problem(r, &p);
 	} else {
-		e = book_find(r->d, t.name);
+		e = book_find(api_of(r), t.name);
 		fresh = !e;
 		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 ||
-		    has_network(r->d, &t, &p) < 0 || book_set(r->d, &t, &rule, "api", &e, &p) < 0)
+		    has_network(api_of(r), &t, &p) < 0 ||
+		    book_set(api_of(r), &t, &rule, "api", &e, &p) < 0)
 			result = reply_problem(r, &p);
 		else
 			result = reply_entry(r, fresh ? 201 : 200, e);
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	json_decref(body);
 	return result;
 }
@@ -364,17 +365,17 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	enum MHD_Result result;
 	struct rule_entry *e;
 
-	pthread_mutex_lock(&r->d->lock);
+	pthread_mutex_lock(&api_of(r)->lock);
 	e = ruled(r, name, &p);
 	if (!e) {
 		result = reply_problem(r, &p);
 	} else if (check_preconditions(r, e, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else {
-		book_delete(r->d, e->name, "deleted");
+		book_delete(api_of(r), e->name, "deleted");
 		result = reply_empty(r, 204);
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&api_of(r)->lock);
 	return result;
 }
 
@@ -402,10 +403,10 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 	} else {
 		snprintf(source, sizeof(source), "profile:%.63s",
 			 json_string_value(json_object_get(body, "name")));
-		pthread_mutex_lock(&r->d->lock);
-		rc = profile_rule(r->d, json_string_value(json_object_get(body, "name")), &rule,
-				  &p);
-		pthread_mutex_unlock(&r->d->lock);
+		pthread_mutex_lock(&api_of(r)->lock);
+		rc = profile_rule(api_of(r), json_string_value(json_object_get(body, "name")),
+				  &rule, &p);
+		pthread_mutex_unlock(&api_of(r)->lock);
 	}
 	if (rc == 0 && json_is_integer(given)) {
 		rule.for_ns = (uint64_t)json_integer_value(given);

@@ -32,6 +32,6 @@ int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uin
 void dockertc_labels(struct daemon *d, struct container *c);
 
 /* Any request outside /api, /ui, /metrics and /healthz. */
-enum MHD_Result dockertc_serve(struct request *r);
+enum MHD_Result dockertc_serve(struct daemon *d, struct request *r);
 
 #endif

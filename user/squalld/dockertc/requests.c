@@ -270,9 +270,8 @@ void dockertc_labels(struct daemon *d, struct container *c)
 
 /* --- requests ------------------------------------------------------------------------- */
 
-static enum MHD_Result list(struct request *r)
+static enum MHD_Result list(struct daemon *d, struct request *r)
 {
-	struct daemon *d = r->d;
 	struct text t = {0};
 
 	pthread_mutex_lock(&d->lock);
@@ -286,22 +285,21 @@ static enum MHD_Result list(struct request *r)
 	return answer(r, 200, &t);
 }
 
-static enum MHD_Result inspect(struct request *r, struct target *t)
+static enum MHD_Result inspect(struct daemon *d, struct request *r, struct target *t)
 {
 	struct text text = {0};
-	json_t *links = interfaces(r->d, t->id);
+	json_t *links = interfaces(d, t->id);
 	size_t n = json_array_size(links);
 
 	/* docker-tc prints the queues of each interface; ours are the same on all of them. */
 	for (size_t i = 0; i < (n ? n : 1); i++)
-		add_rule(&text, book_find(r->d, t->name));
+		add_rule(&text, book_find(d, t->name));
 	json_decref(links);
 	return answer(r, 200, &text);
 }
 
-static enum MHD_Result set(struct request *r, struct target *t)
+static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t)
 {
-	struct daemon *d = r->d;
 	const char *form = r->len ? r->body : r->query;
 	char echo[TC_ECHO_MAX];
 	struct text text = {0};
@@ -338,7 +336,7 @@ static enum MHD_Result set(struct request *r, struct target *t)
 	return answer(r, 200, &text);
 }
 
-enum MHD_Result dockertc_serve(struct request *r)
+enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 {
 	static const char *const names[][2] = {
 		{"GET", "INSPECT"},  {"POST", "SET"},  {"DELETE", "IGNORE"},
@@ -364,7 +362,7 @@ enum MHD_Result dockertc_serve(struct request *r)
 			      r->method);
 	}
 	if (r->n_seg == 0 && (method == INSPECT || method == LIST))
-		return list(r);
+		return list(d, r);
 	if (method == LIST)
 		return refuse(r, 404, "Error: LIST is for /");
 	if (r->n_seg == 0)
@@ -372,8 +370,8 @@ enum MHD_Result dockertc_serve(struct request *r)
 	if (r->n_seg > 1)
 		return refuse(r, 404, "Error: there is nothing at this path");
 
-	pthread_mutex_lock(&r->d->lock);
-	if (target_resolve_container(r->d, r->seg[0], &t, &p) < 0) {
+	pthread_mutex_lock(&d->lock);
+	if (target_resolve_container(d, r->seg[0], &t, &p) < 0) {
 		json_decref(p.candidates);
 		p.candidates = NULL;
 		if (p.code == -ENOENT)
@@ -382,20 +380,20 @@ enum MHD_Result dockertc_serve(struct request *r)
 			result = refuse_problem(r, &p);
 	} else if (!t.c->running) {
 		result = refuse(r, 409, "%.200s is not running", r->seg[0]);
-	} else if (target_ready(r->d, &t, &p) < 0) {
+	} else if (target_ready(d, &t, &p) < 0) {
 		result = refuse_problem(r, &p);
 	} else if (method == INSPECT) {
-		result = inspect(r, &t);
+		result = inspect(d, r, &t);
 	} else if (method == SET) {
-		result = set(r, &t);
+		result = set(d, r, &t);
 	} else {
-		book_ignore(r->d, t.name, method == IGNORE);
+		book_ignore(d, t.name, method == IGNORE);
 		if (method == IGNORE)
-			book_delete(r->d, t.name, "deleted");
+			book_delete(d, t.name, "deleted");
 		else
-			dockertc_labels(r->d, t.c);
+			dockertc_labels(d, t.c);
 		result = reply_empty(r, 200);
 	}
-	pthread_mutex_unlock(&r->d->lock);
+	pthread_mutex_unlock(&d->lock);
 	return result;
 }

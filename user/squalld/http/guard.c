@@ -30,6 +30,7 @@
 #define TOKEN_MAX 512
 
 struct guard {
+	const struct options *opt;
 	pthread_mutex_t lock;
 	bool has_token;
 	unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -67,39 +68,48 @@ static int read_token(const char *path, unsigned char *ret_digest, char *err, si
 	return 0;
 }
 
-int guard_reload(struct daemon *d, char *err, size_t size)
+int guard_reload(struct guard *g, char *err, size_t size)
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	int rc;
 
-	if (!d->opt->token_file)
+	if (!g->opt->token_file)
 		return 0;
-	rc = read_token(d->opt->token_file, digest, err, size);
+	rc = read_token(g->opt->token_file, digest, err, size);
 	if (rc < 0)
 		return rc; /* the old token stays */
-	pthread_mutex_lock(&d->guard->lock);
-	memcpy(d->guard->digest, digest, sizeof(digest));
-	d->guard->has_token = true;
-	pthread_mutex_unlock(&d->guard->lock);
+	pthread_mutex_lock(&g->lock);
+	memcpy(g->digest, digest, sizeof(digest));
+	g->has_token = true;
+	pthread_mutex_unlock(&g->lock);
 	return 0;
 }
 
-int guard_init(struct daemon *d, char *err, size_t size)
+int guard_new(const struct options *opt, struct guard **ret, char *err, size_t size)
 {
-	d->guard = calloc(1, sizeof(*d->guard));
-	if (!d->guard)
+	struct guard *g = calloc(1, sizeof(*g));
+	int rc;
+
+	if (!g) {
+		snprintf(err, size, "out of memory");
 		return -ENOMEM;
-	pthread_mutex_init(&d->guard->lock, NULL);
-	return guard_reload(d, err, size);
+	}
+	g->opt = opt;
+	pthread_mutex_init(&g->lock, NULL);
+	rc = guard_reload(g, err, size);
+	if (rc < 0)
+		guard_free(g);
+	else
+		*ret = g;
+	return rc;
 }
 
-void guard_free(struct daemon *d)
+void guard_free(struct guard *g)
 {
-	if (!d->guard)
+	if (!g)
 		return;
-	pthread_mutex_destroy(&d->guard->lock);
-	free(d->guard);
-	d->guard = NULL;
+	pthread_mutex_destroy(&g->lock);
+	free(g);
 }
 
 static bool token_matches(struct guard *g, const char *header)
@@ -154,16 +164,7 @@ static bool host_accepted(const struct options *opt, const char *host)
 	return false;
 }
 
-/* What a load balancer or a browser's first visit asks for; it tells nothing and changes nothing.
- */
-static bool is_public(const struct request *r)
-{
-	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
-		return false;
-	return r->n_seg >= 1 && (strcmp(r->seg[0], "healthz") == 0 || strcmp(r->seg[0], "ui") == 0);
-}
-
-unsigned int guard_check(struct request *r, const char **ret_why)
+unsigned int guard_check(struct guard *g, struct request *r, bool is_public, const char **ret_why)
 {
 	const char *origin, *site, *host;
 	bool bears = false;
@@ -185,14 +186,14 @@ unsigned int guard_check(struct request *r, const char **ret_why)
 		*ret_why = "Sec-Fetch-Site: a page of another site may not use this API";
 		return MHD_HTTP_FORBIDDEN;
 	}
-	if (r->d->guard->has_token) {
-		bears = token_matches(r->d->guard, request_header(r, "Authorization"));
-		if (!bears && !is_public(r)) {
+	if (g->has_token) {
+		bears = token_matches(g, request_header(r, "Authorization"));
+		if (!bears && !is_public) {
 			*ret_why = "Authorization: a valid \"Bearer TOKEN\" is required";
 			return MHD_HTTP_UNAUTHORIZED;
 		}
 	}
-	if (!bears && !is_public(r) && !host_accepted(r->d->opt, host)) {
+	if (!bears && !is_public && !host_accepted(g->opt, host)) {
 		*ret_why = "Host: accepted are IP addresses, localhost, and names given with "
 			   "--allow-host";
 		return MHD_HTTP_FORBIDDEN;

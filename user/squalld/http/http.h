@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * HTTP: listeners, the life of a request, and replies. Knows nothing of
- * rules; api_dispatch() does.
+ * HTTP: listeners, the life of a request, and replies. Knows neither a path
+ * nor what it is for: who answers is handed to http_start().
  */
 #ifndef SQUALLD_HTTP_H
 #define SQUALLD_HTTP_H
 
 #include <microhttpd.h>
 #include "squalld/daemon.h"
+#include "squalld/process/options.h"
 
 #define HTTP_BODY_MAX	 (1u << 20)
 #define HTTP_CONNECTIONS 512 /* over all listeners; 64 of them are the unix socket's */
 #define HTTP_MAX_SEGS	 24
 
+struct guard;
+struct http;
 struct listener;
 
 struct request {
-	struct daemon *d;
+	void *arg; /* of http_start() */
 	struct listener *listener;
 	struct MHD_Connection *conn;
 	const char *method;
@@ -34,13 +37,25 @@ struct request {
 	bool started, local; /* local: came over the unix socket */
 	char etag[48];	     /* sent if set, without quotes */
 	char allow[64];	     /* sent with 405 */
-	void *owner;	     /* event stream */
+	/* Set by who answers: called once the request is over, however it ended. */
+	void (*on_done)(struct request *r, void *arg);
+	void *done_arg;
 };
 
-/* Binds every listener; nothing is served yet. err: one line. */
-int http_bind(struct daemon *d, struct http **ret, char *err, size_t size);
-int http_start(struct http *h, char *err, size_t size);
-void http_stop(struct http *h); /* no more requests; event streams end */
+/* Who answers. Both are called by a listener's thread, of which there is one for each address. */
+struct http_app {
+	/* A whole request: queues a reply. */
+	enum MHD_Result (*answer)(struct request *r);
+	/* May anybody see this, without a token? Only what tells and changes nothing. */
+	bool (*is_public)(const struct request *r);
+};
+
+/* Binds every listener; nothing is served yet. opt and guard outlive it. err: one line. */
+int http_bind(const struct options *opt, struct guard *guard, struct http **ret, char *err,
+	      size_t size);
+/* Serves; app outlives it, arg is each request's. */
+int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size);
+void http_stop(struct http *h); /* no more requests; each on_done has been called */
 void http_free(struct http *h);
 uint16_t http_port(const struct http *h); /* of the first TCP listener, 0 if none */
 uint64_t http_requests(const struct http *h);
@@ -68,15 +83,12 @@ enum MHD_Result reply_response(struct request *r, unsigned int status,
 unsigned int errno_to_status(int code); /* the one place that maps them */
 const char *status_title(unsigned int status);
 
-enum MHD_Result api_dispatch(struct request *r);
-void events_request_done(struct request *r);
-enum MHD_Result static_serve(struct request *r); /* GET /ui/... */
-
 /* --- guard.c: who may ask ------------------------------------------------------ */
-int guard_init(struct daemon *d, char *err, size_t size);
-int guard_reload(struct daemon *d, char *err, size_t size);
-void guard_free(struct daemon *d);
+/* opt outlives it. */
+int guard_new(const struct options *opt, struct guard **ret, char *err, size_t size);
+int guard_reload(struct guard *g, char *err, size_t size); /* reads the token anew */
+void guard_free(struct guard *g);
 /* Host, Origin, Sec-Fetch-Site and token; 0 or the status to refuse with, and why. */
-unsigned int guard_check(struct request *r, const char **ret_why);
+unsigned int guard_check(struct guard *g, struct request *r, bool is_public, const char **ret_why);
 
 #endif

@@ -53,7 +53,10 @@ struct tracked {
 };
 
 struct http {
-	struct daemon *d;
+	const struct options *opt;
+	struct guard *guard;
+	const struct http_app *app;
+	void *arg;
 	struct listener listener[MAX_LISTENERS];
 	int n;
 	char *cert, *key;
@@ -118,7 +121,7 @@ static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
 			text);
 		return rc;
 	}
-	if (!is_loopback(&sa) && !h->d->opt->token_file) {
+	if (!is_loopback(&sa) && !h->opt->token_file) {
 		snprintf(err, size,
 			 "--listen: %.80s can be reached from other machines: give --token-file "
 			 "(and --tls-cert, --tls-key), or listen on 127.0.0.1",
@@ -196,9 +199,9 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	if (rc < 0 || listen(l->fd, 128) < 0)
 		goto fail;
 	fcntl(l->fd, F_SETFL, O_NONBLOCK);
-	gr = getgrnam(h->d->opt->socket_group);
+	gr = getgrnam(h->opt->socket_group);
 	if (gr && chown(path, (uid_t)-1, gr->gr_gid) < 0)
-		log_warn("cannot give %s to group %s: %s", path, h->d->opt->socket_group,
+		log_warn("cannot give %s to group %s: %s", path, h->opt->socket_group,
 			 strerror(errno));
 	l->local = true;
 	snprintf(l->name, sizeof(l->name), "unix:%s", path);
@@ -229,26 +232,28 @@ static char *read_pem(const char *option, const char *path, char *err, size_t si
 	return buf;
 }
 
-int http_bind(struct daemon *d, struct http **ret, char *err, size_t size)
+int http_bind(const struct options *opt, struct guard *guard, struct http **ret, char *err,
+	      size_t size)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	int rc = 0;
 
 	if (!h)
 		return -ENOMEM;
-	h->d = d;
+	h->opt = opt;
+	h->guard = guard;
 	h->tracked.next = h->tracked.prev = &h->tracked;
 	pthread_mutex_init(&h->track_lock, NULL);
-	if (d->opt->tls_cert) {
-		h->cert = read_pem("tls-cert", d->opt->tls_cert, err, size);
-		h->key = h->cert ? read_pem("tls-key", d->opt->tls_key, err, size) : NULL;
+	if (opt->tls_cert) {
+		h->cert = read_pem("tls-cert", opt->tls_cert, err, size);
+		h->key = h->cert ? read_pem("tls-key", opt->tls_key, err, size) : NULL;
 		rc = h->key ? 0 : -EINVAL;
 	}
-	for (size_t i = 0; rc == 0 && i < d->opt->n_listen; i++)
-		if (strcmp(d->opt->listen[i], "none") != 0)
-			rc = bind_tcp(h, d->opt->listen[i], err, size);
-	if (rc == 0 && strcmp(d->opt->socket, "none") != 0)
-		rc = bind_unix(h, d->opt->socket, err, size);
+	for (size_t i = 0; rc == 0 && i < opt->n_listen; i++)
+		if (strcmp(opt->listen[i], "none") != 0)
+			rc = bind_tcp(h, opt->listen[i], err, size);
+	if (rc == 0 && strcmp(opt->socket, "none") != 0)
+		rc = bind_unix(h, opt->socket, err, size);
 	if (rc == 0 && h->n == 0) {
 		snprintf(err, size,
 			 "--listen and --socket are both \"none\": nobody could ever ask for "
@@ -272,7 +277,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 
 	if (!r)
 		return NULL;
-	r->d = l->http->d;
+	r->arg = l->http->arg;
 	r->listener = l;
 	r->local = l->local;
 	r->conn = conn;
@@ -380,6 +385,7 @@ static void track_busy(struct request *r, bool busy)
 
 static enum MHD_Result first_call(struct request *r)
 {
+	const struct http *h = r->listener->http;
 	const char *why = NULL, *length;
 	unsigned int status;
 	int rc;
@@ -389,7 +395,7 @@ static enum MHD_Result first_call(struct request *r)
 	if (rc < 0)
 		return reply_status(r, rc == -ENOMEM ? 503 : 400, "path",
 				    "path: a well-formed /path?query is expected");
-	status = guard_check(r, &why);
+	status = guard_check(h->guard, r, h->app->is_public(r), &why);
 	length = request_header(r, "Content-Length");
 	if (status && !length && !request_header(r, "Transfer-Encoding")) {
 		/* Answered when the request is whole, which keeps the connection. */
@@ -458,7 +464,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	if (r->too_large)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
 				    "body: at most %u bytes are accepted", HTTP_BODY_MAX);
-	return api_dispatch(r);
+	return r->listener->http->app->answer(r);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
@@ -471,7 +477,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	(void)code;
 	if (!r)
 		return;
-	events_request_done(r);
+	if (r->on_done)
+		r->on_done(r, r->done_arg);
 	track_busy(r, false);
 	free(r->target);
 	free(r->path);
@@ -546,10 +553,12 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 	log_debug("http: %s", text);
 }
 
-int http_start(struct http *h, char *err, size_t size)
+int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size)
 {
 	int tcp = 0;
 
+	h->app = app;
+	h->arg = arg;
 	for (int i = 0; i < h->n; i++)
 		tcp += !h->listener[i].local;
 	for (int i = 0; i < h->n; i++) {

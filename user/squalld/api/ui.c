@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <squall/ui.h>
-#include "squalld/http/http.h"
+#include "squalld/api/api.h"
 
 static enum MHD_Result none(struct request *r)
 {
@@ -14,7 +14,7 @@ static enum MHD_Result none(struct request *r)
 
 static enum MHD_Result from_dir(struct request *r, const char *path)
 {
-	int dir = open(r->d->opt->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+	int dir = open(api_of(r)->opt->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
 	struct MHD_Response *response;
 
 	if (!*path)
@@ -26,7 +26,7 @@ static enum MHD_Result from_dir(struct request *r, const char *path)
 	return response ? reply_response(r, 200, response) : none(r);
 }
 
-enum MHD_Result static_serve(struct request *r)
+enum MHD_Result api_ui(struct request *r)
 {
 	struct MHD_Response *response;
 	const struct sq_ui_file *file;
@@ -43,7 +43,7 @@ enum MHD_Result static_serve(struct request *r)
 		snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s", i > 1 ? "/" : "",
 			 r->seg[i]);
 	}
-	if (r->d->opt->web_root)
+	if (api_of(r)->opt->web_root)
 		return from_dir(r, path);
 	file = sq_ui_find(path);
 	if (!file)
