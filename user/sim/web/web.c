@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The HTTP side: who may ask, which path is what, the event stream. A thread per connection, at
- * most 64; the shards know nothing of it.
+ * The HTTP side: who may ask, which path is what, the event stream. A thread per connection; the
+ * shards know nothing of it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,16 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/httpd/gate.h"
 #include "sim/engine/shard.h"
 #include "sim/web/web.h"
 #include "sim/web/files.h"
 
 #define BODY_MAX	65536
-#define MAX_CONNECTIONS 64
+#define MAX_CONNECTIONS 128
+#define PER_ADDRESS	64
 
 struct listener {
 	struct sim_web *w;
 	struct MHD_Daemon *d;
+	struct httpd_door door;
 	bool loopback, load; /* load: the whole API, not only /metrics */
 	union sim_addr addr;
 };
@@ -29,6 +32,7 @@ struct sim_web {
 	struct sim_run *r;
 	struct sim_load load;
 	struct sim_faults *faults;
+	struct httpd_gate *gate;
 	struct listener web, metrics;
 	char root[PATH_MAX]; /* "": the files inside the program */
 	bool stopping;
@@ -212,6 +216,11 @@ static enum MHD_Result send_stream(struct sim_web *w, struct MHD_Connection *c)
 
 	if (!s)
 		return MHD_NO;
+	if (!httpd_phase(c, HTTPD_STREAM)) {
+		free(s);
+		return send_error(c, 503,
+				  "too many event streams from this address: end one first");
+	}
 	s->w = w;
 	s->first = true;
 	resp = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_read, s,
@@ -346,6 +355,14 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 	return send_error(c, 404, "no such path");
 }
 
+static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *c)
+{
+	(void)ctx;
+	(void)uri;
+	httpd_phase(c, HTTPD_HEADER);
+	return NULL;
+}
+
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **state)
@@ -354,6 +371,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 
 	(void)version;
 	if (!q) {
+		httpd_phase(c, HTTPD_BODY);
 		q = malloc(sizeof(*q));
 		if (!q)
 			return MHD_NO;
@@ -372,6 +390,7 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 		*size = 0;
 		return MHD_YES;
 	}
+	httpd_phase(c, HTTPD_ANSWER);
 	return route(ctx, c, url, method, q);
 }
 
@@ -379,8 +398,8 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
 			 enum MHD_RequestTerminationCode why)
 {
 	(void)ctx;
-	(void)c;
 	(void)why;
+	httpd_phase(c, HTTPD_IDLE);
 	free(*state);
 	*state = NULL;
 }
@@ -445,10 +464,14 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 	if (l->addr.sa.sa_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	l->w = w;
-	l->d = MHD_start_daemon(flags, 0, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR,
-				&l->addr.sa, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-				MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_NOTIFY_COMPLETED,
-				on_completed, NULL, MHD_OPTION_END);
+	l->door = (struct httpd_door){
+		.gate = w->gate, .total = MAX_CONNECTIONS, .per_address = PER_ADDRESS};
+	l->d = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR, &l->addr.sa,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS + HTTPD_LEAVING,
+		MHD_OPTION_CONNECTION_TIMEOUT, 15u, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event, &l->door,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 	if (!l->d)
 		return sim_bad(err, "%s '%.60s': cannot listen: %s", field, value,
 			       errno ? strerror(errno) : "refused");
@@ -474,6 +497,10 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 	if (!*r->token && env)
 		snprintf(r->token, sizeof(r->token), "%s", env);
 	w->r = r;
+	if (httpd_gate_open(&w->gate)) {
+		free(w);
+		return sim_bad(err, "cannot start a thread for --web and --metrics");
+	}
 	pthread_mutex_init(&w->load.lock, NULL);
 	w->load.fleet = fleet;
 	w->load.e = e;
@@ -510,6 +537,7 @@ void sim_web_stop(struct sim_web *w)
 		MHD_stop_daemon(w->web.d);
 	if (w->metrics.d)
 		MHD_stop_daemon(w->metrics.d);
+	httpd_gate_close(w->gate);
 	sim_faults_stop(w->faults);
 	pthread_mutex_destroy(&w->load.lock);
 	free(w);

@@ -422,8 +422,7 @@ enum MHD_Result events_serve(struct request *r)
 	pthread_mutex_unlock(&ev->lock);
 	r->on_done = on_done;
 	r->done_arg = s;
-	MHD_add_response_header(response, "Content-Type", "text/event-stream");
-	return reply_response(r, 200, response);
+	return reply_stream(r, response);
 }
 
 void events_stop(struct daemon *d)

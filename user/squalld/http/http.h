@@ -80,6 +80,8 @@ enum MHD_Result reply_status(struct request *r, unsigned int status, const char 
 enum MHD_Result reply_problem(struct request *r, struct problem *p);
 enum MHD_Result reply_response(struct request *r, unsigned int status,
 			       struct MHD_Response *response);
+/* An event stream; it owes no end. */
+enum MHD_Result reply_stream(struct request *r, struct MHD_Response *response /* taken */);
 unsigned int errno_to_status(int code); /* the one place that maps them */
 const char *status_title(unsigned int status);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/httpd/gate.h"
 #include "squalld/http/http.h"
 
 unsigned int errno_to_status(int code)
@@ -147,6 +148,17 @@ enum MHD_Result reply_response(struct request *r, unsigned int status,
 	result = MHD_queue_response(r->conn, status, response);
 	MHD_destroy_response(response);
 	return result;
+}
+
+enum MHD_Result reply_stream(struct request *r, struct MHD_Response *response)
+{
+	if (!httpd_phase(r->conn, HTTPD_STREAM)) {
+		MHD_destroy_response(response);
+		return reply_status(r, MHD_HTTP_SERVICE_UNAVAILABLE, "",
+				    "too many event streams from this address: end one first");
+	}
+	MHD_add_response_header(response, "Content-Type", "text/event-stream");
+	return reply_response(r, MHD_HTTP_OK, response);
 }
 
 static enum MHD_Result reply_dump(struct request *r, unsigned int status, json_t *body,

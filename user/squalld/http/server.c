@@ -8,9 +8,7 @@
  * the completion call-back. Requests never wait: rules are written to the
  * kernel in microseconds and to disk by another thread.
  *
- * libmicrohttpd's time-out counts from the last byte, so a client that drips
- * one byte now and then could hold its connection for ever. The reaper closes
- * what has not sent a whole request within REQUEST_LIMIT_MS.
+ * Who holds a connection without asking is lib/httpd/gate.h's to send away.
  */
 #include "squalld/http/http.h"
 
@@ -28,28 +26,23 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "lib/httpd/gate.h"
 
 #define MAX_LISTENERS	 (OPT_MAX_LIST + 1)
 #define UNIX_CONNECTIONS 64
 #define IDLE_LIMIT_S	 15
-#define REQUEST_LIMIT_MS 20000
+#define PER_ADDRESS	 256 /* of one listener; a proxy is one address */
 #define HEADER_MEMORY	 (32u << 10)
 #define HTTP_DISCARD_MAX (16u << 20)
 
 struct listener {
 	struct http *http;
 	struct MHD_Daemon *mhd;
+	struct httpd_door door;
 	int fd;
 	bool local;
 	uint16_t port;
 	char name[160];
-};
-
-struct tracked {
-	struct tracked *prev, *next;
-	uint64_t since_ms; /* when we began to wait for this request */
-	int fd;
-	bool busy; /* whole request received, not answered yet */
 };
 
 struct http {
@@ -61,11 +54,7 @@ struct http {
 	int n;
 	char *cert, *key;
 	_Atomic uint64_t requests;
-	pthread_mutex_t track_lock;
-	struct tracked tracked; /* list head */
-	pthread_t reaper;
-	bool reaping;
-	atomic_bool stopping;
+	struct httpd_gate *gate;
 };
 
 /* --- binding --------------------------------------------------------------------- */
@@ -242,8 +231,6 @@ int http_bind(const struct options *opt, struct guard *guard, struct http **ret,
 		return -ENOMEM;
 	h->opt = opt;
 	h->guard = guard;
-	h->tracked.next = h->tracked.prev = &h->tracked;
-	pthread_mutex_init(&h->track_lock, NULL);
 	if (opt->tls_cert) {
 		h->cert = read_pem("tls-cert", opt->tls_cert, err, size);
 		h->key = h->cert ? read_pem("tls-key", opt->tls_key, err, size) : NULL;
@@ -275,6 +262,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 	struct listener *l = cls;
 	struct request *r = calloc(1, sizeof(*r));
 
+	httpd_phase(conn, HTTPD_HEADER);
 	if (!r)
 		return NULL;
 	r->arg = l->http->arg;
@@ -362,27 +350,6 @@ static int split_target(struct request *r)
 	return 0;
 }
 
-static struct tracked *track_of(struct MHD_Connection *conn)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info ? info->socket_context : NULL;
-}
-
-static void track_busy(struct request *r, bool busy)
-{
-	struct http *h = r->listener->http;
-	struct tracked *t = track_of(r->conn);
-
-	if (!t)
-		return;
-	pthread_mutex_lock(&h->track_lock);
-	t->busy = busy;
-	t->since_ms = now_mono_ns() / 1000000;
-	pthread_mutex_unlock(&h->track_lock);
-}
-
 static enum MHD_Result first_call(struct request *r)
 {
 	const struct http *h = r->listener->http;
@@ -391,6 +358,7 @@ static enum MHD_Result first_call(struct request *r)
 	int rc;
 
 	r->started = true;
+	httpd_phase(r->conn, HTTPD_BODY);
 	rc = split_target(r);
 	if (rc < 0)
 		return reply_status(r, rc == -ENOMEM ? 503 : 400, "path",
@@ -445,7 +413,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	(void)cls;
 	(void)url;
 	(void)version;
-	(void)conn;
 	if (!r)
 		return MHD_NO; /* out of memory in on_uri() */
 	if (!r->started) {
@@ -458,7 +425,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		*size = 0;
 		return more;
 	}
-	track_busy(r, true);
+	httpd_phase(conn, HTTPD_ANSWER);
 	if (r->refused)
 		return reply_status(r, r->refused, "", "%s", r->why);
 	if (r->too_large)
@@ -473,73 +440,17 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	struct request *r = *con_cls;
 
 	(void)cls;
-	(void)conn;
 	(void)code;
 	if (!r)
 		return;
 	if (r->on_done)
 		r->on_done(r, r->done_arg);
-	track_busy(r, false);
+	httpd_phase(conn, HTTPD_IDLE);
 	free(r->target);
 	free(r->path);
 	free(r->body);
 	free(r);
 	*con_cls = NULL;
-}
-
-static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx,
-			  enum MHD_ConnectionNotificationCode code)
-{
-	struct http *h = cls;
-	struct tracked *t = *ctx;
-
-	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		const union MHD_ConnectionInfo *info =
-			MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-		t = calloc(1, sizeof(*t));
-		if (!t || !info) {
-			free(t);
-			return;
-		}
-		t->fd = info->connect_fd;
-		t->since_ms = now_mono_ns() / 1000000;
-		pthread_mutex_lock(&h->track_lock);
-		t->next = h->tracked.next;
-		t->prev = &h->tracked;
-		t->next->prev = t;
-		h->tracked.next = t;
-		pthread_mutex_unlock(&h->track_lock);
-		*ctx = t;
-	} else if (t) {
-		/* libmicrohttpd closes the socket after this call, so the reaper never sees a
-		 * reused fd. */
-		pthread_mutex_lock(&h->track_lock);
-		t->prev->next = t->next;
-		t->next->prev = t->prev;
-		pthread_mutex_unlock(&h->track_lock);
-		free(t);
-		*ctx = NULL;
-	}
-}
-
-static void *reap(void *arg)
-{
-	struct http *h = arg;
-
-	pthread_setname_np(pthread_self(), "reaper");
-	while (!h->stopping) {
-		uint64_t now;
-
-		usleep(250000);
-		now = now_mono_ns() / 1000000;
-		pthread_mutex_lock(&h->track_lock);
-		for (struct tracked *t = h->tracked.next; t != &h->tracked; t = t->next)
-			if (!t->busy && now > t->since_ms + REQUEST_LIMIT_MS)
-				shutdown(t->fd, SHUT_RDWR);
-		pthread_mutex_unlock(&h->track_lock);
-	}
-	return NULL;
 }
 
 static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -555,8 +466,12 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 
 int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size)
 {
-	int tcp = 0;
+	int tcp = 0, rc = httpd_gate_open(&h->gate);
 
+	if (rc < 0) {
+		snprintf(err, size, "cannot start the HTTP server: %s", strerror(-rc));
+		return rc;
+	}
 	h->app = app;
 	h->arg = arg;
 	for (int i = 0; i < h->n; i++)
@@ -578,16 +493,22 @@ int http_start(struct http *h, const struct http_app *app, void *arg, char *err,
 		if (!tls)
 			extra[0].option = MHD_OPTION_END;
 		l->http = h;
+		l->door = (struct httpd_door){
+			.gate = h->gate,
+			.total = limit,
+			.per_address = limit < PER_ADDRESS ? limit : PER_ADDRESS,
+		};
 		l->mhd = MHD_start_daemon(
 			flags, l->port, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER,
 			on_log, NULL, /* first: others may log */
 			MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_ARRAY, extra,
-			MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
-			(unsigned int)IDLE_LIMIT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-			MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_URI_LOG_CALLBACK, on_uri,
-			l, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+			MHD_OPTION_CONNECTION_LIMIT, limit + HTTPD_LEAVING,
+			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_LIMIT_S,
+			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
+			MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+			MHD_OPTION_URI_LOG_CALLBACK, on_uri, l, MHD_OPTION_NOTIFY_COMPLETED,
+			on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event,
+			&l->door, MHD_OPTION_END);
 		if (!l->mhd) {
 			snprintf(
 				err, size,
@@ -597,9 +518,6 @@ int http_start(struct http *h, const struct http_app *app, void *arg, char *err,
 			return -EINVAL;
 		}
 	}
-	if (pthread_create(&h->reaper, NULL, reap, h) != 0)
-		return -EAGAIN;
-	h->reaping = true;
 	return 0;
 }
 
@@ -607,10 +525,6 @@ void http_stop(struct http *h)
 {
 	if (!h)
 		return;
-	h->stopping = true;
-	if (h->reaping)
-		pthread_join(h->reaper, NULL);
-	h->reaping = false;
 	for (int i = 0; i < h->n; i++) {
 		if (h->listener[i].mhd) {
 			MHD_stop_daemon(h->listener[i].mhd); /* closes the listening socket too */
@@ -618,6 +532,8 @@ void http_stop(struct http *h)
 			h->listener[i].fd = -1;
 		}
 	}
+	httpd_gate_close(h->gate);
+	h->gate = NULL;
 }
 
 void http_free(struct http *h)
@@ -630,7 +546,6 @@ void http_free(struct http *h)
 		if (h->listener[i].local)
 			unlink(h->listener[i].name + strlen("unix:"));
 	}
-	pthread_mutex_destroy(&h->track_lock);
 	free(h->cert);
 	free(h->key);
 	free(h);
