@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * HTTP by libcurl's easy interface: one handle per client, connection kept
+ * Requests by libcurl's easy interface: one handle per client, connection kept
  * alive. Proxies are never used: what talks to a fault injector should not
  * depend on http_proxy being set, and a unix socket has none.
  */
@@ -12,33 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 #include <squall/client.h>
+#include "lib/client_internal.h"
 #include "lib/error.h"
 
 #define ANSWER_MAX (64u << 20)
-#define EVENT_MAX  (1u << 20) /* one line, and one event */
 #define TOKEN_MAX  4096
 #define TIMEOUT_MS 30000
 #define CONNECT_MS 5000
-#define SILENCE_S  20L
 
-struct buffer {
-	char *data;
-	size_t len, room, max;
-};
-
-struct sq_client {
-	CURL *curl;
-	struct curl_slist *headers, *sse_headers;
-	char *base;   /* scheme://host:port, no slash at the end */
-	char *socket; /* NULL over TCP */
-	char *peer;
-	char *token;
-	char *cacert;
-	long timeout_ms, status;
-	char curl_error[CURL_ERROR_SIZE];
-};
-
-static int buffer_add(struct buffer *b, const char *data, size_t len)
+int client_buffer_add(struct client_buffer *b, const char *data, size_t len)
 {
 	size_t room = b->room ? b->room : 4096;
 	char *bigger;
@@ -62,7 +44,7 @@ static int buffer_add(struct buffer *b, const char *data, size_t len)
 
 static size_t collect(char *data, size_t size, size_t n, void *arg)
 {
-	return buffer_add(arg, data, size * n) ? 0 : size * n;
+	return client_buffer_add(arg, data, size * n) ? 0 : size * n;
 }
 
 static const char *environment(const char *given, const char *name)
@@ -255,7 +237,7 @@ long sq_client_status(const struct sq_client *c)
 	return c->status;
 }
 
-static CURLcode prepare(struct sq_client *c, const char *method, const char *url)
+CURLcode client_prepare(struct sq_client *c, const char *method, const char *url)
 {
 	CURL *h = c->curl;
 	CURLcode e = CURLE_OK;
@@ -263,11 +245,6 @@ static CURLcode prepare(struct sq_client *c, const char *method, const char *url
 	curl_easy_reset(h); /* options go, the connection stays */
 	c->status = 0;
 	c->curl_error[0] = 0;
-#define SET(opt, value)                                                                            \
-	do {                                                                                       \
-		if (!e)                                                                            \
-			e = curl_easy_setopt(h, opt, value);                                       \
-	} while (0)
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_CUSTOMREQUEST, method);
@@ -285,7 +262,7 @@ static CURLcode prepare(struct sq_client *c, const char *method, const char *url
 }
 
 /* Why there was no answer, and what to do. */
-static int connection_error(const struct sq_client *c, CURLcode e, struct sq_error *err)
+int client_connection_error(const struct sq_client *c, CURLcode e, struct sq_error *err)
 {
 	const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(e);
 	long os_errno = 0;
@@ -381,7 +358,7 @@ static void add_candidates(const json_t *body, struct sq_error *err)
 }
 
 /* A problem detail (RFC 9457), or whatever else there is to say. */
-static int answer_error(const struct sq_client *c, const json_t *body, struct sq_error *err)
+int client_answer_error(const struct sq_client *c, const json_t *body, struct sq_error *err)
 {
 	const char *detail = json_string_value(json_object_get(body, "detail"));
 	const char *title = json_string_value(json_object_get(body, "title"));
@@ -409,7 +386,7 @@ static int answer_error(const struct sq_client *c, const json_t *body, struct sq
 int sq_client_request(struct sq_client *c, const char *method, const char *path, const json_t *body,
 		      json_t **ret, struct sq_error *err)
 {
-	struct buffer answer = {.max = ANSWER_MAX};
+	struct client_buffer answer = {.max = ANSWER_MAX};
 	CURL *h = c->curl;
 	json_error_t json_error;
 	char *url = NULL, *text = NULL;
@@ -423,7 +400,7 @@ int sq_client_request(struct sq_client *c, const char *method, const char *path,
 		r = sq_error_set(err, -ENOMEM, NULL, "out of memory");
 		goto out;
 	}
-	e = prepare(c, method, url);
+	e = client_prepare(c, method, url);
 	SET(CURLOPT_TIMEOUT_MS, c->timeout_ms);
 	SET(CURLOPT_HTTPHEADER, c->headers);
 	SET(CURLOPT_WRITEFUNCTION, collect);
@@ -438,13 +415,13 @@ int sq_client_request(struct sq_client *c, const char *method, const char *path,
 	if (!e)
 		curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &c->status);
 	if (e) {
-		r = connection_error(c, e, err);
+		r = client_connection_error(c, e, err);
 		goto out;
 	}
 	if (answer.len)
 		json = json_loadb(answer.data, answer.len, JSON_ALLOW_NUL, &json_error);
 	if (c->status >= 400) {
-		r = answer_error(c, json, err);
+		r = client_answer_error(c, json, err);
 		goto out;
 	}
 	if (answer.len && !json) {
@@ -463,146 +440,6 @@ out:
 	json_decref(json);
 	free(answer.data);
 	free(text);
-	free(url);
-	return r;
-}
-
-/* Server-sent events: lines "event: X", "data: JSON" (several are joined), an empty line ends one.
- */
-struct stream {
-	struct buffer line, data;
-	char event[64];
-	int (*fn)(const char *event, const json_t *data, void *arg);
-	void *arg;
-	const volatile bool *stop;
-	struct sq_client *client;
-	struct buffer error; /* body of an answer that is no stream */
-	int result;	     /* what fn said, or an errno */
-};
-
-static int stream_line(struct stream *s, char *line)
-{
-	json_t *json;
-	char *value;
-
-	if (!*line) {
-		if (s->data.len) {
-			json = json_loadb(s->data.data, s->data.len, JSON_ALLOW_NUL, NULL);
-			/* Not JSON: not ours to understand. */
-			if (json)
-				s->result = s->fn(*s->event ? s->event : "message", json, s->arg);
-			json_decref(json);
-		}
-		s->data.len = 0;
-		s->event[0] = 0;
-		return s->result;
-	}
-	value = strchr(line, ':');
-	if (value == line) /* comment: keeps the connection alive */
-		return 0;
-	if (value) {
-		*value++ = 0;
-		if (*value == ' ')
-			value++;
-	} else {
-		value = line + strlen(line);
-	}
-	if (!strcmp(line, "event"))
-		snprintf(s->event, sizeof(s->event), "%s", value);
-	else if (!strcmp(line, "data"))
-		s->result = (s->data.len ? buffer_add(&s->data, "\n", 1) : 0)
-				    ?: buffer_add(&s->data, value, strlen(value));
-	return s->result;
-}
-
-static size_t stream_bytes(char *data, size_t size, size_t n, void *arg)
-{
-	struct stream *s = arg;
-	size_t len = size * n, i, start = 0;
-	long status = 0;
-
-	curl_easy_getinfo(s->client->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 400)
-		return buffer_add(&s->error, data, len) ? 0 : len;
-	for (i = 0; i < len; i++) {
-		if (data[i] != '\n')
-			continue;
-		s->result = buffer_add(&s->line, data + start, i - start);
-		if (s->result)
-			return 0;
-		if (s->line.len && s->line.data[s->line.len - 1] == '\r')
-			s->line.data[--s->line.len] = 0;
-		s->line.len = 0;
-		if (stream_line(s, s->line.data))
-			return 0;
-		start = i + 1;
-	}
-	s->result = buffer_add(&s->line, data + start, len - start);
-	return s->result ? 0 : len;
-}
-
-static int stream_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-	const struct stream *s = arg;
-
-	(void)a, (void)b, (void)c, (void)d;
-	return s->stop && *s->stop;
-}
-
-int sq_client_events(struct sq_client *c, const char *path,
-		     int (*fn)(const char *event, const json_t *data, void *arg), void *arg,
-		     const volatile bool *stop, struct sq_error *err)
-{
-	struct stream s = {
-		.fn = fn,
-		.arg = arg,
-		.stop = stop,
-		.client = c,
-		.line.max = EVENT_MAX,
-		.data.max = EVENT_MAX,
-		.error.max = EVENT_MAX,
-	};
-	CURL *h = c->curl;
-	char *url = NULL;
-	json_t *json;
-	CURLcode e;
-	int r;
-
-	if (asprintf(&url, "%s%s", c->base, path) < 0)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	e = prepare(c, "GET", url);
-	SET(CURLOPT_HTTPHEADER, c->sse_headers);
-	/* Counters come each second: silence is a cable that was pulled. */
-	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-	SET(CURLOPT_LOW_SPEED_TIME, SILENCE_S);
-	SET(CURLOPT_WRITEFUNCTION, stream_bytes);
-	SET(CURLOPT_WRITEDATA, &s);
-	SET(CURLOPT_NOPROGRESS, 0L);
-	SET(CURLOPT_XFERINFOFUNCTION, stream_progress);
-	SET(CURLOPT_XFERINFODATA, &s);
-	if (!e)
-		e = curl_easy_perform(h);
-	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &c->status);
-	if (s.result > 0 || (e == CURLE_ABORTED_BY_CALLBACK && stop && *stop)) {
-		r = 0;
-	} else if (s.result < 0) {
-		r = sq_error_set(err, s.result, NULL, "an event of %s is too big", c->peer);
-	} else if (e) {
-		r = connection_error(c, e, err);
-	} else if (c->status >= 400) {
-		json = s.error.len ? json_loadb(s.error.data, s.error.len, JSON_ALLOW_NUL, NULL)
-				   : NULL;
-		r = answer_error(c, json, err);
-		json_decref(json);
-	} else {
-		r = sq_error_set(err, -EPIPE, NULL,
-				 "squalld at %s ended the stream of events: it "
-				 "may have been stopped",
-				 c->peer);
-	}
-	free(s.line.data);
-	free(s.data.data);
-	free(s.error.data);
 	free(url);
 	return r;
 }
