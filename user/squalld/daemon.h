@@ -26,7 +26,7 @@ struct events;
 struct http;
 struct state;
 struct docker;
-struct guard;
+struct httpd_guard;
 struct cgwatch;
 
 struct daemon {
@@ -41,7 +41,7 @@ struct daemon {
 	struct http *http;
 	struct state *state;
 	struct docker *docker;
-	struct guard *guard;
+	struct httpd_guard *guard;
 	struct cgwatch *cgwatch;
 	uint64_t started_ms; /* CLOCK_REALTIME */
 };

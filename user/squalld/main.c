@@ -91,7 +91,7 @@ static void reload(struct daemon *d)
 {
 	char err[512];
 
-	if (guard_reload(d->guard, err, sizeof(err)) < 0)
+	if (httpd_guard_reload(d->guard, err, sizeof(err)) < 0)
 		log_error("reload: %s; the old token stays", err);
 	else if (d->opt->token_file)
 		log_info("reload: token read from %s", d->opt->token_file);
@@ -180,6 +180,14 @@ static int fail_with(const char *text)
 
 static int run(struct daemon *d)
 {
+	struct httpd_policy policy = {
+		.token_file = d->opt->token_file,
+		.allow_host = d->opt->allow_host,
+		.n_allow_host = d->opt->n_allow_host,
+		.host_remedy = ", and names given with --allow-host",
+		.only_group = strcmp(d->opt->loopback, "open") != 0,
+		.group = d->opt->socket_group,
+	};
 	struct engine_options eo = {0};
 	struct sq_error error = {0};
 	char err[700] = "";
@@ -190,7 +198,7 @@ static int run(struct daemon *d)
 	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
 	if (lock < 0)
 		return fail_with(err);
-	if (guard_new(d->opt, &d->guard, err, sizeof(err)) < 0 ||
+	if (httpd_guard_new(&policy, &d->guard, err, sizeof(err)) < 0 ||
 	    state_open(d, err, sizeof(err)) < 0 ||
 	    http_bind(d->opt, d->guard, &d->http, err, sizeof(err)) < 0) {
 		rc = fail_with(err);
@@ -264,7 +272,7 @@ out:
 	book_free(d);
 	targets_free(d);
 	http_free(d->http);
-	guard_free(d->guard);
+	httpd_guard_free(d->guard);
 	close(lock);
 	return rc;
 }

@@ -107,6 +107,8 @@ const struct sim_opt sim_run_opts[] = {
 	 "what --web and --metrics ask for where they listen beyond "
 	 "loopback (also $SQUALL_SIM_TOKEN)",
 	 STR(token), NULL},
+	{"token-file", "FILE", "Output", "the same, from the first line of FILE", STR(token_file),
+	 NULL},
 	{"squalld", "URL", "Output",
 	 "with --web: shade the times when this squalld had a fault in "
 	 "force, http://HOST:PORT or unix:/run/squall/squalld.sock",

@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <microhttpd.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
+#include "lib/httpd/guard.h"
+#include "lib/httpd/problem.h"
 #include "sim/engine/shard.h"
 #include "sim/web/web.h"
 #include "sim/web/files.h"
@@ -33,6 +35,7 @@ struct sim_web {
 	struct sim_load load;
 	struct sim_faults *faults;
 	struct httpd_gate *gate;
+	struct httpd_guard *guard;
 	struct listener web, metrics;
 	char root[PATH_MAX]; /* "": the files inside the program */
 	bool stopping;
@@ -63,6 +66,9 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
 	MHD_add_response_header(
 		resp, "Content-Security-Policy",
 		"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+	/* Of a header that is not understood, the end is not either. */
+	if (status == 400)
+		MHD_add_response_header(resp, "Connection", "close");
 	if (status == 401)
 		MHD_add_response_header(resp, "WWW-Authenticate", "Bearer");
 	rc = MHD_queue_response(c, status, resp);
@@ -70,63 +76,53 @@ static enum MHD_Result send_text(struct MHD_Connection *c, unsigned status, cons
 	return rc;
 }
 
-static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, json_t *o)
+static enum MHD_Result send_object(struct MHD_Connection *c, unsigned status, const char *type,
+				   json_t *o)
 {
 	char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
 
 	json_decref(o);
-	return text ? send_text(c, status, "application/json", text, strlen(text)) : MHD_NO;
+	return text ? send_text(c, status, type, text, strlen(text)) : MHD_NO;
+}
+
+static enum MHD_Result send_json(struct MHD_Connection *c, unsigned status, json_t *o)
+{
+	return send_object(c, status, "application/json", o);
 }
 
 static enum MHD_Result send_error(struct MHD_Connection *c, unsigned status, const char *why)
 {
-	return send_json(c, status, json_pack("{s:s}", "error", why));
+	char field[32] = "";
+	size_t n = strspn(why, "abcdefghijklmnopqrstuvwxyz_");
+
+	/* "interval_ms: accepted: ..." is of that field. */
+	if (why[n] == ':' && n < sizeof(field))
+		snprintf(field, sizeof(field), "%.*s", (int)n, why);
+	return send_object(c, status, HTTPD_PROBLEM_TYPE,
+			   httpd_problem(status, field, json_string(why)));
 }
 
 /* --- who may ask ------------------------------------------------------------------------ */
 
-static bool host_ok(const struct listener *l, const char *host)
+/* The page must load before it can ask for the token. */
+static bool is_public(const struct listener *l, const char *method, const char *url)
 {
-	char name[128], text[INET6_ADDRSTRLEN];
-	size_t n;
-
-	if (!host)
-		return false;
-	/* Anything may lead to a public address; the token is what counts there. */
-	if (!l->loopback)
-		return true;
-	n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-	if (n >= sizeof(name))
-		return false;
-	memcpy(name, host, n);
-	name[n] = 0;
-	if (!strcmp(name, "localhost") || !strcmp(name, "[::1]"))
-		return true;
-	return l->addr.sa.sa_family == AF_INET &&
-	       inet_ntop(AF_INET, &l->addr.in.sin_addr, text, sizeof(text)) && !strcmp(name, text);
+	return l->load && !strcmp(method, "GET") &&
+	       (!strcmp(url, "/") || !strcmp(url, "/ui") || !strncmp(url, "/ui/", 4));
 }
 
-static bool from_here(const struct listener *l, struct MHD_Connection *c)
+static unsigned int who_asks(const struct listener *l, struct MHD_Connection *c, const char *url,
+			     const char *method, char *why, size_t size)
 {
-	const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
-	const char *origin = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Origin");
+	struct httpd_ask ask = {
+		.conn = c,
+		.method = method,
+		.is_public = is_public(l, method, url),
+		/* A browser's download and EventSource cannot set a header. */
+		.token = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "token"),
+	};
 
-	if (!host_ok(l, host))
-		return false;
-	return !origin || (!strncmp(origin, "http://", 7) && !strcmp(origin + 7, host));
-}
-
-static bool token_ok(const struct listener *l, struct MHD_Connection *c)
-{
-	const char *auth = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
-	const char *query = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "token");
-	const char *want = l->w->r->token, *given = query;
-
-	if (!*want)
-		return true;
-	if (auth && !strncmp(auth, "Bearer ", 7))
-		given = auth + 7;
-	return given && strlen(given) == strlen(want) && !CRYPTO_memcmp(given, want, strlen(want));
+	return httpd_guard_check(l->w->guard, &ask, why, size);
 }
 
 /* --- what is told ---------------------------------------------------------------------------- */
@@ -308,16 +304,15 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 {
 	struct sim_web *w = l->w;
 	bool get = !strcmp(method, "GET");
+	char why[HTTPD_WHY];
+	unsigned int status;
 
-	if (!from_here(l, c))
-		return send_error(c, 403, "Host or Origin is not this server");
-	/* The page must load before it can ask for the token. */
-	if (l->load && get && (!strcmp(url, "/") || !strcmp(url, "/ui")))
-		return sim_web_redirect(c);
-	if (l->load && get && !strncmp(url, "/ui/", 4))
-		return sim_web_file(c, w->root, url + 4);
-	if (!token_ok(l, c))
-		return send_error(c, 401, "token: missing or wrong");
+	status = who_asks(l, c, url, method, why, sizeof(why));
+	if (status)
+		return send_error(c, status, why);
+	if (is_public(l, method, url))
+		return strncmp(url, "/ui/", 4) ? sim_web_redirect(c)
+					       : sim_web_file(c, w->root, url + 4);
 	if (q->too_long)
 		return send_error(c, 413, "body: at most 65536 bytes");
 	if (!strcmp(url, "/metrics"))
@@ -369,9 +364,12 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 {
 	struct request *q = *state;
 
-	(void)version;
 	if (!q) {
+		const char *wrong = httpd_framing_check(c, version);
+
 		httpd_phase(c, HTTPD_BODY);
+		if (wrong)
+			return send_error(c, 400, wrong);
 		q = malloc(sizeof(*q));
 		if (!q)
 			return MHD_NO;
@@ -459,8 +457,9 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 
 	if (rc)
 		return rc;
-	if (!l->loopback && !*w->r->token)
-		return sim_bad(err, "%s '%.60s': beyond loopback it needs --token", field, value);
+	if (!l->loopback && !httpd_guard_has_token(w->guard))
+		return sim_bad(err, "%s '%.60s': beyond loopback it needs --token-file or --token",
+			       field, value);
 	if (l->addr.sa.sa_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	l->w = w;
@@ -484,20 +483,42 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 	return 0;
 }
 
+/* A file's token is not seen by who lists processes; one of the command line is. */
+static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct sim_err *err)
+{
+	struct httpd_policy policy = {
+		.token_file = *r->token_file ? r->token_file : NULL,
+		.host_remedy = "",
+	};
+	const char *token = *r->token ? r->token : getenv("SQUALL_SIM_TOKEN");
+	char why[400];
+
+	if (*r->token && *r->token_file)
+		return sim_bad(err, "token-file: not accepted together with --token");
+	if (httpd_guard_new(&policy, ret, why, sizeof(why)) < 0)
+		return sim_bad(err, "%s", why + (strncmp(why, "--", 2) ? 0 : 2));
+	if (!policy.token_file && token && *token)
+		httpd_guard_set_token(*ret, token);
+	return 0;
+}
+
 int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
 		  struct sim_engine *e, struct sim_tally *t, struct sim_web **ret,
 		  struct sim_err *err)
 {
 	struct sim_web *w = calloc(1, sizeof(*w));
-	const char *env = getenv("SQUALL_SIM_TOKEN");
 	int rc = 0;
 
 	if (!w)
 		return sim_bad(err, "out of memory");
-	if (!*r->token && env)
-		snprintf(r->token, sizeof(r->token), "%s", env);
+	rc = make_guard(r, &w->guard, err);
+	if (rc) {
+		free(w);
+		return rc;
+	}
 	w->r = r;
 	if (httpd_gate_open(&w->gate)) {
+		httpd_guard_free(w->guard);
 		free(w);
 		return sim_bad(err, "cannot start a thread for --web and --metrics");
 	}
@@ -538,6 +559,7 @@ void sim_web_stop(struct sim_web *w)
 	if (w->metrics.d)
 		MHD_stop_daemon(w->metrics.d);
 	httpd_gate_close(w->gate);
+	httpd_guard_free(w->guard);
 	sim_faults_stop(w->faults);
 	pthread_mutex_destroy(&w->load.lock);
 	free(w);

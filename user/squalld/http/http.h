@@ -7,6 +7,7 @@
 #define SQUALLD_HTTP_H
 
 #include <microhttpd.h>
+#include "lib/httpd/guard.h"
 #include "squalld/daemon.h"
 #include "squalld/process/options.h"
 
@@ -14,7 +15,7 @@
 #define HTTP_CONNECTIONS 512 /* over all listeners; 64 of them are the unix socket's */
 #define HTTP_MAX_SEGS	 24
 
-struct guard;
+struct httpd_guard;
 struct http;
 struct listener;
 
@@ -32,8 +33,9 @@ struct request {
 	size_t len, cap;
 	size_t discarded;
 	bool too_large;
-	unsigned int refused; /* status, once the guard has said no; why is static text */
-	const char *why;
+	unsigned int refused; /* status, once the guard has said no, and why */
+	char why[HTTPD_WHY];
+	bool close;	     /* with the answer */
 	bool started, local; /* local: came over the unix socket */
 	char etag[48];	     /* sent if set, without quotes */
 	char allow[64];	     /* sent with 405 */
@@ -51,7 +53,7 @@ struct http_app {
 };
 
 /* Binds every listener; nothing is served yet. opt and guard outlive it. err: one line. */
-int http_bind(const struct options *opt, struct guard *guard, struct http **ret, char *err,
+int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret, char *err,
 	      size_t size);
 /* Serves; app outlives it, arg is each request's. */
 int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size);
@@ -83,14 +85,5 @@ enum MHD_Result reply_response(struct request *r, unsigned int status,
 /* An event stream; it owes no end. */
 enum MHD_Result reply_stream(struct request *r, struct MHD_Response *response /* taken */);
 unsigned int errno_to_status(int code); /* the one place that maps them */
-const char *status_title(unsigned int status);
-
-/* --- guard.c: who may ask ------------------------------------------------------ */
-/* opt outlives it. */
-int guard_new(const struct options *opt, struct guard **ret, char *err, size_t size);
-int guard_reload(struct guard *g, char *err, size_t size); /* reads the token anew */
-void guard_free(struct guard *g);
-/* Host, Origin, Sec-Fetch-Site and token; 0 or the status to refuse with, and why. */
-unsigned int guard_check(struct guard *g, struct request *r, bool is_public, const char **ret_why);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/httpd/gate.h"
+#include "lib/httpd/problem.h"
 #include "squalld/http/http.h"
 
 unsigned int errno_to_status(int code)
@@ -43,36 +44,6 @@ unsigned int errno_to_status(int code)
 		return 507;
 	default:
 		return 500;
-	}
-}
-
-const char *status_title(unsigned int status)
-{
-	switch (status) {
-	case 400:
-		return "Bad Request";
-	case 401:
-		return "Unauthorized";
-	case 403:
-		return "Forbidden";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 409:
-		return "Conflict";
-	case 412:
-		return "Precondition Failed";
-	case 413:
-		return "Content Too Large";
-	case 422:
-		return "Unprocessable Content";
-	case 503:
-		return "Service Unavailable";
-	case 507:
-		return "Insufficient Storage";
-	default:
-		return "Internal Server Error";
 	}
 }
 
@@ -145,6 +116,8 @@ enum MHD_Result reply_response(struct request *r, unsigned int status,
 		MHD_add_response_header(response, "Allow", r->allow);
 	if (status == MHD_HTTP_UNAUTHORIZED)
 		MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"squall\"");
+	if (r->close)
+		MHD_add_response_header(response, "Connection", "close");
 	result = MHD_queue_response(r->conn, status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -207,15 +180,11 @@ enum MHD_Result reply_empty(struct request *r, unsigned int status)
 static enum MHD_Result reply_error(struct request *r, unsigned int status, const char *field,
 				   const char *detail, json_t *candidates)
 {
-	json_t *body =
-		json_pack("{s:s,s:s,s:i,s:o}", "type", "about:blank", "title", status_title(status),
-			  "status", (int)status, "detail", json_text(detail));
+	json_t *body = httpd_problem(status, field, json_text(detail));
 
-	if (body && field && field[0])
-		json_object_set_new(body, "field", json_text(field));
 	if (body && candidates)
 		json_object_set_new(body, "candidates", candidates);
-	return reply_dump(r, status, body, "application/problem+json");
+	return reply_dump(r, status, body, HTTPD_PROBLEM_TYPE);
 }
 
 enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field,

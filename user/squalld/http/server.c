@@ -26,12 +26,18 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
 
 #define MAX_LISTENERS	 (OPT_MAX_LIST + 1)
 #define UNIX_CONNECTIONS 64
 #define IDLE_LIMIT_S	 15
 #define PER_ADDRESS	 256 /* of one listener; a proxy is one address */
+/* TLS 1.3, and of 1.2 what keeps old recordings secret: ECDHE, and AEAD alone. */
+#define TLS_PRIORITIES                                                                             \
+	"NONE:+VERS-TLS1.3:+VERS-TLS1.2:+ECDHE-ECDSA:+ECDHE-RSA:+AES-256-GCM:+AES-128-GCM:"        \
+	"+CHACHA20-POLY1305:+AEAD:+SIGN-ALL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:+GROUP-ALL:+COMP-"     \
+	"NULL:+CTYPE-X509"
 #define HEADER_MEMORY	 (32u << 10)
 #define HTTP_DISCARD_MAX (16u << 20)
 
@@ -47,7 +53,7 @@ struct listener {
 
 struct http {
 	const struct options *opt;
-	struct guard *guard;
+	struct httpd_guard *guard;
 	const struct http_app *app;
 	void *arg;
 	struct listener listener[MAX_LISTENERS];
@@ -221,7 +227,7 @@ static char *read_pem(const char *option, const char *path, char *err, size_t si
 	return buf;
 }
 
-int http_bind(const struct options *opt, struct guard *guard, struct http **ret, char *err,
+int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret, char *err,
 	      size_t size)
 {
 	struct http *h = calloc(1, sizeof(*h));
@@ -350,11 +356,10 @@ static int split_target(struct request *r)
 	return 0;
 }
 
-static enum MHD_Result first_call(struct request *r)
+static enum MHD_Result first_call(struct request *r, const char *version)
 {
 	const struct http *h = r->listener->http;
-	const char *why = NULL, *length;
-	unsigned int status;
+	const char *length, *wrong;
 	int rc;
 
 	r->started = true;
@@ -363,16 +368,25 @@ static enum MHD_Result first_call(struct request *r)
 	if (rc < 0)
 		return reply_status(r, rc == -ENOMEM ? 503 : 400, "path",
 				    "path: a well-formed /path?query is expected");
-	status = guard_check(h->guard, r, h->app->is_public(r), &why);
-	length = request_header(r, "Content-Length");
-	if (status && !length && !request_header(r, "Transfer-Encoding")) {
-		/* Answered when the request is whole, which keeps the connection. */
-		r->refused = status;
-		r->why = why;
-		return MHD_YES;
+	wrong = httpd_framing_check(r->conn, version);
+	if (wrong) {
+		r->close = true;
+		return reply_status(r, MHD_HTTP_BAD_REQUEST, "header", "%s", wrong);
 	}
-	if (status)
-		return reply_status(r, status, "", "%s", why);
+	if (!r->local)
+		r->refused = httpd_guard_check(h->guard,
+					       &(struct httpd_ask){
+						       .conn = r->conn,
+						       .method = r->method,
+						       .is_public = h->app->is_public(r),
+					       },
+					       r->why, sizeof(r->why));
+	length = request_header(r, "Content-Length");
+	/* Answered when the request is whole, which keeps the connection. */
+	if (r->refused && !length && !request_header(r, "Transfer-Encoding"))
+		return MHD_YES;
+	if (r->refused)
+		return reply_status(r, r->refused, "", "%s", r->why);
 	if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX)
 		return reply_status(r, MHD_HTTP_CONTENT_TOO_LARGE, "body",
 				    "body: %.20s bytes are not accepted: at most %u", length,
@@ -412,12 +426,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 
 	(void)cls;
 	(void)url;
-	(void)version;
 	if (!r)
 		return MHD_NO; /* out of memory in on_uri() */
 	if (!r->started) {
 		r->method = method;
-		return first_call(r);
+		return first_call(r, version);
 	}
 	if (*size) {
 		enum MHD_Result more = gather(r, data, *size);
@@ -485,6 +498,7 @@ int http_start(struct http *h, const struct http_app *app, void *arg, char *err,
 			l->local ? UNIX_CONNECTIONS
 				 : (HTTP_CONNECTIONS - UNIX_CONNECTIONS) / (unsigned int)tcp;
 		struct MHD_OptionItem extra[] = {
+			{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
 			{MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
 			{MHD_OPTION_HTTPS_MEM_KEY, 0, h->key},
 			{MHD_OPTION_END, 0, NULL},

@@ -60,6 +60,9 @@ static const struct opt table[] = {
 	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the "
 	     "token, at "
 	     "least 16 characters. SIGHUP reads it again."),
+	TEXT("loopback", loopback, "WHO", "group", "|group|open|",
+	     "Who may ask over loopback without a token: group, which is root and the members of "
+	     "--socket-group, or open, every user of this machine."),
 	TEXT("tls-cert", tls_cert, "FILE", NULL, NULL,
 	     "Serve TLS over TCP with this certificate (PEM)."),
 	TEXT("tls-key", tls_key, "FILE", NULL, NULL, "The certificate's key (PEM)."),

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who may ask, of squalld and of squall-sim. Four dangers, four checks:
+ *
+ *   somebody on the network     a bearer token, demanded on every address but
+ *                               loopback, compared by digest in constant time
+ *   another user of the machine who made the socket at the other end; loopback
+ *                               carries everybody's packets
+ *   a page of another origin    Origin and Sec-Fetch-Site: browsers set them,
+ *                               pages cannot
+ *   DNS rebinding               a page whose name now points at 127.0.0.1 is
+ *                               same-origin with us, but its Host is a name;
+ *                               ours are IP addresses, localhost and those that
+ *                               were allowed. A request that bears the token
+ *                               did not come from such a page.
+ *
+ * A unix socket is guarded by its mode, and not asked about here.
+ */
+#include "lib/httpd/guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#include "lib/httpd/peer.h"
+
+#define TOKEN_MIN 16
+#define TOKEN_MAX 512
+
+struct httpd_guard {
+	struct httpd_policy policy;
+	pthread_mutex_t lock; /* of the token */
+	bool has_token;
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	bool has_group;
+	gid_t gid;
+};
+
+static int read_token(const char *path, unsigned char *ret_digest, char *err, size_t size)
+{
+	char buf[TOKEN_MAX + 2];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+	size_t len;
+
+	if (fd < 0) {
+		int rc = -errno;
+
+		snprintf(err, size, "--token-file: cannot read %.200s: %s", path, strerror(-rc));
+		return rc;
+	}
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n < 0)
+		n = 0;
+	buf[n] = 0;
+	len = strcspn(buf, "\r\n");
+	if (len < TOKEN_MIN || len > TOKEN_MAX || strlen(buf) < len) {
+		snprintf(err, size,
+			 "--token-file: the first line of %.200s must have %d to %d characters; "
+			 "try: openssl rand -hex 32 > %.200s",
+			 path, TOKEN_MIN, TOKEN_MAX, path);
+		OPENSSL_cleanse(buf, sizeof(buf));
+		return -EINVAL;
+	}
+	SHA256((unsigned char *)buf, len, ret_digest);
+	OPENSSL_cleanse(buf, sizeof(buf));
+	return 0;
+}
+
+static void take(struct httpd_guard *g, const unsigned char *digest)
+{
+	pthread_mutex_lock(&g->lock);
+	memcpy(g->digest, digest, sizeof(g->digest));
+	g->has_token = true;
+	pthread_mutex_unlock(&g->lock);
+}
+
+int httpd_guard_reload(struct httpd_guard *g, char *err, size_t size)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	int rc;
+
+	if (!g->policy.token_file)
+		return 0;
+	rc = read_token(g->policy.token_file, digest, err, size);
+	if (rc == 0)
+		take(g, digest);
+	return rc;
+}
+
+void httpd_guard_set_token(struct httpd_guard *g, const char *token)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+
+	SHA256((const unsigned char *)token, strlen(token), digest);
+	take(g, digest);
+}
+
+bool httpd_guard_has_token(struct httpd_guard *g)
+{
+	bool has;
+
+	pthread_mutex_lock(&g->lock);
+	has = g->has_token;
+	pthread_mutex_unlock(&g->lock);
+	return has;
+}
+
+int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret, char *err,
+		    size_t size)
+{
+	struct httpd_guard *g = calloc(1, sizeof(*g));
+	const struct group *gr;
+	int rc;
+
+	if (!g) {
+		snprintf(err, size, "out of memory");
+		return -ENOMEM;
+	}
+	g->policy = *policy;
+	pthread_mutex_init(&g->lock, NULL);
+	gr = policy->group ? getgrnam(policy->group) : NULL;
+	g->has_group = gr;
+	g->gid = gr ? gr->gr_gid : 0;
+	rc = httpd_guard_reload(g, err, size);
+	if (rc < 0)
+		httpd_guard_free(g);
+	else
+		*ret = g;
+	return rc;
+}
+
+void httpd_guard_free(struct httpd_guard *g)
+{
+	if (!g)
+		return;
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+static bool token_matches(struct httpd_guard *g, const struct httpd_ask *ask, const char *header)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	const char *given = ask->token;
+	bool same;
+
+	if (header) {
+		if (strncasecmp(header, "Bearer ", 7) != 0)
+			return false;
+		given = header + 7 + strspn(header + 7, " ");
+	}
+	if (!given)
+		return false;
+	/* Digests have one length, so neither the token's nor a common prefix's shows in the time.
+	 */
+	SHA256((const unsigned char *)given, strlen(given), digest);
+	pthread_mutex_lock(&g->lock);
+	same = CRYPTO_memcmp(digest, g->digest, sizeof(digest)) == 0;
+	pthread_mutex_unlock(&g->lock);
+	return same;
+}
+
+/* "name", "name:port", "1.2.3.4:80", "[::1]:80" -> the name alone. */
+static bool host_name(const char *host, char *buf, size_t size)
+{
+	size_t n;
+
+	if (*host == '[') {
+		n = strcspn(++host, "]");
+		if (host[n] != ']')
+			return false;
+	} else {
+		n = strcspn(host, ":");
+	}
+	if (!n || n >= size)
+		return false;
+	memcpy(buf, host, n);
+	buf[n] = 0;
+	return true;
+}
+
+static bool host_accepted(const struct httpd_policy *p, const char *host)
+{
+	unsigned char addr[16];
+	char name[256];
+
+	if (!host || !host_name(host, name, sizeof(name)))
+		return false;
+	if (strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, addr) == 1 ||
+	    inet_pton(AF_INET6, name, addr) == 1)
+		return true;
+	for (size_t i = 0; i < p->n_allow_host; i++)
+		if (strcasecmp(p->allow_host[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool user_accepted(const struct httpd_guard *g, struct MHD_Connection *conn, char *why,
+			  size_t size)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char who[32] = "a peer that is gone";
+	uid_t uid;
+
+	if (info && httpd_peer_uid(info->connect_fd, &uid) == 0) {
+		if (uid == 0 || (g->has_group && httpd_in_group(uid, g->gid)))
+			return true;
+		snprintf(who, sizeof(who), "uid %u", uid);
+	}
+	snprintf(why, size,
+		 "%s may not use this API: accepted over loopback are root%s%.40s; join, or start "
+		 "squalld with --token-file and give the token, or with --loopback open for "
+		 "everybody here",
+		 who, g->has_group ? " and the group " : "", g->has_group ? g->policy.group : "");
+	return false;
+}
+
+static unsigned int refuse(unsigned int status, char *why, size_t size, const char *text,
+			   const char *more)
+{
+	snprintf(why, size, "%s%s", text, more);
+	return status;
+}
+
+unsigned int httpd_guard_check(struct httpd_guard *g, const struct httpd_ask *ask, char *why,
+			       size_t size)
+{
+#define HEADER(name) MHD_lookup_connection_value(ask->conn, MHD_HEADER_KIND, name)
+	const char *origin = HEADER("Origin"), *host = HEADER("Host"),
+		   *site = HEADER("Sec-Fetch-Site");
+	bool bears = false, has_token = httpd_guard_has_token(g);
+
+	if (origin) {
+		const char *authority = strstr(origin, "://");
+
+		if (!authority || !host || strcasecmp(authority + 3, host) != 0)
+			return refuse(MHD_HTTP_FORBIDDEN, why, size,
+				      "Origin: a page of another origin may not use this API", "");
+	}
+	if (site && strcmp(site, "cross-site") == 0 && strcmp(ask->method, "GET") != 0)
+		return refuse(MHD_HTTP_FORBIDDEN, why, size,
+			      "Sec-Fetch-Site: a page of another site may not use this API", "");
+	if (ask->is_public)
+		return 0;
+	if (has_token) {
+		bears = token_matches(g, ask, HEADER("Authorization"));
+		if (!bears)
+			return refuse(MHD_HTTP_UNAUTHORIZED, why, size,
+				      "Authorization: a valid \"Bearer TOKEN\" is required: what "
+				      "this program's --token-file holds",
+				      "");
+	}
+	if (!bears && !host_accepted(&g->policy, host))
+		return refuse(MHD_HTTP_FORBIDDEN, why, size,
+			      "Host: accepted are IP addresses and localhost",
+			      g->policy.host_remedy);
+	if (!bears && g->policy.only_group && !user_accepted(g, ask->conn, why, size))
+		return MHD_HTTP_FORBIDDEN;
+	return 0;
+}
