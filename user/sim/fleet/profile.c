@@ -64,11 +64,47 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 	return 0;
 }
 
+/* AWS IoT Core's quotas of a topic or a filter of 2024-2026 (Developer Guide, "AWS IoT Core message
+ * broker and protocol limits"). */
+static int check_aws_topic(const char *name, const char *text, const char *field,
+			   struct sim_err *err)
+{
+	const char *from = name;
+	unsigned slashes = 0;
+
+	if (strlen(name) > 256)
+		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes",
+			       field);
+	/* $aws/rules/NAME/ in front does not count (Basic Ingest). */
+	if (!strncmp(from, "$aws/rules/", 11)) {
+		from = strchr(from + 11, '/');
+		if (!from || !from[1])
+			return sim_bad(err,
+				       "%s '%.200s': preset aws-iot-core: Basic Ingest is "
+				       "$aws/rules/RULE/TOPIC",
+				       field, text);
+		from++;
+	} else if (*from == '$' && strncmp(from, "$aws/", 5) && strncmp(from, "$share/", 7)) {
+		return sim_bad(err,
+			       "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
+			       "reserved",
+			       field, text);
+	}
+	for (const char *s = from; *s; s++)
+		slashes += *s == '/';
+	/* $share/GROUP/ stands in front of the filter. */
+	if (!strncmp(name, "$share/", 7) && slashes > 1)
+		slashes -= 2;
+	if (slashes > 7)
+		return sim_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
+			       text);
+	return 0;
+}
+
 static int check_topic(const struct sim_profile *p, const char *text, const char *field,
 		       const char *thing, struct sim_err *err)
 {
 	char buf[1024];
-	unsigned slashes = 0;
 	int rc;
 
 	if (!*text)
@@ -81,29 +117,7 @@ static int check_topic(const struct sim_profile *p, const char *text, const char
 		return rc;
 	if (!mqtt_topic_ok((const uint8_t *)buf, strlen(buf)))
 		return sim_bad(err, "%s '%.200s': not a valid topic name", field, text);
-	if (!p->aws)
-		return 0;
-	if (strlen(buf) > 256)
-		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes",
-			       field);
-	/* $aws/rules/NAME/ in front does not count. */
-	const char *from = buf;
-
-	if (!strncmp(from, "$aws/rules/", 11)) {
-		from = strchr(from + 11, '/');
-		from = from ? from + 1 : "";
-	} else if (*from == '$' && strncmp(from, "$aws/", 5)) {
-		return sim_bad(err,
-			       "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
-			       "reserved",
-			       field, text);
-	}
-	for (const char *s = from; *s; s++)
-		slashes += *s == '/';
-	if (slashes > 7)
-		return sim_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
-			       text);
-	return 0;
+	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
 }
 
 static int check_filter(const struct sim_profile *p, const char *text, const char *field,
@@ -122,7 +136,12 @@ static int check_filter(const struct sim_profile *p, const char *text, const cha
 			       "%s '%.200s': not a valid topic filter (+ and # stand for whole "
 			       "levels, # last)",
 			       field, text);
-	return 0;
+	if (p->aws && !strncmp(buf, "$aws/rules/", 11))
+		return sim_bad(err,
+			       "%s '%.200s': preset aws-iot-core: Basic Ingest topics cannot be "
+			       "subscribed to",
+			       field, text);
+	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
 }
 
 static int check_aws(const struct sim_profile *p, const char *client, size_t payload,
@@ -143,6 +162,11 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 	if (p->keepalive_s < 30 || p->keepalive_s > 1200)
 		return sim_bad(err, "keepalive %u: preset aws-iot-core: 30 to 1200 seconds",
 			       p->keepalive_s);
+	if (p->version == MQTT_V5 && !p->clean && p->session_expiry_s > 7 * 86400)
+		return sim_bad(err,
+			       "session-expiry %u: preset aws-iot-core: at most 604800 seconds "
+			       "(7 days)",
+			       p->session_expiry_s);
 	if (p->inflight > 100)
 		return sim_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
 	if (!p->interval_ns)

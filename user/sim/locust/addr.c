@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Names: of this worker to a master, and of a master to TCP. */
+/*
+ * Names: of this worker to a master, and of a master to TCP; and the socket
+ * between the two, with libzmq's own patience set aside.
+ */
 #include "sim/locust/addr.h"
 
 #include <errno.h>
@@ -9,6 +12,15 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#include <zmq.h>
+
+#define WIRE_MAX (16 << 20)
+/*
+ * Unacknowledged TCP data closes the connection after this. Masters before 2.19
+ * do not answer heartbeats, and one that has forgotten us (60 s) must never get
+ * a message under the old identity: far below that, above a bad minute of Wi-Fi.
+ */
+#define TCP_MAXRT_MS 15000
 
 int locust_fresh_node(char *buf, size_t len)
 {
@@ -54,6 +66,44 @@ int locust_endpoint(const char *host, uint16_t port_no, char *buf, size_t len, c
 		return -EHOSTUNREACH;
 	}
 	return 0;
+}
+
+static int set_int(void *sock, int opt, int v)
+{
+	return zmq_setsockopt(sock, opt, &v, sizeof(v)) ? -errno : 0;
+}
+
+int locust_dealer(void *ctx, const char *url, const char *node, const char *mon_name, int out_max,
+		  void **ret_sock, void **ret_mon)
+{
+	void *sock = zmq_socket(ctx, ZMQ_DEALER), *mon = NULL;
+	int64_t max = WIRE_MAX;
+	int r, none = 0;
+
+	if (!sock)
+		return -errno;
+	if (zmq_setsockopt(sock, ZMQ_ROUTING_ID, node, strlen(node)) ||
+	    zmq_setsockopt(sock, ZMQ_MAXMSGSIZE, &max, sizeof(max)) ||
+	    set_int(sock, ZMQ_RECONNECT_IVL, -1) || set_int(sock, ZMQ_IPV6, 1) ||
+	    set_int(sock, ZMQ_TCP_KEEPALIVE, 1) || set_int(sock, ZMQ_TCP_KEEPALIVE_IDLE, 30) ||
+	    set_int(sock, ZMQ_TCP_MAXRT, TCP_MAXRT_MS) ||
+	    set_int(sock, ZMQ_CONNECT_TIMEOUT, LOCUST_HANDSHAKE_MS) ||
+	    set_int(sock, ZMQ_HANDSHAKE_IVL, LOCUST_HANDSHAKE_MS) ||
+	    set_int(sock, ZMQ_SNDHWM, out_max) || zmq_socket_monitor(sock, mon_name, ZMQ_EVENT_ALL))
+		goto err;
+	mon = zmq_socket(ctx, ZMQ_PAIR);
+	if (!mon || zmq_connect(mon, mon_name) || zmq_connect(sock, url))
+		goto err;
+	*ret_sock = sock;
+	*ret_mon = mon;
+	return 0;
+err:
+	r = -errno;
+	if (mon)
+		zmq_close(mon);
+	zmq_setsockopt(sock, ZMQ_LINGER, &none, sizeof(none));
+	zmq_close(sock);
+	return r;
 }
 
 const char *locust_connect_error(const char *host, uint16_t port_no)

@@ -31,21 +31,14 @@
 #include "sim/locust/say.h"
 #include "sim/locust/usage.h"
 
-#define S_NS	     1000000000ull
-#define MS_NS	     1000000ull
-#define HEARTBEAT_NS S_NS /* a master counts down once a second, from 3 */
-#define HANDSHAKE_NS (5 * S_NS)
-/*
- * Unacknowledged TCP data closes the connection after this. Masters before 2.19
- * do not answer heartbeats, and one that has forgotten us (60 s) must never get
- * a message under the old identity: far below that, above a bad minute of Wi-Fi.
- */
-#define TCP_MAXRT_MS   15000
+#define S_NS	       1000000000ull
+#define MS_NS	       1000000ull
+#define HEARTBEAT_NS   S_NS /* a master counts down once a second, from 3 */
+#define HANDSHAKE_NS   (LOCUST_HANDSHAKE_MS * MS_NS)
 #define BACKOFF_MIN_NS (S_NS / 5)
 #define BACKOFF_MAX_NS (2 * S_NS)
 #define SAY_AGAIN_NS   (30 * S_NS)
 #define OUT_MAX	       16
-#define WIRE_MAX       (16 << 20)
 
 enum phase { CLOSED, OPENING, ANNOUNCED, KNOWN };
 
@@ -58,7 +51,10 @@ struct locust_conn {
 	struct locust_queue events;
 
 	pthread_mutex_t lock;
-	/* Under the lock: */
+	/*
+	 * Under the lock. The connection's thread alone writes phase and node, and so
+	 * reads its own without it; the rest both threads write.
+	 */
 	enum phase phase;
 	bool rejoining; /* ANNOUNCED again after a stop, same identity */
 	bool closing, reset;
@@ -212,14 +208,8 @@ static void sock_close(struct locust_conn *c, int linger_ms)
 	c->sock = NULL;
 }
 
-static int set_int(void *sock, int opt, int v)
-{
-	return zmq_setsockopt(sock, opt, &v, sizeof(v)) ? -errno : 0;
-}
-
 static int sock_open(struct locust_conn *c, const char **ret_why)
 {
-	int64_t max = WIRE_MAX;
 	char url[320], mon[48], node[LOCUST_NAME_MAX];
 	int r;
 
@@ -230,24 +220,10 @@ static int sock_open(struct locust_conn *c, const char **ret_why)
 	r = locust_fresh_node(node, sizeof(node));
 	if (r)
 		return r;
-	c->sock = zmq_socket(c->ctx, ZMQ_DEALER);
-	if (!c->sock)
-		return -errno;
 	snprintf(mon, sizeof(mon), "inproc://monitor-%u", c->monitors++);
-	if (zmq_setsockopt(c->sock, ZMQ_ROUTING_ID, node, strlen(node)) ||
-	    zmq_setsockopt(c->sock, ZMQ_MAXMSGSIZE, &max, sizeof(max)) ||
-	    set_int(c->sock, ZMQ_RECONNECT_IVL, -1) || set_int(c->sock, ZMQ_IPV6, 1) ||
-	    set_int(c->sock, ZMQ_TCP_KEEPALIVE, 1) ||
-	    set_int(c->sock, ZMQ_TCP_KEEPALIVE_IDLE, 30) ||
-	    set_int(c->sock, ZMQ_TCP_MAXRT, TCP_MAXRT_MS) ||
-	    set_int(c->sock, ZMQ_CONNECT_TIMEOUT, (int)(HANDSHAKE_NS / 1000000)) ||
-	    set_int(c->sock, ZMQ_HANDSHAKE_IVL, (int)(HANDSHAKE_NS / 1000000)) ||
-	    set_int(c->sock, ZMQ_SNDHWM, OUT_MAX * 2) ||
-	    zmq_socket_monitor(c->sock, mon, ZMQ_EVENT_ALL))
-		goto err;
-	c->mon = zmq_socket(c->ctx, ZMQ_PAIR);
-	if (!c->mon || zmq_connect(c->mon, mon) || zmq_connect(c->sock, url))
-		goto err;
+	r = locust_dealer(c->ctx, url, node, mon, OUT_MAX * 2, &c->sock, &c->mon);
+	if (r)
+		return r;
 	pthread_mutex_lock(&c->lock);
 	c->phase = OPENING;
 	c->rejoining = false;
@@ -257,10 +233,6 @@ static int sock_open(struct locust_conn *c, const char **ret_why)
 	c->replies = false;
 	c->bad_told = false;
 	return 0;
-err:
-	r = -errno;
-	sock_close(c, 0);
-	return r;
 }
 
 static int raw_send(struct locust_conn *c, int r, struct locust_frame *f)
@@ -285,13 +257,15 @@ static void lost(struct locust_conn *c, const char *why)
 {
 	uint64_t now = locust_now_ns();
 	enum phase was = c->phase;
+	bool rejoining;
 
 	sock_close(c, 0);
 	pthread_mutex_lock(&c->lock);
+	rejoining = c->rejoining;
 	c->phase = CLOSED;
 	drop_out(c);
 	pthread_mutex_unlock(&c->lock);
-	if (was == KNOWN || (was == ANNOUNCED && c->rejoining)) {
+	if (was == KNOWN || (was == ANNOUNCED && rejoining)) {
 		snprintf(c->old_node, sizeof(c->old_node), "%s", c->node);
 		c->old_index = c->index;
 		c->alone_since = now;
@@ -446,9 +420,11 @@ out:
 	return c->sock;
 }
 
-static void flush_out(struct locust_conn *c)
+/* True when nothing is left that waits. */
+static bool flush_out(struct locust_conn *c)
 {
 	unsigned int i;
+	bool empty;
 
 	pthread_mutex_lock(&c->lock);
 	for (i = 0; i < c->n_out; i++)
@@ -462,9 +438,34 @@ static void flush_out(struct locust_conn *c)
 		c->phase = ANNOUNCED;
 		pthread_mutex_unlock(&c->lock);
 		announce(c);
-		return;
+		return true;
 	}
+	empty = !c->n_out;
 	pthread_mutex_unlock(&c->lock);
+	return empty;
+}
+
+/* Asked to leave this master: true once. */
+static bool take_reset(struct locust_conn *c)
+{
+	bool asked;
+
+	pthread_mutex_lock(&c->lock);
+	asked = c->reset;
+	c->reset = false;
+	pthread_mutex_unlock(&c->lock);
+	return asked;
+}
+
+/* Asked to end, and what was queued has left or has had its time. */
+static bool may_end(struct locust_conn *c, uint64_t now)
+{
+	bool end;
+
+	pthread_mutex_lock(&c->lock);
+	end = c->closing && (c->phase != KNOWN || !c->n_out || now > c->close_by);
+	pthread_mutex_unlock(&c->lock);
+	return end;
 }
 
 static void heartbeat(struct locust_conn *c, uint64_t now)
@@ -486,10 +487,7 @@ static uint64_t tick(struct locust_conn *c)
 	uint64_t now = locust_now_ns(), next = now + S_NS;
 	const char *why = "";
 
-	if (c->reset) {
-		pthread_mutex_lock(&c->lock);
-		c->reset = false;
-		pthread_mutex_unlock(&c->lock);
+	if (take_reset(c)) {
 		if (c->sock)
 			lost(c, "it has quit");
 		/* Signed off by its own quit: nothing of us is left there. */
@@ -531,8 +529,7 @@ static uint64_t tick(struct locust_conn *c)
 			lost(c, "it no longer answers heartbeats");
 			return now;
 		}
-		flush_out(c);
-		return c->n_out ? now + S_NS / 100 : c->beat + HEARTBEAT_NS;
+		return flush_out(c) ? c->beat + HEARTBEAT_NS : now + S_NS / 100;
 	}
 	return next;
 }
@@ -553,7 +550,7 @@ static void *conn_main(void *arg)
 			{c->sock, 0, ZMQ_POLLIN, 0},
 		};
 
-		if (c->closing && (c->phase != KNOWN || !c->n_out || now > c->close_by))
+		if (may_end(c, now))
 			break;
 		if (zmq_poll(items, c->sock ? 3 : 1,
 			     next > now ? (long)((next - now) / 1000000) + 1 : 0) < 0 &&
