@@ -277,6 +277,8 @@ static __always_inline void count(const struct judgement *j, const struct sq_fau
 		c->over_limit_pkts += pkts;
 		c->over_limit_bytes += bytes;
 	}
+	if (j->what & SQ_E_LANE_FULL)
+		c->lane_lost_pkts += pkts;
 	c->errors += error;
 }
 

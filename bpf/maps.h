@@ -47,6 +47,24 @@ struct {
 	__type(value, struct sq_cfg);
 } sq_cfg SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sq_lane_state);
+} sq_lane SEC(".maps");
+
+/* By cgroup id and not by version of a rule: what waits goes on to wait when
+ * the rule is replaced. squalld deletes what is drained. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * SQ_MAX_RULES);
+	__type(key, __u64);
+	__type(value, struct sq_waiting);
+} sq_waiting SEC(".maps");
+
 /* Attachments. A filter's classid carries its index here (cls_bpf puts the
  * classid it was created with into skb->tc_classid before each run), so there
  * is no look-up by ifindex, which would be ambiguous across namespaces. */

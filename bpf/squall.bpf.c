@@ -76,13 +76,27 @@ static __noinline int carry_out(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			error = true;
 		}
 	}
+	if (j->depart > j->now && !att->lane_ifindex) {
+		/* Somebody removed it, and squalld has not made it anew yet. */
+		j->depart = j->now;
+		j->what &= ~SQ_E_DELAYED;
+		error = true;
+	}
 	if (j->depart > j->now) {
+		bool twice = j->what & SQ_E_DUPLICATED;
+
+		if (!lane_admit(j->rule->target, skb->len | (twice ? 2ull : 1ull) << 32, j->depart,
+				j->now)) {
+			j->what = SQ_E_LANE_FULL;
+			ret = TC_ACT_STOLEN;
+			goto out;
+		}
 		/* TCI_HOOK and TCI_ATT are in tci: the caller put them there. */
-		if (j->what & SQ_E_DUPLICATED) {
-			lane_ticket_set(skb, j->depart, tci);
+		if (twice) {
+			lane_ticket_set(skb, j->depart, j->rule->target, tci);
 			error |= !!bpf_clone_redirect(skb, att->lane_ifindex, 0);
 		}
-		ret = lane_enter(skb, cfg, att, j->depart, tci);
+		ret = lane_enter(skb, cfg, att, j->depart, j->rule->target, tci);
 	} else if (j->what & SQ_E_DUPLICATED) {
 		skb->tc_index = tci & TCI_DONE;
 		error |= !!bpf_clone_redirect(skb, att->ifindex,
@@ -135,8 +149,9 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	flags = j.f->flags;
 	tci = (skb->tc_index & TCI_DONE) | (CLASSID_ATT(skb->tc_classid) << 1) | hook |
 	      tci_done(dir);
-	if ((flags & SQ_F_SUM) ||
-	    ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP))) {
+	if (att->seg_ifindex &&
+	    ((flags & SQ_F_SUM) ||
+	     ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP)))) {
 		/* Faults strike packets of the wire, and a GSO packet is many.
 		 * All of TCP goes this way, so that none overtakes another. */
 		skb->tc_index = tci;

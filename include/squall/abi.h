@@ -143,8 +143,8 @@ struct sq_counters {
 	__u64 corrupted_pkts, corrupted_bytes;
 	__u64 reordered_pkts, reordered_bytes;
 	__u64 over_limit_pkts, over_limit_bytes;
-	__u64 errors; /* a helper failed and the packet went on unfaulted */
-	__u64 pad;
+	__u64 errors;	      /* a helper failed and the packet went on unfaulted */
+	__u64 lane_lost_pkts; /* refused by a full lane: our loss, asked for by nobody */
 };
 
 /* sq_cfg.flags */
@@ -176,6 +176,35 @@ struct sq_cfg {
 	__u32 pad;
 };
 
+/*
+ * What waits in the lanes of all namespaces, and what waits of one target. There is a bound in
+ * bytes, since a clone in fq has no socket that could hold its sender back. Each packet counts as
+ * its length and what the kernel keeps beside it. A packet that gets lost on its way out never
+ * gives its bytes back, so when last_ns is long past, whatever is left is an error and set to 0.
+ */
+#define SQ_LANE_OVERHEAD   768
+#define SQ_LANE_DRAINED_NS 1000000000ull
+#define SQ_LANE_HORIZON_NS 590000000000ull /* fq drops what leaves later than in 600 s */
+struct sq_waiting {
+	__s64 bytes;
+	__u64 last_ns;	    /* when the last one will have left */
+	__s64 pkts;	    /* counted in sq_lane_state only */
+	__u64 refused_pkts; /* no room */
+};
+
+/* One element, memory-mapped by squalld. */
+struct sq_lane_state {
+	struct sq_waiting all;
+	__u64 max_bytes; /* --lane-memory; 0 = no bound */
+	__u64 target_max_bytes;
+	__u64 full_pkts;	/* refused since the whole lane was full */
+	__u64 target_full_pkts; /* refused since their target had its share waiting */
+	__u64 horizon_pkts;	/* refused since they would have left too late */
+	__u64 verdict_pkts;	/* the lane's programs could not carry them */
+	__u64 vanished_pkts;	/* went in and never came out: told by squalld */
+	__u64 mended;		/* how often squalld made a lane's devices anew */
+};
+
 /* sq_att.flags */
 #define SQ_A_EDGE   1 /* veth whose other end is another namespace: up at ingress, down at egress */
 #define SQ_A_HOST   2 /* sockets live on this side: up at egress, down at ingress */
@@ -204,6 +233,7 @@ struct sq_att {
 #define SQ_E_REORDERED	16
 #define SQ_E_OVER_LIMIT 32
 #define SQ_E_BLACKHOLE	64
+#define SQ_E_LANE_FULL	128 /* lost by us: no room in the lane */
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */
@@ -229,6 +259,7 @@ struct sq_event {
  * out. */
 struct sq_lane_hdr {
 	__u64 depart_ns;
+	__u64 target; /* cgroup id of the rule */
 	__u32 mark;
 	__u16 tc_index;
 	__u16 magic;
@@ -245,6 +276,8 @@ SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
-SQ_ASSERT_SIZE(sq_lane_hdr, 16);
+SQ_ASSERT_SIZE(sq_lane_hdr, 24);
+SQ_ASSERT_SIZE(sq_waiting, 32);
+SQ_ASSERT_SIZE(sq_lane_state, 96);
 
 #endif

@@ -41,7 +41,7 @@ static struct attachment *attachment_of(struct engine *e, uint64_t ino, uint32_t
 	return NULL;
 }
 
-static int publish(struct engine *e, const struct attachment *a)
+int att_publish(struct engine *e, const struct attachment *a)
 {
 	uint32_t key = a - e->atts;
 
@@ -50,40 +50,52 @@ static int publish(struct engine *e, const struct attachment *a)
 		       : 0;
 }
 
+/* What the pinned map says at the start: the attachments of a squalld before us. */
 int attach_remember(struct engine *e)
 {
-	struct sq_att att;
+	int fd = bpf_map__fd(e->skel->maps.sq_att);
 
-	e->clsact_before = calloc(SQ_MAX_ATTACH, sizeof(*e->clsact_before));
-	if (!e->clsact_before)
-		return -ENOMEM;
+	e->before = calloc(SQ_MAX_ATTACH, sizeof(*e->before));
+	for (uint32_t key = 1; e->before && key < SQ_MAX_ATTACH; key++)
+		if (bpf_map_lookup_elem(fd, &key, &e->before[key]))
+			e->before[key].ifindex = 0;
+	return e->before ? 0 : -ENOMEM;
+}
+
+/* The slot that an interface had then, or 0. */
+static uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex)
+{
 	for (uint32_t key = 1; key < SQ_MAX_ATTACH; key++)
-		if (!bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &att) &&
-		    att.ifindex && (att.flags & SQ_A_CLSACT))
-			e->clsact_before[e->n_clsact_before++] =
-				(struct clsact){att.ifindex, att.netns_ino};
+		if (e->before[key].ifindex == ifindex && e->before[key].netns_ino == (uint32_t)ino)
+			return key;
 	return 0;
 }
 
-static bool ours_to_remove(struct engine *e, uint64_t ino, uint32_t ifindex)
+static bool ours_to_remove(const struct engine *e, uint64_t ino, uint32_t ifindex)
 {
-	for (uint32_t i = 0; i < e->n_clsact_before; i++)
-		if (e->clsact_before[i].ifindex == ifindex &&
-		    e->clsact_before[i].netns_ino == (uint32_t)ino)
-			return true;
-	return false;
+	uint32_t key = slot_before(e, ino, ifindex);
+
+	return key && (e->before[key].flags & SQ_A_CLSACT);
 }
 
 /* Slots are taken in turn, so that a packet which still waits for a slot's old
- * interface does not come out of another. */
-static struct attachment *slot_take(struct engine *e)
+ * interface does not come out of another; and an interface gets the one again
+ * which it had under a squalld before us, for what waited through the restart. */
+static struct attachment *slot_take(struct engine *e, uint64_t ino, uint32_t ifindex)
 {
+	uint32_t before = slot_before(e, ino, ifindex);
+
+	if (before && !e->atts[before].ino)
+		return &e->atts[before];
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
 		uint32_t k = e->next_att++ % (SQ_MAX_ATTACH - 1) + 1;
 
-		if (!e->atts[k].ino)
+		if (!e->atts[k].ino && !e->before[k].ifindex)
 			return &e->atts[k];
 	}
+	for (uint32_t k = 1; k < SQ_MAX_ATTACH; k++)
+		if (!e->atts[k].ino)
+			return &e->atts[k];
 	return NULL;
 }
 
@@ -117,14 +129,14 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 		next.flags |= clsact;
 		if (memcmp(&a->att, &next, sizeof(next))) {
 			a->att = next;
-			err = publish(e, a);
+			err = att_publish(e, a);
 			if (err)
 				return err;
 		}
 		if (filters_there(a))
 			return 0;
 	} else {
-		a = slot_take(e);
+		a = slot_take(e, s->ino, link->ifindex);
 		if (!a)
 			return -ENOSPC;
 		a->att = *want;
@@ -138,7 +150,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 	made = !err || ours_to_remove(e, s->ino, link->ifindex);
 	if (made)
 		a->att.flags |= SQ_A_CLSACT;
-	err = publish(e, a);
+	err = att_publish(e, a);
 	if (err)
 		goto fail;
 	classid = a - e->atts;
@@ -154,7 +166,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 	}
 fail:
 	memset(a, 0, sizeof(*a));
-	publish(e, a);
+	att_publish(e, a);
 	return err;
 }
 
@@ -172,7 +184,7 @@ static void detach(struct engine *e, struct attachment *a, bool link_gone)
 			nl_clsact_delete(ifindex);
 	}
 	memset(a, 0, sizeof(*a));
-	publish(e, a);
+	att_publish(e, a);
 }
 
 static bool iface_wanted(struct engine *e, const struct nl_link *link)
@@ -309,12 +321,12 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 	return first;
 }
 
-static int enter(const struct space *s)
+int space_enter(const struct space *s)
 {
 	return setns(s->fd, CLONE_NEWNET) ? -errno : 0;
 }
 
-static void leave(struct engine *e)
+void space_leave(struct engine *e)
 {
 	/* A plumber that cannot come home would attach to strangers. */
 	if (setns(e->host_fd, CLONE_NEWNET))
@@ -339,15 +351,18 @@ static int space_add(struct engine *e, uint64_t ino, int fd, bool host)
 		return -ENOMEM;
 	e->spaces = list;
 	s = &list[e->n_spaces];
-	*s = (struct space){.ino = ino, .fd = fd, .host = host, .tap_fd = -1, .wanted = true};
+	*s = (struct space){
+		.ino = ino, .fd = fd, .host = host, .tap_fd = -1, .monitor_fd = -1, .wanted = true};
 	if (!host) {
-		err = enter(s);
+		err = space_enter(s);
 		if (err)
 			return err;
 	}
 	err = lane_open(e, s);
-	if (!host)
-		leave(e);
+	if (!host) {
+		s->monitor_fd = err ? -1 : nl_monitor_open();
+		space_leave(e);
+	}
 	if (!err)
 		e->n_spaces++;
 	return err;
@@ -358,7 +373,7 @@ static void space_drop(struct engine *e, struct space *s)
 	struct nl_link *links;
 	size_t n;
 
-	if (s->host || !enter(s)) {
+	if (s->host || !space_enter(s)) {
 		if (nl_links(&links, &n)) {
 			links = NULL;
 			n = 0;
@@ -376,9 +391,11 @@ static void space_drop(struct engine *e, struct space *s)
 		lo_restore(s);
 		lane_close(e, s);
 		if (!s->host)
-			leave(e);
+			space_leave(e);
 	}
 	close(s->fd);
+	if (s->monitor_fd >= 0)
+		close(s->monitor_fd);
 	*s = e->spaces[--e->n_spaces];
 }
 
@@ -391,7 +408,7 @@ static bool needs_inside(struct engine *e, const struct seen_space *sp, int fd)
 	bool needs = false;
 	size_t n;
 
-	if (enter(&probe))
+	if (space_enter(&probe))
 		return false;
 	if (!nl_links(&links, &n)) {
 		for (size_t i = 0; i < n && !needs; i++) {
@@ -407,7 +424,7 @@ static bool needs_inside(struct engine *e, const struct seen_space *sp, int fd)
 		}
 		free(links);
 	}
-	leave(e);
+	space_leave(e);
 	return needs;
 }
 
@@ -442,10 +459,10 @@ static int scan_inside(struct engine *e, struct seen *seen)
 			s = space_of(e, sp->ino);
 		}
 		s->wanted = true;
-		res = enter(s);
+		res = space_enter(s);
 		if (!res) {
 			res = scan_links(e, s, seen);
-			leave(e);
+			space_leave(e);
 		}
 		err = err ? err : res;
 	}
@@ -501,8 +518,11 @@ void attach_stop(struct engine *e, bool keep)
 {
 	while (!keep && e->n_spaces)
 		space_drop(e, &e->spaces[e->n_spaces - 1]);
-	for (int i = 0; i < e->n_spaces; i++)
+	for (int i = 0; i < e->n_spaces; i++) {
 		close(e->spaces[i].fd);
+		if (e->spaces[i].monitor_fd >= 0)
+			close(e->spaces[i].monitor_fd);
+	}
 	free(e->spaces);
 	e->spaces = NULL;
 	e->n_spaces = 0;

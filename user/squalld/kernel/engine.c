@@ -25,12 +25,13 @@
 #include <linux/magic.h>
 #include "squall.skel.h"
 #include "lib/cgroup.h"
+#include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
 
 #define TICK_MS	      250
 #define SCAN_EVERY_NS 1000000000ull
 #define LEASE_TICK_NS 200000000
-#define PACER_BYTES   (256u << 20)
+#define LANE_BYTES    (256u << 20)
 
 uint64_t engine_now(void)
 {
@@ -91,24 +92,47 @@ int engine_cgroup_path(uint64_t id, char *ret_path, size_t size)
 
 /* --- threads ------------------------------------------------------------------ */
 
+/* Waits for a request, an event of some namespace that we are in, or the next tick. Were there
+ * events? Only this thread changes the list of spaces. */
+static bool plumber_wait(struct engine *e)
+{
+	int n = 2 + e->n_spaces;
+	struct pollfd few[2], *fds = calloc(n, sizeof(*fds));
+	uint64_t drain;
+	bool event = false;
+
+	if (!fds) {
+		fds = few;
+		n = 2;
+	}
+	fds[0] = (struct pollfd){.fd = e->wake_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = e->monitor_fd, .events = POLLIN};
+	for (int i = 2; i < n; i++)
+		fds[i] = (struct pollfd){.fd = e->spaces[i - 2].monitor_fd, .events = POLLIN};
+	if (poll(fds, n, TICK_MS) > 0) {
+		if (fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
+			drain = 0;
+		for (int i = 1; i < n; i++)
+			if (fds[i].revents) {
+				nl_monitor_drain(fds[i].fd);
+				event = true;
+			}
+	}
+	if (fds != few)
+		free(fds);
+	return event;
+}
+
 static void *plumber_main(void *arg)
 {
 	struct engine *e = arg;
-	struct pollfd fds[2] = {{.fd = e->wake_fd, .events = POLLIN},
-				{.fd = e->monitor_fd, .events = POLLIN}};
-	uint64_t asked, drain;
-	bool event = false;
+	uint64_t asked;
+	bool event;
+	int n;
 
 	prctl(PR_SET_NAME, "squall-plumber");
 	for (;;) {
-		int n = poll(fds, 2, TICK_MS);
-
-		if (n > 0 && fds[1].revents) {
-			nl_monitor_drain(e->monitor_fd);
-			event = true;
-		}
-		if (n > 0 && fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
-			drain = 0;
+		event = plumber_wait(e);
 		pthread_mutex_lock(&e->lock);
 		if (e->stop) {
 			pthread_mutex_unlock(&e->lock);
@@ -121,8 +145,10 @@ static void *plumber_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&e->lock);
+		lanes_heal(e);
+		pins_heal(e);
+		lane_sweep(e);
 		n = attach_scan(e, event);
-		event = false;
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;
@@ -316,6 +342,12 @@ static int load(struct engine *e, struct sq_error *err)
 		e->cfg = NULL;
 		return engine_fail(err, -errno, "cannot map sq_cfg: %s", strerror(errno));
 	}
+	e->lane_state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+			     bpf_map__fd(e->skel->maps.sq_lane), 0);
+	if (e->lane_state == MAP_FAILED) {
+		e->lane_state = NULL;
+		return engine_fail(err, -errno, "cannot map sq_lane: %s", strerror(errno));
+	}
 	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
 		return engine_fail(err, -EPROTO,
 				   "--pin-dir: maps there have layout %u, this squalld has %u; "
@@ -368,7 +400,8 @@ static int start_threads(struct engine *e, struct sq_error *err)
 
 	if (e->lane == SQ_LANE_TAP) {
 		e->cfg->pacer_ns = engine_now();
-		res = pacer_start((uint64_t *)&e->cfg->pacer_ns, PACER_BYTES, &e->pacer);
+		res = pacer_start((uint64_t *)&e->cfg->pacer_ns, e->lane_state->max_bytes,
+				  &e->pacer);
 		if (res)
 			return engine_fail(err, res, "cannot start the pacer: %s", strerror(-res));
 	}
@@ -424,10 +457,12 @@ static void engine_free(struct engine *e)
 	if (e->cfg)
 		munmap(e->cfg, sysconf(_SC_PAGESIZE));
 	squall_bpf__destroy(e->skel);
+	if (e->lane_state)
+		munmap(e->lane_state, sysconf(_SC_PAGESIZE));
+	free(e->before);
 	for (char **p = e->ifaces; p && *p; p++)
 		free(*p);
 	free(e->ifaces);
-	free(e->clsact_before);
 	free(e->pin_dir);
 	for (size_t i = 0; i < 4; i++) {
 		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd}[i];
@@ -441,6 +476,7 @@ static void engine_free(struct engine *e)
 static void engine_shut(struct engine *e, bool keep)
 {
 	char *parent;
+	int stuck;
 
 	stop_threads(e);
 	if (e->cfg)
@@ -450,15 +486,21 @@ static void engine_shut(struct engine *e, bool keep)
 		e->cfg->lease_ns = e->cfg->pacer_ns = 0;
 	if (!keep && e->skel && e->skel->maps.sq_targets)
 		rules_clear(e);
+	/* New packets pass from here on; with `keep`, fq goes on without us. */
+	if (e->lane_state && (!keep || e->lane == SQ_LANE_TAP))
+		lane_drain(e);
 	attach_stop(e, keep);
-	pacer_stop(e->pacer);
+	stuck = pacer_stop(e->pacer);
+	if (stuck)
+		log_error("pacer: got no CPU for 5 s, ending without it");
 	if (!keep && e->pin_dir) {
 		unpin(e->pin_dir);
 		parent = strrchr(e->pin_dir, '/');
 		*parent = 0;
 		rmdir(e->pin_dir);
 	}
-	engine_free(e);
+	if (!stuck) /* else its heartbeat goes into e->cfg */
+		engine_free(e);
 }
 
 int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
@@ -517,6 +559,8 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 		e->cfg->control_port = o->control_port;
 		e->cfg->flags &= ~SQ_C_TRACE;
 		e->cfg->lease_ns = engine_now();
+		e->lane_state->max_bytes = o->lane_memory ? o->lane_memory : LANE_BYTES;
+		e->lane_state->target_max_bytes = e->lane_state->max_bytes / 2;
 		res = start_threads(e, err);
 	}
 	if (res) {
@@ -602,40 +646,6 @@ static json_t *faults_json(struct engine *e)
 	return list;
 }
 
-static json_t *lane_json(struct engine *e)
-{
-	static const char *const names[] = {"none", "fq", "tap"};
-	json_t *j = json_pack("{s:s, s:s}", "kind", names[e->lane], "why", e->lane_why);
-
-	if (e->pacer) {
-		struct pacer_stats st;
-
-		pacer_get_stats(e->pacer, &st);
-		json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:I}", "queued_pkts",
-						    (json_int_t)st.queued, "queued_bytes",
-						    (json_int_t)st.queued_bytes, "dropped_pkts",
-						    (json_int_t)st.dropped, "passed_pkts",
-						    (json_int_t)st.frames, "late_ns",
-						    (json_int_t)st.late_ns));
-	} else if (e->lane == SQ_LANE_FQ) {
-		struct nl_fq_stats st = {0};
-		uint32_t ifindex = 0;
-
-		/* The host's lane; those inside other namespaces are not looked at. */
-		pthread_mutex_lock(&e->att_lock);
-		for (int i = 0; i < e->n_spaces; i++)
-			if (e->spaces[i].host)
-				ifindex = e->spaces[i].lane_ifindex;
-		pthread_mutex_unlock(&e->att_lock);
-		nl_qdisc_stats(ifindex, &st);
-		json_object_update_new(j, json_pack("{s:I, s:I, s:I}", "queued_pkts",
-						    (json_int_t)st.qlen, "queued_bytes",
-						    (json_int_t)st.backlog, "dropped_pkts",
-						    (json_int_t)st.dropped));
-	}
-	return j;
-}
-
 json_t *engine_status(struct engine *e)
 {
 	struct utsname u;
@@ -658,6 +668,7 @@ json_t *engine_status(struct engine *e)
 int engine_health(struct engine *e, struct sq_error *err)
 {
 	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
+	char why[96];
 	int scan_error;
 
 	if (now > lease + SQ_LEASE_NS)
@@ -666,6 +677,9 @@ int engine_health(struct engine *e, struct sq_error *err)
 	if (e->lane == SQ_LANE_TAP && now > pacer + SQ_PACER_LEASE_NS)
 		return engine_fail(err, -ETIME, "pacer: silent for %llu ms",
 				   (unsigned long long)((now - pacer) / 1000000));
+	if (lane_ill(e, why, sizeof(why)))
+		return engine_fail(err, -ENODEV,
+				   "lane: %s: packets pass without faults that need it", why);
 	pthread_mutex_lock(&e->lock);
 	scan_error = e->scan_error;
 	pthread_mutex_unlock(&e->lock);

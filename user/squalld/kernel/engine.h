@@ -25,6 +25,8 @@ struct engine_options {
 	const char *const *ifaces; /* fnmatch(3) patterns of host interfaces; NULL = all but lo */
 	const char *probe_missing; /* comma list: features to treat as missing, for tests */
 	uint16_t control_port;
+	uint64_t
+		lane_memory; /* bytes that may wait in all lanes; of one target half; 0 = 256 MiB */
 };
 
 /* Probes, loads or adopts pinned maps, attaches, starts the lane. Nothing is
@@ -71,6 +73,26 @@ int engine_health(struct engine *engine, struct sq_error *err);
 
 /* Is a program of somebody else in front of ours at any interface? Cheap. */
 bool engine_in_front(struct engine *engine);
+/* Packets that the machinery itself lost, which no rule asked for, by reason. */
+enum lane_loss {
+	LANE_FULL,
+	LANE_TARGET_FULL,
+	LANE_HORIZON,
+	LANE_VERDICT,
+	LANE_PACER,
+	LANE_STRANDED,
+	LANE_VANISHED,
+	LANE_LOSSES
+};
+struct engine_lane {
+	uint64_t waiting_pkts, waiting_bytes; /* bytes: SQ_LANE_OVERHEAD for each packet included */
+	uint64_t max_bytes, target_max_bytes;
+	uint64_t mended; /* how often a lane's devices were made anew */
+	uint64_t lost[LANE_LOSSES], lost_pkts;
+};
+void engine_lane_stats(struct engine *engine, struct engine_lane *ret);
+/* One word for programs; *ret_text (may be NULL): a clause for people. */
+const char *engine_lane_loss(enum lane_loss loss, const char **ret_text);
 
 /* Tells the engine that namespaces or processes may have changed (a container
  * started): it rescans who is behind which interface soon. */

@@ -3,6 +3,7 @@
  * What the engine's files share:
  *   engine.c    open, close, lease, status      rules.c   rules and counters
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
+ *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost
  *   probe.c     what this kernel can            trace.c   sampled packets
  *   seen.c      who lives where
  *   front.c     who runs before us
@@ -43,7 +44,10 @@ struct space {
 	int fd;
 	bool host;
 	uint32_t seg_ifindex, lane_ifindex;
-	int tap_fd;	  /* -1: none; owned by the pacer */
+	int tap_fd;	/* -1: none; owned by the pacer */
+	int monitor_fd; /* of its links and filters; -1: the host's, which is the engine's */
+	char ill[96];	/* what of its lane is broken and could not be mended, or "" */
+	uint64_t mended_ns;
 	bool wanted;	  /* during a scan */
 	char lo_saved[2]; /* route_localnet, accept_local of lo before us; 0 = not touched */
 };
@@ -61,12 +65,6 @@ struct attachment {
 	char name[IFNAMSIZ];
 	bool wanted;	       /* during a scan */
 	struct front front[2]; /* ingress, egress */
-};
-
-/* A qdisc that a squalld before us made, as its map had it when we came: our own
- * attachments take its slots one after the other. */
-struct clsact {
-	uint32_t ifindex, netns_ino;
 };
 
 /* An element that a packet may still be reading: deleted when it is old enough. */
@@ -88,8 +86,9 @@ struct ruled {
 
 struct engine {
 	struct squall_bpf *skel;
-	struct sq_cfg *cfg; /* the kernel's own, mapped */
-	char *pin_dir;	    /* with the ABI version */
+	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
+	struct sq_lane_state *lane_state; /* likewise */
+	char *pin_dir;			  /* with the ABI version */
 	char **ifaces;
 	enum sq_lane lane;
 	char lane_why[200];
@@ -112,16 +111,18 @@ struct engine {
 	int scan_error;
 	uint64_t scan_ns;  /* when the last scan ended */
 	struct seen *seen; /* by the last scan; att_lock */
-	uint64_t full_ns;  /* when the host's links were last looked at; plumber only */
+	uint32_t told; /* losses of the lanes that the log has: bits by enum lane_loss; plumber */
+	uint64_t pacer_dropped_seen, swept_ns;
+	int pin_error;
+	uint64_t full_ns; /* when the host's links were last looked at; plumber only */
 	struct space *spaces;
 	int n_spaces;
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
 	uint32_t next_att;
 	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
 	uint32_t front_id[2];
-	struct clsact *clsact_before;
-	uint32_t n_clsact_before;
 	bool behind; /* at some interface somebody is in front of us */
+	struct sq_att *before; /* as a squalld before us left them; plumber only */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
 	int sweep; /* where rules_expire() goes on */
@@ -149,9 +150,25 @@ const char *feature_text(enum feature f);
 
 /* lane.c: in the calling thread's current namespace. */
 int lane_open(struct engine *e, struct space *s);
+int lane_ready(struct engine *e, struct space *s); /* makes right whatever is not */
+bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
+		 char *why, size_t size);
 void lane_close(struct engine *e, struct space *s);
 
+/* heal.c. plumber thread; no lock held. */
+void lanes_heal(struct engine *e);
+void pins_heal(struct engine *e);
+bool lane_ill(struct engine *e, char *why, size_t size); /* any thread */
+
+/* lane_stats.c */
+json_t *lane_json(struct engine *e);
+void lane_sweep(struct engine *e); /* plumber: finds what never came out, and tells losses once */
+void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
+
 /* attach.c. plumber thread; lock not held. */
+int space_enter(const struct space *s);
+void space_leave(struct engine *e);
+int att_publish(struct engine *e, const struct attachment *a);
 int attach_scan(struct engine *e, bool links_changed);
 int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);

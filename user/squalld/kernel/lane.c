@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Makes the devices through which packets are cut and in which they wait. */
+/*
+ * Makes the devices through which packets are cut and in which they wait. What is there already
+ * and whole is taken over with the packets that wait in it: a restart of squalld loses none in fq.
+ * So making and mending are one thing, which may be done at any time.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,6 +40,19 @@ static void quieten(const char *ifname)
 	fclose(f);
 }
 
+/* What there must be of a lane. */
+struct part {
+	const char *name;
+	bool ingress, egress; /* filters of ours */
+};
+static const struct part seg_parts[] = {
+	{SEG_OUT, false, false}, {SEG_IN, true, false}, {.name = NULL}};
+static const struct part fq_parts[] = {{FQ_OUT, false, true}, {FQ_IN, true, false}, {.name = NULL}};
+static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
+
+#define VETH_MTU 65535
+#define FQ_LIMIT 1000000
+
 static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const char *name)
 {
 	int err = nl_clsact_add(ifindex);
@@ -55,18 +72,46 @@ static int offload_off(int sock, const char *ifname, uint32_t what)
 	return ioctl(sock, SIOCETHTOOL, &ifr) ? -errno : 0;
 }
 
+/* Both ends of a veth, here and up: those that are there, if they are a pair. */
+static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32_t *ret_in)
+{
+	struct nl_link a, b;
+	int err = 0;
+
+	if (nl_link_get(out, &a) || nl_link_get(in, &b) || strcmp(a.kind, "veth") ||
+	    a.peer_nsid >= 0 || a.peer_ifindex != b.ifindex) {
+		nl_link_delete(out);
+		nl_link_delete(in);
+		err = nl_veth_create(out, in);
+		if (!err)
+			err = nl_link_get(out, &a);
+		if (!err)
+			err = nl_link_get(in, &b);
+		if (err)
+			return err;
+		quieten(out);
+		quieten(in);
+	} else {
+		if (!(a.flags & IFF_UP) || a.mtu != VETH_MTU)
+			err = nl_link_setup(a.ifindex, VETH_MTU, 0);
+		if (!err && (!(b.flags & IFF_UP) || b.mtu != VETH_MTU))
+			err = nl_link_setup(b.ifindex, VETH_MTU, 0);
+	}
+	*ret_out = a.ifindex;
+	*ret_in = b.ifindex;
+	return err;
+}
+
 /* A device without offloads: what is sent through it is segmented and has its
  * checksum finished by the kernel (validate_xmit_skb), as by a plain NIC. */
-static int seg_open(struct engine *e, struct space *s)
+static int seg_ready(struct engine *e, struct space *s)
 {
+	uint32_t out, in;
 	int sock, err;
 
-	nl_link_delete(SEG_OUT); /* of a squalld that died */
-	err = nl_veth_create(SEG_OUT, SEG_IN);
+	err = pair_ready(SEG_OUT, SEG_IN, &out, &in);
 	if (err)
 		return err;
-	quieten(SEG_OUT);
-	quieten(SEG_IN);
 	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return -errno;
@@ -76,84 +121,152 @@ static int seg_open(struct engine *e, struct space *s)
 	if (!err)
 		err = offload_off(sock, SEG_OUT, ETHTOOL_SGSO);
 	close(sock);
-	if (err)
-		return err;
-	s->seg_ifindex = if_nametoindex(SEG_OUT);
-	return attach(if_nametoindex(SEG_IN), false, e->skel->progs.squall_seg_in, "squall_seg_in");
-}
-
-static int fq_open(struct engine *e, struct space *s)
-{
-	int err;
-
-	nl_link_delete(FQ_OUT);
-	err = nl_veth_create(FQ_OUT, FQ_IN);
-	if (err)
-		return err;
-	quieten(FQ_OUT);
-	quieten(FQ_IN);
-	s->lane_ifindex = if_nametoindex(FQ_OUT);
-	err = nl_fq_set(s->lane_ifindex);
 	if (!err)
-		err = attach(s->lane_ifindex, true, e->skel->progs.squall_fq_out, "squall_fq_out");
+		err = attach(in, false, e->skel->progs.squall_seg_in, "squall_seg_in");
 	if (!err)
-		err = attach(if_nametoindex(FQ_IN), false, e->skel->progs.squall_fq_in,
-			     "squall_fq_in");
+		s->seg_ifindex = out;
 	return err;
 }
 
-static int tap_open(struct engine *e, struct space *s)
+static int fq_ready(struct engine *e, struct space *s)
+{
+	uint64_t limit = e->lane_state->max_bytes / SQ_LANE_OVERHEAD;
+	uint32_t out, in;
+	int err;
+
+	err = pair_ready(FQ_OUT, FQ_IN, &out, &in);
+	if (!err)
+		err = nl_fq_set(out, limit > FQ_LIMIT ? limit : FQ_LIMIT);
+	if (!err)
+		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
+	if (!err)
+		err = attach(in, false, e->skel->progs.squall_fq_in, "squall_fq_in");
+	if (!err)
+		s->lane_ifindex = out;
+	return err;
+}
+
+static int tap_create(struct engine *e, struct space *s)
 {
 	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	unsigned int offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err;
-	uint32_t ifindex, len;
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), err = 0;
 
 	if (fd < 0)
 		return -errno;
 	strcpy(ifr.ifr_name, TAP);
-	if (ioctl(fd, TUNSETIFF, &ifr)) {
-		err = -errno;
-		goto fail;
-	}
 	/* GSO packets pass whole; UDP's since 6.2, before that they are cut. */
-	if (ioctl(fd, TUNSETOFFLOAD, offload | TUN_F_USO4 | TUN_F_USO6) &&
-	    ioctl(fd, TUNSETOFFLOAD, offload)) {
+	if (ioctl(fd, TUNSETIFF, &ifr) ||
+	    (ioctl(fd, TUNSETOFFLOAD, offload | TUN_F_USO4 | TUN_F_USO6) &&
+	     ioctl(fd, TUNSETOFFLOAD, offload)))
 		err = -errno;
-		goto fail;
-	}
-	ifindex = if_nametoindex(TAP);
-	quieten(TAP);
-	/* The queue between kernel and pacer: a burst that overflows it is lost. How
-	 * long it may be depends on the kernel: 6.12.117 refuses 65535. */
-	len = 65536;
-	do
-		err = nl_link_setup(ifindex, TAP_MTU, len);
-	while (err == -ERANGE && (len /= 2) >= 1024);
-	if (!err)
-		err = attach(ifindex, true, e->skel->progs.squall_tap_out, "squall_tap_out");
-	if (!err)
-		err = attach(ifindex, false, e->skel->progs.squall_tap_in, "squall_tap_in");
 	if (!err)
 		err = pacer_add(e->pacer, fd);
-	if (err)
-		goto fail;
-	s->lane_ifindex = ifindex;
+	if (err) {
+		close(fd);
+		return err;
+	}
 	s->tap_fd = fd;
+	quieten(TAP);
 	return 0;
-fail:
-	close(fd);
+}
+
+static int tap_ready(struct engine *e, struct space *s)
+{
+	uint32_t len = 65536;
+	struct nl_link k;
+	int err;
+
+	err = s->tap_fd < 0 ? -ENODEV : nl_link_get(TAP, &k);
+	if (err || (s->lane_ifindex && k.ifindex != s->lane_ifindex)) {
+		if (s->tap_fd >= 0)
+			pacer_remove(e->pacer, s->tap_fd);
+		s->tap_fd = -1;
+		err = tap_create(e, s);
+		if (!err)
+			err = nl_link_get(TAP, &k);
+	}
+	/* The queue between kernel and pacer: a burst that overflows it is lost. How
+	 * long it may be depends on the kernel: 6.12.117 refuses 65535. */
+	if (!err && (!(k.flags & IFF_UP) || k.mtu != TAP_MTU)) {
+		do
+			err = nl_link_setup(k.ifindex, TAP_MTU, len);
+		while (err == -ERANGE && (len /= 2) >= 1024);
+	}
+	if (!err)
+		err = attach(k.ifindex, true, e->skel->progs.squall_tap_out, "squall_tap_out");
+	if (!err)
+		err = attach(k.ifindex, false, e->skel->progs.squall_tap_in, "squall_tap_in");
+	if (!err)
+		s->lane_ifindex = k.ifindex;
 	return err;
+}
+
+int lane_ready(struct engine *e, struct space *s)
+{
+	int err = seg_ready(e, s), res = 0;
+
+	if (err)
+		s->seg_ifindex = 0;
+	if (e->lane == SQ_LANE_FQ) {
+		res = fq_ready(e, s);
+	} else {
+		nl_link_delete(FQ_OUT); /* of a squalld that had the other lane, and died */
+		if (e->lane == SQ_LANE_TAP)
+			res = tap_ready(e, s);
+	}
+	if (res)
+		s->lane_ifindex = 0;
+	return err ? err : res;
+}
+
+/* What is wrong with a device, or NULL. */
+static const char *part_broken(const struct part *p, uint32_t ifindex)
+{
+	struct nl_fq_stats fq;
+	struct nl_link k;
+
+	if (nl_link_get(p->name, &k) || (ifindex && k.ifindex != ifindex))
+		return "was deleted";
+	if (!(k.flags & IFF_UP))
+		return "was set down";
+	if ((p->ingress && nl_filter_present(k.ifindex, false) != 1) ||
+	    (p->egress && nl_filter_present(k.ifindex, true) != 1))
+		return "has lost our filter";
+	if (!strcmp(p->name, FQ_OUT) && (nl_qdisc_stats(k.ifindex, &fq) || !fq.ours))
+		return "has lost our fq qdisc";
+	return NULL;
+}
+
+static bool parts_broken(const struct part *p, uint32_t ifindex, char *why, size_t size)
+{
+	for (; p->name; p++, ifindex = 0) {
+		const char *what = part_broken(p, ifindex);
+
+		if (what) {
+			snprintf(why, size, "%s %s", p->name, what);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
+		 char *why, size_t size)
+{
+	const struct part *lane = e->lane == SQ_LANE_FQ	   ? fq_parts
+				  : e->lane == SQ_LANE_TAP ? tap_parts
+							   : NULL;
+
+	*ret_seg = parts_broken(seg_parts, s->seg_ifindex, why, size);
+	*ret_lane = lane && parts_broken(lane, s->lane_ifindex, why, size);
+	return *ret_seg || *ret_lane;
 }
 
 int lane_open(struct engine *e, struct space *s)
 {
-	int err = seg_open(e, s);
+	int err = lane_ready(e, s);
 
-	if (!err && e->lane == SQ_LANE_FQ)
-		err = fq_open(e, s);
-	if (!err && e->lane == SQ_LANE_TAP)
-		err = tap_open(e, s);
 	if (err)
 		lane_close(e, s);
 	return err;
@@ -162,8 +275,7 @@ int lane_open(struct engine *e, struct space *s)
 void lane_close(struct engine *e, struct space *s)
 {
 	nl_link_delete(SEG_OUT);
-	if (e->lane == SQ_LANE_FQ)
-		nl_link_delete(FQ_OUT);
+	nl_link_delete(FQ_OUT);
 	if (s->tap_fd >= 0)
 		pacer_remove(e->pacer, s->tap_fd);
 	s->tap_fd = -1;

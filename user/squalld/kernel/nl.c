@@ -104,6 +104,9 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 		case IFLA_IFNAME:
 			strncpy(k->name, mnl_attr_get_str(a), sizeof(k->name) - 1);
 			break;
+		case IFLA_MTU:
+			k->mtu = mnl_attr_get_u32(a);
+			break;
 		case IFLA_LINK:
 			k->peer_ifindex = mnl_attr_get_u32(a);
 			break;
@@ -156,6 +159,24 @@ static struct ifinfomsg *link_request(char *buf, struct nlmsghdr **nlh, int type
 	ifm = mnl_nlmsg_put_extra_header(*nlh, sizeof(*ifm));
 	ifm->ifi_family = AF_UNSPEC;
 	return ifm;
+}
+
+int nl_link_get(const char *name, struct nl_link *ret)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr *nlh;
+	struct links l = {0};
+	int err;
+
+	link_request(buf, &nlh, RTM_GETLINK, 0);
+	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
+	err = nl_talk(nlh, link_cb, &l);
+	if (!err)
+		err = l.err ? l.err : l.n ? 0 : -ENODEV;
+	if (!err)
+		*ret = l.list[0];
+	free(l.list);
+	return err;
 }
 
 int nl_veth_create(const char *name, const char *peer)
@@ -379,24 +400,28 @@ int nl_filter_delete(uint32_t ifindex, bool egress)
 	return filter_delete_at(ifindex, egress, f.ours);
 }
 
-int nl_fq_set(uint32_t ifindex)
+#define FQ_HANDLE  TC_H_MAKE(0x51530000, 0)
+#define FQ_HORIZON 600000000 /* us; engine.c refuses delays beyond 300 s */
+
+int nl_fq_set(uint32_t ifindex, uint32_t limit_pkts)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh =
 		tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, ifindex,
-			   TC_H_ROOT, TC_H_MAKE(0x51530000, 0), 0);
+			   TC_H_ROOT, FQ_HANDLE, 0);
 	struct nlattr *opts;
 
 	/* fq's own limits are faults nobody asked for: by default it keeps 100
-	 * packets of a flow and drops what leaves in more than 10 s. */
+	 * packets of a flow and drops what leaves in more than 10 s. bpf/lane.h
+	 * holds to the bound in bytes, and says why fq looks at the whole hash. */
 	mnl_attr_put_strz(nlh, TCA_KIND, "fq");
 	opts = mnl_attr_nest_start(nlh, TCA_OPTIONS);
-	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, 1000000);
-	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, 1000000);
+	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, limit_pkts);
+	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, limit_pkts);
 	mnl_attr_put_u32(nlh, TCA_FQ_RATE_ENABLE, 0);
+	mnl_attr_put_u32(nlh, TCA_FQ_ORPHAN_MASK, 0xffffffff);
 	mnl_attr_put_u32(nlh, TCA_FQ_BUCKETS_LOG, 12);
-	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON,
-			 600000000); /* us; engine.c refuses delays beyond 300 s */
+	mnl_attr_put_u32(nlh, TCA_FQ_HORIZON, FQ_HORIZON);
 	mnl_attr_nest_end(nlh, opts);
 	return nl_talk(nlh, NULL, NULL);
 }
@@ -407,17 +432,43 @@ struct qdisc_query {
 	bool found;
 };
 
+static bool fq_ours(const struct tcmsg *tcm, const struct nlattr *options)
+{
+	uint32_t mask = 0, horizon = 0, limit = 0, flow_limit = 0;
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, options)
+	{
+		uint16_t type = mnl_attr_get_type(a);
+		uint32_t *to = type == TCA_FQ_PLIMIT	    ? &limit
+			       : type == TCA_FQ_FLOW_PLIMIT ? &flow_limit
+			       : type == TCA_FQ_ORPHAN_MASK ? &mask
+			       : type == TCA_FQ_HORIZON	    ? &horizon
+							    : NULL;
+
+		if (to && mnl_attr_get_payload_len(a) >= sizeof(*to))
+			*to = mnl_attr_get_u32(a);
+	}
+	return tcm->tcm_handle == FQ_HANDLE && mask == 0xffffffff && horizon == FQ_HORIZON &&
+	       limit >= 1000000 && flow_limit == limit;
+}
+
 static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
 	struct qdisc_query *q = arg;
 	struct nlattr *a;
+	bool fq = false;
 
 	if ((uint32_t)tcm->tcm_ifindex != q->ifindex || tcm->tcm_parent != TC_H_ROOT)
 		return MNL_CB_OK;
 	mnl_attr_for_each(a, nlh, sizeof(*tcm))
 	{
-		if (mnl_attr_get_type(a) == TCA_STATS) {
+		if (mnl_attr_get_type(a) == TCA_KIND)
+			fq = !strcmp(mnl_attr_get_str(a), "fq");
+		else if (mnl_attr_get_type(a) == TCA_OPTIONS)
+			q->stats->ours = fq && fq_ours(tcm, a);
+		else if (mnl_attr_get_type(a) == TCA_STATS) {
 			struct tc_stats st = {0};
 
 			memcpy(&st, mnl_attr_get_payload(a),

@@ -19,12 +19,15 @@ struct nl_link {
 	bool enslaved;	       /* a port of a bridge, bond ... */
 	uint16_t arptype;      /* ARPHRD_* */
 	uint32_t flags;	       /* IFF_* */
+	uint32_t mtu;
 	char name[IFNAMSIZ];
 	char kind[16]; /* "veth", "bridge", "" for hardware */
 };
 
 /* All links of this namespace. The caller frees *ret. */
 int nl_links(struct nl_link **ret, size_t *ret_n);
+
+int nl_link_get(const char *name, struct nl_link *ret); /* -ENODEV: none of that name */
 
 /* A veth pair, up, with a large MTU and no addresses. */
 int nl_veth_create(const char *name, const char *peer);
@@ -56,8 +59,10 @@ struct nl_fq_stats {
 	uint64_t dropped;
 	uint32_t qlen;
 	uint32_t backlog;
+	bool ours; /* the root qdisc is fq as nl_fq_set() makes it */
 };
-int nl_fq_set(uint32_t ifindex);
+/* Makes fq the root qdisc; one of ours that is there is changed and keeps its packets. */
+int nl_fq_set(uint32_t ifindex, uint32_t limit_pkts);
 int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
 
 /* Id of the namespace netns_fd as seen from this one; assigns one if `assign`. -ENOENT: none. */

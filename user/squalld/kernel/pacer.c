@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A frame arrives as  [vnet 10][lane header 16][Ethernet 14][IP ...]  and
- * leaves as           [vnet 10][Ethernet 14][lane header 16][IP ...],
+ * A frame arrives as  [vnet 10][lane header 24][Ethernet 14][IP ...]  and
+ * leaves as           [vnet 10][Ethernet 14][lane header 24][IP ...],
  * since BPF can put bytes in front of a packet, but cut them out only behind
  * its Ethernet header. The offsets in the vnet header (checksum start, header
  * length) count from the first byte after it and are the same in both.
@@ -32,6 +32,7 @@
 #define FRAME_MAX    (sizeof(struct virtio_net_hdr) + sizeof(struct sq_lane_hdr) + 128 + 65536)
 #define READ_BATCH   64 /* frames of one TAP before the clock is looked at again */
 #define HEARTBEAT_NS 50000000ull
+#define STUCK_S	     5 /* the thread answers within HEARTBEAT_NS, unless it gets no CPU */
 
 struct waiting {
 	uint64_t depart_ns;
@@ -318,21 +319,36 @@ int pacer_start(uint64_t *heartbeat, size_t max_bytes, struct pacer **ret)
 	return 0;
 }
 
-void pacer_stop(struct pacer *p)
+static void deadline(struct timespec *ret)
 {
+	clock_gettime(CLOCK_REALTIME, ret);
+	ret->tv_sec += STUCK_S;
+}
+
+int pacer_stop(struct pacer *p)
+{
+	struct timespec until;
+
 	if (!p)
-		return;
+		return 0;
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
 	pthread_mutex_unlock(&p->lock);
 	wake(p);
-	pthread_join(p->thread, NULL);
+	/* A thread that somebody starves must not keep squalld from ending: it is left behind
+	 * with what it uses, and the process's end takes both. */
+	deadline(&until);
+	if (pthread_timedjoin_np(p->thread, NULL, &until)) {
+		pthread_detach(p->thread);
+		return -ETIMEDOUT;
+	}
 	for (int i = 0; i < p->n; i++)
 		close(p->taps[i].fd < 0 ? gone(p->taps[i].fd) : p->taps[i].fd);
 	while (p->heap_n)
 		free(heap_pop(p));
 	free(p->heap);
 	free(p);
+	return 0;
 }
 
 int pacer_add(struct pacer *p, int tap_fd)
@@ -349,6 +365,18 @@ int pacer_add(struct pacer *p, int tap_fd)
 	return err;
 }
 
+/* Until the thread has forgotten the TAP of before; lock held. */
+static bool forgotten(struct pacer *p)
+{
+	struct timespec until;
+
+	deadline(&until);
+	while (p->removing >= 0)
+		if (pthread_cond_timedwait(&p->changed, &p->lock, &until))
+			return p->removing < 0;
+	return true;
+}
+
 int pacer_remove(struct pacer *p, int tap_fd)
 {
 	int err = -ENOENT;
@@ -357,14 +385,14 @@ int pacer_remove(struct pacer *p, int tap_fd)
 	for (int i = 1; i < p->n; i++) {
 		if (p->taps[i].fd != tap_fd && p->taps[i].fd != gone(tap_fd))
 			continue;
+		err = -ETIMEDOUT;
+		if (!forgotten(p))
+			break;
 		p->taps[i] = p->taps[--p->n];
-		while (p->removing >= 0)
-			pthread_cond_wait(&p->changed, &p->lock);
 		p->removing = tap_fd;
 		wake(p);
-		while (p->removing >= 0)
-			pthread_cond_wait(&p->changed, &p->lock);
-		err = 0;
+		if (forgotten(p))
+			err = 0;
 		break;
 	}
 	pthread_mutex_unlock(&p->lock);

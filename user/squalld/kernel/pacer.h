@@ -23,11 +23,14 @@ struct pacer_stats {
 /* heartbeat: written with CLOCK_MONOTONIC ns at least ten times a second. max_bytes bounds what
  * waits. */
 int pacer_start(uint64_t *heartbeat, size_t max_bytes, struct pacer **ret);
-void pacer_stop(struct pacer *pacer); /* frames that wait are lost; closes the TAPs */
+/* Frames that wait are lost; closes the TAPs. -ETIMEDOUT: the thread got no CPU for 5 s; it, its
+ * memory and the heartbeat it writes to must then stay until the process ends. */
+int pacer_stop(struct pacer *pacer);
 
 /* Takes over a non-blocking TAP fd (IFF_NO_PI, vnet header of 10 bytes). */
 int pacer_add(struct pacer *pacer, int tap_fd);
-int pacer_remove(struct pacer *pacer, int tap_fd); /* and closes it */
+/* And closes it. -ETIMEDOUT: the thread got no CPU for 5 s, and will do it when it does. */
+int pacer_remove(struct pacer *pacer, int tap_fd);
 
 void pacer_get_stats(struct pacer *pacer, struct pacer_stats *ret);
 

@@ -78,7 +78,7 @@ static void *scratch_main(void *arg)
 	verdict(e, F_CLSACT, err ? err : nl_clsact_add(ifindex),
 		"needs veth and sch_ingress: load the modules (modprobe -a veth sch_ingress "
 		"cls_bpf)");
-	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex), "this kernel has no sch_fq");
+	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex, 1000000), "this kernel has no sch_fq");
 	verdict(e, F_TCX, err ? err : front_probe(ifindex),
 		"kernels before 6.6 have none: whoever is in front of squalld is named");
 	verdict(e, F_TAP, try_tap(), "needs /dev/net/tun (modprobe tun) and CAP_NET_ADMIN");

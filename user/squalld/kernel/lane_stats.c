@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What waits in the lanes, and what they lost: losses that nobody asked for, told apart from those
+ * of the rules, so that none is taken for the network's.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "squall.skel.h"
+#include "squalld/base/log.h"
+#include "squalld/kernel/engine_internal.h"
+
+#define DRAIN_NS 5000000000ull
+
+static uint64_t positive(int64_t v)
+{
+	return v > 0 ? (uint64_t)v : 0;
+}
+
+void engine_lane_stats(struct engine *e, struct engine_lane *ret)
+{
+	const volatile struct sq_lane_state *s = e->lane_state;
+
+	*ret = (struct engine_lane){.waiting_pkts = positive(s->all.pkts),
+				    .waiting_bytes = positive(s->all.bytes),
+				    .max_bytes = s->max_bytes,
+				    .target_max_bytes = s->target_max_bytes,
+				    .mended = s->mended,
+				    .lost[LANE_FULL] = s->full_pkts,
+				    .lost[LANE_TARGET_FULL] = s->target_full_pkts,
+				    .lost[LANE_HORIZON] = s->horizon_pkts,
+				    .lost[LANE_VERDICT] = s->verdict_pkts,
+				    .lost[LANE_VANISHED] = s->vanished_pkts,
+				    .lost[LANE_STRANDED] = e->cfg->stranded_pkts};
+	if (e->pacer) {
+		struct pacer_stats st;
+
+		pacer_get_stats(e->pacer, &st);
+		ret->lost[LANE_PACER] = st.dropped;
+	}
+	for (int i = 0; i < LANE_LOSSES; i++)
+		ret->lost_pkts += ret->lost[i];
+}
+
+const char *engine_lane_loss(enum lane_loss loss, const char **ret_text)
+{
+	static const char *const words[LANE_LOSSES][2] = {
+		[LANE_FULL] = {"full", "the lane is full (--lane-memory)"},
+		[LANE_TARGET_FULL] = {"target_full",
+				      "one target's share of the lane, half of --lane-memory, "
+				      "is full"},
+		[LANE_HORIZON] = {"horizon", "they would have had to wait for more than 590 s"},
+		[LANE_VERDICT] = {"verdict", "a program of the lane could not carry them"},
+		[LANE_PACER] = {"pacer", "the pacer could not keep or write them"},
+		[LANE_STRANDED] = {"stranded", "their interface went away while they waited"},
+		[LANE_VANISHED] = {"vanished", "they went into the lane and never came out: its "
+					       "devices were changed, or a queue of the kernel "
+					       "was full"},
+	};
+
+	if (ret_text)
+		*ret_text = words[loss][1];
+	return words[loss][0];
+}
+
+json_t *lane_json(struct engine *e)
+{
+	static const char *const names[] = {"none", "fq", "tap"};
+	json_t *j = json_pack("{s:s, s:s}", "kind", names[e->lane], "why", e->lane_why);
+	json_t *lost = json_object();
+	struct engine_lane st;
+
+	engine_lane_stats(e, &st);
+	for (int i = 0; i < LANE_LOSSES; i++)
+		json_object_set_new(lost, engine_lane_loss(i, NULL),
+				    json_integer((json_int_t)st.lost[i]));
+	json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "queued_pkts",
+					    (json_int_t)st.waiting_pkts, "queued_bytes",
+					    (json_int_t)st.waiting_bytes, "max_bytes",
+					    (json_int_t)st.max_bytes, "target_max_bytes",
+					    (json_int_t)st.target_max_bytes, "dropped_pkts",
+					    (json_int_t)st.lost_pkts, "mended",
+					    (json_int_t)st.mended, "lost", lost));
+	if (e->pacer) {
+		struct pacer_stats p;
+
+		pacer_get_stats(e->pacer, &p);
+		json_object_update_new(j,
+				       json_pack("{s:I, s:I}", "passed_pkts", (json_int_t)p.frames,
+						 "late_ns", (json_int_t)p.late_ns));
+	}
+	return j;
+}
+
+/* Of the targets that have nothing waiting any more. A packet that comes in between is counted
+ * less, which the next drain mends. */
+static void targets_sweep(struct engine *e, uint64_t now)
+{
+	int fd = bpf_map__fd(e->skel->maps.sq_waiting);
+	struct sq_waiting w;
+	uint64_t key, next;
+	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		if (!bpf_map_lookup_elem(fd, &key, &w) && now > w.last_ns + SQ_LANE_DRAINED_NS)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+void lane_sweep(struct engine *e)
+{
+	struct sq_lane_state *s = e->lane_state;
+	struct pacer_stats p = {0};
+	uint64_t now = engine_now();
+	struct engine_lane st;
+
+	if (e->pacer)
+		pacer_get_stats(e->pacer, &p);
+	if (s->all.bytes && now > s->all.last_ns + SQ_LANE_DRAINED_NS && !p.queued) {
+		uint64_t known = p.dropped - e->pacer_dropped_seen;
+		uint64_t gone = positive(s->all.pkts);
+
+		s->vanished_pkts += gone > known ? gone - known : 0;
+		e->pacer_dropped_seen = p.dropped;
+		s->all.pkts = s->all.bytes = 0;
+	}
+	if (now > e->swept_ns + 10000000000ull) {
+		e->swept_ns = now;
+		targets_sweep(e, now);
+	}
+	engine_lane_stats(e, &st);
+	for (int i = 0; i < LANE_LOSSES; i++) {
+		const char *text;
+
+		if (!st.lost[i] || (e->told & 1u << i))
+			continue;
+		e->told |= 1u << i;
+		engine_lane_loss(i, &text);
+		log_warn("lane: %llu packets of targets lost, not by a rule: %s; `squall status` "
+			 "counts them, this is told once",
+			 (unsigned long long)st.lost[i], text);
+	}
+}
+
+void lane_drain(struct engine *e)
+{
+	const volatile struct sq_lane_state *s = e->lane_state;
+	uint64_t until = engine_now() + DRAIN_NS;
+	struct timespec nap = {.tv_nsec = 10000000};
+
+	while (s->all.pkts > 0 && engine_now() < until &&
+	       engine_now() < s->all.last_ns + SQ_LANE_DRAINED_NS)
+		nanosleep(&nap, NULL);
+	if (s->all.pkts > 0)
+		log_warn("lane: %lld packets that had to wait for more than %llu s are lost",
+			 (long long)s->all.pkts, DRAIN_NS / 1000000000ull);
+}
