@@ -4,6 +4,10 @@
  *
  *   udpseq recv PORT [--bind ADDR] [--idle SECONDS] [--raw FILE] [--rcvbuf BYTES]
  *   udpseq send ADDR PORT --count N [--pps N] [--size BYTES] [--bind ADDR] [--linger MS]
+ *               [--burst N] [--flows N] [--priority P]
+ *
+ * send --burst: so many at once, at the same mean rate; --flows: by turns from so many sockets;
+ * --priority: SO_PRIORITY.
  *
  * recv prints "ready" once bound, then one JSON object when a trailer (three
  * are sent, after --linger) says that the sender is done, when nothing came
@@ -108,25 +112,40 @@ static int open_socket(const char *addr, const char *port, bool passive, const c
 
 /* --- send ------------------------------------------------------------------ */
 
-static int do_send(const char *addr, const char *port, const char *from, uint64_t count, double pps,
-		   size_t size, unsigned linger_ms)
+#define MAX_FLOWS 1000
+
+struct how {
+	double pps;
+	size_t size;
+	unsigned int linger_ms, burst, flows;
+	int priority; /* -1: not set */
+};
+
+static int do_send(const char *addr, const char *port, const char *from, uint64_t count,
+		   const struct how *how)
 {
 	union {
 		struct datagram d;
 		uint8_t bytes[MAX_SIZE];
 	} u = {.d = {.magic = MAGIC, .count = count}};
-	int fd = open_socket(addr, port, false, from), buf = 8 << 20;
+	size_t size = how->size;
 	uint64_t start, failed = 0, last_ns;
-	int err = 0;
+	int err = 0, buf = 8 << 20, fds[MAX_FLOWS];
 
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buf, sizeof(buf));
+	for (unsigned int i = 0; i < how->flows; i++) {
+		fds[i] = open_socket(addr, port, false, from);
+		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &buf, sizeof(buf));
+		if (how->priority >= 0 && setsockopt(fds[i], SOL_SOCKET, SO_PRIORITY,
+						     &how->priority, sizeof(how->priority)))
+			perror("udpseq: SO_PRIORITY");
+	}
 	for (size_t i = sizeof(u.d); i < size; i++)
 		u.bytes[i] = (uint8_t)(i * 131 + 7);
 	start = now_ns(CLOCK_MONOTONIC);
 	last_ns = start;
 	for (uint64_t i = 0; i < count && !stop; i++) {
-		if (pps > 0) {
-			uint64_t due = start + (uint64_t)((double)i * 1e9 / pps);
+		if (how->pps > 0 && i % how->burst == 0) {
+			uint64_t due = start + (uint64_t)((double)i * 1e9 / how->pps);
 			struct timespec ts = {(time_t)(due / 1000000000u),
 					      (long)(due % 1000000000u)};
 
@@ -136,7 +155,7 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 		u.d.seq = i;
 		u.d.sent_ns = now_ns(CLOCK_MONOTONIC);
 		u.d.check = datagram_check(&u.d, size);
-		if (send(fd, &u, size, 0) < 0) {
+		if (send(fds[i % how->flows], &u, size, 0) < 0) {
 			failed++;
 			err = errno;
 		}
@@ -146,15 +165,16 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 	       ",\"error\":\"%s\",\"elapsed_ns\":%" PRIu64 ",\"size\":%zu}\n",
 	       count - failed, failed, failed ? strerror(err) : "", last_ns - start, size);
 	fflush(stdout);
-	usleep(linger_ms * 1000);
+	usleep(how->linger_ms * 1000);
 	u.d.seq = count;
-	for (int i = 0; i < 3 && linger_ms; i++) {
+	for (int i = 0; i < 3 && how->linger_ms; i++) {
 		u.d.check = datagram_check(&u.d, size);
-		if (send(fd, &u, size, 0) < 0 && errno != ECONNREFUSED)
+		if (send(fds[0], &u, size, 0) < 0 && errno != ECONNREFUSED)
 			perror("udpseq: trailer");
 		usleep(2000);
 	}
-	close(fd);
+	for (unsigned int k = 0; k < how->flows; k++)
+		close(fds[k]);
 	return 0;
 }
 
@@ -366,7 +386,8 @@ static int usage(void)
 	fprintf(stderr, "usage: udpseq recv PORT [--bind ADDR] [--idle SECONDS] [--raw FILE] "
 			"[--rcvbuf BYTES]\n"
 			"       udpseq send ADDR PORT --count N [--pps N] [--size BYTES] [--bind "
-			"ADDR] [--linger MS]\n");
+			"ADDR] [--linger MS]\n"
+			"                 [--burst N] [--flows N] [--priority P]\n");
 	return 2;
 }
 
@@ -386,12 +407,14 @@ static double number(const char *name, const char *text, double low, double high
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"bind", 1, NULL, 'b'},	  {"idle", 1, NULL, 'i'},   {"raw", 1, NULL, 'r'},
-		{"count", 1, NULL, 'c'},  {"pps", 1, NULL, 'p'},    {"size", 1, NULL, 's'},
-		{"linger", 1, NULL, 'l'}, {"rcvbuf", 1, NULL, 'B'}, {0},
+		{"bind", 1, NULL, 'b'},	  {"idle", 1, NULL, 'i'},     {"raw", 1, NULL, 'r'},
+		{"count", 1, NULL, 'c'},  {"pps", 1, NULL, 'p'},      {"size", 1, NULL, 's'},
+		{"linger", 1, NULL, 'l'}, {"rcvbuf", 1, NULL, 'B'},   {"burst", 1, NULL, 'u'},
+		{"flows", 1, NULL, 'f'},  {"priority", 1, NULL, 'y'}, {0},
 	};
 	const char *bind_to = NULL, *raw = NULL;
-	double idle = 5, pps = 0, count = 0, size = 100, linger = 500, rcvbuf = 64 << 20;
+	double idle = 5, count = 0, rcvbuf = 64 << 20;
+	struct how how = {.size = 100, .linger_ms = 500, .burst = 1, .flows = 1, .priority = -1};
 	struct sigaction sa = {.sa_handler = on_signal};
 	int c;
 
@@ -412,16 +435,25 @@ int main(int argc, char **argv)
 			count = number("count", optarg, 1, MAX_SEQ - 1);
 			break;
 		case 'p':
-			pps = number("pps", optarg, 0, 1e7);
+			how.pps = number("pps", optarg, 0, 1e7);
 			break;
 		case 's':
-			size = number("size", optarg, sizeof(struct datagram), MAX_SIZE);
+			how.size = number("size", optarg, sizeof(struct datagram), MAX_SIZE);
 			break;
 		case 'l':
-			linger = number("linger", optarg, 0, 60000);
+			how.linger_ms = number("linger", optarg, 0, 60000);
 			break;
 		case 'B':
 			rcvbuf = number("rcvbuf", optarg, 1, 1e9);
+			break;
+		case 'u':
+			how.burst = number("burst", optarg, 1, 1e6);
+			break;
+		case 'f':
+			how.flows = number("flows", optarg, 1, MAX_FLOWS);
+			break;
+		case 'y':
+			how.priority = number("priority", optarg, 0, 15);
 			break;
 		default:
 			return usage();
@@ -432,7 +464,6 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[0], "recv"))
 		return do_recv(bind_to, argv[1], idle, raw, (int)rcvbuf);
 	if (argc == 3 && !strcmp(argv[0], "send") && count > 0)
-		return do_send(argv[1], argv[2], bind_to, (uint64_t)count, pps, (size_t)size,
-			       (unsigned)linger);
+		return do_send(argv[1], argv[2], bind_to, (uint64_t)count, &how);
 	return usage();
 }

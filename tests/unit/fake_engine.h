@@ -194,6 +194,18 @@ void engine_rescan(struct engine *engine)
 	fake_rescans++;
 }
 
+void engine_lane_stats(struct engine *engine, struct engine_lane *ret)
+{
+	(void)engine;
+	*ret = (struct engine_lane){0};
+}
+
+const char *engine_lane_loss(enum lane_loss loss, const char **ret_text)
+{
+	(void)loss, (void)ret_text;
+	return "none";
+}
+
 json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id)
 {
 	(void)engine;

@@ -36,6 +36,7 @@ static const struct {
 	{"reordered_pkts", "REORDERED"},
 	{"over_limit_pkts", "OVER LIMIT"},
 	{"errors", "ERRORS"},
+	{"lane_lost_pkts", "LANE LOST"},
 };
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 

@@ -87,6 +87,17 @@ static void mount_bpffs(const char *pin_dir)
 		log_debug("cannot mount a bpf file system: %s", strerror(errno));
 }
 
+/* Whoever is out of memory: without squalld, rules end and what waits in the tap lane is lost. */
+static void spare_me(void)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "we");
+
+	if (!f || fputs("-900", f) < 0 || fflush(f))
+		log_debug("cannot set oom_score_adj: %s", strerror(errno));
+	if (f)
+		fclose(f);
+}
+
 static void reload(struct daemon *d)
 {
 	char err[512];
@@ -217,11 +228,13 @@ static int run(struct daemon *d)
 	signal(SIGPIPE, SIG_IGN);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	mount_bpffs(d->opt->pin_dir);
+	spare_me();
 	if (harden(err, sizeof(err)) < 0)
 		log_warn("%s; going on without", err);
 
 	eo.pin_dir = d->opt->pin_dir;
 	eo.lane = d->opt->lane;
+	eo.lane_memory = d->opt->lane_bytes;
 	eo.ifaces = d->opt->n_iface ? d->opt->iface : NULL;
 	eo.probe_missing = d->opt->probe_missing;
 	eo.control_port = http_port(d->http);

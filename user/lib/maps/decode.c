@@ -108,7 +108,7 @@ static json_t *counters_entry(const void *key, const void *value, size_t n)
 		"seen_pkts",	   "seen_bytes",       "lost_pkts",	  "lost_bytes",
 		"delayed_pkts",	   "delayed_bytes",    "duplicated_pkts", "duplicated_bytes",
 		"corrupted_pkts",  "corrupted_bytes",  "reordered_pkts",  "reordered_bytes",
-		"over_limit_pkts", "over_limit_bytes", "errors",
+		"over_limit_pkts", "over_limit_bytes", "errors",	  "lane_lost_pkts",
 	};
 	json_t *o = json_object();
 	uint32_t id;
@@ -199,6 +199,32 @@ static json_t *word_entry(const void *key, const void *value, size_t n)
 	return json_pack("{s:I, s:o}", "index", (json_int_t)index, "per_cpu", list);
 }
 
+static json_t *lane_entry(const void *key, const void *value, size_t n)
+{
+	const struct sq_lane_state *s = value;
+
+	(void)key, (void)n;
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "waiting_pkts",
+			 (json_int_t)s->all.pkts, "waiting_bytes", (json_int_t)s->all.bytes,
+			 "max_bytes", (json_int_t)s->max_bytes, "target_max_bytes",
+			 (json_int_t)s->target_max_bytes, "full_pkts", (json_int_t)s->full_pkts,
+			 "target_full_pkts", (json_int_t)s->target_full_pkts, "horizon_pkts",
+			 (json_int_t)s->horizon_pkts, "verdict_pkts", (json_int_t)s->verdict_pkts,
+			 "vanished_pkts", (json_int_t)s->vanished_pkts, "mended",
+			 (json_int_t)s->mended);
+}
+
+static json_t *waiting_entry(const void *key, const void *value, size_t n)
+{
+	const struct sq_waiting *w = value;
+	uint64_t id;
+
+	(void)n;
+	memcpy(&id, key, sizeof(id));
+	return json_pack("{s:o, s:I, s:I}", "cgroup_id", u64_text(id), "waiting_bytes",
+			 (json_int_t)w->bytes, "refused_pkts", (json_int_t)w->refused_pkts);
+}
+
 const struct sq_map_def sq_map_defs[] = {
 	{"sq_targets", "cgroup -> rule in force", 8, sizeof(struct sq_target), true, target_entry},
 	{"sq_rules", "versions of rules", 4, sizeof(struct sq_rule), false, rule_entry},
@@ -208,6 +234,9 @@ const struct sq_map_def sq_map_defs[] = {
 	{"sq_att", "attached interfaces", 4, sizeof(struct sq_att), false, att_entry},
 	{"sq_dist", "jitter tables", 4, 2, false, dist_entry},
 	{"sq_scratch", "a word of working memory", 4, 8, false, word_entry},
+	{"sq_lane", "what waits in the lanes, and what they lost", 4, sizeof(struct sq_lane_state),
+	 false, lane_entry},
+	{"sq_waiting", "what waits of a target", 8, sizeof(struct sq_waiting), true, waiting_entry},
 	{"sq_events", "sampled packets", 0, 0, false, NULL},
 };
 const size_t sq_n_maps = sizeof(sq_map_defs) / sizeof(sq_map_defs[0]);

@@ -156,6 +156,7 @@ void completion_bash(const struct cli_table *t, FILE *f)
 	      "blackhole match proto tcp udp icmp any to dport sport port also except for seed "
 	      "on-crash clear keep' ;;\n"
 	      "\t\tmap) list='sq_targets sq_rules sq_counters sq_cfg sq_att sq_dist sq_scratch "
+	      "sq_lane sq_waiting "
 	      "sq_events' ;;\n"
 	      "\t\tprofile) list=$(squall -j profile list 2>/dev/null | _squall_names name) ;;\n"
 	      "\t\tshell) list=bash ;;\n"

@@ -207,6 +207,7 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 		{SQ_E_REORDERED, "reordered"},
 		{SQ_E_OVER_LIMIT, "over_limit"},
 		{SQ_E_BLACKHOLE, "blackhole"},
+		{SQ_E_LANE_FULL, "lane_full"},
 	};
 	char id[24], number[8];
 	json_t *list = json_array();

@@ -118,6 +118,33 @@ static void gauge(FILE *f, const char *name, const char *type, const char *help,
 	fprintf(f, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
 }
 
+/* What the machinery itself lost: no rule asked for it. */
+static void lanes(FILE *f, struct daemon *d, const struct rows *rows)
+{
+	struct engine_lane lane;
+
+	engine_lane_stats(d->engine, &lane);
+	gauge(f, "squall_lane_waiting_packets", "gauge", "Packets that wait in the lanes.",
+	      (double)lane.waiting_pkts);
+	gauge(f, "squall_lane_waiting_bytes", "gauge", "Bytes that wait in the lanes.",
+	      (double)lane.waiting_bytes);
+	gauge(f, "squall_lane_max_bytes", "gauge", "Bytes that may wait: --lane-memory.",
+	      (double)lane.max_bytes);
+	gauge(f, "squall_lane_mended_total", "counter",
+	      "Times that somebody broke a lane's devices and they were made right.",
+	      (double)lane.mended);
+	fprintf(f, "# HELP squall_lane_lost_packets_total Packets that squalld itself lost, which "
+		   "no rule asked for.\n# TYPE squall_lane_lost_packets_total counter\n");
+	for (int i = 0; i < LANE_LOSSES; i++)
+		fprintf(f, "squall_lane_lost_packets_total{reason=\"%s\"} %llu\n",
+			engine_lane_loss(i, NULL), (unsigned long long)lane.lost[i]);
+	fprintf(f, "# HELP squall_target_lane_lost_packets_total The same by target, where a full "
+		   "lane was the reason.\n# TYPE squall_target_lane_lost_packets_total counter\n");
+	for (size_t i = 0; i < rows->n; i++)
+		fprintf(f, "squall_target_lane_lost_packets_total{%s} %llu\n", rows->row[i]->labels,
+			(unsigned long long)rows->row[i]->c.lane_lost_pkts);
+}
+
 enum MHD_Result api_metrics(struct request *r)
 {
 	struct daemon *d = api_of(r);
@@ -153,6 +180,7 @@ enum MHD_Result api_metrics(struct request *r)
 	      state_error(d) != 0);
 	gauge(f, "squall_start_time_seconds", "gauge",
 	      "When squalld started, seconds since the epoch.", (double)d->started_ms / 1000);
+	lanes(f, d, &rows);
 	family(f, &rows, "packets");
 	family(f, &rows, "bytes");
 	fprintf(f, "# HELP squall_errors_total Packets that passed unfaulted because a kernel "

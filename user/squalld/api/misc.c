@@ -148,6 +148,7 @@ static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
 		json_object_set_new(o, key, json_integer((json_int_t)what[i].bytes));
 	}
 	json_object_set_new(o, "errors", json_integer((json_int_t)c->errors));
+	json_object_set_new(o, "lane_lost_pkts", json_integer((json_int_t)c->lane_lost_pkts));
 	return o;
 }
 

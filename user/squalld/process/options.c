@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <squall/units.h>
 
 enum opt_kind { OPT_TEXT, OPT_LIST, OPT_FLAG };
 enum { IN_FILE = 1 };
@@ -56,6 +57,10 @@ static const struct opt table[] = {
 	     "Default: all but lo."),
 	TEXT("lane", lane, "LANE", "auto", "|auto|fq|tap|",
 	     "Where packets wait: auto, fq (needs sch_fq) or tap."),
+	TEXT("lane-memory", lane_memory, "SIZE", "256mib", NULL,
+	     "Bytes that may wait in all lanes together, 1mib to 4095mib; of one target half. What "
+	     "is "
+	     "over it is lost, and counted apart from the losses of rules."),
 	TEXT("token-file", token_file, "FILE", NULL, NULL,
 	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the "
 	     "token, at "
@@ -269,6 +274,12 @@ int options_parse(int argc, char **argv, struct options *ret, char *err, size_t 
 	if (!args.tls_cert != !args.tls_key)
 		return complain(err, size, "--tls-cert and --tls-key go together: --%s is missing",
 				args.tls_cert ? "tls-key" : "tls-cert");
+	if (sq_parse_size(args.lane_memory, &args.lane_bytes) < 0 || args.lane_bytes < 1u << 20 ||
+	    args.lane_bytes > 4095ull << 20)
+		return complain(err, size,
+				"--lane-memory: \"%.60s\" is not accepted: a size from 1mib to "
+				"4095mib, such as 256mib",
+				args.lane_memory);
 	log_level_from_text(args.log_level, &args.level);
 	*ret = args;
 	return 0;

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "squalld/base/log.h"
 
 #define OPT_MAX_LIST 32
@@ -17,11 +18,12 @@ struct options {
 	const char *iface[OPT_MAX_LIST + 1];
 	const char *allow_host[OPT_MAX_LIST + 1];
 	size_t n_listen, n_iface, n_allow_host;
-	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane;
+	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane, *lane_memory;
 	const char *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
 	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback;
 	bool cleanup, foreground, help, man, version;
 	enum log_level level; /* derived */
+	uint64_t lane_bytes;  /* derived from lane_memory */
 };
 
 /* Defaults, then --config, then the command line, which wins. Returns 0, or a negative errno with
