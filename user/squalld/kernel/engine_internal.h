@@ -121,7 +121,7 @@ struct engine {
 	uint32_t next_att;
 	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
 	uint32_t front_id[2];
-	bool behind; /* at some interface somebody is in front of us */
+	bool behind;	       /* at some interface somebody is in front of us */
 	struct sq_att *before; /* as a squalld before us left them; plumber only */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
