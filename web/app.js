@@ -121,28 +121,39 @@ function clearable() {
 	clearAll.classList.toggle('armed', n > 0);
 }
 
-// No question first: in an emergency one click must do. Undo puts the rules
-// back, as new rules with the duration they were asked with.
+// No question first: in an emergency one click must do. Undo puts back what
+// was ended, with the time that each had left; squalld keeps it until then.
+const count = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`;
 clearAll.addEventListener('click', async () => {
-	const before = ruled().map((t) => [t.target, t.rule.rule]);
+	let ended;
 	try {
-		await call('DELETE', 'rules');
+		ended = await call('DELETE', 'rules');
 		await refresh();
 	} catch (e) {
 		if (e.status !== 401)
 			toast(`Not cleared: ${e.message}`, 'error');
 		return;
 	}
-	toast(before.length ? `Cleared ${before.length} rule${before.length > 1 ? 's' : ''}.` : 'No rule was in force.', 'ok',
-		before.length && { label: 'Undo', run: () => restore(before) });
+	const said = [count(ended.deleted, 'rule')];
+	if (ended.schedules)
+		said.push(`${count(ended.schedules, 'schedule')} stopped`);
+	if (ended.labels)
+		said.push(`labels of ${count(ended.labels, 'container')} ignored`);
+	toast(ended.undo ? `Cleared ${said.join(', ')}.` : 'No rule was in force.', 'ok',
+		ended.undo && { label: 'Undo', run: () => undo(ended.undo) });
 });
 
-async function restore(rules) {
-	let failed = 0;
-	for (const [target, rule] of rules)
-		await call('PUT', `rules/${seg(target)}`, rule).catch(() => { failed++; });
+async function undo(id) {
+	let back;
+	try {
+		back = await call('POST', 'undo', { undo: id });
+	} catch (e) {
+		toast(`Not put back: ${e.message}`, 'error');
+		return;
+	}
 	await refresh().catch(() => {});
-	toast(failed ? `${failed} of ${rules.length} rules could not be put back.` : 'Put back.', failed ? 'error' : 'ok');
+	toast(back.failed.length ? `Not put back: ${back.failed.map((f) => `${f.target} (${f.why})`).join(', ')}` : 'Put back.',
+		back.failed.length ? 'error' : 'ok');
 }
 
 // --- freshness -----------------------------------------------------------------

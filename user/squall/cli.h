@@ -15,26 +15,27 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-#define OPT_JSON	(1u << 0)
-#define OPT_PRETTY	(1u << 1)
-#define OPT_URL		(1u << 2)
-#define OPT_SOCKET	(1u << 3)
-#define OPT_TOKEN_FILE	(1u << 4)
-#define OPT_CACERT	(1u << 5)
-#define OPT_HELP	(1u << 6)
-#define OPT_VERSION	(1u << 7)
-#define OPT_WATCH	(1u << 8)
-#define OPT_RAW		(1u << 9)
-#define OPT_QUIET	(1u << 10)
-#define OPT_EVERY	(1u << 11)
-#define OPT_COUNT	(1u << 12)
-#define OPT_PIN_DIR	(1u << 13)
-#define OPT_MAN		(1u << 14)
-#define OPT_DESCRIPTION (1u << 15)
-#define OPT_PROFILE	(1u << 16)
-#define OPT_FOR		(1u << 17)
-#define OPT_CONTAINER	(1u << 18)
-#define OPT_GLOBAL	0xffu
+#define OPT_JSON	   (1u << 0)
+#define OPT_PRETTY	   (1u << 1)
+#define OPT_URL		   (1u << 2)
+#define OPT_SOCKET	   (1u << 3)
+#define OPT_TOKEN_FILE	   (1u << 4)
+#define OPT_CACERT	   (1u << 5)
+#define OPT_HELP	   (1u << 6)
+#define OPT_VERSION	   (1u << 7)
+#define OPT_WATCH	   (1u << 8)
+#define OPT_RAW		   (1u << 9)
+#define OPT_QUIET	   (1u << 10)
+#define OPT_EVERY	   (1u << 11)
+#define OPT_COUNT	   (1u << 12)
+#define OPT_PIN_DIR	   (1u << 13)
+#define OPT_MAN		   (1u << 14)
+#define OPT_DESCRIPTION	   (1u << 15)
+#define OPT_PROFILE	   (1u << 16)
+#define OPT_FOR		   (1u << 17)
+#define OPT_CONTAINER	   (1u << 18)
+#define OPT_KEEP_SCHEDULES (1u << 19)
+#define OPT_GLOBAL	   0xffu
 
 struct option_def {
 	uint32_t bit;

@@ -33,6 +33,7 @@ static const struct option_def options[] = {
 	{OPT_FOR, 0, "for", "TIME", "fault only this long; the command goes on"},
 	{OPT_CONTAINER, 0, "container", "NAME", "fault this container while the command runs"},
 	{OPT_DESCRIPTION, 0, "description", "TEXT", "say what the profile is"},
+	{OPT_KEEP_SCHEDULES, 0, "keep-schedules", NULL, "with all: running schedules go on"},
 	{0, 0, NULL, NULL, NULL},
 };
 
@@ -159,11 +160,11 @@ static const struct command commands[] = {
 		.verb = "del",
 		.args = "TARGET|all",
 		.run = cmd_fault_del,
-		.options = OPT_QUIET,
+		.options = OPT_QUIET | OPT_KEEP_SCHEDULES,
 		.min = 1,
 		.max = 1,
 		.kinds = {ARG_TARGET_OR_ALL},
-		.summary = "delete a target's rule, or all rules",
+		.summary = "delete a target's rule; all: every rule, running schedules too",
 		.examples = "squall fault del worker\nsquall fault del all\n",
 	},
 	{

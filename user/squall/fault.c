@@ -166,18 +166,48 @@ int cmd_fault_show(struct cli *cli, int argc, char **argv)
 	return 0;
 }
 
+static const char *cleared(const json_t *answer, char *buf, size_t size)
+{
+	static const struct {
+		const char *key, *one, *many;
+	} what[] = {
+		{"deleted", "rule deleted", "rules deleted"},
+		{"waiting", "of them waiting for its target", "of them waiting for their targets"},
+		{"schedules", "schedule stopped", "schedules stopped"},
+		{"labels", "container's labels ignored from now on",
+		 "containers' labels ignored from now on"},
+	};
+	size_t at = 0;
+
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]) && at < size; i++) {
+		json_int_t n = json_integer_value(json_object_get(answer, what[i].key));
+
+		if (n || !i)
+			at += (size_t)snprintf(buf + at, size - at, "%s%" JSON_INTEGER_FORMAT " %s",
+					       i ? ", " : "", n,
+					       n == 1 ? what[i].one : what[i].many);
+	}
+	return buf;
+}
+
 int cmd_fault_del(struct cli *cli, int argc, char **argv)
 {
+	bool all = !strcmp(argv[0], "all"), keep = cli->given & OPT_KEEP_SCHEDULES;
 	json_t *answer = NULL;
+	char what[256];
 	int r;
 
 	(void)argc;
-	if (!strcmp(argv[0], "all"))
-		r = api(cli, "DELETE", "/api/v1/rules", NULL, &answer);
+	if (keep && !all)
+		return complain_text(cli, EXIT_USAGE, "--keep-schedules: goes with \"all\" only");
+	if (all)
+		r = api(cli, "DELETE", keep ? "/api/v1/rules?schedules=keep" : "/api/v1/rules",
+			NULL, &answer);
 	else
 		r = api_target(cli, "DELETE", "/api/v1/rules/", argv[0], "", NULL, &answer);
-	return done(cli, r, answer, argv[0],
-		    strcmp(argv[0], "all") ? "rule deleted" : "rules deleted");
+	if (all && !r)
+		return done(cli, r, answer, argv[0], cleared(answer, what, sizeof(what)));
+	return done(cli, r, answer, argv[0], "rule deleted");
 }
 
 /* --- profiles: rules with a name --------------------------------------------- */

@@ -43,6 +43,7 @@ struct daemon {
 	struct docker *docker;
 	struct httpd_guard *guard;
 	struct cgwatch *cgwatch;
+	json_t *cleared;     /* what clear_all() ended last, for its undo */
 	uint64_t started_ms; /* CLOCK_REALTIME */
 };
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/clear.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/daemon.h"
 #include "squalld/discovery/docker.h"
@@ -280,6 +281,7 @@ out:
 	events_free(d);
 	if (d->engine)
 		engine_close(d->engine, keep);
+	clear_forget(d);
 	schedules_free(d);
 	profiles_free(d);
 	book_free(d);

@@ -133,7 +133,7 @@ static void clear_all(struct panel *ui)
 	ui->mode = PICK;
 	if (ask(ui, "DELETE", "/api/v1/rules", NULL, NULL))
 		return;
-	say(ui, false, "all rules are deleted");
+	say(ui, false, "all rules are deleted, all schedules stopped");
 	refresh_data(ui);
 }
 

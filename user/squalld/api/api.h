@@ -13,6 +13,7 @@ HANDLER(api_targets);
 HANDLER(api_target);
 HANDLER(api_rules);
 HANDLER(api_rules_clear);
+HANDLER(api_undo);
 HANDLER(api_rule_get);
 HANDLER(api_rule_put);
 HANDLER(api_rule_patch);

@@ -28,6 +28,7 @@ static const struct route {
 	{"GET", "targets/*", api_target},
 	{"GET", "rules", api_rules},
 	{"DELETE", "rules", api_rules_clear},
+	{"POST", "undo", api_undo},
 	{"GET", "rules/*", api_rule_get},
 	{"PUT", "rules/*", api_rule_put},
 	{"PATCH", "rules/*", api_rule_patch},

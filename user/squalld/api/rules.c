@@ -6,6 +6,7 @@
 #include <string.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/clear.h"
 #include "squalld/control/profiles.h"
 
 enum MHD_Result api_targets(struct request *r, const char *name)
@@ -55,16 +56,55 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 	return reply_json(r, 200, json_pack("{s:o}", "rules", list));
 }
 
+/* DELETE /api/v1/rules[?schedules=keep] */
 enum MHD_Result api_rules_clear(struct request *r, const char *name)
 {
-	unsigned int n;
+	struct cleared n;
+	char keep[8] = "";
+	char undo[24];
 
 	(void)name;
+	if (strstr(r->query, "schedules") &&
+	    (!request_query(r, "schedules", keep, sizeof(keep)) || strcmp(keep, "keep") != 0))
+		return reply_status(r, 400, "schedules",
+				    "schedules: only \"keep\" is accepted, which lets them go on");
 	pthread_mutex_lock(&api_of(r)->lock);
-	n = book_delete_all(api_of(r));
+	clear_all(api_of(r), keep[0], &n);
 	pthread_mutex_unlock(&api_of(r)->lock);
-	log_info("all rules deleted (%u)", n);
-	return reply_json(r, 200, json_pack("{s:i}", "deleted", (int)n));
+	log_info("cleared: %u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
+		 n.waiting, n.schedules, n.labels);
+	snprintf(undo, sizeof(undo), "%llu", (unsigned long long)n.undo);
+	return reply_json(r, 200,
+			  json_pack("{s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted, "waiting",
+				    (int)n.waiting, "schedules", (int)n.schedules, "labels",
+				    (int)n.labels, "undo",
+				    n.undo ? json_string(undo) : json_null()));
+}
+
+/* POST /api/v1/undo {"undo": ID} */
+enum MHD_Result api_undo(struct request *r, const char *name)
+{
+	static const char *const keys[] = {"undo", NULL};
+	struct problem p = {0};
+	json_t *body = request_json(r, &p), *o = NULL;
+	const char *id = json_string_value(json_object_get(body, "undo"));
+
+	(void)name;
+	if (!body)
+		return reply_problem(r, &p);
+	if (json_only_keys(body, keys, &p)) {
+		if (!id || !*id || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
+			fail(&p, -EINVAL, "undo",
+			     "undo: the \"undo\" of what DELETE /api/v1/rules answered is "
+			     "expected");
+		} else {
+			pthread_mutex_lock(&api_of(r)->lock);
+			clear_undo(api_of(r), strtoull(id, NULL, 10), &o, &p);
+			pthread_mutex_unlock(&api_of(r)->lock);
+		}
+	}
+	json_decref(body);
+	return o ? reply_json(r, 200, o) : reply_problem(r, &p);
 }
 
 /*

@@ -512,7 +512,7 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	return 0;
 }
 
-static void load_one(struct restore *x, const json_t *o)
+static int load_one(struct daemon *d, const json_t *o, struct rule_entry **ret, struct problem *p)
 {
 	const char *name = json_string_value(json_object_get(o, "target"));
 	const char *id = json_string_value(json_object_get(o, "id"));
@@ -520,28 +520,54 @@ static void load_one(struct restore *x, const json_t *o)
 	const char *kind = json_string_value(json_object_get(o, "kind"));
 	const char *cgroup = json_string_value(json_object_get(o, "cgroup"));
 	uint64_t expires = (uint64_t)json_integer_value(json_object_get(o, "expires_ms"));
-	struct sq_error err = {0};
 	struct sq_rule rule;
 	struct rule_entry *e;
 
-	if (!name || !kind || sq_rule_from_json(json_object_get(o, "rule"), &rule, &err) < 0) {
-		log_warn("state: rule of %s set aside: %s", name ? name : "(no name)", err.text);
-		return;
-	}
-	if (expires && expires <= now_real_ms()) {
-		log_info("rule of %s expired while squalld was away", name);
-		return;
-	}
-	if (book_find(x->d, name) || !(e = insert(x->d, name)))
-		return;
+	if (!name || !kind)
+		return fail(p, -EINVAL, "target", "target: a name and a kind are expected");
+	if (sq_rule_from_json(json_object_get(o, "rule"), &rule, &p->error) < 0)
+		return p->code = -EINVAL;
+	if (expires && expires <= now_real_ms())
+		return fail(p, -ESTALE, "for", "for: the rule's time is over");
+	if (book_find(d, name))
+		return fail(p, -EEXIST, "target", "target: %.200s has a rule", name);
+	e = insert(d, name);
+	if (!e)
+		return fail(p, -ENOMEM, "", "out of memory");
 	e->rule = rule;
 	e->cgroup_id = id ? strtoull(id, NULL, 10) : 0;
 	e->cgroup = cgroup ? strdup(cgroup) : NULL;
 	e->container = strcmp(kind, "container") == 0;
 	e->expires_ms = expires;
-	e->version = ++x->d->book->version;
+	e->version = ++d->book->version;
 	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
 	remember_matches(e);
+	*ret = e;
+	return 0;
+}
+
+int book_put_back(struct daemon *d, const json_t *saved, struct problem *p)
+{
+	struct rule_entry *e;
+	struct problem none = {0};
+	struct target t;
+	int rc = load_one(d, saved, &e, p);
+
+	if (rc < 0)
+		return rc;
+	rc = target_resolve(d, e->name, &t, &none);
+	json_decref(none.candidates);
+	if (rc == 0 && t.id)
+		rc = enforce(d, e, t.id, p);
+	else
+		rc = 0; /* it waits */
+	if (rc < 0) {
+		drop(d, e);
+		return rc;
+	}
+	changed(d, e);
+	publish(d, "restored", e, true);
+	return 0;
 }
 
 static int place_one(struct rule_entry *e, void *arg)
@@ -579,10 +605,22 @@ int book_restore(struct daemon *d, json_t *saved)
 	struct restore x = {.d = d};
 	json_t *one, *ignored = json_object_get(saved, "ignored");
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
+	struct rule_entry *e;
 	size_t i;
 	int rc;
 
-	json_array_foreach(json_object_get(saved, "rules"), i, one) load_one(&x, one);
+	json_array_foreach(json_object_get(saved, "rules"), i, one)
+	{
+		struct problem p = {0};
+
+		if (load_one(d, one, &e, &p) < 0)
+			log_line(p.code == -ESTALE ? LOG_L_INFO : LOG_L_WARN,
+				 "state: rule of %s set aside: %s",
+				 json_string_value(json_object_get(one, "target"))
+					 ? json_string_value(json_object_get(one, "target"))
+					 : "(no name)",
+				 p.error.text);
+	}
 	if (json_is_object(ignored))
 		json_object_update(d->book->ignored, ignored);
 	rc = engine_each_rule(d->engine, adopt_one, &x);

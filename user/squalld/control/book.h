@@ -37,6 +37,9 @@ int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rul
 /* -ENOENT if there is none. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct daemon *d, const char *name, const char *why);
 unsigned int book_delete_all(struct daemon *d);
+/* One of book_save()'s rules, in force again if its target is there, else waiting for it.
+ * -EEXIST: the target has a rule. -ESTALE: its time is over. */
+int book_put_back(struct daemon *d, const json_t *saved, struct problem *p);
 void book_rename(struct daemon *d, const char *from, const char *to);
 
 void book_target_here(struct daemon *d, struct container *c);

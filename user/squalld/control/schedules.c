@@ -384,15 +384,16 @@ int schedule_delete(struct daemon *d, const char *target, struct problem *p)
 	return 0;
 }
 
-static void begin(struct daemon *d, struct schedule *s, uint64_t started_ms)
+/* gone_ns: how far it is. */
+static void begin(struct daemon *d, struct schedule *s, uint64_t gone_ns)
 {
-	uint64_t gone = (now_real_ms() - started_ms) * 1000000u, within;
+	uint64_t within;
 
 	s->running = true;
-	s->started_ms = started_ms;
-	s->origin_ns = now_mono_ns() - gone;
-	s->round = gone / s->length_ns;
-	within = gone % s->length_ns;
+	s->started_ms = now_real_ms() - gone_ns / 1000000u;
+	s->origin_ns = now_mono_ns() - gone_ns;
+	s->round = gone_ns / s->length_ns;
+	within = gone_ns % s->length_ns;
 	/* Resumed in the middle: the step under way is done again, those before it are not. */
 	s->cursor = 0;
 	while (s->cursor + 1 < s->n_steps && s->step[s->cursor + 1].at_ns <= within)
@@ -413,9 +414,39 @@ int schedule_run(struct daemon *d, const char *target, bool run, struct problem 
 		finish(d, s, "stopped");
 		return 0;
 	}
-	begin(d, s, now_real_ms());
+	begin(d, s, 0);
 	tell(d, s, "started", NULL);
 	log_info("schedule of %s started", s->target);
+	state_dirty(d, STATE_SCHEDULES);
+	return 0;
+}
+
+void schedules_halt(struct daemon *d, json_t *list)
+{
+	for (struct schedule *s = d->schedules->first; s; s = s->next) {
+		if (!s->running)
+			continue;
+		json_array_append_new(list, json_pack("{s:s,s:I}", "target", s->target, "gone_ns",
+						      (json_int_t)(now_mono_ns() - s->origin_ns)));
+		finish(d, s, "stopped");
+	}
+}
+
+int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p)
+{
+	const char *target = json_string_value(json_object_get(halted, "target"));
+	struct schedule *s = *find(d, target);
+	struct rule_entry *e = book_find(d, target);
+
+	if (!s)
+		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+	if (s->running || (e && strcmp(e->source, "schedule") != 0))
+		return fail(p, -EEXIST, "target",
+			    "target: %.200s has got another rule or a running schedule since",
+			    target);
+	begin(d, s, (uint64_t)json_integer_value(json_object_get(halted, "gone_ns")));
+	tell(d, s, "started", NULL);
+	log_info("schedule of %s goes on", s->target);
 	state_dirty(d, STATE_SCHEDULES);
 	return 0;
 }
@@ -462,7 +493,7 @@ void schedules_restore(struct daemon *d, json_t *saved)
 		s = *find(d, target);
 		if (!json_is_true(json_object_get(one, "running")) || started > now_real_ms())
 			continue;
-		begin(d, s, started);
+		begin(d, s, (now_real_ms() - started) * 1000000u);
 		if (s->repeat && s->round >= s->repeat)
 			finish(d, s, "finished");
 	}

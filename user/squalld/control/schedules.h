@@ -20,6 +20,10 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 		 struct problem *p);
 int schedule_delete(struct daemon *d, const char *target, struct problem *p);
 int schedule_run(struct daemon *d, const char *target, bool run, struct problem *p);
+/* Stops all that run. Appends to the list, for each, what schedule_resume() goes on from. */
+void schedules_halt(struct daemon *d, json_t *list);
+/* -EEXIST: it runs, or its target has got another rule since. */
+int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p);
 json_t *schedules_save(struct daemon *d);
 void schedules_restore(struct daemon *d, json_t *saved);
 

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Clear everything, and its undo. What was ended is kept as the state file
+ * would have it, with the times moved on by how long it was cleared.
+ */
+#include "squalld/control/clear.h"
+
+#include <errno.h>
+#include <string.h>
+#include "squalld/control/book.h"
+#include "squalld/control/schedules.h"
+#include "squalld/control/targets.h"
+
+static int count_waiting(struct rule_entry *e, void *arg)
+{
+	*(unsigned int *)arg += !e->in_force;
+	return 0;
+}
+
+/* A label would set its rule again when the container is started again. */
+static int ignore_label(struct rule_entry *e, void *arg)
+{
+	json_t *names = arg;
+
+	return strcmp(e->source, "label") == 0 && json_array_append_new(names, json_string(e->name))
+		       ? -ENOMEM
+		       : 0;
+}
+
+void clear_forget(struct daemon *d)
+{
+	json_decref(d->cleared);
+	d->cleared = NULL;
+}
+
+int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
+{
+	json_t *saved, *schedules = json_array(), *labels = json_array(), *one;
+	uint64_t now = now_mono_ns();
+	size_t i;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->deleted = book_count(d);
+	book_each(d, count_waiting, &ret->waiting);
+	/* Schedules first: a rule that belongs to one comes back with it, not by itself. */
+	if (!keep_schedules)
+		schedules_halt(d, schedules);
+	ret->schedules = (unsigned int)json_array_size(schedules);
+	book_each(d, ignore_label, labels);
+	json_array_foreach(labels, i, one) book_ignore(d, json_string_value(one), true);
+	ret->labels = (unsigned int)json_array_size(labels);
+	saved = book_save(d, false);
+	book_delete_all(d);
+	if (ret->deleted || ret->schedules) {
+		/* Two of the same nanosecond cannot be: the lock is held. */
+		clear_forget(d);
+		d->cleared = json_pack("{s:I,s:O?,s:o,s:o}", "undo", (json_int_t)now, "rules",
+				       json_object_get(saved, "rules"), "schedules", schedules,
+				       "labels", labels);
+		ret->undo = d->cleared ? now : 0;
+	} else {
+		json_decref(schedules);
+		json_decref(labels);
+	}
+	json_decref(saved);
+	return 0;
+}
+
+static void failed(json_t *list, const char *target, struct problem *p)
+{
+	json_array_append_new(list, json_pack("{s:o,s:o}", "target", json_text(target), "why",
+					      json_text(p->error.text)));
+	json_decref(p->candidates);
+}
+
+int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
+{
+	json_t *saved = d->cleared, *one, *list = json_array();
+	int rules = 0, schedules = 0;
+	uint64_t gone;
+	size_t i;
+
+	if (!saved || (uint64_t)json_integer_value(json_object_get(saved, "undo")) != undo) {
+		json_decref(list);
+		return fail(p, -ENOENT, "undo",
+			    "undo: this is not what was cleared last; it can be put back once, and "
+			    "until squalld ends");
+	}
+	d->cleared = NULL;
+	gone = now_mono_ns() - undo;
+	json_array_foreach(json_object_get(saved, "labels"), i, one)
+		book_ignore(d, json_string_value(one), false);
+	json_array_foreach(json_object_get(saved, "rules"), i, one)
+	{
+		json_int_t expires = json_integer_value(json_object_get(one, "expires_ms"));
+		struct problem why = {0};
+
+		if (expires)
+			json_object_set_new(one, "expires_ms",
+					    json_integer(expires + (json_int_t)(gone / 1000000)));
+		if (book_put_back(d, one, &why) == 0)
+			rules++;
+		else
+			failed(list, json_string_value(json_object_get(one, "target")), &why);
+	}
+	json_array_foreach(json_object_get(saved, "schedules"), i, one)
+	{
+		struct problem why = {0};
+
+		if (schedule_resume(d, one, &why) == 0)
+			schedules++;
+		else
+			failed(list, json_string_value(json_object_get(one, "target")), &why);
+	}
+	*ret = json_pack("{s:i,s:i,s:i,s:o}", "rules", rules, "schedules", schedules, "labels",
+			 (int)json_array_size(json_object_get(saved, "labels")), "failed", list);
+	json_decref(saved);
+	return *ret ? 0 : fail(p, -ENOMEM, "", "out of memory");
+}

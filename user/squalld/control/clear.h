@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Clear everything: ends all that faults, and all that would bring a fault
+ * back. What it ended can be put back once, as it was. d->lock held.
+ */
+#ifndef SQUALLD_CLEAR_H
+#define SQUALLD_CLEAR_H
+
+#include "squalld/daemon.h"
+
+struct cleared {
+	unsigned int deleted;	/* rules, of which... */
+	unsigned int waiting;	/* ...so many were not in force, but would have come back */
+	unsigned int schedules; /* stopped; they stay in the list */
+	unsigned int labels;	/* containers whose docker-tc labels do not count any more */
+	uint64_t undo;		/* for clear_undo(); 0 = nothing was ended */
+};
+
+/* keep_schedules: those go on, and their next step is in force at its time. */
+int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret);
+
+/*
+ * Puts back what clear_all() ended, with the time that each had left. A target
+ * that got a rule since keeps it. *ret (new): {"rules", "schedules", "labels",
+ * "failed": [{"target", "why"}]}. -ENOENT: that is not what was cleared last.
+ */
+int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p);
+void clear_forget(struct daemon *d);
+
+#endif
