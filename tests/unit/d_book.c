@@ -5,12 +5,15 @@
 #include <stddef.h>
 #include <cmocka.h>
 #undef fail /* squalld has one of its own */
+#include <sys/stat.h>
 #include <unistd.h>
 #include "fake_engine.h"
 #include "squalld/control/book.h"
+#include "squalld/control/clear.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/api/events.h"
 #include "squalld/control/profiles.h"
+#include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
 
@@ -39,6 +42,7 @@ static void close_all(bool clean)
 {
 	state_close(&d, clean);
 	events_free(&d);
+	clear_forget(&d);
 	schedules_free(&d);
 	profiles_free(&d);
 	book_free(&d);
@@ -327,6 +331,212 @@ static void profiles(void **state)
 	json_decref(list);
 }
 
+/* A rule by path, then the engine says whose cgroup it is. */
+static void path_becomes_container(void **state)
+{
+	uint64_t id = fake_add("/docker/x");
+
+	(void)state;
+	set("cgroup:/docker/x", "up loss 7%");
+	targets_put(&d, container("aaaa1111", "worker", "/docker/x", NULL));
+	assert_null(book_find(&d, "cgroup:/docker/x"));
+	assert_non_null(book_find(&d, "worker"));
+	assert_true(book_find(&d, "worker")->in_force);
+	set("worker", "up loss 8%");
+	assert_int_equal(book_count(&d), 1);
+	assert_int_equal(book_delete(&d, "worker", "deleted"), 0);
+	assert_int_equal(book_count(&d), 0);
+	assert_false(fake_of(id)->ruled);
+}
+
+static void renamed_while_away(void **state)
+{
+	uint64_t id = fake_add("/docker/y");
+	struct container *other;
+
+	(void)state;
+	targets_put(&d, container("aaaa1111", "old", "/docker/y", NULL));
+	set("old", "up loss 7%");
+	close_all(false);
+	open_all();
+	restore();
+	targets_put(&d, container("aaaa1111", "new", "/docker/y", NULL));
+	assert_null(book_find(&d, "old"));
+	assert_true(book_find(&d, "new")->in_force);
+	assert_true(fake_of(id)->ruled);
+	/* Both names had a rule: the one set last is the cgroup's. */
+	fake_add("/docker/z");
+	set("cgroup:/docker/z", "up loss 1%");
+	other = container("bbbb2222", "z", NULL, NULL);
+	targets_put(&d, other);
+	targets_put(&d, container("bbbb2222", "z", "/docker/z", NULL));
+	assert_int_equal(book_count(&d), 2);
+	assert_non_null(book_find(&d, "z"));
+}
+
+static void schedule_of(const char *target, bool run)
+{
+	json_t *body = json_pack("{s:[{s:i,s:{s:s}},{s:I,s:n}],s:I,s:i}", "steps", "at_ns", 0,
+				 "rule", "text", "up loss 9%", "at_ns", (json_int_t)1000000000,
+				 "rule", "length_ns", (json_int_t)2000000000, "repeat", 0);
+	struct problem p = {0};
+	bool fresh;
+
+	assert_int_equal(schedule_put(&d, target, body, &fresh, &p), 0);
+	json_decref(body);
+	if (run)
+		assert_int_equal(schedule_run(&d, target, true, &p), 0);
+}
+
+static void cleared(void **state)
+{
+	uint64_t a = fake_add("/a"), b = fake_add("/b");
+	struct cleared n;
+	struct problem p = {0};
+	json_t *o = NULL, *s;
+
+	(void)state;
+	fake_add("/c");
+	targets_put(&d, container("aa", "labelled", "/c",
+				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+					    "com.docker-tc.loss", "1%")));
+	set("cgroup:/a", "up loss 5% for 1h");
+	set("cgroup:/b", "up loss 6%");
+	fake_of(b)->here = false;
+	book_tick(&d); /* it waits */
+	schedule_of("cgroup:/a", true);
+	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(n.deleted, 3);
+	assert_int_equal(n.waiting, 1);
+	assert_int_equal(n.schedules, 1);
+	assert_int_equal(n.labels, 1);
+	assert_int_equal(book_count(&d), 0);
+	assert_false(fake_of(a)->ruled);
+	assert_false(schedule_running(&d, "cgroup:/a"));
+	/* Started again, the label does not bring its rule back. */
+	targets_put(&d, container("aa", "labelled", NULL, NULL));
+	fake_add("/c2");
+	targets_put(&d, container("aa", "labelled", "/c2",
+				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+					    "com.docker-tc.loss", "1%")));
+	assert_int_equal(book_count(&d), 0);
+	assert_int_equal(clear_undo(&d, n.undo + 1, &o, &p), -ENOENT);
+	assert_int_equal(clear_undo(&d, n.undo, &o, &p), 0);
+	assert_int_equal(json_integer_value(json_object_get(o, "rules")), 3);
+	/* The target of the schedule has a rule that is not the schedule's: it keeps that. */
+	assert_int_equal(json_array_size(json_object_get(o, "failed")), 1);
+	json_decref(o);
+	assert_true(fake_of(a)->ruled);
+	assert_true(fake_of(a)->rule.for_ns > 3590000000000u);
+	assert_false(book_find(&d, "cgroup:/b")->in_force);
+	assert_string_equal(book_find(&d, "labelled")->source, "label");
+	assert_int_equal(clear_undo(&d, n.undo, &o, &p), -ENOENT); /* once */
+
+	/* Schedules go on where they were. */
+	assert_int_equal(clear_all(&d, false, &n), 0);
+	schedule_of("cgroup:/a", true);
+	usleep(150000);
+	assert_int_equal(clear_all(&d, true, &n), 0);
+	assert_true(schedule_running(&d, "cgroup:/a"));
+	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(n.schedules, 1);
+	assert_int_equal(clear_undo(&d, n.undo, &o, &p), 0);
+	json_decref(o);
+	s = schedule_json(&d, "cgroup:/a");
+	assert_true(json_integer_value(json_object_get(s, "position_ns")) >= 150000000);
+	json_decref(s);
+	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(n.undo, 0);
+}
+
+static void schedule_moves(void **state)
+{
+	json_t *saved;
+	struct rule_entry *e;
+
+	(void)state;
+	fake_add("/docker/x");
+	schedule_of("cgroup:/docker/x", true);
+	targets_put(&d, container("aa", "w", "/docker/x", NULL));
+	assert_true(schedule_running(&d, "w"));
+	assert_false(schedule_running(&d, "cgroup:/docker/x"));
+	targets_put(&d, container("aa", "w2", "/docker/x", NULL));
+	assert_true(schedule_running(&d, "w2"));
+	/* A restart in the same boot goes by the monotonic clock: started_ms is an hour off. */
+	saved = schedules_save(&d);
+	json_object_set_new(json_array_get(json_object_get(saved, "schedules"), 0), "started_ms",
+			    json_integer((json_int_t)now_real_ms() + 3600000));
+	schedules_free(&d);
+	assert_int_equal(schedules_init(&d), 0);
+	schedules_restore(&d, saved);
+	json_decref(saved);
+	assert_true(schedule_running(&d, "w2"));
+	/* What a schedule set, and nobody would end: gone with it. */
+	set("w2", "up loss 3%");
+	e = book_find(&d, "w2");
+	strcpy(e->source, "schedule");
+	reconcile_restored(&d);
+	assert_non_null(book_find(&d, "w2"));
+	schedules_free(&d);
+	assert_int_equal(schedules_init(&d), 0);
+	reconcile_restored(&d);
+	assert_null(book_find(&d, "w2"));
+}
+
+/* The wall clock says that the rule is long over; the boot lasts, and it is not. */
+static void wall_clock(void **state)
+{
+	json_t *saved;
+
+	(void)state;
+	fake_add("/a");
+	set("cgroup:/a", "up loss 5% for 1h");
+	fake_of(1000)->here = false;
+	book_tick(&d);
+	saved = book_save(&d, false);
+	json_object_set_new(json_array_get(json_object_get(saved, "rules"), 0), "expires_ms",
+			    json_integer(1));
+	book_free(&d);
+	assert_int_equal(book_init(&d), 0);
+	book_restore(&d, saved);
+	json_decref(saved);
+	assert_non_null(book_find(&d, "cgroup:/a"));
+	book_tick(&d);
+	assert_non_null(book_find(&d, "cgroup:/a"));
+}
+
+static void odd_files(void **state)
+{
+	char path[100];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/rules.json", dir);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(20); /* it would be waited for, for ever */
+	assert_null(state_load(&d, "rules"));
+	alarm(0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(symlink("/dev/zero", path), 0);
+	assert_null(state_load(&d, "rules"));
+}
+
+static void long_text(void **state)
+{
+	char name[6001];
+	json_t *text;
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	name[3000] = (char)0xff;
+	text = json_text(name);
+	assert_int_equal(json_string_length(text), 6000);
+	assert_int_equal(json_string_value(text)[3000], '?');
+	json_decref(text);
+}
+
 static void option_table(void **state)
 {
 	char *good[] = {"squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap"};
@@ -361,6 +571,13 @@ int main(void)
 		T(crash),
 		T(foreign_file),
 		T(profiles),
+		T(path_becomes_container),
+		T(renamed_while_away),
+		T(cleared),
+		T(schedule_moves),
+		T(wall_clock),
+		T(odd_files),
+		T(long_text),
 		T(option_table),
 	};
 	int rc;

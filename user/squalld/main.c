@@ -30,6 +30,7 @@
 #include "squalld/http/http.h"
 #include "squalld/process/notify.h"
 #include "squalld/control/profiles.h"
+#include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
 #include "squalld/control/targets.h"
@@ -178,6 +179,7 @@ static void restore(struct daemon *d)
 	profiles_restore(d, profiles);
 	book_restore(d, rules);
 	schedules_restore(d, schedules);
+	reconcile_restored(d);
 	pthread_mutex_unlock(&d->lock);
 	json_decref(rules);
 	json_decref(profiles);

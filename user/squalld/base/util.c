@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "squalld/daemon.h"
@@ -55,12 +56,16 @@ static int utf8_len(const unsigned char *s)
 
 json_t *json_text(const char *bytes)
 {
-	char buf[2048];
 	size_t n = 0;
+	json_t *text;
+	char *buf;
 
 	if (!bytes)
 		return json_null();
-	for (const unsigned char *s = (const unsigned char *)bytes; *s && n + 5 < sizeof(buf);) {
+	buf = malloc(strlen(bytes) + 1); /* never longer: a bad byte becomes one */
+	if (!buf)
+		return NULL;
+	for (const unsigned char *s = (const unsigned char *)bytes; *s;) {
 		int len = utf8_len(s);
 
 		if (!len) {
@@ -72,7 +77,9 @@ json_t *json_text(const char *bytes)
 		n += (size_t)len;
 		s += len;
 	}
-	return json_stringn(buf, n);
+	text = json_stringn(buf, n);
+	free(buf);
+	return text;
 }
 
 bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p)

@@ -15,7 +15,7 @@ struct rule_entry {
 	char *cgroup;		 /* path, as last seen */
 	bool container, in_force;
 	uint64_t cgroup_id;	       /* as last seen */
-	uint64_t expires_ms;	       /* CLOCK_REALTIME; 0 = never */
+	uint64_t ends_ns;	       /* CLOCK_MONOTONIC, as the kernel's; 0 = never */
 	uint64_t version;	       /* unique over all changes and restarts: the ETag */
 	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
 	struct sq_rule rule;	       /* as the kernel has it */

@@ -92,12 +92,11 @@ int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
 		book_ignore(d, json_string_value(one), false);
 	json_array_foreach(json_object_get(saved, "rules"), i, one)
 	{
-		json_int_t expires = json_integer_value(json_object_get(one, "expires_ms"));
+		json_int_t ends = json_integer_value(json_object_get(one, "ends_ns"));
 		struct problem why = {0};
 
-		if (expires)
-			json_object_set_new(one, "expires_ms",
-					    json_integer(expires + (json_int_t)(gone / 1000000)));
+		if (ends)
+			json_object_set_new(one, "ends_ns", json_integer(ends + (json_int_t)gone));
 		if (book_put_back(d, one, &why) == 0)
 			rules++;
 		else

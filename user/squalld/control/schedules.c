@@ -451,6 +451,35 @@ int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p)
 	return 0;
 }
 
+void schedule_rename(struct daemon *d, const char *from, const char *to)
+{
+	struct schedule *s = *find(d, from);
+	struct problem p = {0};
+	char *name;
+
+	if (!s)
+		return;
+	if (*find(d, to)) {
+		schedule_delete(d, from, &p);
+		return;
+	}
+	name = strdup(to);
+	if (!name)
+		return;
+	tell(d, s, "deleted", NULL);
+	free(s->target);
+	s->target = name;
+	tell(d, s, "changed", NULL);
+	state_dirty(d, STATE_SCHEDULES);
+}
+
+bool schedule_running(struct daemon *d, const char *target)
+{
+	const struct schedule *s = *find(d, target);
+
+	return s && s->running;
+}
+
 json_t *schedule_json(struct daemon *d, const char *target)
 {
 	struct schedule *s = *find(d, target);
@@ -469,31 +498,51 @@ json_t *schedules_list(struct daemon *d)
 
 json_t *schedules_save(struct daemon *d)
 {
-	return json_pack("{s:o}", "schedules", schedules_list(d));
+	json_t *list = json_array(), *o;
+
+	for (struct schedule *s = d->schedules->first; s; s = s->next) {
+		o = to_json(s);
+		if (s->running)
+			json_object_set_new(o, "origin_ns", json_integer((json_int_t)s->origin_ns));
+		json_array_append_new(list, o);
+	}
+	return json_pack("{s:s,s:o}", "boot_id", state_boot_id(), "schedules", list);
 }
 
 void schedules_restore(struct daemon *d, json_t *saved)
 {
+	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
+	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
 	json_t *one;
 	size_t i;
 
 	json_array_foreach(json_object_get(saved, "schedules"), i, one)
 	{
+		uint64_t origin = (uint64_t)json_integer_value(json_object_get(one, "origin_ns"));
 		const char *target = json_string_value(json_object_get(one, "target"));
 		uint64_t started = (uint64_t)json_integer_value(json_object_get(one, "started_ms"));
 		struct problem p = {0};
 		struct schedule *s;
+		uint64_t gone;
 		bool fresh;
 
+		json_object_del(one, "origin_ns");
 		if (!target || schedule_put(d, target, one, &fresh, &p) < 0) {
 			log_warn("state: schedule of %s set aside: %s",
 				 target ? target : "(no name)", p.error.text);
 			continue;
 		}
 		s = *find(d, target);
-		if (!json_is_true(json_object_get(one, "running")) || started > now_real_ms())
+		if (!json_is_true(json_object_get(one, "running")))
 			continue;
-		begin(d, s, (now_real_ms() - started) * 1000000u);
+		/* While the boot lasts the wall clock may jump as it likes. */
+		if (same_boot && origin && origin <= now_mono_ns())
+			gone = now_mono_ns() - origin;
+		else if (started <= now_real_ms())
+			gone = (now_real_ms() - started) * 1000000u;
+		else
+			continue;
+		begin(d, s, gone);
 		if (s->repeat && s->round >= s->repeat)
 			finish(d, s, "finished");
 	}

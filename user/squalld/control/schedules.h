@@ -24,6 +24,9 @@ int schedule_run(struct daemon *d, const char *target, bool run, struct problem 
 void schedules_halt(struct daemon *d, json_t *list);
 /* -EEXIST: it runs, or its target has got another rule since. */
 int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p);
+/* Its target is called something else now. If that has a schedule too, that one stays. */
+void schedule_rename(struct daemon *d, const char *from, const char *to);
+bool schedule_running(struct daemon *d, const char *target);
 json_t *schedules_save(struct daemon *d);
 void schedules_restore(struct daemon *d, json_t *saved);
 

@@ -89,6 +89,7 @@ static int write_file(struct state *s, const char *name, const char *text, size_
 int state_open(struct daemon *d, char *err, size_t size)
 {
 	const char *dir = d->opt->state_dir;
+	pthread_condattr_t attr;
 	struct state *s;
 	char block[4096];
 	int rc;
@@ -102,7 +103,10 @@ int state_open(struct daemon *d, char *err, size_t size)
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->wake, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = s->dir < 0 ? -errno : 0;
 	memset(block, ' ', sizeof(block));
@@ -145,9 +149,12 @@ json_t *state_load(struct daemon *d, const char *kind)
 	int fd;
 
 	snprintf(name, sizeof(name), "%s.json", kind);
-	fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* Not blocking: a FIFO would be waited for, for ever. */
+	fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0) {
-		if (errno != ENOENT)
+		if (errno == ELOOP || errno == ENXIO)
+			set_aside(s, name, "is no file");
+		else if (errno != ENOENT)
 			log_warn("state: cannot read %s: %s", name, strerror(errno));
 		return NULL;
 	}
@@ -225,7 +232,7 @@ static void *writer(void *arg)
 		while (!s->stop && !s->dirty)
 			pthread_cond_wait(&s->wake, &s->lock);
 		/* Gather what else comes; a disk that is full is asked again each second. */
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += s->error ? 999000000 : WRITE_DELAY_MS * 1000000;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;

@@ -2,17 +2,16 @@
 #include "squalld/control/targets.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "squalld/dockertc/dockertc.h"
 #include "squalld/api/events.h"
+#include "squalld/base/tree.h"
 #include "squalld/control/book.h"
+#include "squalld/control/reconcile.h"
 
 #define ID_PREFIX_MIN 4
 #define LIST_MAX      20000 /* cgroups in one answer */
@@ -329,44 +328,26 @@ json_t *target_json(struct daemon *d, const struct target *t)
 	return o;
 }
 
-/* Depth first; a cgroup that goes while we look is no error. */
-static void walk(struct daemon *d, json_t *list, int parent, const char *name, char *path,
-		 size_t len)
+struct listing {
+	struct daemon *d;
+	json_t *list;
+};
+
+static int list_one(const char *path, void *arg)
 {
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct dirent *de;
+	struct listing *x = arg;
+	struct target t;
+	struct problem p = {0};
 
-	if (!dir) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	if (len) {
-		struct target t;
-		struct problem p = {0};
-
-		if (of_cgroup_path(d, path, &t, &p) == 0 && !t.c)
-			json_array_append_new(list, target_json(d, &t));
-	}
-	while ((de = readdir(dir)) && json_array_size(list) < LIST_MAX) {
-		size_t n = strlen(de->d_name);
-
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
-		    len + n + 2 > TARGET_NAME_MAX - 8)
-			continue;
-		path[len] = '/';
-		memcpy(path + len + 1, de->d_name, n + 1);
-		walk(d, list, fd, de->d_name, path, len + 1 + n);
-	}
-	path[len] = 0;
-	closedir(dir);
+	if (*path && of_cgroup_path(x->d, path, &t, &p) == 0 && !t.c)
+		json_array_append_new(x->list, target_json(x->d, &t));
+	return json_array_size(x->list) < LIST_MAX ? 0 : -E2BIG;
 }
 
 json_t *targets_list(struct daemon *d, bool cgroups, bool containers)
 {
 	json_t *list = json_array();
-	char path[TARGET_NAME_MAX] = "";
+	struct listing x = {d, list};
 	struct target t;
 
 	for (struct container *c = containers ? d->targets->first : NULL; c; c = c->next) {
@@ -374,7 +355,7 @@ json_t *targets_list(struct daemon *d, bool cgroups, bool containers)
 		json_array_append_new(list, target_json(d, &t));
 	}
 	if (cgroups && d->targets->mount[0])
-		walk(d, list, AT_FDCWD, d->targets->mount, path, 0);
+		tree_each(d->targets->mount, "", TARGET_NAME_MAX - 8, list_one, &x);
 	return list;
 }
 
@@ -416,22 +397,20 @@ void targets_put(struct daemon *d, struct container *c)
 
 	if (old && strcmp(old->name, c->name) != 0) {
 		log_info("container %s is now named %s", old->name, c->name);
-		book_rename(d, old->name, c->name);
+		reconcile_renamed(d, old->name, c->name);
 		tell(d, "change", "renamed", c);
 	}
 	c->started_ns = old && old->cgroup_id == c->cgroup_id ? old->started_ns : now_mono_ns();
 	if (old && old->label_error && !c->label_error && old->cgroup_id == c->cgroup_id)
 		c->label_error = strdup(old->label_error);
 	if (old && old->cgroup_id && old->cgroup_id != c->cgroup_id)
-		book_target_gone(d, c->name, old->cgroup_id);
+		reconcile_gone(d, c->name, old->cgroup_id);
 	if (c->running && (!old || !old->running || old->cgroup_id != c->cgroup_id)) {
 		if (c->why)
 			log_warn("container %s cannot be a target: %s", c->name, c->why);
 		engine_rescan(d->engine);
-		if (c->cgroup_id) {
-			dockertc_labels(d, c);
-			book_target_here(d, c);
-		}
+		if (c->cgroup_id)
+			reconcile_appeared(d, c);
 		tell(d, "add", "started", c);
 	} else if (old && old->running && !c->running) {
 		tell(d, "change", "stopped", c);
@@ -452,9 +431,9 @@ void targets_remove(struct daemon *d, const char *id, bool destroyed)
 		return;
 	*link = c->next;
 	if (c->cgroup_id)
-		book_target_gone(d, c->name, c->cgroup_id);
+		reconcile_gone(d, c->name, c->cgroup_id);
 	if (destroyed && !by_name(d, c->name))
-		book_container_destroyed(d, c->name);
+		reconcile_destroyed(d, c->name);
 	c->running = false;
 	c->cgroup_id = 0;
 	tell(d, "remove", "removed", c);

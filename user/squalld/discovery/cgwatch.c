@@ -8,7 +8,6 @@
  */
 #include "squalld/discovery/cgwatch.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 #include "lib/cgroup.h"
 #include "squalld/api/events.h"
+#include "squalld/base/tree.h"
 #include "squalld/control/targets.h"
 
 #define BUCKETS	   1024 /* a power of two */
@@ -127,49 +127,66 @@ static bool add_dir(struct cgwatch *w, const char *path)
 }
 
 /* The directory and those below it. They are listed after the watch is set, so none is missed, and
- * one that is met twice is known the second time. again: also below what is known. */
-static void add_tree(struct cgwatch *w, char *path, size_t len, bool again)
+ * one that is met twice is known the second time: what is below it is too. */
+static int visit(const char *path, void *arg)
 {
-	char full[TARGET_NAME_MAX + 300];
-	struct dirent *de;
-	DIR *dir;
-
-	if (!add_dir(w, path) && !again)
-		return;
-	snprintf(full, sizeof(full), "%s%s", cgroup_mount(), path);
-	dir = opendir(full);
-	while (dir && (de = readdir(dir))) {
-		size_t n = strlen(de->d_name);
-
-		if (de->d_type != DT_DIR || de->d_name[0] == '.' ||
-		    len + n + 2 > TARGET_NAME_MAX - 8)
-			continue;
-		path[len] = '/';
-		memcpy(path + len + 1, de->d_name, n + 1);
-		add_tree(w, path, len + 1 + n, again);
-		path[len] = 0;
-	}
-	if (dir)
-		closedir(dir);
+	return !add_dir(arg, path);
 }
 
-static uint64_t id_of(const struct cgwatch *w, const char *path)
+static int visit_again(const char *path, void *arg)
+{
+	add_dir(arg, path);
+	return 0;
+}
+
+static void add_tree(struct cgwatch *w, const char *path, bool again)
+{
+	tree_each(cgroup_mount(), path, TARGET_NAME_MAX - 8, again ? visit_again : visit, w);
+}
+
+/* A removed cgroup's watch stays until it is taken back: cgroup v2 sends no IN_IGNORED. */
+static void unwatch(struct cgwatch *w, const struct dir *dir)
+{
+	int wd = dir->wd;
+
+	inotify_rm_watch(w->fd, wd);
+	forget(w, wd);
+}
+
+static const struct dir *by_path(const struct cgwatch *w, const char *path)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct dir *dir = w->bucket[i]; dir; dir = dir->next)
 			if (strcmp(dir->path, path) == 0)
-				return dir->id;
-	return 0;
+				return dir;
+	return NULL;
+}
+
+/* After lost events: who is not there any more, or is another one of the same name? */
+static void sweep(struct cgwatch *w)
+{
+	char full[TARGET_NAME_MAX + 300];
+	struct stat st;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct dir *dir = w->bucket[i], *next; dir; dir = next) {
+			next = dir->next;
+			snprintf(full, sizeof(full), "%s%s", cgroup_mount(), dir->path);
+			if (stat(full, &st) < 0 ? errno == ENOENT : st.st_ino != dir->id)
+				unwatch(w, dir);
+		}
+	}
 }
 
 static void one_event(struct cgwatch *w, const struct inotify_event *e)
 {
 	char path[TARGET_NAME_MAX] = "";
-	const struct dir *parent;
+	const struct dir *parent, *dir;
 
 	if (e->mask & IN_Q_OVERFLOW) {
 		w->n_changes += ONE_BY_ONE + 1;
-		add_tree(w, path, 0, true);
+		sweep(w);
+		add_tree(w, "", true);
 		return;
 	}
 	if (e->mask & IN_IGNORED) {
@@ -181,10 +198,14 @@ static void one_event(struct cgwatch *w, const struct inotify_event *e)
 	    (size_t)snprintf(path, sizeof(path) - 8, "%s/%s", parent->path, e->name) >=
 		    sizeof(path) - 8)
 		return;
-	if (e->mask & IN_CREATE)
-		add_tree(w, path, strlen(path), false);
-	else if (e->mask & IN_DELETE)
-		note(w, false, path, id_of(w, path));
+	if (e->mask & IN_CREATE) {
+		add_tree(w, path, false);
+	} else if (e->mask & IN_DELETE) {
+		dir = by_path(w, path);
+		note(w, false, path, dir ? dir->id : 0);
+		if (dir)
+			unwatch(w, dir);
+	}
 }
 
 static void drain(struct cgwatch *w)
@@ -233,10 +254,9 @@ static void *watch(void *arg)
 {
 	struct cgwatch *w = arg;
 	struct pollfd fds[] = {{w->fd, POLLIN, 0}, {w->stop, POLLIN, 0}};
-	char path[TARGET_NAME_MAX] = "";
 
 	pthread_setname_np(pthread_self(), "cgroups");
-	add_tree(w, path, 0, false);
+	add_tree(w, "", false);
 	w->telling = true;
 	for (;;) {
 		fds[0].revents = fds[1].revents = 0;

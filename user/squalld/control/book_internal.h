@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What book.c (rules change) and book_state.c (rules are saved and found again) share. */
+#ifndef SQUALLD_BOOK_INTERNAL_H
+#define SQUALLD_BOOK_INTERNAL_H
+
+#include "squalld/control/book.h"
+
+#define BOOK_BUCKETS 4096
+
+struct book {
+	struct rule_entry *bucket[BOOK_BUCKETS];
+	unsigned int n;
+	uint64_t version, changes;
+	json_t *ignored; /* object: names as keys */
+};
+
+struct rule_entry *book_insert(struct daemon *d, const char *name);
+void book_drop(struct daemon *d, struct rule_entry *e);
+/* Into the kernel, with what is left of the rule's time. -ESTALE: nothing is. */
+int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct problem *p);
+/* Keeps each clause's filter as JSON, for counters. */
+void book_remember(struct rule_entry *e);
+void book_changed(struct daemon *d, struct rule_entry *e);
+void book_publish(struct daemon *d, const char *action, const struct rule_entry *e, bool with_rule);
+
+#endif

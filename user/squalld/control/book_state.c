@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The book, saved and found again. After a crash the kernel's pinned rules are
+ * the truth of what acts; the file knows names, and the rules that wait.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "squalld/control/book_internal.h"
+#include "squalld/control/state.h"
+
+static int save_one(struct rule_entry *e, void *arg)
+{
+	json_t *rule = sq_rule_to_json(&e->rule, now_mono_ns());
+	uint64_t now = now_mono_ns(), left = e->ends_ns > now ? e->ends_ns - now : 0;
+	char id[24];
+
+	if (!rule)
+		return -ENOMEM;
+	if (!(e->rule.flags & SQ_R_SEED_GIVEN))
+		json_object_del(rule, "seed");
+	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
+	/* ends_ns counts while this boot lasts, whatever the wall clock does; expires_ms after. */
+	json_array_append_new(
+		arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I}", "target", json_text(e->name),
+			       "kind", e->container ? "container" : "cgroup", "id", id, "cgroup",
+			       json_text(e->cgroup), "source", json_text(e->source), "rule", rule,
+			       "expires_ms",
+			       e->ends_ns ? (json_int_t)(now_real_ms() + left / 1000000u) : 0,
+			       "ends_ns", (json_int_t)e->ends_ns));
+	return 0;
+}
+
+json_t *book_save(struct daemon *d, bool clean)
+{
+	json_t *list = json_array();
+
+	book_each(d, save_one, list);
+	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", state_boot_id(),
+			 "rules", list, "ignored", d->book->ignored);
+}
+
+struct restore {
+	struct daemon *d;
+	bool same_run; /* the pins of this state file's squalld may still be there */
+	unsigned int adopted, restored, waiting;
+};
+
+struct by_id {
+	uint64_t id;
+	struct rule_entry *found;
+};
+
+static int has_id(struct rule_entry *e, void *arg)
+{
+	struct by_id *x = arg;
+
+	if (e->cgroup_id != x->id)
+		return 0;
+	x->found = e;
+	return 1;
+}
+
+static struct rule_entry *book_of_cgroup(struct daemon *d, uint64_t id)
+{
+	struct by_id x = {id, NULL};
+
+	book_each(d, has_id, &x);
+	return x.found;
+}
+
+/* A rule that the kernel has: it is the truth. */
+static int adopt_one(const struct sq_rule *rule, void *arg)
+{
+	struct restore *x = arg;
+	struct daemon *d = x->d;
+	struct rule_entry *e = book_of_cgroup(d, rule->target);
+	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
+
+	if (!e) {
+		if (engine_cgroup_path(rule->target, path, sizeof(path)) < 0)
+			return 0;
+		snprintf(name, sizeof(name), "cgroup:%s", path);
+		e = book_insert(d, name);
+		if (!e)
+			return -ENOMEM;
+		e->cgroup = strdup(path);
+		e->cgroup_id = rule->target;
+		strcpy(e->source, "api");
+	}
+	e->rule = *rule;
+	e->in_force = true;
+	e->ends_ns = rule->expires_ns;
+	e->version = ++d->book->version;
+	book_remember(e);
+	x->adopted++;
+	return 0;
+}
+
+static int load_one(struct daemon *d, const json_t *o, bool same_boot, struct rule_entry **ret,
+		    struct problem *p)
+{
+	const char *name = json_string_value(json_object_get(o, "target"));
+	const char *id = json_string_value(json_object_get(o, "id"));
+	const char *source = json_string_value(json_object_get(o, "source"));
+	const char *kind = json_string_value(json_object_get(o, "kind"));
+	const char *cgroup = json_string_value(json_object_get(o, "cgroup"));
+	uint64_t expires = (uint64_t)json_integer_value(json_object_get(o, "expires_ms"));
+	uint64_t ends = (uint64_t)json_integer_value(json_object_get(o, "ends_ns"));
+	uint64_t now = now_mono_ns(), real = now_real_ms();
+	struct sq_rule rule;
+	struct rule_entry *e;
+
+	if (!name || !kind)
+		return fail(p, -EINVAL, "target", "target: a name and a kind are expected");
+	if (sq_rule_from_json(json_object_get(o, "rule"), &rule, &p->error) < 0)
+		return p->code = -EINVAL;
+	if (expires && !(same_boot && ends))
+		ends = expires > real ? now + (expires - real) * 1000000u : now;
+	if (ends && ends <= now)
+		return fail(p, -ESTALE, "for", "for: the rule's time is over");
+	if (book_find(d, name))
+		return fail(p, -EEXIST, "target", "target: %.200s has a rule", name);
+	e = book_insert(d, name);
+	if (!e)
+		return fail(p, -ENOMEM, "", "out of memory");
+	e->rule = rule;
+	e->cgroup_id = id ? strtoull(id, NULL, 10) : 0;
+	e->cgroup = cgroup ? strdup(cgroup) : NULL;
+	e->container = strcmp(kind, "container") == 0;
+	e->ends_ns = ends;
+	e->version = ++d->book->version;
+	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
+	book_remember(e);
+	*ret = e;
+	return 0;
+}
+
+int book_put_back(struct daemon *d, const json_t *saved, struct problem *p)
+{
+	struct rule_entry *e;
+	struct problem none = {0};
+	struct target t;
+	int rc = load_one(d, saved, true, &e, p);
+
+	if (rc < 0)
+		return rc;
+	rc = target_resolve(d, e->name, &t, &none);
+	json_decref(none.candidates);
+	if (rc == 0 && t.id)
+		rc = book_enforce(d, e, t.id, p);
+	else
+		rc = 0; /* it waits */
+	if (rc < 0) {
+		book_drop(d, e);
+		return rc;
+	}
+	book_changed(d, e);
+	book_publish(d, "restored", e, true);
+	return 0;
+}
+
+static int place_one(struct rule_entry *e, void *arg)
+{
+	struct restore *x = arg;
+	struct problem p = {0};
+	char path[TARGET_NAME_MAX];
+	uint64_t id;
+
+	if (e->in_force)
+		return 0;
+	/* The same boot, a squalld that was killed, a target that is still there, and the kernel
+	 * has no rule for it: it was deleted or expired, and the state file had not been written
+	 * yet. */
+	if (x->same_run && e->cgroup_id &&
+	    engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == 0) {
+		log_info("rule of %s was gone from the kernel: forgotten", e->name);
+		book_drop(x->d, e);
+		return 0;
+	}
+	if (e->container || !e->cgroup || engine_cgroup_id(e->cgroup, &id, &p.error) < 0) {
+		x->waiting++;
+		return 0;
+	}
+	if (book_enforce(x->d, e, id, &p) < 0) {
+		log_warn("rule of %s could not be put back: %s", e->name, p.error.text);
+		return 0;
+	}
+	x->restored++;
+	return 0;
+}
+
+int book_restore(struct daemon *d, json_t *saved)
+{
+	struct restore x = {.d = d};
+	json_t *one, *ignored = json_object_get(saved, "ignored");
+	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
+	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
+	struct rule_entry *e;
+	size_t i;
+	int rc;
+
+	json_array_foreach(json_object_get(saved, "rules"), i, one)
+	{
+		struct problem p = {0};
+
+		if (load_one(d, one, same_boot, &e, &p) < 0)
+			log_line(p.code == -ESTALE ? LOG_L_INFO : LOG_L_WARN,
+				 "state: rule of %s set aside: %s",
+				 json_string_value(json_object_get(one, "target"))
+					 ? json_string_value(json_object_get(one, "target"))
+					 : "(no name)",
+				 p.error.text);
+	}
+	if (json_is_object(ignored))
+		json_object_update(d->book->ignored, ignored);
+	rc = engine_each_rule(d->engine, adopt_one, &x);
+	x.same_run = saved && !json_is_true(json_object_get(saved, "clean")) && same_boot;
+	book_each(d, place_one, &x);
+	if (x.adopted || x.restored || x.waiting)
+		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target",
+			 x.adopted, x.restored, x.waiting);
+	d->book->changes = 0;
+	state_dirty(d, STATE_RULES);
+	return rc;
+}
