@@ -235,7 +235,11 @@ step("deleted", "DELETE", rules(A), 204)
 step("deleted", "DELETE", rules(A), 404)
 call("PUT", rules(A), {"text": "up loss 1%"})
 call("PUT", rules(B), {"text": "up loss 1%"})
-step("all", "DELETE", "/api/v1/rules", 200, check=lambda d, h: d["deleted"] == 2)
+cleared = step("all", "DELETE", "/api/v1/rules", 200, check=lambda d, h: d["deleted"] == 2)[0]
+step("put back", "POST", "/api/v1/undo", 200, {"undo": cleared["undo"]}, check=lambda d, h: d["rules"] == 2)
+step("once only", "POST", "/api/v1/undo", 404, {"undo": cleared["undo"]})
+step("what is no undo", "POST", "/api/v1/undo", 400, {"undo": 5})
+step("all again", "DELETE", "/api/v1/rules?schedules=keep", 200, check=lambda d, h: d["deleted"] == 2)
 
 # Expiry: gone within the second, and an event says so.
 call("PUT", rules(A), {"text": "up loss 1% for 300ms"})

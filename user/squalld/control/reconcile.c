@@ -42,7 +42,8 @@ void reconcile_appeared(struct daemon *d, struct container *c)
 	struct same x = {.c = c};
 	char path[TARGET_NAME_MAX];
 
-	while (book_each(d, other_name, &x)) {
+	/* Bounded: without memory for the name nothing moves. */
+	for (int i = 0; i < 8 && book_each(d, other_name, &x); i++) {
 		log_info("the rule of %s is now that of container %s", x.name, c->name);
 		reconcile_renamed(d, x.name, c->name);
 	}
