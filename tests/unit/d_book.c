@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #undef fail /* squalld has one of its own */
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fake_engine.h"
@@ -12,6 +13,7 @@
 #include "squalld/control/clear.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/api/events.h"
+#include "squalld/base/tree.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
@@ -537,6 +539,42 @@ static void long_text(void **state)
 	json_decref(text);
 }
 
+static int count(const char *path, void *arg)
+{
+	(void)path;
+	++*(int *)arg;
+	return 0;
+}
+
+/* As deep as a path can be: a level costs neither stack nor a descriptor. */
+static void deep_tree(void **state)
+{
+	enum { DEPTH = 1900 };
+	char path[100], cmd[200];
+	int fd, n = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/deep", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	fd = open(path, O_RDONLY | O_DIRECTORY);
+	for (int i = 0; i < DEPTH; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(fd, "d", 0700), 0);
+		next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	assert_int_equal(tree_each(path, "", 4096, count, &n), 0);
+	assert_int_equal(n, DEPTH + 1);
+	n = 0;
+	assert_int_equal(tree_each(path, "", 100, count, &n), 0);
+	assert_in_range(n, 45, 55);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", path);
+	assert_int_equal(system(cmd), 0);
+}
+
 static void option_table(void **state)
 {
 	char *good[] = {"squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap"};
@@ -578,6 +616,7 @@ int main(void)
 		T(wall_clock),
 		T(odd_files),
 		T(long_text),
+		T(deep_tree),
 		T(option_table),
 	};
 	int rc;

@@ -246,6 +246,9 @@ static int run(struct daemon *d)
 		goto out;
 	}
 	restore(d);
+	/* From here on a crash is no good order: what the last end left in the file must not
+	 * bring back what is deleted in the next milliseconds. */
+	state_flush(d, STATE_RULES);
 	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0 ||
 	    cgwatch_start(d) < 0) {
 		rc = fail_with("cannot start a thread");

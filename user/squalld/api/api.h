@@ -48,6 +48,12 @@ static inline struct daemon *api_of(const struct request *r)
 	return r->arg;
 }
 
+/* {"status", "reason", "reasons"}; *ret: negative failing, positive degraded, 0 well. */
+json_t *health_json(struct daemon *d, int *ret);
+
+/* One line in the log: what changed, and who asked. */
+void api_audit(struct request *r, const char *what, const char *name, const char *change);
+
 /* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. d->lock held. */
 json_t *counters_json(struct daemon *d, const char *name);
 

@@ -30,7 +30,6 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	struct daemon *d = api_of(r);
 	json_t *o = engine_status(d->engine);
 	unsigned int running, all, rules;
-	struct sq_error err = {0};
 	struct utsname uts;
 	int health;
 
@@ -42,18 +41,12 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	rules = book_count(d);
 	pthread_mutex_unlock(&d->lock);
 	uname(&uts);
-	health = engine_health(d->engine, &err);
 	json_object_set_new(o, "version", json_string(SQUALL_VERSION));
 	set_default(o, "kernel", json_text(uts.release));
 	json_object_set_new(o, "machine", json_text(uts.machine));
 	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
 	json_object_set_new(o, "time_ms", json_integer((json_int_t)now_real_ms()));
-	json_object_set_new(o, "health",
-			    json_pack("{s:s,s:o}", "status",
-				      health < 0   ? "failing"
-				      : health > 0 ? "degraded"
-						   : "ok",
-				      "reason", health ? json_text(err.text) : json_null()));
+	json_object_set_new(o, "health", health_json(d, &health));
 	json_object_set_new(o, "listen", http_listeners(d->http));
 	json_object_set_new(o, "docker", docker_status(d));
 	json_object_set_new(o, "cgroups", cgwatch_status(d));
@@ -95,22 +88,6 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 	json_object_set_new(limits, "body_bytes", json_integer(HTTP_BODY_MAX));
 	json_object_set_new(limits, "connections", json_integer(HTTP_CONNECTIONS));
 	return reply_json(r, 200, o);
-}
-
-enum MHD_Result api_healthz(struct request *r)
-{
-	struct sq_error err = {0};
-	int rc = engine_health(api_of(r)->engine, &err);
-
-	if (rc < 0)
-		return reply_json(r, 503,
-				  json_pack("{s:s,s:o}", "status", "failing", "reason",
-					    json_text(err.text[0] ? err.text : strerror(-rc))));
-	if (rc > 0)
-		return reply_json(r, 200,
-				  json_pack("{s:s,s:o}", "status", "degraded", "reason",
-					    json_text(err.text)));
-	return reply_json(r, 200, json_pack("{s:s}", "status", "ok"));
 }
 
 /* --- counters ------------------------------------------------------------------------ */
@@ -257,6 +234,10 @@ enum MHD_Result api_profile_put(struct request *r, const char *name)
 		o = profile_json(api_of(r), name);
 	pthread_mutex_unlock(&api_of(r)->lock);
 	json_decref(body);
+	if (o) {
+		state_flush(api_of(r), STATE_PROFILES);
+		api_audit(r, "profile", name, fresh ? "saved" : "replaced");
+	}
 	if (p.code == -ENOENT || p.code == -E2BIG)
 		p.code = -EINVAL;
 	return o ? reply_json(r, fresh ? 201 : 200, o) : reply_problem(r, &p);
@@ -270,6 +251,10 @@ enum MHD_Result api_profile_delete(struct request *r, const char *name)
 	pthread_mutex_lock(&api_of(r)->lock);
 	rc = profile_delete(api_of(r), name, &p);
 	pthread_mutex_unlock(&api_of(r)->lock);
+	if (rc == 0) {
+		state_flush(api_of(r), STATE_PROFILES);
+		api_audit(r, "profile", name, "deleted");
+	}
 	return rc < 0 ? reply_problem(r, &p) : reply_empty(r, 204);
 }
 
@@ -310,6 +295,10 @@ enum schedule_op { OP_GET, OP_PUT, OP_DELETE, OP_START, OP_STOP };
 
 static enum MHD_Result schedule_op(struct request *r, const char *name, enum schedule_op op)
 {
+	static const char *const done[] = {[OP_PUT] = "set",
+					   [OP_DELETE] = "deleted",
+					   [OP_START] = "started",
+					   [OP_STOP] = "stopped"};
 	struct problem p = {0};
 	char target[TARGET_NAME_MAX];
 	json_t *body = NULL, *o = NULL;
@@ -335,6 +324,11 @@ static enum MHD_Result schedule_op(struct request *r, const char *name, enum sch
 	json_decref(body);
 	if (rc < 0)
 		return reply_problem(r, &p);
+	if (op != OP_GET) {
+		/* The kernel keeps rules over a crash of ours; a schedule is in its file alone. */
+		state_flush(api_of(r), STATE_SCHEDULES);
+		api_audit(r, "schedule of", target, done[op]);
+	}
 	return op == OP_DELETE ? reply_empty(r, 204) : reply_json(r, fresh ? 201 : 200, o);
 }
 

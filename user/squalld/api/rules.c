@@ -8,6 +8,7 @@
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
 #include "squalld/control/profiles.h"
+#include "squalld/control/state.h"
 
 enum MHD_Result api_targets(struct request *r, const char *name)
 {
@@ -56,12 +57,31 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 	return reply_json(r, 200, json_pack("{s:o}", "rules", list));
 }
 
+void api_audit(struct request *r, const char *what, const char *name, const char *change)
+{
+	char who[80];
+
+	log_info("%s %s: %s, by %s", what, name, change, request_who(r, who, sizeof(who)));
+}
+
+static void audit_set(struct request *r, const struct rule_entry *e)
+{
+	json_t *rule = sq_rule_to_json(&e->rule, 0);
+	char change[700];
+
+	snprintf(change, sizeof(change), "set to %s%s%s",
+		 json_string_value(json_object_get(rule, "text")),
+		 strcmp(e->source, "api") == 0 ? "" : " by ",
+		 strcmp(e->source, "api") == 0 ? "" : e->source);
+	json_decref(rule);
+	api_audit(r, "rule of", e->name, change);
+}
+
 /* DELETE /api/v1/rules[?schedules=keep] */
 enum MHD_Result api_rules_clear(struct request *r, const char *name)
 {
 	struct cleared n;
-	char keep[8] = "";
-	char undo[24];
+	char keep[8] = "", undo[24], change[120];
 
 	(void)name;
 	if (strstr(r->query, "schedules") &&
@@ -71,8 +91,11 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 	pthread_mutex_lock(&api_of(r)->lock);
 	clear_all(api_of(r), keep[0], &n);
 	pthread_mutex_unlock(&api_of(r)->lock);
-	log_info("cleared: %u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
+	state_flush(api_of(r), STATE_RULES | STATE_SCHEDULES);
+	snprintf(change, sizeof(change),
+		 "%u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
 		 n.waiting, n.schedules, n.labels);
+	api_audit(r, "clear", "everything", change);
 	snprintf(undo, sizeof(undo), "%llu", (unsigned long long)n.undo);
 	return reply_json(r, 200,
 			  json_pack("{s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted, "waiting",
@@ -104,7 +127,11 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 		}
 	}
 	json_decref(body);
-	return o ? reply_json(r, 200, o) : reply_problem(r, &p);
+	if (!o)
+		return reply_problem(r, &p);
+	state_flush(api_of(r), STATE_RULES | STATE_SCHEDULES);
+	api_audit(r, "clear", "everything", "undone");
+	return reply_json(r, 200, o);
 }
 
 /*
@@ -244,6 +271,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 		    book_set(api_of(r), &t, rule, source, &e, &p) < 0) {
 			result = reply_problem(r, &p);
 		} else {
+			audit_set(r, e);
 			book_etag(e, r->etag, sizeof(r->etag));
 			result = reply_json(r, fresh ? 201 : 200,
 					    with_notes(api_of(r), &t, book_entry_json(e)));
@@ -404,6 +432,7 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	struct problem p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
+	bool waits = false;
 
 	pthread_mutex_lock(&api_of(r)->lock);
 	e = ruled(r, name, &p);
@@ -412,11 +441,18 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	} else if (check_preconditions(r, e, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else {
+		waits = !e->in_force;
+		api_audit(r, "rule of", e->name, "deleted");
 		book_delete(api_of(r), e->name, "deleted");
-		result = reply_empty(r, 204);
+		result = MHD_YES;
 	}
 	pthread_mutex_unlock(&api_of(r)->lock);
-	return result;
+	if (p.code)
+		return result;
+	/* Of a rule that is not in the kernel only the file knows that it is gone. */
+	if (waits)
+		state_flush(api_of(r), STATE_RULES);
+	return reply_empty(r, 204);
 }
 
 /* {"name": "3G", "for_ns": N} */

@@ -24,6 +24,7 @@ struct state {
 	atomic_int error;
 	atomic_bool stop;
 	pthread_mutex_t lock;
+	pthread_mutex_t saving; /* one writer at a time: there is one temporary name */
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool running;
@@ -103,6 +104,7 @@ int state_open(struct daemon *d, char *err, size_t size)
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->saving, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->wake, &attr);
@@ -219,6 +221,19 @@ static int save(struct daemon *d, unsigned int what, bool clean)
 	return rc;
 }
 
+int state_flush(struct daemon *d, unsigned int what)
+{
+	struct state *s = d->state;
+	int rc;
+
+	pthread_mutex_lock(&s->saving);
+	/* Cleared before it is read: what changes meanwhile is written again. */
+	atomic_fetch_and(&s->dirty, ~what);
+	rc = save(d, what, false);
+	pthread_mutex_unlock(&s->saving);
+	return rc;
+}
+
 static void *writer(void *arg)
 {
 	struct daemon *d = arg;
@@ -240,7 +255,7 @@ static void *writer(void *arg)
 			;
 		pthread_mutex_unlock(&s->lock);
 		if (!s->stop)
-			save(d, atomic_exchange(&s->dirty, 0), false);
+			state_flush(d, atomic_load(&s->dirty));
 	}
 	return NULL;
 }
@@ -285,6 +300,7 @@ void state_close(struct daemon *d, bool clean)
 	}
 	close(s->dir);
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->saving);
 	pthread_cond_destroy(&s->wake);
 	free(s);
 	d->state = NULL;

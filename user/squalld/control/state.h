@@ -5,7 +5,9 @@
  * Written by a thread of its own to a temporary file, fsynced, renamed, and
  * the directory fsynced. Changes within WRITE_DELAY_MS share one write, so a
  * thousand rules a second cost ten fsyncs; what a power cut can take is that
- * much. (If only squalld dies nothing is lost: the kernel has the rules.)
+ * much. If only squalld dies nothing is lost: the kernel has the rules, and
+ * what it has not (schedules, profiles, rules that wait and are deleted) is
+ * written before the answer, by state_flush().
  */
 #ifndef SQUALLD_STATE_H
 #define SQUALLD_STATE_H
@@ -22,6 +24,12 @@ void state_close(struct daemon *d, bool clean);
 /* NULL if there is none. One that is torn or not ours is renamed out of the way and reported. */
 json_t *state_load(struct daemon *d, const char *kind);
 void state_dirty(struct daemon *d, unsigned int what); /* cheap; any thread */
+/*
+ * Writes now, and returns when it is on the disk: what was acknowledged
+ * survives a kill at any moment. For what the kernel does not keep. Not with
+ * d->lock held; some milliseconds. 0 or -errno, which state_error() says too.
+ */
+int state_flush(struct daemon *d, unsigned int what);
 /* What the last write said: 0 or -errno. */
 int state_error(struct daemon *d);
 const char *state_boot_id(void);

@@ -301,7 +301,7 @@ static enum MHD_Result inspect(struct daemon *d, struct request *r, struct targe
 static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t)
 {
 	const char *form = r->len ? r->body : r->query;
-	char echo[TC_ECHO_MAX];
+	char echo[TC_ECHO_MAX], who[80];
 	struct text text = {0};
 	struct problem p = {0};
 	struct sq_rule rule;
@@ -326,6 +326,8 @@ static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t
 		json_decref(links);
 		return refuse_problem(r, &p);
 	}
+	log_info("rule of %s: set to %s by docker-tc, by %s", t->name, echo,
+		 request_who(r, who, sizeof(who)));
 	json_array_foreach(links, i, link)
 	{
 		add(&text, "Set %s on %.40s\n", echo, json_string_value(link));
@@ -346,6 +348,7 @@ enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 	struct problem p = {0};
 	enum MHD_Result result;
 	struct target t;
+	char who[80];
 
 	for (method = INSPECT; method < NONE; method++)
 		if (strcasecmp(names[method][0], r->method) == 0 ||
@@ -387,6 +390,9 @@ enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 	} else if (method == SET) {
 		result = set(d, r, &t);
 	} else {
+		log_info("labels of %s: %s, by %s", t.name,
+			 method == IGNORE ? "ignored, and its rule deleted" : "count again",
+			 request_who(r, who, sizeof(who)));
 		book_ignore(d, t.name, method == IGNORE);
 		if (method == IGNORE)
 			book_delete(d, t.name, "deleted");

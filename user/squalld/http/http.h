@@ -63,6 +63,8 @@ uint16_t http_port(const struct http *h); /* of the first TCP listener, 0 if non
 uint64_t http_requests(const struct http *h);
 json_t *http_listeners(const struct http *h);
 
+/* "uid 1000 (process 77)", "10.1.2.3 with a token": for the log. */
+const char *request_who(struct request *r, char *buf, size_t size);
 const char *request_header(struct request *r, const char *name);
 /* Value of a query parameter, decoded into buf; NULL if absent. */
 const char *request_query(struct request *r, const char *name, char *buf, size_t size);
