@@ -10,9 +10,9 @@
 #include <unistd.h>
 #include "fake_engine.h"
 #include "squalld/control/book.h"
+#include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
 #include "squalld/dockertc/dockertc.h"
-#include "squalld/api/events.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/reconcile.h"
@@ -35,7 +35,7 @@ static void open_all(void)
 	assert_int_equal(book_init(&d), 0);
 	assert_int_equal(profiles_init(&d), 0);
 	assert_int_equal(schedules_init(&d), 0);
-	assert_int_equal(events_init(&d), 0);
+	assert_int_equal(bus_new(&d.bus), 0);
 	assert_int_equal(state_start(&d), 0);
 }
 
@@ -43,7 +43,8 @@ static void open_all(void)
 static void close_all(bool clean)
 {
 	state_close(&d, clean);
-	events_free(&d);
+	bus_free(d.bus);
+	d.bus = NULL;
 	clear_forget(&d);
 	schedules_free(&d);
 	profiles_free(&d);
@@ -333,6 +334,43 @@ static void profiles(void **state)
 	json_decref(list);
 }
 
+struct heard {
+	unsigned int n;
+	char last[64];
+};
+
+static void hear(void *arg, const char *type, const json_t *data)
+{
+	struct heard *x = arg;
+	const char *action = json_string_value(json_object_get(data, "action"));
+
+	x->n++;
+	snprintf(x->last, sizeof(x->last), "%s %s", type, action ? action : "");
+}
+
+static void bus(void **state)
+{
+	struct heard x = {0};
+
+	(void)state;
+	fake_add("/a");
+	bus_listen(d.bus, hear, &x);
+	set("cgroup:/a", "up loss 1%"); /* nobody wants to hear */
+	assert_int_equal(x.n, 0);
+	bus_want(d.bus, 1);
+	set("cgroup:/a", "up loss 2%");
+	assert_string_equal(x.last, "rule set");
+	book_delete(&d, "cgroup:/a", "deleted");
+	assert_string_equal(x.last, "rule deleted");
+	targets_put(&d, container("aa", "w", NULL, NULL));
+	targets_put(&d, container("aa", "w2", NULL, NULL));
+	assert_string_equal(x.last, "target change");
+	bus_listen(d.bus, NULL, NULL);
+	x.n = 0;
+	targets_remove(&d, "aa", true);
+	assert_int_equal(x.n, 0);
+}
+
 /* A rule by path, then the engine says whose cgroup it is. */
 static void path_becomes_container(void **state)
 {
@@ -617,6 +655,7 @@ int main(void)
 		T(odd_files),
 		T(long_text),
 		T(deep_tree),
+		T(bus),
 		T(option_table),
 	};
 	int rc;

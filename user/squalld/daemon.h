@@ -22,6 +22,7 @@ struct targets;
 struct book;
 struct profiles;
 struct schedules;
+struct bus;
 struct events;
 struct http;
 struct state;
@@ -37,6 +38,7 @@ struct daemon {
 	struct book *book;
 	struct profiles *profiles;
 	struct schedules *schedules;
+	struct bus *bus;
 	struct events *events;
 	struct http *http;
 	struct state *state;

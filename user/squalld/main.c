@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/daemon.h"
@@ -125,8 +126,8 @@ static void tick(struct daemon *d, unsigned int n)
 {
 	pthread_mutex_lock(&d->lock);
 	book_tick(d);
-	if (n % (1000 / TICK_MS) == 0 && events_listening(d))
-		events_publish(d, "counters", counters_json(d, NULL));
+	if (n % (1000 / TICK_MS) == 0 && bus_wanted(d->bus))
+		bus_publish(d->bus, "counters", counters_json(d, NULL));
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -218,8 +219,8 @@ static int run(struct daemon *d)
 		rc = fail_with(err);
 		goto out;
 	}
-	if (targets_init(d) < 0 || book_init(d) < 0 || profiles_init(d) < 0 ||
-	    schedules_init(d) < 0 || events_init(d) < 0) {
+	if (bus_new(&d->bus) < 0 || targets_init(d) < 0 || book_init(d) < 0 ||
+	    profiles_init(d) < 0 || schedules_init(d) < 0 || events_init(d) < 0) {
 		rc = fail_with("out of memory");
 		goto out;
 	}
@@ -284,6 +285,8 @@ out:
 	}
 	state_close(d, !keep);
 	events_free(d);
+	bus_free(d->bus);
+	d->bus = NULL;
 	if (d->engine)
 		engine_close(d->engine, keep);
 	clear_forget(d);

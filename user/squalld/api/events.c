@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/bus.h"
 
 #define QUEUE	    256
 #define MAX_STREAMS 128
@@ -39,6 +40,8 @@ struct events {
 	bool stopped;
 };
 
+static void on_event(void *arg, const char *type, const json_t *data);
+
 int events_init(struct daemon *d)
 {
 	struct events *ev = calloc(1, sizeof(*ev));
@@ -48,6 +51,7 @@ int events_init(struct daemon *d)
 	pthread_mutex_init(&ev->lock, NULL);
 	ev->head.next = ev->head.prev = &ev->head;
 	d->events = ev;
+	bus_listen(d->bus, on_event, ev);
 	return 0;
 }
 
@@ -55,6 +59,7 @@ void events_free(struct daemon *d)
 {
 	if (!d->events)
 		return;
+	bus_listen(d->bus, NULL, NULL);
 	for (int i = 0; i < 100 && d->events->traces; i++)
 		usleep(20000); /* tracers look every 200 ms */
 	pthread_mutex_destroy(&d->events->lock);
@@ -62,17 +67,12 @@ void events_free(struct daemon *d)
 	d->events = NULL;
 }
 
-bool events_listening(struct daemon *d)
-{
-	return d->events && d->events->n > 0;
-}
-
 unsigned int events_count(struct daemon *d)
 {
 	return d->events ? d->events->n : 0;
 }
 
-static char *format(const char *type, json_t *data)
+static char *format(const char *type, const json_t *data)
 {
 	char *json = data ? json_dumps(data, JSON_COMPACT | JSON_ENSURE_ASCII | SQ_JSON_FLAGS)
 			  : NULL,
@@ -107,17 +107,11 @@ static void push(struct stream *s, char *line)
 	}
 }
 
-void events_publish(struct daemon *d, const char *type, json_t *data)
+static void on_event(void *arg, const char *type, const json_t *data)
 {
-	struct events *ev = d->events;
-	char *line;
+	struct events *ev = arg;
+	char *line = format(type, data);
 
-	if (!events_listening(d)) {
-		json_decref(data);
-		return;
-	}
-	line = format(type, data);
-	json_decref(data);
 	if (!line)
 		return;
 	pthread_mutex_lock(&ev->lock);
@@ -341,6 +335,7 @@ static void on_done(struct request *r, void *arg)
 	s->prev->next = s->next;
 	s->next->prev = s->prev;
 	ev->n--;
+	bus_want(s->d->bus, -1);
 	s->suspended = false; /* the connection is going: no one may resume it */
 	pthread_mutex_unlock(&ev->lock);
 	if (s->trace)
@@ -420,6 +415,7 @@ enum MHD_Result events_serve(struct request *r)
 	s->next->prev = s;
 	ev->head.next = s;
 	ev->n++;
+	bus_want(s->d->bus, 1);
 	pthread_mutex_unlock(&ev->lock);
 	r->on_done = on_done;
 	r->done_arg = s;

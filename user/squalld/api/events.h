@@ -9,11 +9,8 @@
 
 #include "squalld/http/http.h"
 
-int events_init(struct daemon *d);
+int events_init(struct daemon *d); /* listens to d->bus */
 void events_free(struct daemon *d);
-bool events_listening(struct daemon *d);
-/* data is stolen. Any thread, also with d->lock held. */
-void events_publish(struct daemon *d, const char *type, json_t *data);
 /* GET /api/v1/events */
 enum MHD_Result events_serve(struct request *r);
 /* Ends all streams, before http_stop(). */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "squalld/control/book_internal.h"
+#include "squalld/control/bus.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "squalld/api/events.h"
 #include "squalld/control/state.h"
 
 static struct rule_entry **bucket_of(struct daemon *d, const char *name)
@@ -152,13 +152,13 @@ void book_publish(struct daemon *d, const char *action, const struct rule_entry 
 {
 	json_t *o;
 
-	if (!events_listening(d))
+	if (!bus_wanted(d->bus))
 		return;
 	o = book_entry_json(e);
 	json_object_set_new(o, "action", json_string(action));
 	if (!with_rule)
 		json_object_set_new(o, "rule", json_null());
-	events_publish(d, "rule", o);
+	bus_publish(d->bus, "rule", o);
 }
 
 /* --- changes ------------------------------------------------------------------------ */

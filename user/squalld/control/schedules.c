@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "squalld/api/events.h"
 #include "squalld/control/profiles.h"
+#include "squalld/control/bus.h"
 #include "squalld/control/book.h"
 #include "squalld/control/state.h"
 
@@ -116,13 +116,13 @@ static void tell(struct daemon *d, const struct schedule *s, const char *action,
 {
 	json_t *o;
 
-	if (!events_listening(d))
+	if (!bus_wanted(d->bus))
 		return;
 	o = json_pack("{s:s,s:o,s:o}", "action", action, "target", json_text(s->target), "schedule",
 		      strcmp(action, "deleted") == 0 ? json_null() : to_json(s));
 	if (why)
 		json_object_set_new(o, "detail", json_text(why));
-	events_publish(d, "schedule", o);
+	bus_publish(d->bus, "schedule", o);
 }
 
 static void clear(struct daemon *d, struct schedule *s)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "squalld/control/targets.h"
+#include "squalld/control/bus.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "squalld/api/events.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/book.h"
 #include "squalld/control/reconcile.h"
@@ -375,13 +375,13 @@ static void tell(struct daemon *d, const char *action, const char *what, struct 
 	char id[24];
 
 	log_info("container %s (%.12s) %s", c->name, c->id, what);
-	if (!events_listening(d))
+	if (!bus_wanted(d->bus))
 		return;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cgroup_id);
-	events_publish(d, "target",
-		       json_pack("{s:s,s:s,s:o,s:o}", "action", action, "what", what, "target",
-				 json_text(c->name), "id",
-				 c->cgroup_id ? json_string(id) : json_null()));
+	bus_publish(d->bus, "target",
+		    json_pack("{s:s,s:s,s:o,s:o}", "action", action, "what", what, "target",
+			      json_text(c->name), "id",
+			      c->cgroup_id ? json_string(id) : json_null()));
 }
 
 void targets_put(struct daemon *d, struct container *c)

@@ -19,9 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/cgroup.h"
-#include "squalld/api/events.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/targets.h"
+#include "squalld/control/bus.h"
 
 #define BUCKETS	   1024 /* a power of two */
 #define GATHER_MS  100
@@ -239,12 +239,12 @@ static void tell(struct cgwatch *w)
 	unsigned int n = w->n_changes, kept = n < ONE_BY_ONE ? n : ONE_BY_ONE;
 
 	if (n > ONE_BY_ONE)
-		events_publish(w->d, "target",
-			       json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
-					 "target", "id"));
+		bus_publish(w->d->bus, "target",
+			    json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
+				      "target", "id"));
 	for (unsigned int i = 0; i < kept; i++) {
 		if (n <= ONE_BY_ONE)
-			events_publish(w->d, "target", change_json(&w->change[i]));
+			bus_publish(w->d->bus, "target", change_json(&w->change[i]));
 		free(w->change[i].path);
 	}
 	w->n_changes = 0;

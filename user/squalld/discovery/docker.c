@@ -17,7 +17,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "squalld/api/events.h"
 #include "squalld/control/targets.h"
 
 #define ANSWER_MAX (64u << 20)
