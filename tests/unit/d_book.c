@@ -36,6 +36,7 @@ static void open_all(void)
 	assert_int_equal(profiles_init(&d), 0);
 	assert_int_equal(schedules_init(&d), 0);
 	assert_int_equal(bus_new(&d.bus), 0);
+	d.labels = dockertc_labels;
 	assert_int_equal(state_start(&d), 0);
 }
 
@@ -504,7 +505,7 @@ static void schedule_moves(void **state)
 	targets_put(&d, container("aa", "w2", "/docker/x", NULL));
 	assert_true(schedule_running(&d, "w2"));
 	/* A restart in the same boot goes by the monotonic clock: started_ms is an hour off. */
-	saved = schedules_save(&d);
+	saved = schedules_save(&d, false);
 	json_object_set_new(json_array_get(json_object_get(saved, "schedules"), 0), "started_ms",
 			    json_integer((json_int_t)now_real_ms() + 3600000));
 	schedules_free(&d);

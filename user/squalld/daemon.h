@@ -23,6 +23,7 @@ struct book;
 struct profiles;
 struct schedules;
 struct bus;
+struct container;
 struct events;
 struct http;
 struct state;
@@ -45,6 +46,9 @@ struct daemon {
 	struct docker *docker;
 	struct httpd_guard *guard;
 	struct cgwatch *cgwatch;
+	/* A container has started: what its labels ask for. Set by main, as control knows no
+	 * labels; d->lock held. */
+	void (*labels)(struct daemon *d, struct container *c);
 	json_t *cleared;     /* what clear_all() ended last, for its undo */
 	uint64_t started_ms; /* CLOCK_REALTIME */
 };

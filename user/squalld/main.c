@@ -26,6 +26,7 @@
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/daemon.h"
 #include "squalld/discovery/docker.h"
+#include "squalld/dockertc/dockertc.h"
 #include "squalld/api/events.h"
 #include "squalld/process/harden.h"
 #include "squalld/http/http.h"
@@ -219,6 +220,7 @@ static int run(struct daemon *d)
 		rc = fail_with(err);
 		goto out;
 	}
+	d->labels = dockertc_labels;
 	if (bus_new(&d->bus) < 0 || targets_init(d) < 0 || book_init(d) < 0 ||
 	    profiles_init(d) < 0 || schedules_init(d) < 0 || events_init(d) < 0) {
 		rc = fail_with("out of memory");

@@ -25,6 +25,7 @@ int book_init(struct daemon *d)
 	d->book->version = now_real_ms() *
 			   1000; /* more than a thousand changes a ms would be needed to repeat */
 	d->book->ignored = json_object();
+	state_register(d, STATE_RULES, "rules", book_save);
 	return d->book->ignored ? 0 : -ENOMEM;
 }
 

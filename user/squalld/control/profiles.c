@@ -114,6 +114,7 @@ int profiles_init(struct daemon *d)
 	if (!d->profiles)
 		return -ENOMEM;
 	d->profiles->saved = json_object();
+	state_register(d, STATE_PROFILES, "profiles", profiles_save);
 	for (size_t i = 0; i < N_SHIPPED; i++) {
 		struct sq_rule rule;
 		struct sq_error err = {0};
@@ -266,8 +267,9 @@ int profile_delete(struct daemon *d, const char *name, struct problem *p)
 	return 0;
 }
 
-json_t *profiles_save(struct daemon *d)
+json_t *profiles_save(struct daemon *d, bool clean)
 {
+	(void)clean;
 	return json_pack("{s:O}", "profiles", d->profiles->saved);
 }
 

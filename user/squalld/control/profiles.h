@@ -17,7 +17,7 @@ int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct
 int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh,
 		struct problem *p);
 int profile_delete(struct daemon *d, const char *name, struct problem *p);
-json_t *profiles_save(struct daemon *d);
+json_t *profiles_save(struct daemon *d, bool clean);
 void profiles_restore(struct daemon *d, json_t *saved);
 
 #endif

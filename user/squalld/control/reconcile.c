@@ -10,7 +10,6 @@
 #include <string.h>
 #include "squalld/control/book.h"
 #include "squalld/control/schedules.h"
-#include "squalld/dockertc/dockertc.h"
 
 struct same {
 	const struct container *c;
@@ -49,7 +48,8 @@ void reconcile_appeared(struct daemon *d, struct container *c)
 	}
 	if (snprintf(path, sizeof(path), "cgroup:%s", c->cgroup) < (int)sizeof(path))
 		schedule_rename(d, path, c->name);
-	dockertc_labels(d, c);
+	if (d->labels)
+		d->labels(d, c);
 	book_target_here(d, c);
 }
 

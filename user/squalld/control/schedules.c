@@ -48,6 +48,7 @@ int schedules_init(struct daemon *d)
 	d->schedules = calloc(1, sizeof(*d->schedules));
 	if (!d->schedules)
 		return -ENOMEM;
+	state_register(d, STATE_SCHEDULES, "schedules", schedules_save);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&d->schedules->wake, &attr);
@@ -496,10 +497,11 @@ json_t *schedules_list(struct daemon *d)
 	return list;
 }
 
-json_t *schedules_save(struct daemon *d)
+json_t *schedules_save(struct daemon *d, bool clean)
 {
 	json_t *list = json_array(), *o;
 
+	(void)clean;
 	for (struct schedule *s = d->schedules->first; s; s = s->next) {
 		o = to_json(s);
 		if (s->running)

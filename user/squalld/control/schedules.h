@@ -27,7 +27,7 @@ int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p);
 /* Its target is called something else now. If that has a schedule too, that one stays. */
 void schedule_rename(struct daemon *d, const char *from, const char *to);
 bool schedule_running(struct daemon *d, const char *target);
-json_t *schedules_save(struct daemon *d);
+json_t *schedules_save(struct daemon *d, bool clean);
 void schedules_restore(struct daemon *d, json_t *saved);
 
 #endif

@@ -10,15 +10,18 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include "squalld/control/profiles.h"
-#include "squalld/control/book.h"
-#include "squalld/control/schedules.h"
 
 #define WRITE_DELAY_MS 100
 #define FILE_MAX       (256u << 20)
 #define FORMAT	       1
 
+#define KINDS 3
+
 struct state {
+	struct saver {
+		const char *kind;
+		state_save_fn *save;
+	} saver[KINDS]; /* by the bit's number */
 	int dir;
 	atomic_uint dirty;
 	atomic_int error;
@@ -182,28 +185,35 @@ json_t *state_load(struct daemon *d, const char *kind)
 	return json;
 }
 
+void state_register(struct daemon *d, unsigned int what, const char *kind, state_save_fn *save)
+{
+	for (unsigned int i = 0; i < KINDS; i++)
+		if (what == 1u << i)
+			d->state->saver[i] = (struct saver){kind, save};
+}
+
 static int save(struct daemon *d, unsigned int what, bool clean)
 {
-	static const char *const kinds[] = {"rules", "profiles", "schedules"};
 	int rc = 0;
 
-	for (unsigned int i = 0; i < 3; i++) {
+	for (unsigned int i = 0; i < KINDS; i++) {
+		const struct saver *saver = &d->state->saver[i];
 		char name[48], *text;
 		json_t *json;
 		int one;
 
-		if (!(what & 1u << i))
+		if (!(what & 1u << i) || !saver->save)
 			continue;
 		pthread_mutex_lock(&d->lock);
-		json = i == 0 ? book_save(d, clean) : i == 1 ? profiles_save(d) : schedules_save(d);
+		json = saver->save(d, clean);
 		pthread_mutex_unlock(&d->lock);
 		if (json) {
-			json_object_set_new(json, "squall", json_string(kinds[i]));
+			json_object_set_new(json, "squall", json_string(saver->kind));
 			json_object_set_new(json, "format", json_integer(FORMAT));
 		}
 		text = json ? json_dumps(json, JSON_INDENT(1) | SQ_JSON_FLAGS) : NULL;
 		json_decref(json);
-		snprintf(name, sizeof(name), "%s.json", kinds[i]);
+		snprintf(name, sizeof(name), "%s.json", saver->kind);
 		one = text ? write_file(d->state, name, text, strlen(text)) : -ENOMEM;
 		free(text);
 		if (one < 0) {

@@ -16,6 +16,11 @@
 
 enum { STATE_RULES = 1, STATE_PROFILES = 2, STATE_SCHEDULES = 4 };
 
+/* What there is to save, as a JSON object; d->lock held. clean: squalld ends in good order. */
+typedef json_t *state_save_fn(struct daemon *d, bool clean);
+/* `what` is one of the above, written to KIND.json. Before state_start(). */
+void state_register(struct daemon *d, unsigned int what, const char *kind, state_save_fn *save);
+
 /* Makes the directory if needed and proves that it can be written. */
 int state_open(struct daemon *d, char *err, size_t size);
 int state_start(struct daemon *d);
