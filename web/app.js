@@ -127,7 +127,7 @@ const count = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`;
 clearAll.addEventListener('click', async () => {
 	let ended;
 	try {
-		ended = await call('DELETE', 'rules');
+		ended = (await call('DELETE', 'rules')).data;
 		await refresh();
 	} catch (e) {
 		if (e.status !== 401)
@@ -146,7 +146,7 @@ clearAll.addEventListener('click', async () => {
 async function undo(id) {
 	let back;
 	try {
-		back = await call('POST', 'undo', { undo: id });
+		back = (await call('POST', 'undo', { undo: id })).data;
 	} catch (e) {
 		toast(`Not put back: ${e.message}`, 'error');
 		return;
