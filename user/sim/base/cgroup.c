@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "sim/base/cgroup.h"
-#include "sim/fleet/options.h"
 
 int sim_cgroup_make(const char *path, struct sim_err *err)
 {

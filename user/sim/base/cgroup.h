@@ -4,7 +4,7 @@
 #define SQUALL_SIM_CGROUP_H
 
 #include <sys/types.h>
-#include "sim/fleet/profile.h"
+#include "sim/base/err.h"
 
 /* Makes the directory if it is missing. 0, or -EINVAL: it is not a cgroup. */
 int sim_cgroup_make(const char *path, struct sim_err *err);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <math.h>
-#include "sim/engine/engine.h"
+#include "sim/base/hist.h"
 
 /* First value of a cell and how many values it covers, in us. */
 static uint64_t cell_low(unsigned cell, uint64_t *ret_width)

@@ -45,4 +45,12 @@ double sim_hist_quantile(const struct sim_hist *h, double part);
 /* Adds `from` to `to`. */
 void sim_hist_merge(struct sim_hist *to, const struct sim_hist *from);
 
+/*
+ * The histogram in Locust's buckets: calls `emit` with whole milliseconds (below
+ * 100 exact, below 1,000 to 10, below 10,000 to 100, else to 1,000) and counts,
+ * ascending, each bucket once.
+ */
+void sim_hist_locust(const struct sim_hist *h, void (*emit)(void *ctx, uint32_t ms, uint64_t n),
+		     void *ctx);
+
 #endif

@@ -8,14 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "sim/engine/shard.h"
+#include "sim/device/lean.h"
 
 #define BUSY_WRITES 8 /* of a device without interval in a row */
-
-static struct stype *type_of(struct shard *sh, const struct device *d)
-{
-	return &sh->type[d->type];
-}
 
 static bool finished(const struct stype *ty, const struct device *d)
 {
@@ -56,46 +51,47 @@ static uint64_t jittered(const struct stype *ty, struct device *d)
 	return on_grid(ty, d->base_ns + (uint64_t)(int64_t)(part * (double)ty->p.interval_ns));
 }
 
-void pub_schedule(struct shard *sh, struct device *d, bool rephase)
+void pub_schedule(struct lean *ln, struct device *d, bool rephase)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 
-	wheel_cancel(&sh->wheel, &d->pub);
-	busy_del(sh, d);
-	if (finished(ty, d) || sh->quiet || !d->ever_online || d->state == D_DRAIN ||
+	wheel_cancel(&ln->wheel, &d->pub);
+	busy_del(ln, d);
+	if (finished(ty, d) || ln->quiet || !d->ever_online || d->state == D_DRAIN ||
 	    d->state == D_OFF)
 		return;
 	if (!ty->p.interval_ns) {
 		if (d->state == D_ONLINE)
-			busy_add(sh, d);
+			busy_add(ln, d);
 		return;
 	}
 	if (rephase) {
 		/* Devices that connect together must not publish together. */
-		d->base_ns = on_grid(
-			ty, sh->now + (uint64_t)((double)ty->p.interval_ns * sim_rand1(&d->rng)));
+		d->base_ns = on_grid(ty, ln->led.now + (uint64_t)((double)ty->p.interval_ns *
+								  sim_rand1(&d->rng)));
 		d->due_ns = jittered(ty, d);
-		if (d->due_ns < sh->now)
-			d->due_ns = sh->now;
+		if (d->due_ns < ln->led.now)
+			d->due_ns = ln->led.now;
 	}
-	wheel_arm(&sh->wheel, &d->pub, d->due_ns);
+	wheel_arm(&ln->wheel, &d->pub, d->due_ns);
 }
 
 /* --- encoding ---------------------------------------------------------------- */
 
-static bool can_send(struct shard *sh, struct device *d)
+static bool can_send(struct lean *ln, struct device *d)
 {
-	const struct stype *ty = type_of(sh, d);
-	uint32_t window = ty->p.inflight, sec;
+	const struct stype *ty = type_of(ln, d);
+	uint32_t sec;
 
-	if (d->blocked || (d->state != D_ONLINE && d->state != D_DRAIN))
+	if (d->blocked || d->fail || (d->state != D_ONLINE && d->state != D_DRAIN))
 		return false;
-	if (d->recv_max && d->recv_max < window)
-		window = d->recv_max;
-	if (ty->p.qos && d->win && d->win->n >= window)
+	/* What is sent again keeps its place before what is new. */
+	if (d->win && d->win->resend)
+		return false;
+	if (ty->p.qos && d->win && d->win->n >= win_size(ty, d))
 		return false;
 	if (ty->p.publish_cap) {
-		sec = (uint32_t)(sh->now / 1000000000ull);
+		sec = (uint32_t)(ln->led.now / 1000000000ull);
 		if (d->cap_sec != sec) {
 			d->cap_sec = sec;
 			d->cap_n = 0;
@@ -106,51 +102,14 @@ static bool can_send(struct shard *sh, struct device *d)
 	return true;
 }
 
-static struct inflight *window_slot(struct stype *ty, struct device *d)
-{
-	struct window *w = d->win;
-	uint32_t size = 1;
-
-	while (size < ty->p.inflight)
-		size *= 2;
-	if (!w || w->mask + 1u < size) {
-		struct window *grown = calloc(1, sizeof(*w) + size * sizeof(w->slot[0]));
-
-		if (!grown)
-			return NULL;
-		grown->mask = (uint16_t)(size - 1);
-		for (uint32_t i = 0; w && i <= w->mask; i++)
-			if (w->slot[i].id)
-				grown->slot[w->slot[i].id & grown->mask] = w->slot[i];
-		grown->n = w ? w->n : 0;
-		free(w);
-		d->win = w = grown;
-	}
-	/* Identifiers go up; one whose slot is still taken is passed over. */
-	for (uint32_t i = 0; i <= w->mask + 1u; i++) { /* one more: 0 is none */
-		if (!++d->next_id)
-			d->next_id = 1;
-		if (!w->slot[d->next_id & w->mask].id)
-			return &w->slot[d->next_id & w->mask];
-	}
-	return NULL;
-}
-
-static void window_free(struct window *w, struct inflight *s)
-{
-	free(s->copy);
-	memset(s, 0, sizeof(*s));
-	w->n--;
-}
-
 /* --- backlog ------------------------------------------------------------------- */
 
-static void backlog_push(struct shard *sh, struct device *d, uint64_t sched_ns)
+static void backlog_push(struct lean *ln, struct device *d, uint64_t sched_ns)
 {
 	struct backlog *b = d->back;
 
 	if (b && b->n == SIM_BACKLOG_MAX) {
-		msg_failed(sh, d->type, SIM_PUBLISH, F_BACKLOG, 0);
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_BACKLOG, 0);
 		return;
 	}
 	if (!b || b->n == b->cap) {
@@ -158,7 +117,7 @@ static void backlog_push(struct shard *sh, struct device *d, uint64_t sched_ns)
 		struct backlog *grown = malloc(sizeof(*b) + cap * sizeof(uint64_t));
 
 		if (!grown) {
-			msg_failed(sh, d->type, SIM_PUBLISH, F_MEMORY, 0);
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
 			return;
 		}
 		grown->head = 0;
@@ -192,12 +151,13 @@ static uint64_t backlog_pop(struct device *d)
  * "SQ1:" run, device type and number, sequence, scheduled time in us: 44 bytes.
  * Hexadecimal of fixed width, so that it fits any payload and can be found.
  */
-static void make_mark(struct shard *sh, const struct device *d, uint32_t seq, uint64_t sched_ns)
+static void make_mark(struct lean *ln, const struct device *d, uint32_t seq, uint64_t sched_ns)
 {
 	static const char hex[] = "0123456789abcdef";
-	uint64_t v[] = {sh->a->run_id, (uint64_t)d->type << 32 | d->index, seq, sched_ns / 1000};
+	uint64_t v[] = {ln->led.a->run_id, (uint64_t)d->type << 32 | d->index, seq,
+			sched_ns / 1000};
 	unsigned digits[] = {8, 10, 8, 14};
-	char *at = sh->mark;
+	char *at = ln->mark;
 
 	memcpy(at, "SQ1:", 4);
 	at += 4;
@@ -206,19 +166,14 @@ static void make_mark(struct shard *sh, const struct device *d, uint32_t seq, ui
 			*at++ = hex[v[f] >> 4 * i & 15];
 }
 
-static long render_payload(struct shard *sh, struct device *d, const struct sim_tmpl *t,
+static long render_payload(struct lean *ln, struct device *d, const struct sim_tmpl *t,
 			   const char *mark, char *buf, size_t cap)
 {
-	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = {.thing = d->thing,
-				 .client_id = d->thing,
-				 .type = ty->p.name,
-				 .index = d->index + ty->p.first,
-				 .seq = d->seq,
-				 .rng = &d->rng,
-				 .mark = mark};
+	struct stype *ty = type_of(ln, d);
+	struct sim_tmpl_ctx c = names_of(ty, d);
 	unsigned walks = sim_tmpl_walks(t);
 
+	c.mark = mark;
 	if (walks) {
 		struct extra *x = dev_extra(d);
 
@@ -236,58 +191,55 @@ static long render_payload(struct shard *sh, struct device *d, const struct sim_
 	return sim_tmpl_render(t, &c, buf, cap);
 }
 
-static struct mqtt_slice render_topic(struct shard *sh, struct device *d, const struct sim_tmpl *t)
+static struct mqtt_slice render_topic(struct lean *ln, struct device *d, const struct sim_tmpl *t)
 {
-	struct stype *ty = type_of(sh, d);
-	struct sim_tmpl_ctx c = {.thing = d->thing,
-				 .client_id = d->thing,
-				 .type = ty->p.name,
-				 .index = d->index + ty->p.first};
-	long n = sim_tmpl_render(t, &c, sh->topic, sizeof(sh->topic));
+	struct stype *ty = type_of(ln, d);
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	long n = sim_tmpl_render(t, &c, ln->topic, sizeof(ln->topic));
 
-	return mqtt_slice(sh->topic, n < 0 ? 0 : (size_t)n);
+	return mqtt_slice(ln->topic, n < 0 ? 0 : (size_t)n);
 }
 
 /* What the next message carries; false when it does not fit. */
-static bool make_payload(struct shard *sh, struct device *d, uint64_t sched_ns,
+static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 			 struct mqtt_slice *ret, bool *ret_marked)
 {
 	static const char head[] = "{\"state\":{\"reported\":";
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 	size_t at = 0;
 	long n;
 
 	*ret_marked = ty->p.e2e;
 	if (ty->p.e2e)
-		make_mark(sh, d, d->seq, sched_ns);
+		make_mark(ln, d, d->seq, sched_ns);
 	if (ty->fixed_payload && !ty->p.e2e && !ty->p.shadow) {
 		*ret = mqtt_slice(ty->fixed_payload, ty->fixed_len);
 		return true;
 	}
 	if (ty->p.shadow) {
-		memcpy(sh->payload, head, sizeof(head) - 1);
+		memcpy(ln->payload, head, sizeof(head) - 1);
 		at = sizeof(head) - 1;
 	}
-	n = render_payload(sh, d, ty->payload, ty->p.e2e ? sh->mark : NULL, sh->payload + at,
+	n = render_payload(ln, d, ty->payload, ty->p.e2e ? ln->mark : NULL, ln->payload + at,
 			   SIM_RENDER_MAX);
 	if (n < 0)
 		return false;
 	if (ty->p.e2e && sim_tmpl_is_size(ty->payload))
-		memcpy(sh->payload + at, sh->mark, SIM_MARK_LEN);
+		memcpy(ln->payload + at, ln->mark, SIM_MARK_LEN);
 	n += (long)at;
 	if (ty->p.shadow) {
-		memcpy(sh->payload + n, "}}", 2);
+		memcpy(ln->payload + n, "}}", 2);
 		n += 2;
 	}
-	*ret = mqtt_slice(sh->payload, (size_t)n);
+	*ret = mqtt_slice(ln->payload, (size_t)n);
 	return true;
 }
 
-static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
+static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 			 const struct mqtt_slice *topic, const struct mqtt_slice *payload,
 			 const struct mqtt_props *props)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 	struct mqtt_publish m = {.qos = ty->p.qos, .retain = ty->p.retain};
 	struct inflight *slot = NULL;
 	bool marked = false;
@@ -295,47 +247,47 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 	size_t cap;
 	long n;
 
-	/* What is left after this holds the longest message. */
-	if (sh->tx_len > 60000 || sh->tx_n == SIM_TX_MSGS) {
-		io_flush(sh, d);
-		if (d->fd < 0 || (d->blocked && payload)) {
-			msg_failed(sh, d->type, SIM_PUBLISH, F_UNSENT, 0);
+	if (ln->tx_len > SIM_TX_FULL || ln->tx_n == SIM_TX_MSGS) {
+		out_flush(ln);
+		if (d->fail || (d->blocked && payload)) {
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_UNSENT, 0);
 			return;
 		}
 		if (d->blocked) {
-			backlog_push(sh, d, sched_ns);
+			backlog_push(ln, d, sched_ns);
 			return;
 		}
 	}
 	d->seq++;
 	if (payload) {
 		m.payload = *payload;
-	} else if (!make_payload(sh, d, sched_ns, &m.payload, &marked)) {
-		msg_failed(sh, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
+	} else if (!make_payload(ln, d, sched_ns, &m.payload, &marked)) {
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
-	m.topic = topic ? *topic : render_topic(sh, d, ty->topic);
+	m.topic = topic ? *topic : render_topic(ln, d, ty->topic);
 	if (m.qos) {
-		slot = window_slot(ty, d);
+		slot = win_slot(ty, d);
 		if (!slot) {
-			msg_failed(sh, d->type, SIM_PUBLISH, F_MEMORY, 0);
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
 			return;
 		}
 		m.id = d->next_id;
 	}
-	at = sh->tx + sh->tx_len;
-	cap = SIM_TX_CAP - sh->tx_len;
+	at = ln->tx + ln->tx_len;
+	cap = SIM_TX_CAP - ln->tx_len;
 	n = mqtt_enc_publish(at, cap, ty->p.version, &m, props);
 	if (n < 0) {
-		msg_failed(sh, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
 	if (slot) {
 		*slot = (struct inflight){.sched_ns = sched_ns,
-					  .sent_ms = ms_of(sh->now),
+					  .sent_ms = ms_of(ln->led.now),
 					  .seq = d->seq,
 					  .id = m.id,
 					  .marked = marked,
+					  .sent = true,
 					  .await = m.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
 		if (!ty->p.clean) {
 			slot->copy = malloc((size_t)n);
@@ -344,77 +296,62 @@ static void send_message(struct shard *sh, struct device *d, uint64_t sched_ns,
 				slot->copy_len = (uint32_t)n;
 			}
 		}
+		d->win->nsent++;
 		/* The timer looks at the window from the first message on. */
-		if (!d->win->n++ && (!d->life.pprev ||
-				     d->life.tick << WHEEL_SHIFT > sh->now + ty->p.ack_timeout_ns))
-			wheel_arm(&sh->wheel, &d->life, sh->now + ty->p.ack_timeout_ns);
+		if (!d->win->n++ && (!d->life.pprev || d->life.tick << WHEEL_SHIFT >
+							       ln->led.now + ty->p.ack_timeout_ns))
+			wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
 	}
 	if (ty->p.publish_cap)
 		d->cap_n++;
-	io_wrote(sh, n);
-	sh->tx_msg[sh->tx_n].end = sh->tx_len;
-	sh->tx_msg[sh->tx_n].seq = d->seq & 0x7fffffff;
-	sh->tx_msg[sh->tx_n].sched_ns = sched_ns;
-	sh->tx_msg[sh->tx_n].count = !m.qos;
-	sh->tx_msg[sh->tx_n++].marked = marked;
-	if (sh->tx_n >= ty->p.batch)
-		io_flush(sh, d);
-}
-
-void pub_written(struct shard *sh, struct device *d, uint64_t sched_ns, uint32_t bytes, bool marked,
-		 bool count)
-{
-	stat_ok(sh, d->type, SIM_PUBLISH, sched_ns, sh->now, bytes);
-	if (!count)
-		return;
-	msg_acked(sh);
-	if (marked && sh->a->acked)
-		SIM_ADD(&sh->a->acked[(size_t)d->type * sh->a->max_devices + d->index], 1);
+	out_wrote(ln, n);
+	out_message(ln, d->seq, sched_ns, !m.qos, marked);
+	if (ln->tx_n >= ty->p.batch)
+		out_flush(ln);
 }
 
 /* --- what makes messages ------------------------------------------------------- */
 
-static void due(struct shard *sh, struct device *d, uint64_t sched_ns)
+static void due(struct lean *ln, struct device *d, uint64_t sched_ns)
 {
-	msg_scheduled(sh);
+	msg_scheduled(&ln->led);
 	d->published++;
 	if (d->state != D_ONLINE)
-		msg_failed(sh, d->type, SIM_PUBLISH, F_NOT_CONNECTED, 0);
-	else if (d->back || !can_send(sh, d))
-		backlog_push(sh, d, sched_ns);
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_NOT_CONNECTED, 0);
+	else if (d->back || !can_send(ln, d))
+		backlog_push(ln, d, sched_ns);
 	else
-		send_message(sh, d, sched_ns, NULL, NULL, NULL);
+		send_message(ln, d, sched_ns, NULL, NULL, NULL);
 }
 
-void pub_due(struct shard *sh, struct device *d)
+void pub_due(struct lean *ln, struct device *d)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 	unsigned missed = 0;
 
 	if (d->back)
-		pub_more(sh, d);
+		pub_more(ln, d);
 	/* Open loop: intervals that a busy machine slept through are due too, and late. */
-	while (d->due_ns <= sh->now && !finished(ty, d)) {
+	while (d->due_ns <= ln->led.now && !finished(ty, d)) {
 		uint64_t at = wheel_round(d->due_ns);
 
-		if (at > sh->now)
-			at = sh->now;
+		if (at > ln->led.now)
+			at = ln->led.now;
 		for (uint32_t i = 0; i < ty->p.burst && !finished(ty, d); i++)
-			due(sh, d, at);
+			due(ln, d, at);
 		d->base_ns += ty->p.interval_ns;
 		d->due_ns = jittered(ty, d);
 		if (missed++)
-			SIM_ADD(&sh->pub->tot.overruns, 1);
+			SIM_ADD(&ln->led.pub->tot.overruns, 1);
 		if (missed == 10000) {
 			/* Hours behind (a stopped machine): the rest is not made up for. */
-			d->base_ns = sh->now + ty->p.interval_ns;
+			d->base_ns = ln->led.now + ty->p.interval_ns;
 			d->due_ns = jittered(ty, d);
 		}
 	}
-	if (d->fd >= 0)
-		io_flush(sh, d);
+	out_flush(ln);
 	if (!finished(ty, d) && d->state != D_OFF && d->state != D_DRAIN)
-		wheel_arm(&sh->wheel, &d->pub, d->due_ns);
+		wheel_arm(&ln->wheel, &d->pub, d->due_ns);
 }
 
 /*
@@ -424,62 +361,61 @@ void pub_due(struct shard *sh, struct device *d)
  * ring only while it can go on; the next PUBACK or a writable socket brings it back
  * through pub_more().
  */
-void pub_busy(struct shard *sh, struct device *d)
+void pub_busy(struct lean *ln, struct device *d)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 	bool more = true;
 
 	if (d->busy_next)
 		__builtin_prefetch(d->busy_next);
 	for (uint32_t i = 0; i < ty->p.batch * BUSY_WRITES; i++) {
-		more = d->fd >= 0 && !finished(ty, d) && can_send(sh, d);
+		more = !finished(ty, d) && can_send(ln, d);
 		if (!more)
 			break;
-		msg_scheduled(sh);
+		msg_scheduled(&ln->led);
 		d->published++;
-		send_message(sh, d, sh->now, NULL, NULL, NULL);
+		send_message(ln, d, ln->led.now, NULL, NULL, NULL);
 	}
-	if (d->fd >= 0)
-		io_flush(sh, d);
-	if (more && (d->fd < 0 || finished(ty, d) || !can_send(sh, d)))
+	out_flush(ln);
+	if (more && (finished(ty, d) || !can_send(ln, d)))
 		more = false;
 	if (more)
-		busy_add(sh, d);
+		busy_add(ln, d);
 	else
-		busy_del(sh, d);
+		busy_del(ln, d);
 }
 
-void pub_more(struct shard *sh, struct device *d)
+void pub_more(struct lean *ln, struct device *d)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 
-	while (d->back && can_send(sh, d))
-		send_message(sh, d, backlog_pop(d), NULL, NULL, NULL);
-	if (!ty->p.interval_ns && d->state == D_ONLINE && !sh->quiet && !finished(ty, d) &&
-	    can_send(sh, d))
-		pub_busy(sh, d);
+	while (d->back && can_send(ln, d))
+		send_message(ln, d, backlog_pop(d), NULL, NULL, NULL);
+	if (!ty->p.interval_ns && d->state == D_ONLINE && !ln->quiet && !finished(ty, d) &&
+	    can_send(ln, d))
+		pub_busy(ln, d);
 }
 
-void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
+void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 		struct mqtt_slice payload, struct mqtt_slice correlation)
 {
-	struct stype *ty = type_of(sh, d);
+	struct stype *ty = type_of(ln, d);
 	struct mqtt_props props = {0};
 	char *text = NULL;
 	long n;
 
-	msg_scheduled(sh);
-	if (!can_send(sh, d)) {
-		msg_failed(sh, d->type, SIM_PUBLISH, F_BACKLOG, 0);
+	msg_scheduled(&ln->led);
+	if (!can_send(ln, d)) {
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_BACKLOG, 0);
 		return;
 	}
 	if (!payload.p) {
-		/* Not sh->payload: the topic may lie in a buffer that rendering uses. */
+		/* Not ln->payload: the topic may lie in a buffer that rendering uses. */
 		text = malloc(SIM_RENDER_MAX);
-		n = text ? render_payload(sh, d, ty->answer, NULL, text, SIM_RENDER_MAX) : -ENOMEM;
+		n = text ? render_payload(ln, d, ty->answer, NULL, text, SIM_RENDER_MAX) : -ENOMEM;
 		if (n < 0) {
 			free(text);
-			msg_failed(sh, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 			return;
 		}
 		payload = mqtt_slice(text, (size_t)n);
@@ -489,141 +425,16 @@ void pub_answer(struct shard *sh, struct device *d, struct mqtt_slice topic,
 		props.have = 1ull << MQTT_P_CORRELATION;
 	}
 	if (!topic.p)
-		topic = render_topic(sh, d, ty->response);
-	send_message(sh, d, sh->now, &topic, &payload, &props);
+		topic = render_topic(ln, d, ty->response);
+	send_message(ln, d, ln->led.now, &topic, &payload, &props);
 	free(text);
 }
 
-/* --- what becomes of them -------------------------------------------------------- */
-
-static void window_done(struct shard *sh, struct device *d, struct inflight *s)
+void pub_fail(struct lean *ln, struct device *d, enum sim_fail kind)
 {
-	stat_ok(sh, d->type, SIM_PUBACK, s->sched_ns, sh->now, 0);
-	msg_acked(sh);
-	if (s->marked && sh->a->acked)
-		SIM_ADD(&sh->a->acked[(size_t)d->type * sh->a->max_devices + d->index], 1);
-	window_free(d->win, s);
-}
-
-void pub_ack(struct shard *sh, struct device *d, uint8_t type, uint16_t id, uint8_t reason)
-{
-	struct stype *ty = type_of(sh, d);
-	struct inflight *s = d->win ? &d->win->slot[id & d->win->mask] : NULL;
-	uint8_t *at;
-	size_t cap;
-
-	if (!s || s->id != id || s->await != type) {
-		/* One that was never given out, seen from the last that was. */
-		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {
-			dev_lost(sh, d, F_WRONG_ID, type);
-			return;
-		}
-		/* Of a message given up: nobody waits for it. */
-		SIM_ADD(&sh->pub->tot.late_acks, 1);
-		if (type == MQTT_PUBREC) {
-			at = io_room(sh, d, 8, &cap);
-			io_wrote(sh, mqtt_enc_ack(at, cap, ty->p.version, MQTT_PUBREL, id,
-						  ty->p.version == MQTT_V5 ? 0x92 : 0));
-		}
-		return;
-	}
-	if (reason >= 0x80) {
-		msg_failed(sh, d->type, SIM_PUBACK, F_ACK_REASON, reason);
-		window_free(d->win, s);
-		return;
-	}
-	if (type == MQTT_PUBREC) {
-		s->await = MQTT_PUBCOMP;
-		s->sent_ms = ms_of(sh->now);
-		free(s->copy);
-		s->copy = NULL;
-		at = io_room(sh, d, 8, &cap);
-		io_wrote(sh, mqtt_enc_ack(at, cap, ty->p.version, MQTT_PUBREL, id, 0));
-		return;
-	}
-	window_done(sh, d, s);
-}
-
-void pub_timeouts(struct shard *sh, struct device *d, uint64_t *next_ns)
-{
-	struct stype *ty = type_of(sh, d);
-	uint32_t now = ms_of(sh->now), limit = ms_of(ty->p.ack_timeout_ns);
-
-	for (uint32_t i = 0; d->win && d->win->n && i <= d->win->mask; i++) {
-		struct inflight *s = &d->win->slot[i];
-
-		if (!s->id)
-			continue;
-		if (now - s->sent_ms >= limit) {
-			if (s->await == MQTT_PUBACK)
-				msg_failed(sh, d->type, SIM_PUBACK, F_NO_PUBACK, 0);
-			else
-				msg_failed(sh, d->type, SIM_PUBACK, F_NO_PUBCOMP, s->await);
-			window_free(d->win, s);
-		} else {
-			uint64_t at = sh->now + (uint64_t)(limit - (now - s->sent_ms)) * 1000000;
-
-			if (at < *next_ns)
-				*next_ns = at;
-		}
-	}
-}
-
-void pub_resend(struct shard *sh, struct device *d)
-{
-	struct stype *ty = type_of(sh, d);
-	uint32_t size = d->win ? d->win->mask + 1u : 0;
-
-	/* In the order of their identifiers, from the one after the last given out. */
-	for (uint32_t i = 1; i <= size && d->win->n; i++) {
-		struct inflight *s = &d->win->slot[(d->next_id + i) & d->win->mask];
-		uint8_t *at;
-		size_t cap;
-
-		if (!s->id)
-			continue;
-		s->sent_ms = ms_of(sh->now);
-		if (s->await == MQTT_PUBCOMP) {
-			at = io_room(sh, d, 8, &cap);
-			io_wrote(sh, mqtt_enc_ack(at, cap, ty->p.version, MQTT_PUBREL, s->id, 0));
-		} else if (s->copy) {
-			at = io_room(sh, d, s->copy_len, &cap);
-			if (cap < s->copy_len)
-				continue;
-			memcpy(at, s->copy, s->copy_len);
-			at[0] |= 8; /* DUP */
-			io_wrote(sh, s->copy_len);
-		}
-		if (d->fd < 0)
-			return;
-	}
-}
-
-void pub_fail_all(struct shard *sh, struct device *d, enum sim_fail kind, bool keep_window)
-{
-	/* QoS 0 in the shard's buffer: only when the device being served is this one. */
-	for (uint32_t i = 0; i < sh->tx_n; i++) {
-		if (sh->tx_msg[i].count)
-			msg_failed(sh, d->type, SIM_PUBLISH, kind == F_STOPPED ? kind : F_UNSENT,
-				   0);
-		else
-			pub_written(sh, d, sh->tx_msg[i].sched_ns, 0, false, false);
-	}
-	sh->tx_len = sh->tx_n = 0;
-	for (uint32_t i = 0; d->out && i < d->out->nmsg; i++)
-		msg_failed(sh, d->type, SIM_PUBLISH, kind == F_STOPPED ? kind : F_UNSENT, 0);
-	if (d->out)
-		d->out->nmsg = 0;
+	out_fail(ln, d, kind);
 	while (d->back) {
 		backlog_pop(d);
-		msg_failed(sh, d->type, SIM_PUBLISH, kind == F_STOPPED ? kind : F_UNSENT, 0);
-	}
-	if (keep_window)
-		return;
-	for (uint32_t i = 0; d->win && d->win->n && i <= d->win->mask; i++) {
-		if (!d->win->slot[i].id)
-			continue;
-		msg_failed(sh, d->type, SIM_PUBACK, kind, 0);
-		window_free(d->win, &d->win->slot[i]);
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
 	}
 }

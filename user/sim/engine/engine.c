@@ -38,46 +38,6 @@ struct sim_engine {
 	pthread_mutex_t check; /* one override at a time; shards never take it */
 };
 
-const char *sim_name_text(enum sim_name name)
-{
-	static const char *const text[SIM_NAMES] = {"connect", "publish", "puback", "receive",
-						    "disconnect"};
-
-	return name < SIM_NAMES ? text[name] : "unknown";
-}
-
-/* --- ramps --------------------------------------------------------------------------- */
-
-uint32_t sim_ramp_at(const struct sim_ramp *r, uint64_t now)
-{
-	int64_t span = (int64_t)r->to - (int64_t)r->from, n;
-	double part;
-
-	if (now >= r->t1 || r->t1 <= r->t0)
-		return r->to;
-	if (now <= r->t0)
-		now = r->t0;
-	part = (double)(now - r->t0) / (double)(r->t1 - r->t0);
-	/* The first one starts at t0, the last one step before t1. */
-	n = (int64_t)(part * (double)(span < 0 ? -span : span)) + 1;
-	if (n > (span < 0 ? -span : span))
-		n = span < 0 ? -span : span;
-	return (uint32_t)((int64_t)r->from + (span < 0 ? -n : n));
-}
-
-uint64_t sim_ramp_when(const struct sim_ramp *r, uint32_t index)
-{
-	uint32_t steps = r->to > r->from ? r->to - r->from : r->from - r->to, k;
-
-	if (!steps || r->t1 <= r->t0)
-		return r->t0;
-	if (r->to > r->from)
-		k = index > r->from ? index - r->from : 0;
-	else
-		k = index < r->from ? r->from - 1 - index : 0;
-	return r->t0 + (uint64_t)((double)(r->t1 - r->t0) * k / steps);
-}
-
 /* --- set-up ----------------------------------------------------------------------------- */
 
 static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, struct sim_err *err)

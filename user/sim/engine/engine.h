@@ -23,21 +23,10 @@
 #include <stdio.h>
 #include "sim/base/hist.h"
 #include "sim/fleet/profile.h"
+#include "sim/ledger/counts.h"
 
 struct sim_engine;
 struct sim_reader;
-
-/* The requests that are counted; method is always "MQTT". */
-enum sim_name {
-	SIM_CONNECT, /* scheduled start of the connect -> CONNACK accepted */
-	SIM_PUBLISH, /* scheduled time -> handed to the socket */
-	SIM_PUBACK,  /* scheduled time -> PUBACK or PUBCOMP; QoS 1 and 2 only */
-	SIM_RECEIVE, /* scheduled time at the sender -> delivered to a subscriber of this fleet */
-	SIM_DISCONNECT, /* only failures: connections lost without having been asked to */
-	SIM_NAMES
-};
-/* "connect" "publish" "puback" "receive" "disconnect" */
-const char *sim_name_text(enum sim_name name);
 
 struct sim_engine_opts {
 	unsigned shards;      /* 0: one per CPU */
@@ -83,34 +72,8 @@ unsigned sim_engine_types(const struct sim_engine *e);
 const char *sim_engine_type_name(const struct sim_engine *e, unsigned type);
 unsigned sim_engine_processes(const struct sim_engine *e);
 
-struct sim_counts {
-	uint32_t target;    /* as asked */
-	uint32_t allowed;   /* as of now, on the way to target */
-	uint32_t running;   /* devices that exist: connecting, connected or backing off */
-	uint32_t connected; /* of these, with CONNACK (and SUBACKs) received */
-	uint32_t backoff;   /* of these, waiting to reconnect */
-};
 void sim_engine_counts(struct sim_engine *e, int type /* -1: all */, struct sim_counts *ret);
 
-/*
- * Everything since the start. At every moment scheduled = acked + failed +
- * in_flight, where acked is "handed to the socket" for QoS 0. `in_flight` is
- * counted from the devices' own state and not by subtraction, so that the sum
- * proves something; while shards run, the sum may be off by the few messages
- * that moved between two reads.
- */
-struct sim_totals {
-	uint64_t scheduled, acked, failed, in_flight;
-	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
-	uint64_t subscribed;
-	uint64_t received, unique, duplicates, lost; /* end to end; `lost` after sim_engine_stop */
-	uint64_t late_acks;			     /* PUBACKs after their timeout */
-	uint64_t overruns; /* times a device fell a whole interval behind its schedule */
-	uint64_t bytes_out, bytes_in, writes;
-	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end
-			       */
-	double cpu_s;	      /* of the shards */
-};
 void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret);
 
 /* Drops `ppm` of the connected devices' connections at once; they reconnect. */
@@ -128,12 +91,6 @@ int sim_engine_health(struct sim_engine *e, struct sim_err *err);
 
 /* --- reports --------------------------------------------------------------- */
 
-struct sim_second {
-	uint32_t epoch; /* wall clock second */
-	uint32_t count;
-};
-#define SIM_SECONDS 64
-
 /* One (type, name), since the reader's previous take: Locust's stats entry. */
 struct sim_entry {
 	unsigned type;
@@ -147,14 +104,6 @@ struct sim_entry {
 	unsigned nreq, nfail;
 	struct sim_second req[SIM_SECONDS], fail[SIM_SECONDS];
 	double last_request; /* epoch, 0: none in this report */
-};
-
-struct sim_error {
-	unsigned type;
-	enum sim_name name;
-	uint64_t occurrences;
-	char kind[32];	/* stable word: "refused" "reset" "timeout" "no-puback" ... */
-	char text[128]; /* for people, the same for all devices with this failure */
 };
 
 struct sim_report {
@@ -172,13 +121,5 @@ struct sim_reader *sim_reader_new(struct sim_engine *e);
  */
 const struct sim_report *sim_reader_take(struct sim_reader *r);
 void sim_reader_free(struct sim_reader *r);
-
-/*
- * The histogram in Locust's buckets: calls `emit` with whole milliseconds (below
- * 100 exact, below 1,000 to 10, below 10,000 to 100, else to 1,000) and counts,
- * ascending, each bucket once.
- */
-void sim_hist_locust(const struct sim_hist *h, void (*emit)(void *ctx, uint32_t ms, uint64_t n),
-		     void *ctx);
 
 #endif

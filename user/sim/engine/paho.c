@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-#include "sim/engine/shard.h"
+#include "sim/device/lean.h"
 #include "sim/engine/paho.h"
 
 struct pdev;
@@ -46,22 +46,27 @@ struct pdev {
 static struct paho {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	struct shard sh; /* its counters and names; no epoll, no devices */
+	struct ledger led;
+	struct stype *type;
+	struct wheel wheel;
+	struct sim_ramp ramp[SIM_MAX_TYPES];
+	uint32_t gen;
+	bool quiet;
 	struct pdev *dev[SIM_MAX_TYPES];
 	uint32_t started[SIM_MAX_TYPES];
 	int wakefd;
 	char text[SIM_RENDER_MAX + 64];
 } * ph;
 
-static struct stype *type_of(const struct pdev *d)
+static struct stype *stype_of(const struct pdev *d)
 {
-	return &ph->sh.type[d->type];
+	return &ph->type[d->type];
 }
 
 static void lock(void)
 {
 	pthread_mutex_lock(&ph->lock);
-	ph->sh.now = sim_now();
+	ph->led.now = sim_now();
 }
 
 static void unlock(void)
@@ -71,7 +76,7 @@ static void unlock(void)
 
 static void gauge(struct pdev *d, bool on, bool up)
 {
-	struct sim_pub *p = ph->sh.pub;
+	struct sim_pub *p = ph->led.pub;
 
 	SIM_ADD(&p->type[d->type].running, (uint32_t)(on - d->on));
 	SIM_ADD(&p->type[d->type].connected, (uint32_t)(up - d->up));
@@ -88,21 +93,21 @@ static void end_msg(struct pmsg *m, enum sim_fail kind, uint32_t detail)
 	struct pdev *d = m->d;
 
 	if (m->ended) {
-		SIM_ADD(&ph->sh.pub->tot.late_acks, 1);
+		SIM_ADD(&ph->led.pub->tot.late_acks, 1);
 		return;
 	}
 	m->ended = true;
 	d->nmsgs--;
 	if (kind) {
-		msg_failed(&ph->sh, d->type, m->qos && m->sent_ns ? SIM_PUBACK : SIM_PUBLISH, kind,
+		msg_failed(&ph->led, d->type, m->qos && m->sent_ns ? SIM_PUBACK : SIM_PUBLISH, kind,
 			   detail);
 		return;
 	}
 	if (m->qos)
-		stat_ok(&ph->sh, d->type, SIM_PUBACK, m->sched_ns, ph->sh.now, 0);
+		stat_ok(&ph->led, d->type, SIM_PUBACK, m->sched_ns, ph->led.now, 0);
 	else
-		stat_ok(&ph->sh, d->type, SIM_PUBLISH, m->sched_ns, ph->sh.now, 0);
-	msg_acked(&ph->sh);
+		stat_ok(&ph->led, d->type, SIM_PUBLISH, m->sched_ns, ph->led.now, 0);
+	msg_acked(&ph->led);
 }
 
 static void free_msg(struct pmsg *m)
@@ -151,7 +156,7 @@ static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
 
 static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t cap)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	struct sim_tmpl_ctx c = {.thing = d->thing,
 				 .client_id = d->thing,
 				 .type = ty->p.name,
@@ -176,7 +181,7 @@ static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t c
 
 static void publish(struct pdev *d, uint64_t sched_ns)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
 	struct pmsg *m = calloc(1, sizeof(*m));
 	char topic[1024];
@@ -189,9 +194,9 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 	if (n >= 0)
 		n = render(d, ty->payload, ph->text, sizeof(ph->text));
 	lock();
-	msg_scheduled(&ph->sh);
+	msg_scheduled(&ph->led);
 	if (!m || n < 0 || !d->up) {
-		msg_failed(&ph->sh, d->type, SIM_PUBLISH,
+		msg_failed(&ph->led, d->type, SIM_PUBLISH,
 			   !m	   ? F_MEMORY
 			   : n < 0 ? F_TOO_BIG
 				   : F_NOT_CONNECTED,
@@ -207,7 +212,7 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 	d->msgs = m;
 	d->nmsgs++;
 	/* As if sent: the call-back may come before the call returns. */
-	m->sent_ns = ph->sh.now;
+	m->sent_ns = ph->led.now;
 	unlock();
 	o.context = m;
 	if (ty->p.version == MQTT_V5) {
@@ -230,7 +235,7 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 		free_msg(m);
 	} else if (ty->p.qos) {
 		/* The library tells when it is acknowledged, not when it is written. */
-		stat_ok(&ph->sh, d->type, SIM_PUBLISH, sched_ns, ph->sh.now, (uint32_t)n);
+		stat_ok(&ph->led, d->type, SIM_PUBLISH, sched_ns, ph->led.now, (uint32_t)n);
 	}
 	unlock();
 }
@@ -240,16 +245,16 @@ static void publish(struct pdev *d, uint64_t sched_ns)
 static void on_connected(void *ctx, char *cause)
 {
 	struct pdev *d = ctx;
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	char *topics[SIM_MAX_SUBS + 4], text[SIM_MAX_SUBS + 4][512];
 	int qos[SIM_MAX_SUBS + 4];
 
 	(void)cause;
 	lock();
-	stat_ok(&ph->sh, d->type, SIM_CONNECT, d->connect_ns, ph->sh.now, 0);
-	SIM_ADD(&ph->sh.pub->tot.connects, 1);
+	stat_ok(&ph->led, d->type, SIM_CONNECT, d->connect_ns, ph->led.now, 0);
+	SIM_ADD(&ph->led.pub->tot.connects, 1);
 	if (d->was_up)
-		SIM_ADD(&ph->sh.pub->tot.reconnects, 1);
+		SIM_ADD(&ph->led.pub->tot.reconnects, 1);
 	gauge(d, d->on, true);
 	d->was_up = true;
 	unlock();
@@ -270,11 +275,11 @@ static void on_lost(void *ctx, char *cause)
 	(void)cause; /* the library does not say */
 	lock();
 	if (d->up) {
-		stat_fail(&ph->sh, d->type, SIM_DISCONNECT, F_CLOSED, 0, 1);
-		SIM_ADD(&ph->sh.pub->tot.lost_connections, 1);
+		stat_fail(&ph->led, d->type, SIM_DISCONNECT, F_CLOSED, 0, 1);
+		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
 		gauge(d, d->on, false);
 	}
-	d->connect_ns = ph->sh.now;
+	d->connect_ns = ph->led.now;
 	unlock();
 }
 
@@ -283,7 +288,7 @@ static int on_message(void *ctx, char *topic, int len, MQTTAsync_message *m)
 	(void)ctx;
 	(void)len;
 	lock();
-	SIM_ADD(&ph->sh.pub->tot.received, 1);
+	SIM_ADD(&ph->led.pub->tot.received, 1);
 	unlock();
 	MQTTAsync_freeMessage(&m);
 	MQTTAsync_free(topic);
@@ -294,12 +299,12 @@ static void refused(struct pdev *d, int code)
 {
 	lock();
 	if (code > 0 && code < 6)
-		stat_fail(&ph->sh, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, 1);
 	else if (code >= 0x80)
-		stat_fail(&ph->sh, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, 1);
 	else
-		stat_fail(&ph->sh, d->type, SIM_CONNECT, F_REFUSED, 0, 1);
-	SIM_ADD(&ph->sh.pub->tot.connect_failures, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_REFUSED, 0, 1);
+	SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
 	/* Looked at by the schedule's thread: connecting again from here would recurse. */
 	d->lost_pending = true;
 	unlock();
@@ -322,7 +327,7 @@ static uint64_t seconds(uint64_t ns)
 
 static void connect_dev(struct pdev *d)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	MQTTAsync_connectOptions o3 = MQTTAsync_connectOptions_initializer;
 	MQTTAsync_connectOptions o5 = MQTTAsync_connectOptions_initializer5;
 	MQTTAsync_connectOptions o = ty->p.version == MQTT_V5 ? o5 : o3;
@@ -383,7 +388,7 @@ static void connect_dev(struct pdev *d)
 
 static void start_dev(struct pdev *d, uint64_t sched_ns)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	MQTTAsync_createOptions c3 = MQTTAsync_createOptions_initializer;
 	MQTTAsync_createOptions c5 = MQTTAsync_createOptions_initializer5;
 	MQTTAsync_createOptions c = ty->p.version == MQTT_V5 ? c5 : c3;
@@ -408,7 +413,7 @@ static void start_dev(struct pdev *d, uint64_t sched_ns)
 	gauge(d, true, false);
 	unlock();
 	connect_dev(d);
-	wheel_arm(&ph->sh.wheel, &d->life, sim_now() + 50000000);
+	wheel_arm(&ph->wheel, &d->life, sim_now() + 50000000);
 }
 
 /* Ends a device: the library gives up its messages, we count what it did not tell. */
@@ -416,8 +421,8 @@ static void destroy_dev(struct pdev *d)
 {
 	MQTTAsync_disconnectOptions o = MQTTAsync_disconnectOptions_initializer;
 
-	wheel_cancel(&ph->sh.wheel, &d->pub);
-	wheel_cancel(&ph->sh.wheel, &d->life);
+	wheel_cancel(&ph->wheel, &d->pub);
+	wheel_cancel(&ph->wheel, &d->life);
 	lock();
 	d->draining = true;
 	unlock();
@@ -442,25 +447,25 @@ static void destroy_dev(struct pdev *d)
 
 static bool finished(const struct pdev *d)
 {
-	const struct stype *ty = type_of(d);
+	const struct stype *ty = stype_of(d);
 
-	return !*ty->p.topic || (ty->p.count && d->published >= ty->p.count) || ph->sh.quiet ||
+	return !*ty->p.topic || (ty->p.count && d->published >= ty->p.count) || ph->quiet ||
 	       d->draining;
 }
 
 static void next_due(struct pdev *d, uint64_t now)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	double part = (double)ty->p.jitter_ppm * 1e-6 * (2 * sim_rand1(&d->rng) - 1);
 
 	d->due_ns = d->base_ns + (uint64_t)(int64_t)(part * (double)ty->p.interval_ns);
-	wheel_arm(&ph->sh.wheel, &d->pub, d->due_ns > now ? d->due_ns : now);
+	wheel_arm(&ph->wheel, &d->pub, d->due_ns > now ? d->due_ns : now);
 }
 
 /* Ten times a second: what a call-back left for this thread, acknowledgements that never came. */
 static void look_after(struct pdev *d, uint64_t now)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	bool again, first, drained;
 
 	lock();
@@ -482,10 +487,10 @@ static void look_after(struct pdev *d, uint64_t now)
 	 */
 	if (again && !d->was_up && !d->draining) {
 		lock();
-		d->connect_ns = ph->sh.now;
+		d->connect_ns = ph->led.now;
 		unlock();
 		connect_dev(d);
-		wheel_arm(&ph->sh.wheel, &d->life,
+		wheel_arm(&ph->wheel, &d->life,
 			  now + (uint64_t)((double)ty->p.backoff_max_ns * sim_rand1(&d->rng)) +
 				  ty->p.backoff_base_ns);
 		return;
@@ -494,12 +499,12 @@ static void look_after(struct pdev *d, uint64_t now)
 		d->base_ns = now + (uint64_t)((double)ty->p.interval_ns * sim_rand1(&d->rng));
 		next_due(d, now);
 	}
-	wheel_arm(&ph->sh.wheel, &d->life, now + 100000000);
+	wheel_arm(&ph->wheel, &d->life, now + 100000000);
 }
 
 static void due(struct pdev *d, uint64_t now)
 {
-	struct stype *ty = type_of(d);
+	struct stype *ty = stype_of(d);
 	uint64_t gap = ty->p.interval_ns ? ty->p.interval_ns : 1000000;
 
 	for (unsigned n = 0; d->due_ns <= now && !finished(d) && n < 1000; n++) {
@@ -525,12 +530,12 @@ static void fire(void *ctx, struct timer *t)
 
 static void follow_targets(uint64_t now)
 {
-	for (unsigned t = 0; t < ph->sh.a->ntypes; t++) {
+	for (unsigned t = 0; t < ph->led.a->ntypes; t++) {
 		uint32_t want;
 
 		if (!ph->dev[t])
 			continue;
-		want = sim_ramp_at(&ph->sh.ramp[t], now);
+		want = sim_ramp_at(&ph->ramp[t], now);
 		if (want > SIM_PAHO_MAX)
 			want = SIM_PAHO_MAX;
 		while (ph->started[t] < want) {
@@ -542,32 +547,32 @@ static void follow_targets(uint64_t now)
 			d->index = ph->started[t]++;
 			d->pub.kind = T_PUB;
 			d->life.kind = T_LIFE;
-			d->rng = ph->sh.a->seed ^ (uint64_t)(d->index + 1) << 32;
+			d->rng = ph->led.a->seed ^ (uint64_t)(d->index + 1) << 32;
 			start_dev(d, now);
 		}
 		while (ph->started[t] > want) {
 			struct pdev *d = &ph->dev[t][--ph->started[t]];
 
-			wheel_cancel(&ph->sh.wheel, &d->pub);
+			wheel_cancel(&ph->wheel, &d->pub);
 			d->draining = true;
-			wheel_arm(&ph->sh.wheel, &d->life, now);
+			wheel_arm(&ph->wheel, &d->life, now);
 		}
 	}
 }
 
 static void follow_owner(void)
 {
-	struct sim_arena *a = ph->sh.a;
+	struct sim_arena *a = ph->led.a;
 	struct sim_err err;
 
-	if (SIM_LOAD(&a->gen) == ph->sh.gen)
+	if (SIM_LOAD(&a->gen) == ph->gen)
 		return;
-	ph->sh.gen = SIM_LOAD(&a->gen);
+	ph->gen = SIM_LOAD(&a->gen);
 	pthread_mutex_lock(&a->lock);
-	memcpy(ph->sh.ramp, a->ramp, sizeof(ph->sh.ramp));
-	ph->sh.quiet = a->quiet;
+	memcpy(ph->ramp, a->ramp, sizeof(ph->ramp));
+	ph->quiet = a->quiet;
 	for (unsigned t = 0; t < a->ntypes; t++) {
-		struct stype *ty = &ph->sh.type[t];
+		struct stype *ty = &ph->type[t];
 
 		if (ph->dev[t] && a->conf_gen[t] != ty->gen) {
 			ty->p = a->conf[t];
@@ -580,13 +585,13 @@ static void follow_owner(void)
 
 static void *paho_main(void *arg)
 {
-	struct sim_arena *a = ph->sh.a;
+	struct sim_arena *a = ph->led.a;
 	sigset_t all;
 
 	(void)arg;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	SIM_STORE(&ph->sh.pub->state, 1u);
+	SIM_STORE(&ph->led.pub->state, 1u);
 	while (!SIM_LOAD(&a->stop)) {
 		struct pollfd p = {ph->wakefd, POLLIN, 0};
 		uint64_t now = sim_now(), next, value;
@@ -595,14 +600,14 @@ static void *paho_main(void *arg)
 
 		follow_owner();
 		follow_targets(now);
-		wheel_run(&ph->sh.wheel, now, fire, NULL);
-		__atomic_store_n(&ph->sh.pub->heartbeat_ns, now, __ATOMIC_RELAXED);
+		wheel_run(&ph->wheel, now, fire, NULL);
+		__atomic_store_n(&ph->led.pub->heartbeat_ns, now, __ATOMIC_RELAXED);
 		if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)) {
 			double s = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 
-			__atomic_store(&ph->sh.pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
+			__atomic_store(&ph->led.pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 		}
-		next = wheel_next(&ph->sh.wheel);
+		next = wheel_next(&ph->wheel);
 		now = sim_now();
 		/* Ramps are looked at every 10 ms: these are not many devices. */
 		ms = next <= now	     ? 0
@@ -616,9 +621,9 @@ static void *paho_main(void *arg)
 		for (uint32_t i = 0; ph->dev[t] && i < SIM_PAHO_MAX; i++)
 			if (ph->dev[t][i].on)
 				destroy_dev(&ph->dev[t][i]);
-	if (ph->sh.pub->tot.in_flight)
-		SIM_ADD(&ph->sh.pub->tot.unaccounted, 1);
-	SIM_STORE(&ph->sh.pub->state, 2u);
+	if (ph->led.pub->tot.in_flight)
+		SIM_ADD(&ph->led.pub->tot.unaccounted, 1);
+	SIM_STORE(&ph->led.pub->state, 2u);
 	return NULL;
 }
 
@@ -636,21 +641,21 @@ int sim_paho_start(struct sim_arena *a, unsigned shard, int wakefd)
 	MQTTAsync_global_init(&init);
 	pthread_mutex_init(&ph->lock, NULL);
 	ph->wakefd = wakefd;
-	ph->sh.a = a;
-	ph->sh.pub = sim_arena_pub(a, shard);
-	ph->sh.now = sim_now();
-	wheel_init(&ph->sh.wheel, ph->sh.now);
-	ph->sh.type = calloc(a->ntypes, sizeof(*ph->sh.type));
-	if (!ph->sh.type)
+	ph->led.a = a;
+	ph->led.pub = sim_arena_pub(a, shard);
+	ph->led.now = sim_now();
+	wheel_init(&ph->wheel, ph->led.now);
+	ph->type = calloc(a->ntypes, sizeof(*ph->type));
+	if (!ph->type)
 		return -ENOMEM;
 	for (unsigned t = 0; t < a->ntypes; t++) {
-		ph->sh.type[t].p = a->conf[t];
+		ph->type[t].p = a->conf[t];
 		if (a->conf[t].engine != SIM_PAHO)
 			continue;
 		ph->dev[t] = calloc(SIM_PAHO_MAX, sizeof(*ph->dev[t]));
 		if (!ph->dev[t])
 			return -ENOMEM;
-		if (stype_compile(&ph->sh.type[t], &err))
+		if (stype_compile(&ph->type[t], &err))
 			return -EINVAL;
 	}
 	rc = pthread_create(&ph->thread, NULL, paho_main, NULL);

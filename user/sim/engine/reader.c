@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "sim/ledger/arena.h"
+#include "sim/engine/shard.h"
 
 struct seen {
 	uint64_t requests, failures, bytes, total_us;

@@ -16,119 +16,20 @@
 #define EVENTS	  256
 #define BUSY_TURN 32u /* turns of busy devices between two looks at the sockets */
 
-void busy_add(struct shard *sh, struct device *d)
-{
-	if (d->busy_next)
-		return;
-	d->busy_prev = sh->busy.busy_prev;
-	d->busy_next = &sh->busy;
-	d->busy_prev->busy_next = d;
-	sh->busy.busy_prev = d;
-	sh->nbusy++;
-}
-
-void busy_del(struct shard *sh, struct device *d)
-{
-	if (!d->busy_next)
-		return;
-	d->busy_prev->busy_next = d->busy_next;
-	d->busy_next->busy_prev = d->busy_prev;
-	d->busy_next = d->busy_prev = NULL;
-	sh->nbusy--;
-}
-
 /* --- device types ------------------------------------------------------------------ */
-
-static void stype_clear(struct stype *ty)
-{
-	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	  &ty->topic,
-				   &ty->payload,      &ty->response, &ty->answer, &ty->will,
-				   &ty->will_payload, &ty->command};
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		sim_tmpl_free(*all[i]);
-		*all[i] = NULL;
-	}
-	for (unsigned i = 0; i < ty->nsubs; i++)
-		sim_tmpl_free(ty->sub[i]);
-	ty->nsubs = 0;
-	ty->fixed_payload = NULL;
-}
-
-static int add_sub(struct stype *ty, const char *filter, struct sim_err *err)
-{
-	return sim_tmpl_name(filter, "subscribe", &ty->sub[ty->nsubs++], err);
-}
-
-/* ty->p is new: compiles its templates. */
-int stype_compile(struct stype *ty, struct sim_err *err)
-{
-	static const char *const shadow[] = {"accepted", "rejected", "delta"};
-	const struct sim_profile *p = &ty->p;
-	char text[512];
-	int rc;
-
-	stype_clear(ty);
-	rc = sim_tmpl_name(p->thing, "thing", &ty->thing, err);
-	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &ty->client, err);
-	rc = rc ? rc : sim_tmpl_name(p->username, "username", &ty->user, err);
-	rc = rc ? rc
-		: sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic, "topic",
-				&ty->topic, err);
-	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", &ty->payload, err);
-	rc = rc ? rc : sim_tmpl_payload(p->response_payload, "response-payload", &ty->answer, err);
-	if (!rc && *p->response)
-		rc = sim_tmpl_name(p->response, "response", &ty->response, err);
-	if (!rc && *p->will_topic) {
-		rc = sim_tmpl_name(p->will_topic, "will-topic", &ty->will, err);
-		rc = rc ? rc
-			: sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload, err);
-	}
-	for (unsigned i = 0; !rc && i < p->nsubs; i++)
-		rc = add_sub(ty, p->sub[i], err);
-	if (!rc && *p->command) {
-		rc = sim_tmpl_name(p->command, "command", &ty->command, err);
-		rc = rc ? rc : add_sub(ty, p->command, err);
-	}
-	for (unsigned i = 0; !rc && p->shadow && i < 3; i++) {
-		snprintf(text, sizeof(text), "$aws/things/{thing}/shadow/update/%s", shadow[i]);
-		rc = add_sub(ty, text, err);
-	}
-	if (rc)
-		return rc;
-	{
-		struct sim_tmpl *const all[] = {ty->user,	  ty->topic,	ty->payload,
-						ty->answer,	  ty->response, ty->will,
-						ty->will_payload, ty->command};
-
-		for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-			sim_tmpl_client(all[i], ty->client);
-		for (unsigned i = 0; i < ty->nsubs; i++)
-			sim_tmpl_client(ty->sub[i], ty->client);
-	}
-	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
-		ty->fixed_payload = NULL;
-	return 0;
-}
-
-/* How many of a type's first `n` devices are this shard's. */
-static uint32_t share(const struct stype *ty, uint32_t n)
-{
-	return n > ty->nth ? (n - ty->nth + ty->nshards - 1) / ty->nshards : 0;
-}
 
 /* Takes over a profile that the owner has checked. */
 static void stype_update(struct shard *sh, unsigned t)
 {
-	struct stype *ty = &sh->type[t];
+	struct stype *ty = &sh->l.type[t];
 	struct sim_profile old = ty->p;
 	struct sim_err err;
 	bool tls_changed;
 
-	pthread_mutex_lock(&sh->a->lock);
-	ty->p = sh->a->conf[t];
-	ty->gen = sh->a->conf_gen[t];
-	pthread_mutex_unlock(&sh->a->lock);
+	pthread_mutex_lock(&sh->l.led.a->lock);
+	ty->p = sh->l.led.a->conf[t];
+	ty->gen = sh->l.led.a->conf_gen[t];
+	pthread_mutex_unlock(&sh->l.led.a->lock);
 	if (stype_compile(ty, &err)) {
 		/* A file has gone since the check: keep what worked. */
 		fprintf(stderr, "squall-sim: %s\n", err.text);
@@ -150,39 +51,39 @@ static void stype_update(struct shard *sh, unsigned t)
 			sim_tls_on_session(ty->tls, io_session);
 	}
 	ty->churn_ns = 0;
-	ty->grid = pub_grid(ty->p.interval_ns, share(ty, sh->ramp[t].to));
+	ty->grid = pub_grid(ty->p.interval_ns, stype_share(ty, sh->ramp[t].to));
 	if (!ty->dev)
 		return;
 	for (uint32_t i = 0; i < ty->started; i++)
 		if (ty->dev[i].ever_online)
-			pub_schedule(sh, &ty->dev[i], true);
+			pub_schedule(&sh->l, &ty->dev[i], true);
 }
 
 int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakefd)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
 
-	memset(sh, 0, offsetof(struct shard, topic));
-	sh->a = a;
+	memset(sh, 0, offsetof(struct shard, l.topic));
+	sh->l.led.a = a;
 	sh->id = id;
 	sh->wakefd = wakefd;
-	sh->pub = sim_arena_pub(a, id);
+	sh->l.led.pub = sim_arena_pub(a, id);
 	sh->rng = a->seed ^ (0x5851f42d4c957f2dull * (id + 1));
-	sh->busy.busy_next = sh->busy.busy_prev = &sh->busy;
-	shard_clock(sh);
-	wheel_init(&sh->wheel, sh->now);
-	sh->epfd = epoll_create1(EPOLL_CLOEXEC);
-	sh->type = calloc(a->ntypes, sizeof(*sh->type));
-	sh->tx = malloc(SIM_TX_CAP);
+	sh->l.busy.busy_next = sh->l.busy.busy_prev = &sh->l.busy;
+	lean_clock(&sh->l);
+	wheel_init(&sh->l.wheel, sh->l.led.now);
+	sh->l.epfd = epoll_create1(EPOLL_CLOEXEC);
+	sh->l.type = calloc(a->ntypes, sizeof(*sh->l.type));
+	sh->l.tx = malloc(SIM_TX_CAP);
 	/* Touched only as far as packets are long. */
-	sh->rx = mmap(NULL, SIM_RX_MAX + 65536, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (sh->epfd < 0 || !sh->type || !sh->tx || sh->rx == MAP_FAILED)
+	sh->l.rx = mmap(NULL, SIM_RX_MAX + 65536, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (sh->l.epfd < 0 || !sh->l.type || !sh->l.tx || sh->l.rx == MAP_FAILED)
 		return -ENOMEM;
-	if (epoll_ctl(sh->epfd, EPOLL_CTL_ADD, wakefd, &ev))
+	if (epoll_ctl(sh->l.epfd, EPOLL_CTL_ADD, wakefd, &ev))
 		return -errno;
 	for (unsigned t = 0; t < a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+		struct stype *ty = &sh->l.type[t];
 
 		ty->nth = id - a->shard_from[t]; /* large when it is not one of them */
 		ty->nshards = a->shard_n[t];
@@ -199,52 +100,35 @@ int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakef
 
 /* --- targets --------------------------------------------------------------------------- */
 
-static struct device *device_at(struct shard *sh, unsigned t, uint32_t local)
-{
-	struct device *d = &sh->type[t].dev[local];
-
-	if (!d->rng) {
-		d->type = (uint8_t)t;
-		d->index = local * sh->type[t].nshards + sh->type[t].nth;
-		d->fd = -1;
-		d->pub.kind = T_PUB;
-		d->life.kind = T_LIFE;
-		d->rng = sh->a->seed ^ (uint64_t)(t + 1) << 40 ^
-			 (uint64_t)(d->index + 1) * 0x9e3779b97f4a7c15ull;
-		d->rng |= 1;
-	}
-	return d;
-}
-
 /* Starts and stops what is due; returns when to look again. */
 static uint64_t follow_targets(struct shard *sh)
 {
 	uint64_t next = UINT64_MAX, at;
 
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
 		const struct sim_ramp *r = &sh->ramp[t];
 		uint32_t want;
 		unsigned did = 0;
 
 		if (!ty->lean)
 			continue;
-		want = share(ty, sim_ramp_at(r, sh->now));
+		want = stype_share(ty, sim_ramp_at(r, sh->l.led.now));
 		while (ty->started < want && did++ < 64) {
-			struct device *d = device_at(sh, t, ty->started++);
+			struct device *d = stype_device(&sh->l, t, ty->started++);
 
 			at = sim_ramp_when(r, d->index);
-			dev_start(sh, d, at < sh->now ? at : sh->now);
+			dev_start(&sh->l, d, at < sh->l.led.now ? at : sh->l.led.now);
 		}
 		while (ty->started > want && did++ < 64)
-			dev_stop(sh, device_at(sh, t, --ty->started));
+			dev_stop(&sh->l, stype_device(&sh->l, t, --ty->started));
 		if (ty->started != want) {
 			next = 0; /* more at once, after the sockets had a look in */
 			continue;
 		}
-		if (ty->started < share(ty, r->to))
+		if (ty->started < stype_share(ty, r->to))
 			at = sim_ramp_when(r, ty->started * ty->nshards + ty->nth);
-		else if (ty->started > share(ty, r->to))
+		else if (ty->started > stype_share(ty, r->to))
 			at = sim_ramp_when(r, (ty->started - 1) * ty->nshards + ty->nth);
 		else
 			continue;
@@ -258,17 +142,17 @@ static uint64_t churn(struct shard *sh)
 {
 	uint64_t next = UINT64_MAX, at;
 
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
 		double gap;
 
 		if (!ty->p.churn_milli || !ty->started)
 			continue;
 		gap = 1e12 / (double)ty->p.churn_milli * ty->nshards;
 		if (!ty->churn_ns)
-			ty->churn_ns = sh->now + (uint64_t)(gap * sim_rand1(&sh->rng));
+			ty->churn_ns = sh->l.led.now + (uint64_t)(gap * sim_rand1(&sh->rng));
 		at = ty->churn_ns;
-		for (unsigned n = 0; ty->churn_ns <= sh->now && n < 64; n++) {
+		for (unsigned n = 0; ty->churn_ns <= sh->l.led.now && n < 64; n++) {
 			uint32_t from = (uint32_t)(sim_rand(&sh->rng) % ty->started);
 			bool found = false;
 
@@ -277,17 +161,18 @@ static uint64_t churn(struct shard *sh)
 
 				found = d->state == D_ONLINE;
 				if (found)
-					dev_drop(sh, d);
+					dev_drop(&sh->l, d);
 			}
 			if (!found)
 				break;
 			ty->churn_ns += (uint64_t)gap;
 		}
-		if (at <= sh->now && at == ty->churn_ns) {
+		if (at <= sh->l.led.now && at == ty->churn_ns) {
 			/* All are busy reconnecting: look again, but do not wait by spinning. */
-			at = sh->now + 1000000;
-			if (ty->churn_ns + 1000000000 < sh->now)
-				ty->churn_ns = sh->now - 1000000000; /* nor make up for it all */
+			at = sh->l.led.now + 1000000;
+			if (ty->churn_ns + 1000000000 < sh->l.led.now)
+				ty->churn_ns =
+					sh->l.led.now - 1000000000; /* nor make up for it all */
 		} else {
 			at = ty->churn_ns;
 		}
@@ -299,42 +184,42 @@ static uint64_t churn(struct shard *sh)
 
 static void storm(struct shard *sh, uint32_t ppm)
 {
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
 
 		for (uint32_t i = 0; ty->lean && i < ty->started; i++)
 			if (ty->dev[i].state == D_ONLINE && sim_rand1(&sh->rng) * 1e6 < (double)ppm)
-				dev_drop(sh, &ty->dev[i]);
+				dev_drop(&sh->l, &ty->dev[i]);
 	}
 }
 
 /* Looks at what the owner changed. */
 static void follow_owner(struct shard *sh)
 {
-	uint32_t gen = SIM_LOAD(&sh->a->gen), ppm, n;
+	uint32_t gen = SIM_LOAD(&sh->l.led.a->gen), ppm, n;
 	bool quiet;
 
 	if (gen == sh->gen)
 		return;
 	sh->gen = gen;
-	pthread_mutex_lock(&sh->a->lock);
-	memcpy(sh->ramp, sh->a->ramp, sizeof(sh->ramp));
-	quiet = sh->a->quiet;
-	n = sh->a->storm;
-	ppm = sh->a->storm_ppm;
-	pthread_mutex_unlock(&sh->a->lock);
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		if (SIM_LOAD(&sh->a->conf_gen[t]) != sh->type[t].gen)
+	pthread_mutex_lock(&sh->l.led.a->lock);
+	memcpy(sh->ramp, sh->l.led.a->ramp, sizeof(sh->ramp));
+	quiet = sh->l.led.a->quiet;
+	n = sh->l.led.a->storm;
+	ppm = sh->l.led.a->storm_ppm;
+	pthread_mutex_unlock(&sh->l.led.a->lock);
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		if (SIM_LOAD(&sh->l.led.a->conf_gen[t]) != sh->l.type[t].gen)
 			stype_update(sh, t);
 		else
-			sh->type[t].grid = pub_grid(sh->type[t].p.interval_ns,
-						    share(&sh->type[t], sh->ramp[t].to));
+			sh->l.type[t].grid = pub_grid(sh->l.type[t].p.interval_ns,
+						      stype_share(&sh->l.type[t], sh->ramp[t].to));
 	}
-	if (quiet != sh->quiet) {
-		sh->quiet = quiet;
-		for (unsigned t = 0; t < sh->a->ntypes; t++)
-			for (uint32_t i = 0; sh->type[t].lean && i < sh->type[t].started; i++)
-				pub_schedule(sh, &sh->type[t].dev[i], true);
+	if (quiet != sh->l.quiet) {
+		sh->l.quiet = quiet;
+		for (unsigned t = 0; t < sh->l.led.a->ntypes; t++)
+			for (uint32_t i = 0; sh->l.type[t].lean && i < sh->l.type[t].started; i++)
+				pub_schedule(&sh->l, &sh->l.type[t].dev[i], true);
 	}
 	if (n != sh->storm) {
 		sh->storm = n;
@@ -349,21 +234,21 @@ static void fire(void *ctx, struct timer *t)
 	struct shard *sh = ctx;
 
 	if (t->kind == T_PUB)
-		pub_due(sh, (struct device *)((char *)t - offsetof(struct device, pub)));
+		dev_due(&sh->l, (struct device *)((char *)t - offsetof(struct device, pub)));
 	else
-		dev_life(sh, (struct device *)((char *)t - offsetof(struct device, life)));
+		dev_life(&sh->l, (struct device *)((char *)t - offsetof(struct device, life)));
 }
 
 static void busy_turn(struct shard *sh)
 {
-	for (unsigned n = 0; n < BUSY_TURN && sh->nbusy; n++) {
-		struct device *d = sh->busy.busy_next;
+	for (unsigned n = 0; n < BUSY_TURN && sh->l.nbusy; n++) {
+		struct device *d = sh->l.busy.busy_next;
 
 		__builtin_prefetch(d->busy_next);
 		__builtin_prefetch((char *)d->busy_next + 64);
 		/* Goes to the back of the ring if it can go on. */
-		busy_del(sh, d);
-		pub_busy(sh, d);
+		busy_del(&sh->l, d);
+		dev_busy(&sh->l, d);
 	}
 }
 
@@ -371,16 +256,16 @@ static void beat(struct shard *sh)
 {
 	struct timespec ts;
 
-	__atomic_store_n(&sh->pub->heartbeat_ns, sh->now, __ATOMIC_RELAXED);
+	__atomic_store_n(&sh->l.led.pub->heartbeat_ns, sh->l.led.now, __ATOMIC_RELAXED);
 	if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)) {
 		double s = (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 
-		__atomic_store(&sh->pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
+		__atomic_store(&sh->l.led.pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 	}
 	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of
 	 * them. */
-	if (sh->trim_ns && sh->now >= sh->trim_ns) {
-		sh->trim_ns = 0;
+	if (sh->l.trim_ns && sh->l.led.now >= sh->l.trim_ns) {
+		sh->l.trim_ns = 0;
 		sim_heap_trim();
 	}
 }
@@ -390,10 +275,10 @@ static void finish(struct shard *sh)
 {
 	uint64_t held = 0;
 
-	shard_clock(sh);
-	e2e_settle(sh);
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+	lean_clock(&sh->l);
+	e2e_settle(&sh->l);
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
 
 		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
 			struct device *d = &ty->dev[i];
@@ -404,26 +289,26 @@ static void finish(struct shard *sh)
 				(d->out ? d->out->nmsg : 0);
 		}
 	}
-	if (held != sh->pub->tot.in_flight)
-		SIM_ADD(&sh->pub->tot.unaccounted, 1);
-	for (unsigned t = 0; t < sh->a->ntypes; t++) {
-		struct stype *ty = &sh->type[t];
+	if (held != sh->l.led.pub->tot.in_flight)
+		SIM_ADD(&sh->l.led.pub->tot.unaccounted, 1);
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
 
 		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
 			if (!ty->dev[i].thing)
 				break;
-			dev_free(sh, &ty->dev[i]);
+			dev_free(&sh->l, &ty->dev[i]);
 		}
 		stype_clear(ty);
 		sim_tls_free(ty->tls);
 		munmap(ty->dev, ty->cap * sizeof(*ty->dev));
 	}
 	beat(sh);
-	close(sh->epfd);
-	free(sh->type);
-	free(sh->tx);
-	munmap(sh->rx, SIM_RX_MAX + 65536);
-	SIM_STORE(&sh->pub->state, 2u);
+	close(sh->l.epfd);
+	free(sh->l.type);
+	free(sh->l.tx);
+	munmap(sh->l.rx, SIM_RX_MAX + 65536);
+	SIM_STORE(&sh->l.led.pub->state, 2u);
 }
 
 /*
@@ -434,13 +319,13 @@ static void finish(struct shard *sh)
 static int wait_events(struct shard *sh, struct epoll_event *ev, const struct timespec *wait)
 {
 	if (!sh->coarse) {
-		int n = epoll_pwait2(sh->epfd, ev, EVENTS, wait, NULL);
+		int n = epoll_pwait2(sh->l.epfd, ev, EVENTS, wait, NULL);
 
 		if (n >= 0 || errno != ENOSYS)
 			return n;
 		sh->coarse = true;
 	}
-	return epoll_wait(sh->epfd, ev, EVENTS,
+	return epoll_wait(sh->l.epfd, ev, EVENTS,
 			  (int)(wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000));
 }
 
@@ -454,37 +339,37 @@ void *sim_shard_main(void *arg)
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	SIM_STORE(&sh->pub->state, 1u);
-	while (!SIM_LOAD(&sh->a->stop)) {
+	SIM_STORE(&sh->l.led.pub->state, 1u);
+	while (!SIM_LOAD(&sh->l.led.a->stop)) {
 		uint64_t next, at, value;
 		struct timespec wait = {0, 0};
 		int n;
 
-		shard_clock(sh);
+		lean_clock(&sh->l);
 		follow_owner(sh);
 		next = follow_targets(sh);
-		wheel_run(&sh->wheel, sh->now, fire, sh);
+		wheel_run(&sh->l.wheel, sh->l.led.now, fire, sh);
 		at = churn(sh);
 		next = at < next ? at : next;
-		if (sh->nbusy)
+		if (sh->l.nbusy)
 			busy_turn(sh);
-		if (sh->now >= next_beat) {
+		if (sh->l.led.now >= next_beat) {
 			beat(sh);
-			next_beat = sh->now + 100000000;
+			next_beat = sh->l.led.now + 100000000;
 		}
-		if (!sh->nbusy) {
-			at = wheel_next(&sh->wheel);
+		if (!sh->l.nbusy) {
+			at = wheel_next(&sh->l.wheel);
 			next = at < next ? at : next;
 			at = next_beat + 900000000; /* an idle shard still shows that it lives */
 			next = at < next ? at : next;
-			shard_clock(sh);
-			if (next > sh->now) {
-				wait.tv_sec = (time_t)((next - sh->now) / 1000000000);
-				wait.tv_nsec = (long)((next - sh->now) % 1000000000);
+			lean_clock(&sh->l);
+			if (next > sh->l.led.now) {
+				wait.tv_sec = (time_t)((next - sh->l.led.now) / 1000000000);
+				wait.tv_nsec = (long)((next - sh->l.led.now) % 1000000000);
 			}
 		}
 		n = wait_events(sh, ev, &wait);
-		shard_clock(sh);
+		lean_clock(&sh->l);
 		for (int i = 0; i < n; i++) {
 			/* With many devices each is in memory and not in the cache. */
 			const char *soon = i + 2 < n ? ev[i + 2].data.ptr : NULL;
@@ -492,7 +377,7 @@ void *sim_shard_main(void *arg)
 			for (unsigned line = 0; soon && line < 3; line++)
 				__builtin_prefetch(soon + 64 * line);
 			if (ev[i].data.ptr) {
-				dev_event(sh, ev[i].data.ptr, ev[i].events);
+				dev_event(&sh->l, ev[i].data.ptr, ev[i].events);
 			} else if (read(sh->wakefd, &value, sizeof(value)) < 0 && errno != EAGAIN) {
 				/* Only a closed descriptor can do this: the owner has gone. */
 				break;

@@ -21,16 +21,6 @@
 #define CHOICE(f, c)	SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
 #define CALL(fn)	SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
 
-int sim_bad(struct sim_err *err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 /*
  * Units are the library's, as everywhere in Squall. Only what is special to a
  * fleet is decided here: 0 needs no unit, a percentage needs its sign, and a

@@ -47,9 +47,6 @@ extern const unsigned sim_naliases;
 const struct sim_opt *sim_opt_find(const struct sim_opt *opts, unsigned n, const char *name);
 int sim_opt_set(const struct sim_opt *o, void *base, const char *value, struct sim_err *err);
 
-/* Fills err->text; returns -EINVAL, so that "return sim_bad(...)" reads well. */
-int sim_bad(struct sim_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /* 0 or -EINVAL; *ret untouched on failure. */
 int sim_parse_time(const char *s, uint64_t *ret_ns);
 int sim_parse_percent(const char *s, uint32_t *ret_ppm);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "sim/mqtt/mqtt.h"
 #include "sim/fleet/options.h"
-#include "sim/device/tls.h"
+#include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
 
 void sim_profile_init(struct sim_profile *p)

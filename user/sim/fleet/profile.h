@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "sim/base/err.h"
 
 #define SIM_MAX_TYPES	32
 #define SIM_MAX_ADDRS	64
@@ -74,11 +75,6 @@ struct sim_profile {
 	uint64_t connect_timeout_ns, ack_timeout_ns, backoff_base_ns, backoff_max_ns;
 	uint64_t churn_milli; /* connections dropped per second of the whole type, in thousandths */
 	uint32_t publish_cap; /* per connection and second, 0: none */
-};
-
-/* One line for people: what is wrong with which field and what is accepted. */
-struct sim_err {
-	char text[512];
 };
 
 /* Fills defaults. */

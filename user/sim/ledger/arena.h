@@ -8,7 +8,10 @@
 #define SQUALL_SIM_ARENA_H
 
 #include <pthread.h>
-#include "sim/engine/engine.h"
+#include "sim/base/clock.h"
+#include "sim/base/hist.h"
+#include "sim/fleet/profile.h"
+#include "sim/ledger/counts.h"
 
 #define SIM_MAX_SHARDS 256
 #define SIM_ERRORS     256
@@ -111,8 +114,6 @@ static inline struct sim_pub *sim_arena_pub(struct sim_arena *a, unsigned shard)
 {
 	return (struct sim_pub *)((char *)a + a->pub_at + shard * a->pub_size);
 }
-
-struct sim_arena *sim_engine_arena(struct sim_engine *e);
 
 /* The number of devices a ramp allows at `now`. */
 uint32_t sim_ramp_at(const struct sim_ramp *r, uint64_t now);

@@ -40,6 +40,14 @@ static const char *const words[F_KINDS] = {
 	[F_MEMORY] = "memory",
 };
 
+const char *sim_name_text(enum sim_name name)
+{
+	static const char *const text[SIM_NAMES] = {"connect", "publish", "puback", "receive",
+						    "disconnect"};
+
+	return name < SIM_NAMES ? text[name] : "unknown";
+}
+
 static void reason(char *buf, size_t cap, const char *what, uint8_t version, uint8_t type,
 		   uint8_t code)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A shard's counters. One writer each, so plain adds with relaxed stores. */
-#include "sim/engine/shard.h"
+#include "sim/ledger/stats.h"
 
 static void second_add(uint64_t *slots, uint32_t epoch, uint64_t n)
 {
@@ -12,45 +12,45 @@ static void second_add(uint64_t *slots, uint32_t epoch, uint64_t n)
 	__atomic_store_n(s, v + n, __ATOMIC_RELAXED);
 }
 
-static uint32_t epoch_of(const struct shard *sh, uint64_t ns)
+static uint32_t epoch_of(const struct ledger *l, uint64_t ns)
 {
-	return (uint32_t)((ns + (uint64_t)sh->a->epoch_off_ns) / 1000000000ull);
+	return (uint32_t)((ns + (uint64_t)l->a->epoch_off_ns) / 1000000000ull);
 }
 
-void stat_ok(struct shard *sh, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
+void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
 	     uint32_t bytes)
 {
-	struct sim_stat *s = &sh->pub->stat[type * SIM_NAMES + name];
+	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
 	uint64_t us = now > from_ns ? (now - from_ns) / 1000 : 0;
 
 	SIM_ADD(&s->requests, 1);
 	SIM_ADD(&s->bytes, bytes);
 	SIM_ADD(&s->total_us, us);
 	__atomic_store_n(&s->last_ns, now, __ATOMIC_RELAXED);
-	second_add(s->req_sec, epoch_of(sh, now), 1);
+	second_add(s->req_sec, epoch_of(l, now), 1);
 	sim_hist_add(&s->hist, us);
 }
 
-void stat_fail(struct shard *sh, unsigned type, enum sim_name name, enum sim_fail kind,
+void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
 	       uint32_t detail, uint64_t n)
 {
-	struct sim_stat *s = &sh->pub->stat[type * SIM_NAMES + name];
+	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
 	uint64_t key = sim_error_key(type, name, kind, detail);
-	uint32_t epoch = epoch_of(sh, sh->now), i;
+	uint32_t epoch = epoch_of(l, l->now), i;
 
 	if (!n)
 		return;
 	SIM_ADD(&s->requests, n);
 	SIM_ADD(&s->failures, n);
-	__atomic_store_n(&s->last_ns, sh->now, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->last_ns, l->now, __ATOMIC_RELAXED);
 	second_add(s->req_sec, epoch, n);
 	second_add(s->fail_sec, epoch, n);
 	i = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56) % SIM_ERRORS;
 	for (unsigned tries = 0; tries < SIM_ERRORS; tries++, i = (i + 1) % SIM_ERRORS) {
-		if (!sh->pub->error[i].key)
-			SIM_STORE(&sh->pub->error[i].key, key);
-		if (sh->pub->error[i].key == key) {
-			SIM_ADD(&sh->pub->error[i].n, n);
+		if (!l->pub->error[i].key)
+			SIM_STORE(&l->pub->error[i].key, key);
+		if (l->pub->error[i].key == key) {
+			SIM_ADD(&l->pub->error[i].n, n);
 			return;
 		}
 	}

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "sim/engine/shard.h"
+#include "sim/base/clock.h"
 #include "sim/web/web.h"
 
 static void text(FILE *f, const char *s)

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "sim/engine/shard.h"
+#include "sim/base/clock.h"
 #include "sim/report/tally.h"
 
 struct sim_tally *sim_tally_new(struct sim_engine *e)

@@ -10,10 +10,10 @@
 #include <unistd.h>
 #include "sim/base/cgroup.h"
 #include "sim/run/run.h"
-#include "sim/engine/shard.h"
+#include "sim/base/clock.h"
 #include "sim/sim.h"
 #include "sim/engine/paho.h"
-#include "sim/device/tls.h"
+#include "sim/fleet/tls.h"
 #include "sim/web/web.h"
 
 #define NS_S   1000000000ull

@@ -14,7 +14,7 @@
 #include "lib/httpd/gate.h"
 #include "lib/httpd/guard.h"
 #include "lib/httpd/problem.h"
-#include "sim/engine/shard.h"
+#include "sim/base/clock.h"
 #include "sim/web/web.h"
 #include "sim/web/files.h"
 

@@ -9,7 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include "sim/fleet/options.h"
-#include "sim/device/tls.h"
+#include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
 
 /*

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One line for people: what is wrong with which field and what is accepted. */
+#ifndef SQUALL_SIM_ERR_H
+#define SQUALL_SIM_ERR_H
+
+struct sim_err {
+	char text[512];
+};
+
+/* Fills err->text; returns -EINVAL, so that "return sim_bad(...)" reads well. */
+int sim_bad(struct sim_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

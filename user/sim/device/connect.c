@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The way to a session: socket, TLS handshake, CONNECT and what it granted, SUBSCRIBE. */
+#include <errno.h>
+#include <stdio.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <openssl/err.h>
+#include "sim/device/lean.h"
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+static int lost(struct device *d, enum sim_fail kind, uint32_t detail)
+{
+	dev_fail(d, kind, detail);
+	return -1;
+}
+
+/* What connect() or the socket's error means. */
+static int refused(struct device *d, int e)
+{
+	switch (e) {
+	case ECONNREFUSED:
+		return lost(d, F_REFUSED, 0);
+	case ECONNRESET:
+		return lost(d, F_RESET, 0);
+	case ETIMEDOUT:
+		return lost(d, F_TCP_TIMEOUT, 0);
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+		return lost(d, F_UNREACHABLE, (uint32_t)e);
+	default:
+		return lost(d, F_SOCKET, (uint32_t)e);
+	}
+}
+
+int con_open(struct lean *ln, struct device *d)
+{
+	struct stype *ty = type_of(ln, d);
+	const union sim_addr *to = &ty->p.addr[ty->next_addr++ % ty->p.naddrs];
+	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = d};
+	int one = 1;
+
+	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (d->fd < 0) {
+		return lost(d, F_SOCKET, (uint32_t)errno);
+	}
+	/* A device's small messages must not wait for each other's ACKs. */
+	setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (ty->p.nbinds) {
+		const union sim_addr *from = NULL;
+
+		for (unsigned i = 0; i < ty->p.nbinds && !from; i++) {
+			from = &ty->p.bind[ty->next_bind++ % ty->p.nbinds];
+			if (from->sa.sa_family != to->sa.sa_family)
+				from = NULL;
+		}
+		/* The port is chosen at connect(), per destination: bind() alone would halve them.
+		 */
+		setsockopt(d->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+		if (from && bind(d->fd, &from->sa, len)) {
+			return lost(d, F_SOCKET, (uint32_t)errno);
+		}
+	}
+	if (connect(d->fd, &to->sa, len) && errno != EINPROGRESS)
+		return refused(d, errno);
+	/* Edge-triggered for both: no epoll_ctl() ever again for this socket. */
+	if (epoll_ctl(ln->epfd, EPOLL_CTL_ADD, d->fd, &ev)) {
+		return lost(d, F_SOCKET, (uint32_t)errno);
+	}
+	return 0;
+}
+
+int con_opened(struct lean *ln, struct device *d, uint32_t events)
+{
+	struct stype *ty = type_of(ln, d);
+	SSL_SESSION *resume = d->session;
+	socklen_t len;
+	int e = 0;
+
+	if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		return 1;
+	len = sizeof(e);
+	if (events & (EPOLLERR | EPOLLHUP) && !getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &len) &&
+	    e)
+		return refused(d, e);
+	if (!ty->p.tls)
+		return 0;
+	if (ty->p.resume == SIM_RESUME_FULL ||
+	    (ty->p.resume == SIM_RESUME_MIXED && sim_rand(&d->rng) & 1))
+		resume = NULL;
+	if (!ty->tls)
+		return lost(d, F_CERT, 0);
+	d->ssl = sim_tls_connect(ty->tls, d->fd, resume, d);
+	return d->ssl ? 0 : lost(d, F_MEMORY, 0);
+}
+
+int con_tls(struct lean *ln, struct device *d)
+{
+	struct stype *ty = type_of(ln, d);
+	struct sim_err err;
+	int rc, e;
+	long verify;
+
+	if (sim_tls_identity(ty->tls, d->index / ty->nshards, d->index, d->thing, &err)) {
+		return lost(d, F_CERT, 0);
+	}
+	ERR_clear_error();
+	rc = SSL_connect(d->ssl);
+	if (rc == 1) {
+		if (SSL_session_reused(d->ssl))
+			SIM_ADD(&ln->led.pub->tot.resumed, 1);
+		ln->trim_ns = ln->led.now + SIM_TRIM_NS;
+		return 0;
+	}
+	e = SSL_get_error(d->ssl, rc);
+	if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+		return 1;
+	verify = SSL_get_verify_result(d->ssl);
+	/* A session that did not work is not tried again. */
+	SSL_SESSION_free(d->session);
+	d->session = NULL;
+	if (verify != X509_V_OK && e == SSL_ERROR_SSL && SSL_get_verify_mode(d->ssl))
+		return lost(d, F_TLS_VERIFY, (uint32_t)verify);
+	if (e == SSL_ERROR_SSL)
+		return lost(d, F_TLS, (uint32_t)ERR_peek_error());
+	return lost(d, e == SSL_ERROR_ZERO_RETURN || !errno ? F_CLOSED : F_RESET, 0);
+}
+
+static struct mqtt_slice render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf,
+				size_t cap)
+{
+	long n = t ? sim_tmpl_render(t, c, buf, cap) : 0;
+
+	return mqtt_slice(buf, n < 0 ? 0 : (size_t)n);
+}
+
+void con_hello(struct lean *ln, struct device *d)
+{
+	struct stype *ty = type_of(ln, d);
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	char id[256], user[256], will[1024], will_payload[4096];
+	struct mqtt_connect m = {
+		.version = ty->p.version, .clean = ty->p.clean, .keepalive = d->keepalive_s};
+	struct mqtt_props props = {0};
+	size_t cap;
+	uint8_t *at;
+	double walks[16];
+	long n;
+
+	m.client_id = render(ty->client, &c, id, sizeof(id));
+	if (*ty->p.username) {
+		m.has_username = true;
+		m.username = render(ty->user, &c, user, sizeof(user));
+	}
+	if (*ty->p.password) {
+		m.has_password = true;
+		m.password = mqtt_slice(ty->p.password, strlen(ty->p.password));
+	}
+	if (ty->will) {
+		m.has_will = true;
+		m.will_qos = ty->p.will_qos;
+		m.will_retain = ty->p.will_retain;
+		m.will_topic = render(ty->will, &c, will, sizeof(will));
+		c.walk = walks;
+		for (int i = 0; i < 16; i++)
+			walks[i] = 0;
+		if (sim_tmpl_walks(ty->will_payload) <= 16)
+			m.will_payload =
+				render(ty->will_payload, &c, will_payload, sizeof(will_payload));
+	}
+	if (ty->p.version == MQTT_V5 && !ty->p.clean) {
+		props.session_expiry = ty->p.session_expiry_s;
+		props.have |= 1ull << MQTT_P_SESSION_EXPIRY;
+	}
+	at = out_room(ln, 8192, &cap);
+	if (!at)
+		return;
+	n = mqtt_enc_connect(at, cap, &m, &props);
+	if (n < 0) {
+		dev_fail(d, F_TOO_BIG, 0);
+		return;
+	}
+	out_wrote(ln, n);
+}
+
+void con_subscribe(struct lean *ln, struct device *d)
+{
+	struct stype *ty = type_of(ln, d);
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	struct mqtt_filter f[SIM_MAX_SUBS + 4];
+	char text[SIM_MAX_SUBS + 4][512];
+	uint8_t *at;
+	size_t cap;
+
+	for (unsigned i = 0; i < ty->nsubs; i++) {
+		f[i].filter = render(ty->sub[i], &c, text[i], sizeof(text[i]));
+		f[i].options = ty->p.sub_qos;
+	}
+	at = out_room(ln, 8192, &cap);
+	if (!at)
+		return;
+	out_wrote(ln, mqtt_enc_subscribe(at, cap, ty->p.version, CON_SUB_ID, f, ty->nsubs, NULL));
+}
+
+bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p)
+{
+	struct stype *ty = type_of(ln, d);
+
+	if (p->reason) {
+		dev_fail(d, F_CONNACK, p->reason | (ty->p.version == MQTT_V5 ? 256u : 0));
+		return false;
+	}
+	if (MQTT_HAS(&p->props, MQTT_P_MAX_QOS) && p->props.max_qos < ty->p.qos) {
+		dev_fail(d, F_MAX_QOS, p->props.max_qos);
+		return false;
+	}
+	if (MQTT_HAS(&p->props, MQTT_P_SERVER_KEEPALIVE))
+		d->keepalive_s = p->props.server_keepalive;
+	if (MQTT_HAS(&p->props, MQTT_P_RECEIVE_MAX))
+		d->recv_max = p->props.receive_max;
+	return true;
+}

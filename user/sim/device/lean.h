@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The lean client's inside. Each file uses only those below it:
+ *
+ *   device.c   a device's life: connect, online, lost, backoff, stop
+ *   connect.c  the way to a session: socket, handshake, CONNECT, SUBSCRIBE
+ *   receive.c  packets in; those that change a life are handed up
+ *   e2e.c      what a fleet's own subscribers learn about its messages
+ *   publish.c  messages out: schedule, encoding, backlog
+ *   window.c   unacknowledged messages, what became of them, sending them again
+ *   out.c      the outbox: packets collect and leave in one write()
+ *   io.c       bytes, TCP or TLS
+ *   ring.c     devices that send without pause
+ *   types.c    device types, compiled
+ *
+ * Nobody below device.c ends a connection. What finds it broken marks the device
+ * (dev_fail()); from then on nothing is sent or read, and dev_settle(), once at
+ * the end of each handler, does the rest. So no call destroys what its caller holds.
+ */
+#ifndef SQUALL_SIM_LEAN_H
+#define SQUALL_SIM_LEAN_H
+
+#include <openssl/ssl.h>
+#include <string.h>
+#include "sim/base/wheel.h"
+#include "sim/fleet/tls.h"
+#include "sim/fleet/tmpl.h"
+#include "sim/ledger/stats.h"
+#include "sim/mqtt/mqtt.h"
+
+#define SIM_RX_MAX	(1u << 20) /* the longest packet that is accepted */
+#define SIM_RX_CAP	(SIM_RX_MAX + 65536u)
+#define SIM_TX_CAP	(SIM_RENDER_MAX + 65536u)
+#define SIM_TX_FULL	60000u	   /* what is left after this holds the longest message */
+#define SIM_UNSENT_STOP 65536u	   /* with so much unsent a device reads no more */
+#define SIM_UNSENT_MAX	(4u << 20) /* and what one read can still add to that has room */
+#define SIM_BACKLOG_MAX 1024
+#define SIM_TX_MSGS	1024
+
+enum dev_state {
+	D_OFF,
+	D_WAIT, /* for its (re)connect */
+	D_TCP,
+	D_TLS,
+	D_CONNACK,
+	D_SUBACK,
+	D_ONLINE,
+	D_DRAIN, /* stopping: no new messages, old ones finish */
+};
+
+enum { T_PUB, T_LIFE };
+
+/* One unacknowledged QoS 1 or 2 message. */
+struct inflight {
+	uint64_t sched_ns;
+	uint32_t sent_ms, seq;
+	uint8_t *copy; /* the packet, for a persistent session; NULL otherwise */
+	uint32_t copy_len;
+	uint16_t id;   /* 0: free */
+	uint8_t await; /* packet type that must come next */
+	bool marked : 1, sent : 1 /* as a PUBLISH on this connection */;
+};
+
+struct window {
+	uint16_t mask, n, nsent;
+	uint32_t resend; /* place of the next one to send again, from 1; 0: none is left */
+	struct inflight slot[];
+};
+
+/* Messages that fell due and could not be sent yet. */
+struct backlog {
+	uint16_t head, n, cap;
+	uint64_t sched_ns[];
+};
+
+/* Bytes the socket did not take yet, and which QoS 0 messages end where in them. */
+struct unsent {
+	uint32_t len, off, nmsg;
+	struct {
+		uint32_t end, seq;
+		uint64_t sched_ns;
+	} * msg;
+	uint8_t *buf;
+};
+
+/* What few devices need. */
+struct extra {
+	double *walk;
+	uint16_t *qos2; /* packet ids received and not released yet */
+	uint16_t nqos2;
+	uint64_t subscribed_ns;
+	struct heard {
+		uint32_t key; /* type << 24 | index, plus 1; 0: free */
+		uint32_t high, first, unique;
+		uint64_t seen; /* bit i: high - i has arrived */
+	} * heard;
+	uint32_t nheard, capheard;
+	bool ever_subscribed;
+};
+
+/*
+ * A device, in the order of use: a QoS 0 message touches the first two cache
+ * lines, an acknowledged one the third as well. (Arrays of them begin on a page.)
+ */
+struct device {
+	struct timer pub;
+	uint64_t due_ns;  /* next publish, with its jitter */
+	uint64_t base_ns; /* the grid */
+	uint32_t index;	  /* in its type, without profile.first */
+	uint32_t last_out_ms;
+	int fd;
+	uint8_t type, state;
+	uint8_t fail; /* enum sim_fail: the connection is lost, and why; see dev_fail() */
+	bool blocked : 1, ever_online : 1;
+
+	char *thing;
+	struct window *win;
+	struct backlog *back;
+	struct unsent *out;
+	SSL *ssl;
+	struct device *busy_next, *busy_prev; /* busy_next NULL: not in the ring */
+	uint32_t seq, published;
+
+	struct timer life;
+	uint64_t rng;
+	uint8_t *in; /* start of a packet whose end has not come */
+	uint32_t in_len, cap_sec, last_in_ms;
+	uint16_t next_id, recv_max;
+
+	uint64_t connect_ns; /* scheduled start of this connect */
+	SSL_SESSION *session;
+	struct extra *x;
+	uint32_t ping_ms, fail_detail;
+	uint16_t cap_n, keepalive_s;
+	uint8_t attempts;
+	bool pinging, connected_once, drop, ticket;
+	bool ended;	/* the broker sends no more: read up to the end */
+	bool unread;	/* the socket may hold more, which is read when the outbox is empty */
+	bool timed_out; /* draining: what is left has had its time */
+	uint8_t pad[20];
+};
+_Static_assert(sizeof(struct device) == 256, "four cache lines");
+
+struct stype {
+	struct sim_profile p;
+	uint32_t gen;
+	bool any, lean;
+	struct sim_tmpl *thing, *client, *user, *topic, *payload, *response, *answer, *will,
+		*will_payload, *command, *sub[SIM_MAX_SUBS + 4];
+	unsigned nsubs;
+	const char *fixed_payload;
+	size_t fixed_len;
+	struct sim_tls *tls;
+	struct device *dev;    /* reserved address space; pages come with devices */
+	unsigned nshards, nth; /* over which its devices are spread, and which of them this is */
+	uint64_t grid;	       /* messages fall due on multiples of this; see pub_grid() */
+	uint32_t started, cap;
+	uint64_t churn_ns;
+	unsigned next_addr, next_bind;
+};
+
+/* What the devices of a shard share, whoever runs them. */
+struct lean {
+	struct ledger led; /* led.now: of this turn, or at most SIM_CLOCK_WRITES writes old */
+	unsigned clock_age;
+	int epfd;
+	bool quiet;
+	struct stype *type; /* [ntypes] */
+	struct wheel wheel;
+	struct device busy; /* ring's head */
+	unsigned nbusy;
+	uint64_t next_connect_ns;
+#define SIM_TRIM_NS 1000000000ull /* after the last handshake or loss */
+	uint64_t trim_ns;	  /* when to give freed memory back; 0: nothing was freed */
+
+	/* The outbox of the device being served: everything leaves in one write(). */
+	struct device *owner;
+	uint8_t *tx;
+	uint32_t tx_len, tx_n;
+	struct {
+		uint32_t end, seq;
+		uint64_t sched_ns;
+		bool count; /* QoS 0: done when written */
+		bool marked;
+	} tx_msg[SIM_TX_MSGS];
+	/* Its inbox: bytes read and not decoded yet. */
+	uint8_t *rx;
+	uint32_t rx_at, rx_len;
+	bool rx_acks; /* the window has got room since the last look at the backlog */
+	char topic[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
+};
+
+/*
+ * Reading the clock costs a hundredth of a write(), and 8 writes take less than a
+ * tick of the wheel, below which times mean nothing anyway.
+ */
+#define SIM_CLOCK_WRITES 8
+
+static inline void lean_clock(struct lean *ln)
+{
+	ln->led.now = sim_now();
+	ln->clock_age = 0;
+}
+
+static inline struct stype *type_of(const struct lean *ln, const struct device *d)
+{
+	return &ln->type[d->type];
+}
+
+/* Names for templates, which all refer to the device itself. */
+static inline struct sim_tmpl_ctx names_of(const struct stype *ty, struct device *d)
+{
+	return (struct sim_tmpl_ctx){.thing = d->thing,
+				     .client_id = d->thing,
+				     .type = ty->p.name,
+				     .index = d->index + ty->p.first,
+				     .seq = d->seq,
+				     .rng = &d->rng};
+}
+
+/* The connection is lost, for this reason; the first reason counts. */
+static inline void dev_fail(struct device *d, enum sim_fail kind, uint32_t detail)
+{
+	if (d->fail)
+		return;
+	d->fail = (uint8_t)kind;
+	d->fail_detail = detail;
+}
+
+/* NULL without memory. */
+struct extra *dev_extra(struct device *d);
+
+/* types.c */
+int stype_compile(struct stype *ty, struct sim_err *err);
+void stype_clear(struct stype *ty);
+/* How many of a type's first `n` devices are this shard's. */
+uint32_t stype_share(const struct stype *ty, uint32_t n);
+/* The device at a type's place `local` in this shard, made up if it never was one. */
+struct device *stype_device(struct lean *ln, unsigned type, uint32_t local);
+
+/* ring.c */
+void busy_add(struct lean *ln, struct device *d);
+void busy_del(struct lean *ln, struct device *d);
+
+/* io.c: bytes moved; 0 when none can be now; -1 when the connection is lost (dev_fail) */
+long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len);
+long io_read(struct lean *ln, struct device *d, uint8_t *p, size_t room);
+void io_close(struct lean *ln, struct device *d, bool reset);
+int io_session(SSL *ssl, SSL_SESSION *s); /* the device's TLS session, to come back with */
+
+/* out.c: between out_begin() and out_end() all packets written are device d's */
+void out_begin(struct lean *ln, struct device *d);
+void out_end(struct lean *ln);
+/* Room for `need` more bytes; NULL when the connection is lost. */
+uint8_t *out_room(struct lean *ln, size_t need, size_t *ret_cap);
+void out_wrote(struct lean *ln, long n); /* n bytes were put there */
+/* They were a message: told as published when they have left. */
+void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns, bool count, bool marked);
+void out_flush(struct lean *ln);
+void out_writable(struct lean *ln); /* the socket takes more */
+void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason);
+/* QoS 0 messages that did not leave have failed so. */
+void out_fail(struct lean *ln, struct device *d, enum sim_fail kind);
+
+/* window.c */
+/* How many messages may be in flight. */
+uint32_t win_size(const struct stype *ty, const struct device *d);
+/* A free place, whose identifier is d->next_id; NULL without memory. */
+struct inflight *win_slot(struct stype *ty, struct device *d);
+void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason);
+/* What has waited too long has failed; *next_ns becomes the time of the next, if earlier. */
+void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns);
+/* A session goes on: from here on win_resend() sends what is in flight again. */
+void win_resume(struct lean *ln, struct device *d);
+void win_resend(struct lean *ln, struct device *d); /* as far as the socket takes it */
+static inline bool win_resending(const struct device *d)
+{
+	return d->win && d->win->resend;
+}
+void win_fail(struct lean *ln, struct device *d, enum sim_fail kind); /* all have failed so */
+
+/* publish.c */
+void pub_due(struct lean *ln, struct device *d);
+void pub_schedule(struct lean *ln, struct device *d, bool rephase);
+/* The grid on which `n` devices of a type in this shard fall due. */
+uint64_t pub_grid(uint64_t interval_ns, uint32_t n);
+void pub_busy(struct lean *ln, struct device *d);
+void pub_more(struct lean *ln, struct device *d); /* the window or the socket has room again */
+void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
+		struct mqtt_slice payload, struct mqtt_slice correlation);
+/* What was not sent has failed so. */
+void pub_fail(struct lean *ln, struct device *d, enum sim_fail kind);
+static inline bool pub_idle(const struct device *d)
+{
+	return (!d->win || !d->win->n) && (!d->back || !d->back->n) && !d->out;
+}
+
+/* e2e.c */
+void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload);
+void e2e_settle(struct lean *ln);
+
+/* receive.c */
+void rx_begin(struct lean *ln, struct device *d);
+/*
+ * Reads, deals with messages and acknowledgements, and returns true with each
+ * packet that changes the device's life: CONNACK, SUBACK, DISCONNECT. Its slices
+ * live until the next call. False: nothing more for now, or the connection is lost.
+ */
+bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
+
+#define CON_SUB_ID 65535 /* no message has its slot before the SUBACK has come */
+
+/* connect.c: 0 done, 1 not yet, -1 lost (dev_fail) */
+int con_open(struct lean *ln, struct device *d);
+int con_opened(struct lean *ln, struct device *d, uint32_t events);
+int con_tls(struct lean *ln, struct device *d);
+void con_hello(struct lean *ln, struct device *d); /* CONNECT */
+void con_subscribe(struct lean *ln, struct device *d);
+/* CONNACK's own conditions; false when the device cannot live with them (dev_fail). */
+bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p);
+
+/* device.c: what the loop calls; each is a whole turn, after which the device is settled */
+void dev_start(struct lean *ln, struct device *d, uint64_t sched_ns);
+void dev_stop(struct lean *ln, struct device *d);
+void dev_life(struct lean *ln, struct device *d);		    /* its life timer */
+void dev_due(struct lean *ln, struct device *d);		    /* its publish timer */
+void dev_busy(struct lean *ln, struct device *d);		    /* its turn in the ring */
+void dev_event(struct lean *ln, struct device *d, uint32_t events); /* its socket */
+/* Drops the connection on purpose; it comes back at once. */
+void dev_drop(struct lean *ln, struct device *d);
+void dev_free(struct lean *ln, struct device *d);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The outbox. Packets for the device being served collect in the shard's buffer
+ * and leave in one write(); what the socket does not take moves to the device's
+ * own buffer, and no message is encoded until that is gone. The buffer has an
+ * owner: it is empty when another device's turn begins.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include "sim/device/lean.h"
+
+void out_begin(struct lean *ln, struct device *d)
+{
+	assert(!ln->owner && !ln->tx_len && !ln->tx_n);
+	ln->owner = d;
+}
+
+/* A message has left; QoS 1 and 2 count as published with that, QoS 0 is done. */
+static void left(struct lean *ln, const struct device *d, uint64_t sched_ns, uint32_t bytes,
+		 bool marked, bool count)
+{
+	struct ledger *l = &ln->led;
+
+	stat_ok(l, d->type, SIM_PUBLISH, sched_ns, l->now, bytes);
+	if (!count)
+		return;
+	msg_acked(l);
+	if (marked && l->a->acked)
+		SIM_ADD(&l->a->acked[(size_t)d->type * l->a->max_devices + d->index], 1);
+}
+
+static void free_unsent(struct device *d)
+{
+	if (d->out) {
+		free(d->out->buf);
+		free(d->out->msg);
+		free(d->out);
+	}
+	d->out = NULL;
+	d->blocked = false;
+}
+
+/* What the socket did not take, and the QoS 0 messages that end in it. */
+static bool keep_rest(struct lean *ln, struct device *d, uint32_t done)
+{
+	uint32_t rest = ln->tx_len - done, nmsg = 0;
+	struct unsent *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return false;
+	d->out = u;
+	u->buf = malloc(rest);
+	for (uint32_t i = 0; i < ln->tx_n; i++)
+		nmsg += ln->tx_msg[i].end > done && ln->tx_msg[i].count;
+	u->msg = malloc((nmsg ? nmsg : 1) * sizeof(*u->msg));
+	if (!u->buf || !u->msg) {
+		free_unsent(d);
+		return false;
+	}
+	memcpy(u->buf, ln->tx + done, rest);
+	u->len = rest;
+	for (uint32_t i = 0; i < ln->tx_n; i++) {
+		if (ln->tx_msg[i].end <= done || !ln->tx_msg[i].count)
+			continue;
+		u->msg[u->nmsg].end = ln->tx_msg[i].end - done;
+		u->msg[u->nmsg].seq = ln->tx_msg[i].seq | (uint32_t)ln->tx_msg[i].marked << 31;
+		u->msg[u->nmsg++].sched_ns = ln->tx_msg[i].sched_ns;
+	}
+	d->blocked = true;
+	return true;
+}
+
+/* Only acknowledgements and pings get here; they go behind what waits. */
+static void append(struct lean *ln, struct device *d)
+{
+	struct unsent *u = d->out;
+	uint8_t *grown = NULL;
+
+	if (u->len + ln->tx_len <= SIM_UNSENT_MAX)
+		grown = realloc(u->buf, u->len + ln->tx_len);
+	if (!grown) {
+		dev_fail(d, F_MEMORY, 0);
+		return;
+	}
+	memcpy(grown + u->len, ln->tx, ln->tx_len);
+	u->buf = grown;
+	u->len += ln->tx_len;
+	ln->tx_len = 0;
+}
+
+/* The buffer's messages up to `done` have left; with the connection lost the rest never will. */
+static void tell(struct lean *ln, struct device *d, uint32_t done)
+{
+	uint32_t start = 0;
+
+	for (uint32_t i = 0; i < ln->tx_n; i++) {
+		bool whole = ln->tx_msg[i].end <= done, count = ln->tx_msg[i].count;
+
+		if (whole || !count)
+			left(ln, d, ln->tx_msg[i].sched_ns, ln->tx_msg[i].end - start,
+			     ln->tx_msg[i].marked, count);
+		else if (d->fail)
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_UNSENT, 0);
+		start = ln->tx_msg[i].end;
+	}
+}
+
+void out_flush(struct lean *ln)
+{
+	struct device *d = ln->owner;
+	uint32_t done = 0;
+
+	if (!ln->tx_len)
+		return;
+	if (d->out && !d->fail)
+		append(ln, d);
+	while (done < ln->tx_len && !d->fail) {
+		long n = io_write(ln, d, ln->tx + done, ln->tx_len - done);
+
+		if (n <= 0)
+			break;
+		done += (uint32_t)n;
+		/* Plain TCP that takes less is full; TLS writes a record (16 KiB) at a time. */
+		if (!d->ssl)
+			break;
+	}
+	if (done)
+		d->last_out_ms = ms_of(ln->led.now);
+	if (done < ln->tx_len && !d->fail && !keep_rest(ln, d, done))
+		dev_fail(d, F_MEMORY, 0);
+	if (ln->tx_n && (++ln->clock_age >= SIM_CLOCK_WRITES || d->ssl))
+		lean_clock(ln);
+	tell(ln, d, done);
+	ln->tx_len = ln->tx_n = 0;
+}
+
+void out_end(struct lean *ln)
+{
+	out_flush(ln);
+	assert(!ln->tx_len && !ln->tx_n);
+	ln->owner = NULL;
+}
+
+uint8_t *out_room(struct lean *ln, size_t need, size_t *ret_cap)
+{
+	if (SIM_TX_CAP - ln->tx_len < need || ln->tx_n == SIM_TX_MSGS)
+		out_flush(ln);
+	*ret_cap = SIM_TX_CAP - ln->tx_len;
+	return ln->owner->fail || *ret_cap < need ? NULL : ln->tx + ln->tx_len;
+}
+
+void out_wrote(struct lean *ln, long n)
+{
+	if (n > 0)
+		ln->tx_len += (uint32_t)n;
+}
+
+void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns, bool count, bool marked)
+{
+	ln->tx_msg[ln->tx_n].end = ln->tx_len;
+	ln->tx_msg[ln->tx_n].seq = seq & 0x7fffffff;
+	ln->tx_msg[ln->tx_n].sched_ns = sched_ns;
+	ln->tx_msg[ln->tx_n].count = count;
+	ln->tx_msg[ln->tx_n++].marked = marked;
+}
+
+void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason)
+{
+	size_t cap;
+	uint8_t *at = out_room(ln, 8, &cap);
+
+	if (at)
+		out_wrote(ln, mqtt_enc_ack(at, cap, type_of(ln, ln->owner)->p.version, type, id,
+					   reason));
+}
+
+void out_writable(struct lean *ln)
+{
+	struct device *d = ln->owner;
+	struct unsent *u = d->out;
+
+	while (u && u->off < u->len) {
+		long n = io_write(ln, d, u->buf + u->off, u->len - u->off);
+		uint32_t gone = 0;
+
+		if (n <= 0)
+			return;
+		u->off += (uint32_t)n;
+		d->last_out_ms = ms_of(ln->led.now);
+		for (; gone < u->nmsg && u->msg[gone].end <= u->off; gone++)
+			left(ln, d, u->msg[gone].sched_ns, 0, u->msg[gone].seq >> 31, true);
+		u->nmsg -= gone;
+		memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));
+	}
+	free_unsent(d);
+}
+
+void out_fail(struct lean *ln, struct device *d, enum sim_fail kind)
+{
+	for (uint32_t i = 0; d->out && i < d->out->nmsg; i++)
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+	free_unsent(d);
+}

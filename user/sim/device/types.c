@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Device types, compiled: templates parsed once a shard, and where their devices lie. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "sim/fleet/options.h"
+#include "sim/device/lean.h"
+
+void stype_clear(struct stype *ty)
+{
+	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	  &ty->topic,
+				   &ty->payload,      &ty->response, &ty->answer, &ty->will,
+				   &ty->will_payload, &ty->command};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		sim_tmpl_free(*all[i]);
+		*all[i] = NULL;
+	}
+	for (unsigned i = 0; i < ty->nsubs; i++)
+		sim_tmpl_free(ty->sub[i]);
+	ty->nsubs = 0;
+	ty->fixed_payload = NULL;
+}
+
+static int add_sub(struct stype *ty, const char *filter, struct sim_err *err)
+{
+	return sim_tmpl_name(filter, "subscribe", &ty->sub[ty->nsubs++], err);
+}
+
+/* {client_id} in the others is what the client identifier's own template makes. */
+static void name_client(struct stype *ty)
+{
+	struct sim_tmpl *const all[] = {ty->user,     ty->topic, ty->payload,	   ty->answer,
+					ty->response, ty->will,	 ty->will_payload, ty->command};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		sim_tmpl_client(all[i], ty->client);
+	for (unsigned i = 0; i < ty->nsubs; i++)
+		sim_tmpl_client(ty->sub[i], ty->client);
+}
+
+int stype_compile(struct stype *ty, struct sim_err *err)
+{
+	static const char *const shadow[] = {"accepted", "rejected", "delta"};
+	const struct sim_profile *p = &ty->p;
+	char text[512];
+	int rc;
+
+	stype_clear(ty);
+	rc = sim_tmpl_name(p->thing, "thing", &ty->thing, err);
+	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &ty->client, err);
+	rc = rc ? rc : sim_tmpl_name(p->username, "username", &ty->user, err);
+	rc = rc ? rc
+		: sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic, "topic",
+				&ty->topic, err);
+	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", &ty->payload, err);
+	rc = rc ? rc : sim_tmpl_payload(p->response_payload, "response-payload", &ty->answer, err);
+	if (!rc && *p->response)
+		rc = sim_tmpl_name(p->response, "response", &ty->response, err);
+	if (!rc && *p->will_topic) {
+		rc = sim_tmpl_name(p->will_topic, "will-topic", &ty->will, err);
+		rc = rc ? rc
+			: sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload, err);
+	}
+	for (unsigned i = 0; !rc && i < p->nsubs; i++)
+		rc = add_sub(ty, p->sub[i], err);
+	if (!rc && *p->command) {
+		rc = sim_tmpl_name(p->command, "command", &ty->command, err);
+		rc = rc ? rc : add_sub(ty, p->command, err);
+	}
+	for (unsigned i = 0; !rc && p->shadow && i < 3; i++) {
+		snprintf(text, sizeof(text), "$aws/things/{thing}/shadow/update/%s", shadow[i]);
+		rc = add_sub(ty, text, err);
+	}
+	if (rc)
+		return rc;
+	name_client(ty);
+	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
+		ty->fixed_payload = NULL;
+	return 0;
+}
+
+uint32_t stype_share(const struct stype *ty, uint32_t n)
+{
+	return n > ty->nth ? (n - ty->nth + ty->nshards - 1) / ty->nshards : 0;
+}
+
+struct device *stype_device(struct lean *ln, unsigned type, uint32_t local)
+{
+	struct device *d = &ln->type[type].dev[local];
+
+	if (!d->rng) {
+		d->type = (uint8_t)type;
+		d->index = local * ln->type[type].nshards + ln->type[type].nth;
+		d->fd = -1;
+		d->pub.kind = T_PUB;
+		d->life.kind = T_LIFE;
+		d->rng = ln->led.a->seed ^ (uint64_t)(type + 1) << 40 ^
+			 (uint64_t)(d->index + 1) * 0x9e3779b97f4a7c15ull;
+		d->rng |= 1;
+	}
+	return d;
+}
+
+struct extra *dev_extra(struct device *d)
+{
+	if (!d->x)
+		d->x = calloc(1, sizeof(*d->x));
+	return d->x;
+}

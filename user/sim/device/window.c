@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The window of unacknowledged QoS 1 and 2 messages: a slot by the low bits of
+ * the identifier. Sending again after a reconnect is a place in the window that
+ * moves on as the socket takes it, so that a full socket only pauses it.
+ */
+#include <stdlib.h>
+#include "sim/device/lean.h"
+
+uint32_t win_size(const struct stype *ty, const struct device *d)
+{
+	return d->recv_max && d->recv_max < ty->p.inflight ? d->recv_max : ty->p.inflight;
+}
+
+struct inflight *win_slot(struct stype *ty, struct device *d)
+{
+	struct window *w = d->win;
+	uint32_t size = 1;
+
+	while (size < ty->p.inflight)
+		size *= 2;
+	if (!w || w->mask + 1u < size) {
+		struct window *grown = calloc(1, sizeof(*w) + size * sizeof(w->slot[0]));
+
+		if (!grown)
+			return NULL;
+		if (w) {
+			*grown = *w;
+			for (uint32_t i = 0; i <= w->mask; i++)
+				if (w->slot[i].id)
+					grown->slot[w->slot[i].id & (size - 1)] = w->slot[i];
+		}
+		grown->mask = (uint16_t)(size - 1);
+		free(w);
+		d->win = w = grown;
+	}
+	/* Identifiers go up; one whose slot is still taken is passed over. */
+	for (uint32_t i = 0; i <= w->mask + 1u; i++) { /* one more: 0 is none */
+		if (!++d->next_id)
+			d->next_id = 1;
+		if (!w->slot[d->next_id & w->mask].id)
+			return &w->slot[d->next_id & w->mask];
+	}
+	return NULL;
+}
+
+static void win_free(struct window *w, struct inflight *s)
+{
+	w->nsent = (uint16_t)(w->nsent - s->sent);
+	free(s->copy);
+	memset(s, 0, sizeof(*s));
+	w->n--;
+}
+
+static void done(struct lean *ln, struct device *d, struct inflight *s)
+{
+	struct ledger *l = &ln->led;
+
+	stat_ok(l, d->type, SIM_PUBACK, s->sched_ns, l->now, 0);
+	msg_acked(l);
+	if (s->marked && l->a->acked)
+		SIM_ADD(&l->a->acked[(size_t)d->type * l->a->max_devices + d->index], 1);
+	win_free(d->win, s);
+}
+
+void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason)
+{
+	struct stype *ty = type_of(ln, d);
+	struct inflight *s = d->win ? &d->win->slot[id & d->win->mask] : NULL;
+
+	if (!s || s->id != id || s->await != type) {
+		/* One that was never given out, seen from the last that was. */
+		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {
+			dev_fail(d, F_WRONG_ID, type);
+			return;
+		}
+		/* Of a message given up: nobody waits for it. */
+		SIM_ADD(&ln->led.pub->tot.late_acks, 1);
+		if (type == MQTT_PUBREC)
+			out_ack(ln, MQTT_PUBREL, id, ty->p.version == MQTT_V5 ? 0x92 : 0);
+		return;
+	}
+	if (reason >= 0x80) {
+		msg_failed(&ln->led, d->type, SIM_PUBACK, F_ACK_REASON, reason);
+		win_free(d->win, s);
+		return;
+	}
+	if (type == MQTT_PUBREC) {
+		s->await = MQTT_PUBCOMP;
+		s->sent_ms = ms_of(ln->led.now);
+		free(s->copy);
+		s->copy = NULL;
+		out_ack(ln, MQTT_PUBREL, id, 0);
+		return;
+	}
+	done(ln, d, s);
+}
+
+void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)
+{
+	uint32_t now = ms_of(ln->led.now), limit = ms_of(type_of(ln, d)->p.ack_timeout_ns);
+
+	for (uint32_t i = 0; d->win && d->win->n && i <= d->win->mask; i++) {
+		struct inflight *s = &d->win->slot[i];
+
+		if (!s->id)
+			continue;
+		if (now - s->sent_ms >= limit) {
+			if (s->await == MQTT_PUBACK)
+				msg_failed(&ln->led, d->type, SIM_PUBACK, F_NO_PUBACK, 0);
+			else
+				msg_failed(&ln->led, d->type, SIM_PUBACK, F_NO_PUBCOMP, s->await);
+			win_free(d->win, s);
+		} else {
+			uint64_t at =
+				ln->led.now + (uint64_t)(limit - (now - s->sent_ms)) * 1000000;
+
+			if (at < *next_ns)
+				*next_ns = at;
+		}
+	}
+}
+
+void win_resume(struct lean *ln, struct device *d)
+{
+	struct window *w = d->win;
+
+	if (!w)
+		return;
+	w->nsent = 0;
+	w->resend = w->n ? 1 : 0;
+	/* What cannot leave at once has its time for the acknowledgement from now on, too. */
+	for (uint32_t i = 0; i <= w->mask; i++) {
+		w->slot[i].sent = false;
+		w->slot[i].sent_ms = ms_of(ln->led.now);
+	}
+}
+
+void win_resend(struct lean *ln, struct device *d)
+{
+	struct window *w = d->win;
+
+	/* In the order of their identifiers, from the one after the last given out. */
+	while (w && w->resend && !d->blocked && !d->fail) {
+		struct inflight *s = &w->slot[(d->next_id + w->resend) & w->mask];
+		uint8_t *at;
+		size_t cap;
+
+		if (w->resend > w->mask + 1u || !w->n) {
+			w->resend = 0;
+			return;
+		}
+		if (s->id && s->await == MQTT_PUBCOMP) {
+			out_ack(ln, MQTT_PUBREL, s->id, 0);
+		} else if (s->id && s->copy) {
+			if (d->recv_max && w->nsent >= d->recv_max)
+				return; /* the next acknowledgement brings us back */
+			if (ln->tx_len > SIM_TX_FULL)
+				out_flush(ln);
+			if (d->blocked)
+				return;
+			at = out_room(ln, s->copy_len, &cap);
+			if (!at)
+				return;
+			memcpy(at, s->copy, s->copy_len);
+			at[0] |= 8; /* DUP */
+			out_wrote(ln, s->copy_len);
+			s->sent_ms = ms_of(ln->led.now);
+			s->sent = true;
+			w->nsent++;
+		}
+		w->resend++;
+	}
+}
+
+void win_fail(struct lean *ln, struct device *d, enum sim_fail kind)
+{
+	for (uint32_t i = 0; d->win && d->win->n && i <= d->win->mask; i++) {
+		if (!d->win->slot[i].id)
+			continue;
+		msg_failed(&ln->led, d->type, SIM_PUBACK, kind, 0);
+		win_free(d->win, &d->win->slot[i]);
+	}
+}

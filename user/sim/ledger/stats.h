@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A shard's counters: one writer each, whatever kind of client its devices are. */
+#ifndef SQUALL_SIM_STATS_H
+#define SQUALL_SIM_STATS_H
+
+#include "sim/ledger/arena.h"
+
+struct ledger {
+	struct sim_arena *a;
+	struct sim_pub *pub;
+	uint64_t now; /* what is counted has happened at this time */
+};
+
+void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
+	     uint32_t bytes);
+void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
+	       uint32_t detail, uint64_t n);
+
+/* A message ends: exactly one of these per scheduled message. */
+static inline void msg_acked(struct ledger *l)
+{
+	SIM_ADD(&l->pub->tot.acked, 1);
+	SIM_ADD(&l->pub->tot.in_flight, -1);
+}
+
+static inline void msg_failed(struct ledger *l, unsigned type, enum sim_name name,
+			      enum sim_fail kind, uint32_t detail)
+{
+	stat_fail(l, type, name, kind, detail, 1);
+	SIM_ADD(&l->pub->tot.failed, 1);
+	SIM_ADD(&l->pub->tot.in_flight, -1);
+}
+
+static inline void msg_scheduled(struct ledger *l)
+{
+	SIM_ADD(&l->pub->tot.scheduled, 1);
+	SIM_ADD(&l->pub->tot.in_flight, 1);
+}
+
+#endif
