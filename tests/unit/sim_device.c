@@ -1,0 +1,797 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device engine with a fake io: sockets that are arrays of bytes. The calls of
+ * sockets are this file's, so that a test says to the byte what a socket takes,
+ * what it gives, and when it ends; the clock is what the test sets.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "sim/device/lean.h"
+#include "sim/fleet/options.h"
+
+/* --- the fake io ----------------------------------------------------------------- */
+
+#define FDS 64
+#define FD0 1000 /* above what the test itself has open */
+
+static struct fake {
+	uint8_t in[1 << 17], out[1 << 21];
+	size_t nin, at, nout, room; /* room: bytes that send() still takes */
+	bool open, fin, reset;
+} * fake;
+static int last_fd, connect_errno;
+
+static struct fake *of(int fd)
+{
+	return fd >= FD0 && fd < FD0 + FDS ? &fake[fd - FD0] : NULL;
+}
+
+int socket(int domain, int type, int protocol)
+{
+	(void)domain, (void)type, (void)protocol;
+	last_fd = last_fd < FD0 ? FD0 : last_fd + 1;
+	assert_true(last_fd < FD0 + FDS);
+	*of(last_fd) = (struct fake){.open = true, .room = sizeof(fake->out)};
+	return last_fd;
+}
+
+int connect(int fd, const struct sockaddr *a, socklen_t n)
+{
+	(void)fd, (void)a, (void)n;
+	errno = connect_errno ? connect_errno : EINPROGRESS;
+	return -1;
+}
+
+int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
+{
+	(void)fd, (void)level, (void)name, (void)v, (void)n;
+	return 0;
+}
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	(void)epfd, (void)op, (void)fd;
+	assert_true(ev->events & EPOLLRDHUP);
+	return 0;
+}
+
+ssize_t send(int fd, const void *p, size_t n, int flags)
+{
+	struct fake *f = of(fd);
+
+	(void)flags;
+	assert_true(f && f->open);
+	if (f->reset) {
+		errno = ECONNRESET;
+		return -1;
+	}
+	if (!f->room) {
+		errno = EAGAIN;
+		return -1;
+	}
+	n = n < f->room ? n : f->room;
+	memcpy(f->out + f->nout, p, n);
+	f->nout += n;
+	f->room -= n;
+	return (ssize_t)n;
+}
+
+ssize_t recv(int fd, void *p, size_t n, int flags)
+{
+	struct fake *f = of(fd);
+
+	(void)flags;
+	assert_true(f && f->open);
+	if (f->at == f->nin) {
+		errno = f->reset ? ECONNRESET : EAGAIN;
+		return f->fin ? 0 : -1;
+	}
+	n = n < f->nin - f->at ? n : f->nin - f->at;
+	memcpy(p, f->in + f->at, n);
+	f->at += n;
+	return (ssize_t)n;
+}
+
+static uint64_t now_ns = 1000000000000ull;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	(void)id;
+	*ts = (struct timespec){(time_t)(now_ns / 1000000000), (long)(now_ns % 1000000000)};
+	return 0;
+}
+
+int close(int fd)
+{
+	struct fake *f = of(fd);
+
+	if (!f)
+		return (int)syscall(SYS_close, fd);
+	assert_true(f->open);
+	f->open = false;
+	return 0;
+}
+
+/* --- a shard of two devices, without a loop ---------------------------------------- */
+
+static struct lean *ln;
+static struct sim_arena *arena;
+
+static void set(const char *key, const char *value)
+{
+	struct sim_err err;
+
+	if (sim_profile_set(&ln->type->p, key, value, &err))
+		fail_msg("%s", err.text);
+}
+
+static struct sim_totals *tot(void)
+{
+	return &ln->led.pub->tot;
+}
+
+static uint64_t failed(enum sim_fail kind)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < SIM_ERRORS; i++)
+		if (ln->led.pub->error[i].key && (ln->led.pub->error[i].key >> 40 & 255) == kind)
+			n += ln->led.pub->error[i].n;
+	return n;
+}
+
+/* `options`: "key value key value ...". */
+static void shard_new(const char *options)
+{
+	size_t pub = sizeof(struct sim_pub) + SIM_NAMES * sizeof(struct sim_stat);
+	char text[512], *save = NULL, *key;
+	struct sim_err err;
+	struct stype *ty;
+
+	fake = calloc(FDS, sizeof(*fake));
+	last_fd = connect_errno = 0;
+	arena = calloc(1, sizeof(*arena) + sizeof(struct sim_profile) + pub);
+	ln = calloc(1, sizeof(*ln));
+	arena->ntypes = arena->nlean = 1;
+	arena->max_devices = 2;
+	arena->seed = 7;
+	ln->led = (struct ledger){arena, calloc(1, pub), now_ns};
+	ln->tx = malloc(SIM_TX_CAP);
+	ln->rx = malloc(SIM_RX_CAP);
+	ln->busy.busy_next = ln->busy.busy_prev = &ln->busy;
+	ln->type = ty = calloc(1, sizeof(*ty));
+	ty->dev = calloc(2, sizeof(*ty->dev));
+	ty->cap = 2;
+	ty->nshards = 1;
+	wheel_init(&ln->wheel, ln->led.now);
+	sim_profile_init(&ty->p);
+	set("broker", "mqtt://127.0.0.1:1883");
+	set("interval", "10s");
+	snprintf(text, sizeof(text), "%s", options);
+	for (key = strtok_r(text, " ", &save); key; key = strtok_r(NULL, " ", &save))
+		set(key, strtok_r(NULL, " ", &save));
+	if (sim_profile_check(&ty->p, &err) || stype_compile(ty, &err))
+		fail_msg("%s", err.text);
+	ty->grid = pub_grid(ty->p.interval_ns, 2);
+}
+
+/* The sum holds, whatever happened; then all is freed. */
+static void shard_free(void)
+{
+	struct sim_totals *t = tot();
+
+	for (unsigned i = 0; i < 2; i++)
+		dev_free(ln, &ln->type->dev[i]);
+	assert_int_equal(t->scheduled, t->acked + t->failed);
+	assert_int_equal(t->in_flight, 0);
+	assert_int_equal(ln->led.pub->type[0].running, 0);
+	assert_null(ln->owner);
+	for (unsigned i = 0; i < FDS; i++)
+		assert_false(fake[i].open);
+	stype_clear(ln->type);
+	free(ln->type->dev);
+	free(ln->type);
+	free(ln->led.pub);
+	free(ln->tx);
+	free(ln->rx);
+	free(ln);
+	free(arena);
+	free(fake);
+}
+
+static void fire(void *ctx, struct timer *t)
+{
+	(void)ctx;
+	if (t->kind == T_PUB)
+		dev_due(ln, (struct device *)((char *)t - offsetof(struct device, pub)));
+	else
+		dev_life(ln, (struct device *)((char *)t - offsetof(struct device, life)));
+}
+
+/* Time passes, in steps in which no timer is more than 10 ms late. */
+static void pass_ms(unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i += 10) {
+		now_ns += 10000000;
+		lean_clock(ln);
+		wheel_run(&ln->wheel, ln->led.now, fire, NULL);
+	}
+}
+
+static struct fake *sock(const struct device *d)
+{
+	assert_true(d->fd >= FD0);
+	return of(d->fd);
+}
+
+static void gives(struct device *d, const void *p, size_t n, uint32_t events)
+{
+	struct fake *f = sock(d);
+
+	memcpy(f->in + f->nin, p, n);
+	f->nin += n;
+	dev_event(ln, d, events | EPOLLIN);
+}
+
+static struct device *start(unsigned i)
+{
+	struct device *d = stype_device(ln, 0, i);
+
+	dev_start(ln, d, ln->led.now);
+	return d;
+}
+
+static void up(struct device *d, const char *connack, size_t n)
+{
+	dev_event(ln, d, EPOLLOUT);
+	assert_int_equal(d->state, D_CONNACK);
+	assert_int_equal(sock(d)->out[0], MQTT_CONNECT << 4);
+	gives(d, connack, n, 0);
+}
+#define CONNACK	  "\x20\x02\0\0"
+#define CONNACK_S "\x20\x02\1\0" /* session present */
+#define UP(d)	  up(d, CONNACK, 4)
+
+/* How many packets of a type the device has sent on its connection; all are whole. */
+static unsigned sent(const struct device *d, uint8_t type)
+{
+	struct fake *f = sock(d);
+	unsigned n = 0;
+	size_t at = 0;
+
+	while (at < f->nout) {
+		long len = mqtt_frame(f->out + at, f->nout - at, sizeof(f->out));
+
+		if (len <= 0)
+			return n;
+		n += f->out[at] >> 4 == type;
+		at += (size_t)len;
+	}
+	return n;
+}
+
+static uint8_t *nth(const struct device *d, uint8_t type, unsigned n)
+{
+	struct fake *f = sock(d);
+	size_t at = 0;
+
+	while (at < f->nout) {
+		long len = mqtt_frame(f->out + at, f->nout - at, sizeof(f->out));
+
+		assert_true(len > 0);
+		if (f->out[at] >> 4 == type && !n--)
+			return f->out + at;
+		at += (size_t)len;
+	}
+	fail_msg("no such packet");
+	return NULL;
+}
+
+/* The identifier of the device's n-th PUBLISH. */
+static uint16_t id_of(const struct device *d, unsigned n)
+{
+	const uint8_t *p = nth(d, MQTT_PUBLISH, n);
+	struct mqtt_packet k;
+
+	assert_true(mqtt_decode(type_of(ln, d)->p.version, p, 1 << 20, 1 << 20, &k) > 0);
+	return k.id;
+}
+
+static void acks(struct device *d, uint8_t type, uint16_t id)
+{
+	uint8_t p[4] = {(uint8_t)(type << 4), 2, (uint8_t)(id >> 8), (uint8_t)id};
+
+	gives(d, p, 4, 0);
+}
+
+/* --- life -------------------------------------------------------------------------- */
+
+static void life(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1 interval 100ms jitter 0% topic t/{thing}");
+	d = start(0);
+	UP(d);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_int_equal(tot()->connects, 1);
+	pass_ms(250);
+	assert_true(sent(d, MQTT_PUBLISH) >= 2);
+	acks(d, MQTT_PUBACK, id_of(d, 0));
+	assert_int_equal(tot()->acked, 1);
+	/* Of what was never sent. */
+	acks(d, MQTT_PUBACK, 999);
+	assert_int_equal(failed(F_WRONG_ID), 1);
+	assert_int_equal(d->state, D_WAIT);
+	assert_int_equal(d->fd, -1);
+	/* It comes back within its back-off. */
+	pass_ms(2000);
+	assert_int_equal(d->state, D_TCP);
+	shard_free();
+}
+
+static void refused(void **state)
+{
+	static const struct {
+		int e;
+		enum sim_fail kind;
+	} how[] = {{ECONNREFUSED, F_REFUSED},
+		   {ECONNRESET, F_RESET},
+		   {ETIMEDOUT, F_TCP_TIMEOUT},
+		   {EHOSTUNREACH, F_UNREACHABLE},
+		   {EADDRNOTAVAIL, F_SOCKET}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(how) / sizeof(*how); i++) {
+		shard_new("");
+		connect_errno = how[i].e;
+		start(0);
+		assert_int_equal(failed(how[i].kind), 1);
+		assert_int_equal(tot()->connect_failures, 1);
+		assert_int_equal(ln->type->dev->state, D_WAIT);
+		shard_free();
+	}
+}
+
+static void timeouts(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("connect-timeout 1s backoff 100ms..100ms subscribe a/b qos 1 ack-timeout 2s "
+		  "keepalive 2 interval 1h");
+	d = start(0);
+	pass_ms(1010);
+	assert_int_equal(failed(F_TCP_TIMEOUT), 1);
+	pass_ms(110);
+	dev_event(ln, d, EPOLLOUT);
+	pass_ms(1010);
+	assert_int_equal(failed(F_CONNACK_TIMEOUT), 1);
+	pass_ms(110);
+	UP(d);
+	assert_int_equal(d->state, D_SUBACK);
+	pass_ms(1010);
+	assert_int_equal(failed(F_SUBACK_TIMEOUT), 1);
+	pass_ms(110);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	/* Nobody answers the ping. */
+	pass_ms(4000);
+	assert_int_equal(failed(F_KEEPALIVE), 1);
+	shard_free();
+}
+
+/* --- the end of a connection --------------------------------------------------------- */
+
+static void data_with_fin(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1");
+	d = start(0);
+	dev_event(ln, d, EPOLLOUT);
+	sock(d)->fin = true;
+	gives(d, CONNACK, 4, EPOLLRDHUP);
+	assert_int_equal(tot()->connects, 1);
+	assert_int_equal(tot()->lost_connections, 1);
+	assert_int_equal(failed(F_CLOSED), 1);
+	assert_int_equal(d->state, D_WAIT);
+	pass_ms(2000);
+	/* Half a packet and FIN; and all of it before we have said anything. */
+	assert_int_equal(d->state, D_TCP);
+	sock(d)->fin = true;
+	memcpy(sock(d)->in, CONNACK, 2);
+	sock(d)->nin = 2;
+	dev_event(ln, d, EPOLLOUT | EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(d->state, D_WAIT);
+	assert_int_equal(failed(F_CLOSED), 2);
+	assert_int_equal(tot()->connect_failures, 1);
+	shard_free();
+}
+
+/* A packet in single bytes is the same packet. */
+static void pieces(void **state)
+{
+	struct device *d;
+	static const char pub[] = "\x32\x08\0\3a/b\0\7x";
+
+	(void)state;
+	shard_new("subscribe a/b");
+	d = start(0);
+	dev_event(ln, d, EPOLLOUT);
+	for (unsigned i = 0; i < 4; i++)
+		gives(d, CONNACK + i, 1, 0);
+	for (unsigned i = 0; i < 5; i++)
+		gives(d, "\x90\x03\xff\xff\x01" + i, 1, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	for (unsigned i = 0; i < 10; i++)
+		gives(d, pub + i, 1, 0);
+	assert_int_equal(tot()->received, 1);
+	assert_memory_equal(nth(d, MQTT_PUBACK, 0), "\x40\2\0\7", 4);
+	/* QoS 2, twice: delivered once. */
+	gives(d, "\x34\x08\0\3a/b\0\x9x\x3c\x08\0\3a/b\0\x9x\x62\2\0\x9", 24, 0);
+	assert_int_equal(tot()->received, 2);
+	assert_int_equal(sent(d, MQTT_PUBREC), 2);
+	assert_int_equal(sent(d, MQTT_PUBCOMP), 1);
+	gives(d, "\xd0\0\xb0\2\0\1", 6, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	shard_free();
+}
+
+static void nonsense(void **state)
+{
+	static const struct {
+		const char *p;
+		size_t n;
+		enum sim_fail kind;
+	} what[] = {{"\x10\0", 2, F_MALFORMED},
+		    {CONNACK, 4, F_PROTOCOL},
+		    {"\x90\x03\0\1\0", 5, F_PROTOCOL},
+		    {"\xe0\0", 2, F_PROTOCOL},
+		    {"\x30\xff\xff\xff\x7f", 5, F_MALFORMED}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(what) / sizeof(*what); i++) {
+		struct device *d;
+
+		shard_new("");
+		d = start(0);
+		UP(d);
+		gives(d, what[i].p, what[i].n, 0);
+		assert_int_equal(failed(what[i].kind), 1);
+		assert_int_equal(tot()->lost_connections, 1);
+		shard_free();
+	}
+	shard_new("");
+	start(0);
+	dev_event(ln, ln->type->dev, EPOLLOUT);
+	gives(ln->type->dev, "\xd0\0", 2, 0);
+	assert_int_equal(failed(F_PROTOCOL), 1);
+	shard_free();
+	shard_new("");
+	start(0);
+	up(ln->type->dev, "\x20\x02\0\5", 4);
+	assert_int_equal(failed(F_CONNACK), 1);
+	shard_free();
+}
+
+/* --- the outbox ---------------------------------------------------------------------- */
+
+/* A socket that takes nothing: messages wait, are told as sent when they are, in order. */
+static void blocked(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 0 interval 100ms jitter 0% payload 1000");
+	d = start(0);
+	UP(d);
+	sock(d)->room = 1500;
+	pass_ms(1000);
+	assert_true(d->blocked);
+	assert_int_equal(tot()->acked, 1);
+	assert_true(tot()->in_flight >= 8);
+	sock(d)->room = 1 << 20;
+	dev_event(ln, d, EPOLLOUT);
+	assert_false(d->blocked);
+	assert_int_equal(tot()->in_flight, 0);
+	assert_int_equal(sent(d, MQTT_PUBLISH), tot()->acked);
+	/* Blocked again, and lost: what did not leave has failed. */
+	sock(d)->room = 100;
+	pass_ms(500);
+	sock(d)->reset = true;
+	dev_event(ln, d, EPOLLOUT | EPOLLERR | EPOLLHUP);
+	assert_int_equal(d->state, D_WAIT);
+	assert_int_equal(tot()->in_flight, 0);
+	assert_true(failed(F_UNSENT) >= 4);
+	shard_free();
+}
+
+/* A broker that floods with QoS 1 and reads nothing is read no further, and the device lives. */
+static void flood(void **state)
+{
+	static uint8_t many[12000 * 8];
+	struct device *d;
+	size_t before;
+
+	(void)state;
+	shard_new("subscribe a qos 0");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
+	for (unsigned i = 0; i < 12000; i++)
+		memcpy(many + i * 8, "\x32\x06\0\1a\0\1x", 8);
+	sock(d)->room = 10;
+	for (unsigned i = 0; i < 10; i++) {
+		sock(d)->nin = sock(d)->at = 0;
+		gives(d, many, sizeof(many), 0);
+		if (d->unread)
+			break;
+	}
+	assert_true(d->unread);
+	assert_int_equal(d->state, D_ONLINE);
+	before = tot()->received;
+	gives(d, many, 8 * 100, 0);
+	assert_int_equal(tot()->received, before);
+	sock(d)->room = 1 << 20;
+	dev_event(ln, d, EPOLLOUT);
+	assert_true(tot()->received > before);
+	assert_int_equal(sent(d, MQTT_PUBACK), tot()->received);
+	shard_free();
+}
+
+/* --- sending again ------------------------------------------------------------------- */
+
+static struct device *with_window(unsigned n)
+{
+	struct device *d = start(0);
+
+	UP(d);
+	while (!d->win || d->win->n < n)
+		pass_ms(10);
+	return d;
+}
+
+/* The defect: a loss in the middle of sending again, and another device's turn after it. */
+static void lost_in_resend(void **state)
+{
+	struct device *d, *other;
+	unsigned n;
+
+	(void)state;
+	shard_new("qos 1 persistent true topic t/{thing} interval 10ms jitter 0% payload 16000 "
+		  "inflight 64 ack-timeout 60s backoff 100ms..100ms");
+	d = with_window(64);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(d->state, D_WAIT);
+	assert_int_equal(d->win->n, 64);
+	pass_ms(100);
+	/* The socket breaks while 64 * 16 kB are on their way. */
+	dev_event(ln, d, EPOLLOUT);
+	sock(d)->reset = true;
+	gives(d, CONNACK_S, 4, 0);
+	assert_int_equal(d->state, D_WAIT);
+	assert_int_equal(d->win->n, 64);
+	assert_int_equal(ln->tx_len, 0);
+	other = start(1);
+	UP(other);
+	pass_ms(60);
+	assert_true(sent(other, MQTT_PUBLISH) > 0);
+	assert_null(memmem(sock(other)->out, sock(other)->nout, d->thing, strlen(d->thing)));
+	/* A full socket only pauses it; nothing new goes before the old. */
+	pass_ms(50);
+	dev_event(ln, d, EPOLLOUT);
+	sock(d)->room = 100000;
+	gives(d, CONNACK_S, 4, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_true(win_resending(d));
+	pass_ms(100);
+	assert_int_equal(d->win->n, 64);
+	sock(d)->room = 1 << 21;
+	dev_event(ln, d, EPOLLOUT);
+	n = sent(d, MQTT_PUBLISH);
+	assert_int_equal(n, 64);
+	for (unsigned i = 0; i < n; i++) {
+		assert_true(nth(d, MQTT_PUBLISH, i)[0] & 8);
+		if (i)
+			assert_int_equal(id_of(d, i), (uint16_t)(id_of(d, i - 1) + 1));
+	}
+	for (unsigned i = 0; i < n; i++)
+		acks(d, MQTT_PUBACK, id_of(d, i));
+	assert_true(tot()->acked >= 64);
+	assert_int_equal(failed(F_MEMORY), 0);
+	shard_free();
+}
+
+/* Not more than the new connection's Receive Maximum is sent again before it is acknowledged. */
+static void receive_max(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1 persistent true protocol 5 interval 10ms jitter 0% inflight 16 "
+		  "ack-timeout 60s backoff 100ms..100ms");
+	d = start(0);
+	up(d, "\x20\x03\0\0\0", 5);
+	pass_ms(300);
+	assert_int_equal(d->win->n, 16);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, "\x20\x06\1\0\3\x21\0\4", 8);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	acks(d, MQTT_PUBACK, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 5);
+	/* The session is gone: so are its messages. */
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, "\x20\x03\0\0\0", 5);
+	assert_true(failed(F_SESSION_LOST) >= 15);
+	assert_int_equal(sent(d, MQTT_PUBLISH), d->win->n);
+	shard_free();
+}
+
+static void qos2(void **state)
+{
+	struct device *d;
+	uint16_t id;
+
+	(void)state;
+	shard_new("qos 2 persistent true interval 100ms jitter 0% count 1 ack-timeout 60s backoff "
+		  "100ms..100ms");
+	d = with_window(1);
+	id = id_of(d, 0);
+	acks(d, MQTT_PUBREC, id);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, CONNACK_S, 4);
+	/* What was received is released, not published, again. */
+	assert_int_equal(sent(d, MQTT_PUBLISH), 0);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	acks(d, MQTT_PUBCOMP, id);
+	assert_int_equal(tot()->acked, 1);
+	acks(d, MQTT_PUBREC, id);
+	assert_int_equal(tot()->late_acks, 1);
+	assert_int_equal(sent(d, MQTT_PUBREL), 2);
+	shard_free();
+}
+
+/* --- stopping ------------------------------------------------------------------------ */
+
+static void stop_draining(void **state)
+{
+	struct device *d;
+	uint16_t id;
+
+	(void)state;
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	id = id_of(d, 0);
+	dev_stop(ln, d);
+	assert_int_equal(d->state, D_DRAIN);
+	/* Called back. */
+	dev_start(ln, d, ln->led.now);
+	assert_int_equal(d->state, D_ONLINE);
+	dev_stop(ln, d);
+	acks(d, MQTT_PUBACK, id);
+	assert_int_equal(d->state, D_OFF);
+	assert_int_equal(tot()->acked, 1);
+	shard_free();
+
+	/* Nothing comes: its time is over. */
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	dev_stop(ln, d);
+	pass_ms(4000);
+	assert_int_equal(d->state, D_OFF);
+	assert_int_equal(failed(F_NO_PUBACK), 1);
+	shard_free();
+
+	/* It is lost while draining: stays off. */
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	dev_stop(ln, d);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(d->state, D_OFF);
+	assert_int_equal(failed(F_LOST), 1);
+	shard_free();
+
+	/* QoS 0 bytes that the socket never takes. */
+	shard_new("qos 0 interval 100ms jitter 0% payload 1000 ack-timeout 1s");
+	d = start(0);
+	UP(d);
+	sock(d)->room = 500;
+	pass_ms(500);
+	assert_true(d->blocked);
+	dev_stop(ln, d);
+	assert_int_equal(d->state, D_DRAIN);
+	pass_ms(3000);
+	assert_int_equal(d->state, D_OFF);
+	assert_true(failed(F_STOPPED) > 0);
+	shard_free();
+
+	/* Before it was ever up; and dropped on purpose. */
+	shard_new("qos 1 interval 100ms jitter 0%");
+	d = start(0);
+	dev_stop(ln, d);
+	assert_int_equal(d->state, D_OFF);
+	d = start(1);
+	UP(d);
+	dev_drop(ln, d);
+	assert_int_equal(d->state, D_WAIT);
+	pass_ms(10);
+	assert_int_equal(d->state, D_TCP);
+	shard_free();
+}
+
+/* A device without interval sends as long as window and socket take it. */
+static void busy(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1 interval 0 inflight 8 batch 4 count 20 e2e true payload 100");
+	d = start(0);
+	UP(d);
+	assert_int_equal(d->win->n, 8);
+	for (unsigned i = 0; i < 20; i++) {
+		acks(d, MQTT_PUBACK, id_of(d, i));
+		if (ln->nbusy)
+			dev_busy(ln, d);
+	}
+	assert_int_equal(tot()->acked, 20);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 20);
+	shard_free();
+}
+
+static void commands(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("shadow true command c response r response-payload ok qos 0");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x06\xff\xff\1\1\1\1", 8, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	gives(d, "\x30\x04\0\1cx", 6, 0);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 1);
+	assert_memory_equal(nth(d, MQTT_PUBLISH, 0), "\x30\5\0\1rok", 7);
+	shard_free();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(life),		  cmocka_unit_test(refused),
+		cmocka_unit_test(timeouts),	  cmocka_unit_test(data_with_fin),
+		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
+		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),
+		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
+		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
+		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
