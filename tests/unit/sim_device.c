@@ -765,6 +765,103 @@ static void busy(void **state)
 	shard_free();
 }
 
+/* --- what MQTT 5 brokers grant --------------------------------------------------------- */
+
+static void texts(char *buf, size_t cap)
+{
+	struct sim_error e;
+
+	*buf = 0;
+	for (unsigned i = 0; i < SIM_ERRORS; i++) {
+		if (!ln->led.pub->error[i].key)
+			continue;
+		sim_error_text(ln->led.pub->error[i].key, ln->led.pub->error[i].note, &e);
+		snprintf(buf + strlen(buf), cap - strlen(buf), "[%s: %s]", e.kind, e.text);
+	}
+}
+
+static void limits(void **state)
+{
+	static const struct {
+		const char *options, *connack;
+		size_t n;
+		const char *text;
+	} what[] = {
+		{"retain true", "\x20\5\0\0\2\x25\0", 7, "broker has no retained messages"},
+		{"subscribe a/+", "\x20\5\0\0\2\x28\0", 7, "broker has no wildcard subscriptions"},
+		{"subscribe $share/g/a", "\x20\5\0\0\2\x2a\0", 7,
+		 "broker has no shared subscriptions"},
+		{"qos 2", "\x20\5\0\0\2\x24\1", 7, "broker grants at most QoS 1"},
+		{"qos 0", "\x20\3\1\0\0", 5, "session present after a clean start"},
+		{"qos 0", "\x20\x0c\0\x9d\x09\x1c\0\6other\n", 14,
+		 "CONNACK 0x9d (server moved): server other?"},
+		{"qos 0", "\x20\x08\0\x87\5\x1f\0\2no", 10, "CONNACK 0x87 (not authorized): no"},
+		{"qos 0", "\x20\3\0\x8e\0", 5, "CONNACK 0x8e (unknown reason)"},
+		{"subscribe a", "\x20\3\0\0\0\x90\x09\xff\xff\5\x1f\0\2no\x87", 16,
+		 "SUBACK 0x87 (not authorized): no"},
+		{"qos 0", "\x20\3\0\0\0\xe0\7\x8b\5\x1f\0\2by", 14,
+		 "DISCONNECT 0x8b (server shutting down): by"},
+		{"qos 0", "\x20\3\0\0\0\x30\7\0\1a\3\x23\0\1", 14, "topic alias"},
+	};
+	char text[1024];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(what) / sizeof(*what); i++) {
+		struct mqtt_packet c;
+		struct device *d;
+
+		shard_new("protocol 5 interval 1h backoff 1h..1h");
+		if (*what[i].options) {
+			char o[64], *value;
+
+			snprintf(o, sizeof(o), "%s", what[i].options);
+			value = strchr(o, ' ');
+			*value++ = 0;
+			set(o, value);
+			assert_int_equal(stype_compile(ln->type, &(struct sim_err){0}), 0);
+		}
+		d = start(0);
+		dev_event(ln, d, EPOLLOUT);
+		assert_true(mqtt_decode(5, sock(d)->out, sock(d)->nout, 1 << 20, &c) > 0);
+		assert_int_equal(c.props.max_packet, SIM_RX_MAX);
+		gives(d, what[i].connack, what[i].n, 0);
+		assert_int_equal(d->state, D_WAIT);
+		texts(text, sizeof(text));
+		if (!strstr(text, what[i].text))
+			fail_msg("%s: %s", what[i].text, text);
+		shard_free();
+	}
+}
+
+/* Nothing above the broker's Maximum Packet Size leaves; a PUBACK's reason is its own. */
+static void max_packet(void **state)
+{
+	struct device *d;
+	char text[512];
+
+	(void)state;
+	shard_new("protocol 5 qos 1 interval 100ms jitter 0% persistent true payload 100 backoff "
+		  "100ms..100ms");
+	d = start(0);
+	up(d, "\x20\3\0\0\0", 5);
+	pass_ms(250);
+	assert_true(d->win->n >= 2);
+	gives(d, (uint8_t[]){0x40, 3, 0, 1, 0x97}, 5, 0);
+	texts(text, sizeof(text));
+	assert_non_null(strstr(text, "acknowledged with 0x97 (quota exceeded)"));
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	/* 50 bytes: neither what is sent again nor what is new. */
+	up(d, "\x20\x08\1\0\5\x27\0\0\0\x32", 10);
+	pass_ms(500);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 0);
+	assert_int_equal(d->win->n, 0);
+	assert_true(failed(F_TOO_BIG) >= 5);
+	shard_free();
+}
+
 static void commands(void **state)
 {
 	struct device *d;
@@ -791,6 +888,7 @@ int main(void)
 		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
 		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
 		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
+		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,20 @@ static void topics(void **state)
 	assert_true(mqtt_filter_ok((const uint8_t *)"+/a/#", 5));
 	assert_false(mqtt_filter_ok((const uint8_t *)"a+/b", 4));
 	assert_false(mqtt_filter_ok((const uint8_t *)"#/b", 3));
+	/* Shared: a name without wildcards, then a filter. */
+	assert_true(mqtt_filter_ok((const uint8_t *)"$share/g/#", 10));
+	assert_true(mqtt_filter_ok((const uint8_t *)"$share/g//", 10));
+	assert_true(mqtt_filter_ok((const uint8_t *)"$shared", 7));
+	assert_false(mqtt_filter_ok((const uint8_t *)"$share/g", 8));
+	assert_false(mqtt_filter_ok((const uint8_t *)"$share/g/", 9));
+	assert_false(mqtt_filter_ok((const uint8_t *)"$share//a", 9));
+	assert_false(mqtt_filter_ok((const uint8_t *)"$share/+/a", 10));
+	/* A code has the words of the packet that it came in, or none. */
+	assert_string_equal(mqtt_reason_name(MQTT_V5, MQTT_SUBACK, 0), "granted QoS 0");
+	assert_string_equal(mqtt_reason_name(MQTT_V5, MQTT_DISCONNECT, 0), "normal disconnection");
+	assert_string_equal(mqtt_reason_name(MQTT_V5, MQTT_PUBACK, 0), "success");
+	assert_null(mqtt_reason_name(MQTT_V5, MQTT_PUBACK, 0x8e));
+	assert_string_equal(mqtt_reason_name(MQTT_V311, MQTT_SUBACK, 0x80), "failure");
 }
 
 int main(void)

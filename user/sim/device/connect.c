@@ -173,6 +173,8 @@ void con_hello(struct lean *ln, struct device *d)
 			m.will_payload =
 				render(ty->will_payload, &c, will_payload, sizeof(will_payload));
 	}
+	props.max_packet = SIM_RX_MAX;
+	props.have |= 1ull << MQTT_P_MAX_PACKET;
 	if (ty->p.version == MQTT_V5 && !ty->p.clean) {
 		props.session_expiry = ty->p.session_expiry_s;
 		props.have |= 1ull << MQTT_P_SESSION_EXPIRY;
@@ -196,6 +198,7 @@ void con_subscribe(struct lean *ln, struct device *d)
 	char text[SIM_MAX_SUBS + 4][512];
 	uint8_t *at;
 	size_t cap;
+	long n;
 
 	for (unsigned i = 0; i < ty->nsubs; i++) {
 		f[i].filter = render(ty->sub[i], &c, text[i], sizeof(text[i]));
@@ -204,24 +207,57 @@ void con_subscribe(struct lean *ln, struct device *d)
 	at = out_room(ln, 8192, &cap);
 	if (!at)
 		return;
-	out_wrote(ln, mqtt_enc_subscribe(at, cap, ty->p.version, CON_SUB_ID, f, ty->nsubs, NULL));
+	n = mqtt_enc_subscribe(at, cap, ty->p.version, CON_SUB_ID, f, ty->nsubs, NULL);
+	if (n < 0 || (d->max_packet && n > d->max_packet))
+		dev_fail(d, F_TOO_BIG, 0);
+	else
+		out_wrote(ln, n);
+}
+
+/* What the device does and this broker says it has not; -1: nothing. */
+static int lacks(struct stype *ty, struct device *d, const struct mqtt_props *p)
+{
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	bool wild = MQTT_HAS(p, MQTT_P_WILDCARD_OK) && !p->wildcard_ok,
+	     shared = MQTT_HAS(p, MQTT_P_SHARED_OK) && !p->shared_ok;
+	char text[512];
+
+	if (MQTT_HAS(p, MQTT_P_RETAIN_OK) && !p->retain_ok &&
+	    (ty->p.retain || (ty->will && ty->p.will_retain)))
+		return LACK_RETAIN;
+	for (unsigned i = 0; (wild || shared) && i < ty->nsubs; i++) {
+		struct mqtt_slice f = render(ty->sub[i], &c, text, sizeof(text));
+
+		if (wild && (memchr(f.p, '+', f.n) || memchr(f.p, '#', f.n)))
+			return LACK_WILDCARD;
+		if (shared && mqtt_shared(f.p, f.n))
+			return LACK_SHARED;
+	}
+	return -1;
 }
 
 bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 {
 	struct stype *ty = type_of(ln, d);
+	const struct mqtt_props *props = &p->props;
+	int lack = lacks(ty, d, props);
 
-	if (p->reason) {
-		dev_fail(d, F_CONNACK, p->reason | (ty->p.version == MQTT_V5 ? 256u : 0));
+	if (p->reason)
+		dev_fail_props(ln, d, F_CONNACK, p->reason | (ty->p.version == MQTT_V5 ? 256u : 0),
+			       props);
+	else if (p->session_present && ty->p.clean)
+		dev_fail(d, F_PROTOCOL, PROTO_SESSION);
+	else if (MQTT_HAS(props, MQTT_P_MAX_QOS) && props->max_qos < ty->p.qos)
+		dev_fail(d, F_MAX_QOS, props->max_qos);
+	else if (lack >= 0)
+		dev_fail(d, F_UNSUPPORTED, (uint32_t)lack);
+	if (d->fail)
 		return false;
-	}
-	if (MQTT_HAS(&p->props, MQTT_P_MAX_QOS) && p->props.max_qos < ty->p.qos) {
-		dev_fail(d, F_MAX_QOS, p->props.max_qos);
-		return false;
-	}
-	if (MQTT_HAS(&p->props, MQTT_P_SERVER_KEEPALIVE))
-		d->keepalive_s = p->props.server_keepalive;
-	if (MQTT_HAS(&p->props, MQTT_P_RECEIVE_MAX))
-		d->recv_max = p->props.receive_max;
+	if (MQTT_HAS(props, MQTT_P_SERVER_KEEPALIVE))
+		d->keepalive_s = props->server_keepalive;
+	if (MQTT_HAS(props, MQTT_P_RECEIVE_MAX))
+		d->recv_max = props->receive_max;
+	if (MQTT_HAS(props, MQTT_P_MAX_PACKET))
+		d->max_packet = props->max_packet;
 	return true;
 }

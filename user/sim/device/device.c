@@ -62,6 +62,7 @@ static void connect_now(struct lean *ln, struct device *d)
 	}
 	d->keepalive_s = (uint16_t)ty->p.keepalive_s;
 	d->recv_max = 0;
+	d->max_packet = 0;
 	set_state(ln, d, D_TCP);
 	if (!con_open(ln, d))
 		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.connect_timeout_ns);
@@ -127,7 +128,10 @@ static void on_suback(struct lean *ln, struct device *d, const struct mqtt_packe
 	}
 	for (uint32_t i = 0; i < p->list.n; i++) {
 		if (p->list.p[i] >= 0x80) {
-			dev_fail(d, F_SUBACK, p->list.p[i]);
+			dev_fail_props(ln, d, F_SUBACK,
+				       p->list.p[i] |
+					       (type_of(ln, d)->p.version == MQTT_V5 ? 256u : 0),
+				       &p->props);
 			return;
 		}
 	}
@@ -151,7 +155,7 @@ static void readable(struct lean *ln, struct device *d)
 		else if (p.type == MQTT_SUBACK)
 			on_suback(ln, d, &p);
 		else
-			dev_fail(d, F_DISCONNECT, p.reason);
+			dev_fail_props(ln, d, F_DISCONNECT, p.reason, &p.props);
 	}
 }
 
@@ -212,7 +216,7 @@ static void lost(struct lean *ln, struct device *d)
 	struct sim_totals *tot = &ln->led.pub->tot;
 
 	stat_fail(&ln->led, d->type, was_up ? SIM_DISCONNECT : SIM_CONNECT, (enum sim_fail)d->fail,
-		  d->fail_detail, 1);
+		  d->fail_detail, ln->note);
 	if (was_up)
 		SIM_ADD(&tot->lost_connections, 1);
 	else
@@ -240,6 +244,7 @@ static void hang_up(struct lean *ln, struct device *d)
 
 static void begin(struct lean *ln, struct device *d)
 {
+	ln->note[0] = 0;
 	out_begin(ln, d);
 }
 

@@ -134,10 +134,11 @@ struct device {
 	uint16_t cap_n, keepalive_s;
 	uint8_t attempts;
 	bool pinging, connected_once, drop, ticket;
-	bool ended;	/* the broker sends no more: read up to the end */
-	bool unread;	/* the socket may hold more, which is read when the outbox is empty */
-	bool timed_out; /* draining: what is left has had its time */
-	uint8_t pad[20];
+	bool ended;	     /* the broker sends no more: read up to the end */
+	bool unread;	     /* the socket may hold more, which is read when the outbox is empty */
+	bool timed_out;	     /* draining: what is left has had its time */
+	uint32_t max_packet; /* the broker takes no longer one; 0: any */
+	uint8_t pad[16];
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
 
@@ -186,7 +187,8 @@ struct lean {
 	/* Its inbox: bytes read and not decoded yet. */
 	uint8_t *rx;
 	uint32_t rx_at, rx_len;
-	bool rx_acks; /* the window has got room since the last look at the backlog */
+	char note[SIM_NOTE]; /* what the broker said about the loss of this turn's device */
+	bool rx_acks;	     /* the window has got room since the last look at the backlog */
 	char topic[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
 };
 
@@ -226,6 +228,12 @@ static inline void dev_fail(struct device *d, enum sim_fail kind, uint32_t detai
 	d->fail = (uint8_t)kind;
 	d->fail_detail = detail;
 }
+
+/* With what the broker said about it. */
+void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint32_t detail,
+		    const struct mqtt_props *props);
+/* A server reference and a reason string as one line, cut to SIM_NOTE. */
+void props_note(const struct mqtt_props *p, char *ret);
 
 /* NULL without memory. */
 struct extra *dev_extra(struct device *d);
@@ -267,7 +275,9 @@ void out_fail(struct lean *ln, struct device *d, enum sim_fail kind);
 uint32_t win_size(const struct stype *ty, const struct device *d);
 /* A free place, whose identifier is d->next_id; NULL without memory. */
 struct inflight *win_slot(struct stype *ty, struct device *d);
-void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason);
+/* `props` may be NULL. */
+void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason,
+	     const struct mqtt_props *props);
 /* What has waited too long has failed; *next_ns becomes the time of the next, if earlier. */
 void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns);
 /* A session goes on: from here on win_resend() sends what is in flight again. */

@@ -277,7 +277,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	at = ln->tx + ln->tx_len;
 	cap = SIM_TX_CAP - ln->tx_len;
 	n = mqtt_enc_publish(at, cap, ty->p.version, &m, props);
-	if (n < 0) {
+	if (n < 0 || (d->max_packet && n > d->max_packet)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}

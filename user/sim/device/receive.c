@@ -116,6 +116,11 @@ static void answer(struct lean *ln, struct device *d, const struct mqtt_packet *
 
 static void publish(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 {
+	/* The device announces no Topic Alias Maximum, so it is 0. */
+	if (MQTT_HAS(&p->props, MQTT_P_TOPIC_ALIAS)) {
+		dev_fail(d, F_PROTOCOL, PROTO_ALIAS);
+		return;
+	}
 	if (p->qos == 2) {
 		bool fresh = qos2_new(d, p->id);
 
@@ -147,7 +152,7 @@ static bool one_packet(struct lean *ln, struct device *d, const struct mqtt_pack
 	case MQTT_PUBACK:
 	case MQTT_PUBREC:
 	case MQTT_PUBCOMP:
-		win_ack(ln, d, p->type, p->id, p->reason);
+		win_ack(ln, d, p->type, p->id, p->reason, &p->props);
 		ln->rx_acks = true;
 		return false;
 	case MQTT_PUBREL:
@@ -183,7 +188,7 @@ static bool decode(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		/* The short PUBACK is most of what arrives: no packet struct for it. */
 		if (len >= 4 && b[0] == MQTT_PUBACK << 4 && b[1] == 2 && (b[2] | b[3]) &&
 		    d->state >= D_SUBACK) {
-			win_ack(ln, d, MQTT_PUBACK, (uint16_t)(b[2] << 8 | b[3]), 0);
+			win_ack(ln, d, MQTT_PUBACK, (uint16_t)(b[2] << 8 | b[3]), 0, NULL);
 			ln->rx_acks = true;
 			ln->rx_at += 4;
 			continue;

@@ -107,3 +107,36 @@ struct extra *dev_extra(struct device *d)
 		d->x = calloc(1, sizeof(*d->x));
 	return d->x;
 }
+
+void props_note(const struct mqtt_props *p, char *ret)
+{
+	static const uint64_t bit[] = {1ull << MQTT_P_SERVER_REFERENCE,
+				       1ull << MQTT_P_REASON_STRING};
+	const struct mqtt_slice *text[] = {&p->server_reference, &p->reason_string};
+	size_t at = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!(p->have & bit[i]))
+			continue;
+		at += (size_t)snprintf(ret + at, SIM_NOTE - at, "%s%s%.*s", at ? ", " : "",
+				       i ? "" : "server ", (int)text[i]->n,
+				       (const char *)text[i]->p);
+		if (at >= SIM_NOTE)
+			at = SIM_NOTE - 1;
+	}
+	/* Neither half a character nor one that moves a terminal's cursor. */
+	while (at && !mqtt_utf8_ok((uint8_t *)ret, at))
+		at--;
+	ret[at] = 0;
+	for (size_t i = 0; i < at; i++)
+		if ((uint8_t)ret[i] < 32 || ret[i] == 127)
+			ret[i] = '?';
+}
+
+void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint32_t detail,
+		    const struct mqtt_props *props)
+{
+	if (!d->fail)
+		props_note(props, ln->note);
+	dev_fail(d, kind, detail);
+}

@@ -63,7 +63,8 @@ static void done(struct lean *ln, struct device *d, struct inflight *s)
 	win_free(d->win, s);
 }
 
-void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason)
+void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason,
+	     const struct mqtt_props *props)
 {
 	struct stype *ty = type_of(ln, d);
 	struct inflight *s = d->win ? &d->win->slot[id & d->win->mask] : NULL;
@@ -81,7 +82,12 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 		return;
 	}
 	if (reason >= 0x80) {
-		msg_failed(&ln->led, d->type, SIM_PUBACK, F_ACK_REASON, reason);
+		char note[SIM_NOTE] = "";
+
+		if (props)
+			props_note(props, note);
+		msg_failed_note(&ln->led, d->type, SIM_PUBACK, F_ACK_REASON,
+				(uint32_t)type << 8 | reason, note);
 		win_free(d->win, s);
 		return;
 	}
@@ -152,6 +158,10 @@ void win_resend(struct lean *ln, struct device *d)
 		}
 		if (s->id && s->await == MQTT_PUBCOMP) {
 			out_ack(ln, MQTT_PUBREL, s->id, 0);
+		} else if (s->id && d->max_packet && s->copy_len > d->max_packet) {
+			/* The broker takes less than it did. */
+			msg_failed(&ln->led, d->type, SIM_PUBACK, F_TOO_BIG, 0);
+			win_free(w, s);
 		} else if (s->id && s->copy) {
 			if (d->recv_max && w->nsent >= d->recv_max)
 				return; /* the next acknowledgement brings us back */

@@ -135,7 +135,7 @@ static void on_sent(void *ctx, MQTTAsync_successData *r)
 static void on_sent5(void *ctx, MQTTAsync_successData5 *r)
 {
 	if (r && r->reasonCode >= 0x80)
-		called_back(ctx, F_ACK_REASON, (uint32_t)r->reasonCode);
+		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
 	else
 		called_back(ctx, F_NONE, 0);
 }
@@ -149,7 +149,7 @@ static void on_unsent(void *ctx, MQTTAsync_failureData *r)
 static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
 {
 	if (r && r->reasonCode >= 0x80)
-		called_back(ctx, F_ACK_REASON, (uint32_t)r->reasonCode);
+		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
 	else
 		called_back(ctx, F_LOST, 0);
 }
@@ -275,7 +275,7 @@ static void on_lost(void *ctx, char *cause)
 	(void)cause; /* the library does not say */
 	lock();
 	if (d->up) {
-		stat_fail(&ph->led, d->type, SIM_DISCONNECT, F_CLOSED, 0, 1);
+		stat_fail(&ph->led, d->type, SIM_DISCONNECT, F_CLOSED, 0, NULL);
 		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
 		gauge(d, d->on, false);
 	}
@@ -299,11 +299,11 @@ static void refused(struct pdev *d, int code)
 {
 	lock();
 	if (code > 0 && code < 6)
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, NULL);
 	else if (code >= 0x80)
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, NULL);
 	else
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_REFUSED, 0, 1);
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_REFUSED, 0, NULL);
 	SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
 	/* Looked at by the schedule's thread: connecting again from here would recurse. */
 	d->lost_pending = true;

@@ -153,12 +153,12 @@ static bool take_entry(struct sim_reader *r, unsigned i)
 	return true;
 }
 
-static void add_error(struct sim_reader *r, uint64_t key, uint64_t n)
+static void add_error(struct sim_reader *r, uint64_t key, const char *note, uint64_t n)
 {
 	struct sim_report *rep = &r->report;
 	struct sim_error text, *grown;
 
-	sim_error_text(key, &text);
+	sim_error_text(key, note, &text);
 	for (unsigned i = 0; i < rep->nerrors; i++) {
 		struct sim_error *e = &rep->error[i];
 
@@ -192,7 +192,7 @@ const struct sim_report *sim_reader_take(struct sim_reader *r)
 
 			if (!key || n == r->errors[k][i])
 				continue;
-			add_error(r, key, n - r->errors[k][i]);
+			add_error(r, key, p->error[i].note, n - r->errors[k][i]);
 			r->errors[k][i] = n;
 		}
 	}

@@ -29,9 +29,10 @@ enum sim_fail {
 	F_CERT,	      /* this device's certificate cannot be loaded */
 	F_CONNACK,    /* return or reason code, bit 8: MQTT 5 */
 	F_CONNACK_TIMEOUT,
-	F_SUBACK, /* reason */
+	F_SUBACK, /* reason, bit 8: MQTT 5 */
 	F_SUBACK_TIMEOUT,
-	F_MAX_QOS, /* what the broker grants */
+	F_MAX_QOS,     /* what the broker grants */
+	F_UNSUPPORTED, /* enum sim_lack */
 	F_CLOSED,
 	F_DISCONNECT, /* MQTT 5 reason */
 	F_KEEPALIVE,
@@ -40,7 +41,7 @@ enum sim_fail {
 	F_PROTOCOL,  /* enum sim_protocol */
 	F_NO_PUBACK,
 	F_NO_PUBCOMP,
-	F_ACK_REASON, /* MQTT 5 reason */
+	F_ACK_REASON, /* MQTT 5 reason, packet type << 8 */
 	F_NOT_CONNECTED,
 	F_BACKLOG,
 	F_UNSENT,
@@ -52,13 +53,25 @@ enum sim_fail {
 	F_KINDS
 };
 
-enum sim_protocol { PROTO_MALFORMED, PROTO_TOO_BIG, PROTO_UNEXPECTED, PROTO_CONNACK };
+enum sim_protocol {
+	PROTO_MALFORMED,
+	PROTO_TOO_BIG,
+	PROTO_UNEXPECTED,
+	PROTO_CONNACK,
+	PROTO_SESSION,
+	PROTO_ALIAS
+};
+/* What a device needs and its broker does not have. */
+enum sim_lack { LACK_RETAIN, LACK_WILDCARD, LACK_SHARED };
 
 static inline uint64_t sim_error_key(unsigned type, unsigned name, unsigned kind, uint32_t detail)
 {
 	return (uint64_t)type << 56 | (uint64_t)name << 48 | (uint64_t)kind << 40 | detail;
 }
-void sim_error_text(uint64_t key, struct sim_error *ret);
+#define SIM_NOTE 65 /* of what the broker said, with its NUL */
+
+/* `note`: what the broker said about it; may be empty. */
+void sim_error_text(uint64_t key, const char *note, struct sim_error *ret);
 
 struct sim_stat {
 	uint64_t requests, failures, bytes, total_us, last_ns;
@@ -76,6 +89,7 @@ struct sim_pub {
 	struct sim_totals tot;
 	struct {
 		uint64_t key, n;
+		char note[SIM_NOTE + 7]; /* complete before the key is there */
 	} error[SIM_ERRORS];
 	struct sim_stat stat[]; /* [type * SIM_NAMES + name] */
 };

@@ -21,6 +21,7 @@ static const char *const words[F_KINDS] = {
 	[F_SUBACK] = "suback",
 	[F_SUBACK_TIMEOUT] = "no-suback",
 	[F_MAX_QOS] = "max-qos",
+	[F_UNSUPPORTED] = "unsupported",
 	[F_CLOSED] = "closed",
 	[F_DISCONNECT] = "disconnected",
 	[F_KEEPALIVE] = "keepalive",
@@ -59,12 +60,19 @@ static void reason(char *buf, size_t cap, const char *what, uint8_t version, uin
 		snprintf(buf, cap, "%s %u (%s)", what, code, name ? name : "unknown return code");
 }
 
-void sim_error_text(uint64_t key, struct sim_error *ret)
+void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 {
-	static const char *const proto[] = {"malformed packet", "packet too large",
-					    "unexpected packet", "something else before CONNACK"};
+	static const char *const proto[] = {"malformed packet",
+					    "packet too large",
+					    "unexpected packet",
+					    "something else before CONNACK",
+					    "session present after a clean start",
+					    "topic alias above the maximum of 0"};
+	static const char *const lack[] = {"retained messages", "wildcard subscriptions",
+					   "shared subscriptions"};
 	unsigned kind = key >> 40 & 255;
 	uint32_t detail = (uint32_t)key;
+	uint8_t version = detail >> 8 ? MQTT_V5 : MQTT_V311;
 	char *t = ret->text;
 	size_t cap = sizeof(ret->text);
 	const char *s;
@@ -99,20 +107,22 @@ void sim_error_text(uint64_t key, struct sim_error *ret)
 		snprintf(t, cap, "device certificate or key cannot be loaded");
 		break;
 	case F_CONNACK:
-		reason(t, cap, "CONNACK", detail >> 8 ? MQTT_V5 : MQTT_V311, MQTT_CONNACK,
-		       (uint8_t)detail);
+		reason(t, cap, "CONNACK", version, MQTT_CONNACK, (uint8_t)detail);
 		break;
 	case F_CONNACK_TIMEOUT:
 		snprintf(t, cap, "no CONNACK in time");
 		break;
 	case F_SUBACK:
-		reason(t, cap, "SUBACK", MQTT_V5, MQTT_SUBACK, (uint8_t)detail);
+		reason(t, cap, "SUBACK", version, MQTT_SUBACK, (uint8_t)detail);
 		break;
 	case F_SUBACK_TIMEOUT:
 		snprintf(t, cap, "no SUBACK in time");
 		break;
 	case F_MAX_QOS:
 		snprintf(t, cap, "broker grants at most QoS %u", detail);
+		break;
+	case F_UNSUPPORTED:
+		snprintf(t, cap, "broker has no %s", detail < 3 ? lack[detail] : "such thing");
 		break;
 	case F_CLOSED:
 		snprintf(t, cap, "connection closed by broker");
@@ -129,7 +139,7 @@ void sim_error_text(uint64_t key, struct sim_error *ret)
 		break;
 	case F_MALFORMED:
 	case F_PROTOCOL:
-		snprintf(t, cap, "protocol: %s", detail < 4 ? proto[detail] : "unknown");
+		snprintf(t, cap, "protocol: %s", detail < 6 ? proto[detail] : "unknown");
 		break;
 	case F_NO_PUBACK:
 		snprintf(t, cap, "no PUBACK in time");
@@ -138,7 +148,8 @@ void sim_error_text(uint64_t key, struct sim_error *ret)
 		snprintf(t, cap, "no %s in time", mqtt_type_name((uint8_t)detail));
 		break;
 	case F_ACK_REASON:
-		reason(t, cap, "acknowledged with", MQTT_V5, MQTT_PUBACK, (uint8_t)detail);
+		reason(t, cap, "acknowledged with", MQTT_V5, (uint8_t)(detail >> 8),
+		       (uint8_t)detail);
 		break;
 	case F_NOT_CONNECTED:
 		snprintf(t, cap, "not connected");
@@ -166,5 +177,10 @@ void sim_error_text(uint64_t key, struct sim_error *ret)
 		break;
 	default:
 		snprintf(t, cap, "failure %u", kind);
+	}
+	if (note && *note) {
+		size_t n = strlen(t);
+
+		snprintf(t + n, cap - n, ": %s", note);
 	}
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A shard's counters. One writer each, so plain adds with relaxed stores. */
+#include <stdio.h>
 #include "sim/ledger/stats.h"
 
 static void second_add(uint64_t *slots, uint32_t epoch, uint64_t n)
@@ -32,25 +33,26 @@ void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_
 }
 
 void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
-	       uint32_t detail, uint64_t n)
+	       uint32_t detail, const char *note)
 {
 	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
 	uint64_t key = sim_error_key(type, name, kind, detail);
 	uint32_t epoch = epoch_of(l, l->now), i;
 
-	if (!n)
-		return;
-	SIM_ADD(&s->requests, n);
-	SIM_ADD(&s->failures, n);
+	SIM_ADD(&s->requests, 1);
+	SIM_ADD(&s->failures, 1);
 	__atomic_store_n(&s->last_ns, l->now, __ATOMIC_RELAXED);
-	second_add(s->req_sec, epoch, n);
-	second_add(s->fail_sec, epoch, n);
+	second_add(s->req_sec, epoch, 1);
+	second_add(s->fail_sec, epoch, 1);
 	i = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56) % SIM_ERRORS;
 	for (unsigned tries = 0; tries < SIM_ERRORS; tries++, i = (i + 1) % SIM_ERRORS) {
-		if (!l->pub->error[i].key)
+		if (!l->pub->error[i].key) {
+			if (note)
+				snprintf(l->pub->error[i].note, SIM_NOTE, "%s", note);
 			SIM_STORE(&l->pub->error[i].key, key);
+		}
 		if (l->pub->error[i].key == key) {
-			SIM_ADD(&l->pub->error[i].n, n);
+			SIM_ADD(&l->pub->error[i].n, 1);
 			return;
 		}
 	}

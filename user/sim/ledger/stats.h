@@ -13,8 +13,9 @@ struct ledger {
 
 void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
 	     uint32_t bytes);
+/* `note` (may be NULL): what the broker said; the first one of a failure is kept. */
 void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
-	       uint32_t detail, uint64_t n);
+	       uint32_t detail, const char *note);
 
 /* A message ends: exactly one of these per scheduled message. */
 static inline void msg_acked(struct ledger *l)
@@ -23,12 +24,18 @@ static inline void msg_acked(struct ledger *l)
 	SIM_ADD(&l->pub->tot.in_flight, -1);
 }
 
+static inline void msg_failed_note(struct ledger *l, unsigned type, enum sim_name name,
+				   enum sim_fail kind, uint32_t detail, const char *note)
+{
+	stat_fail(l, type, name, kind, detail, note);
+	SIM_ADD(&l->pub->tot.failed, 1);
+	SIM_ADD(&l->pub->tot.in_flight, -1);
+}
+
 static inline void msg_failed(struct ledger *l, unsigned type, enum sim_name name,
 			      enum sim_fail kind, uint32_t detail)
 {
-	stat_fail(l, type, name, kind, detail, 1);
-	SIM_ADD(&l->pub->tot.failed, 1);
-	SIM_ADD(&l->pub->tot.in_flight, -1);
+	msg_failed_note(l, type, name, kind, detail, NULL);
 }
 
 static inline void msg_scheduled(struct ledger *l)

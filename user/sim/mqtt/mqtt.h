@@ -192,14 +192,19 @@ long mqtt_enc_disconnect(uint8_t *buf, size_t cap, uint8_t version, uint8_t reas
 
 /* "PUBACK"; "type 0" never happens: unknown is "RESERVED". */
 const char *mqtt_type_name(uint8_t type);
-/* Of a reason code (MQTT 5) or CONNACK return code (3.1.1); NULL if unknown. */
+/*
+ * Of a reason code (MQTT 5) or return code (3.1.1) in a packet of this type; NULL when it
+ * means nothing there.
+ */
 const char *mqtt_reason_name(uint8_t version, uint8_t type, uint8_t reason);
 /* Well-formed UTF-8 without U+0000 and surrogates. */
 bool mqtt_utf8_ok(const uint8_t *p, size_t n);
 /* Topic to publish to: not empty, no wildcard, UTF-8, at most 65,535 bytes. */
 bool mqtt_topic_ok(const uint8_t *p, size_t n);
-/* Filter to subscribe with: wildcards whole levels, '#' last. */
+/* Filter to subscribe with: wildcards whole levels, '#' last; $share/NAME/FILTER too. */
 bool mqtt_filter_ok(const uint8_t *p, size_t n);
+/* Is it a shared subscription? */
+bool mqtt_shared(const uint8_t *p, size_t n);
 /* Does `topic` match `filter`? Both valid. $-topics need a $-filter. */
 bool mqtt_match(const uint8_t *filter, size_t nf, const uint8_t *topic, size_t nt);
 

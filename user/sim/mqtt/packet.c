@@ -109,53 +109,64 @@ const char *mqtt_type_name(uint8_t type)
 	return type < 16 ? names[type] : names[0];
 }
 
+/* MQTT 5, table 2-6: a code means something only in the packets that may carry it. */
 const char *mqtt_reason_name(uint8_t version, uint8_t type, uint8_t reason)
 {
+#define IN(t)	(1u << MQTT_##t)
+#define ACKED	(IN(PUBACK) | IN(PUBREC))
+#define SUBBED	(IN(SUBACK) | IN(UNSUBACK))
+#define BOTH	(IN(CONNACK) | IN(DISCONNECT)) /* the connection as a whole */
+#define GENERAL (BOTH | ACKED | SUBBED)
 	static const struct {
 		uint8_t code;
+		uint16_t in;
 		const char *name;
 	} v5[] = {
-		{0x00, "success"},
-		{0x01, "granted QoS 1"},
-		{0x02, "granted QoS 2"},
-		{0x04, "disconnect with will"},
-		{0x10, "no matching subscribers"},
-		{0x11, "no subscription existed"},
-		{0x80, "unspecified error"},
-		{0x81, "malformed packet"},
-		{0x82, "protocol error"},
-		{0x83, "implementation specific error"},
-		{0x84, "unsupported protocol version"},
-		{0x85, "client identifier not valid"},
-		{0x86, "bad user name or password"},
-		{0x87, "not authorized"},
-		{0x88, "server unavailable"},
-		{0x89, "server busy"},
-		{0x8a, "banned"},
-		{0x8b, "server shutting down"},
-		{0x8c, "bad authentication method"},
-		{0x8d, "keep alive timeout"},
-		{0x8e, "session taken over"},
-		{0x8f, "topic filter invalid"},
-		{0x90, "topic name invalid"},
-		{0x91, "packet identifier in use"},
-		{0x92, "packet identifier not found"},
-		{0x93, "receive maximum exceeded"},
-		{0x94, "topic alias invalid"},
-		{0x95, "packet too large"},
-		{0x96, "message rate too high"},
-		{0x97, "quota exceeded"},
-		{0x98, "administrative action"},
-		{0x99, "payload format invalid"},
-		{0x9a, "retain not supported"},
-		{0x9b, "QoS not supported"},
-		{0x9c, "use another server"},
-		{0x9d, "server moved"},
-		{0x9e, "shared subscriptions not supported"},
-		{0x9f, "connection rate exceeded"},
-		{0xa0, "maximum connect time"},
-		{0xa1, "subscription identifiers not supported"},
-		{0xa2, "wildcard subscriptions not supported"},
+		{0x00, IN(DISCONNECT), "normal disconnection"},
+		{0x00, IN(SUBACK), "granted QoS 0"},
+		{0x00, 0xffff, "success"},
+		{0x01, IN(SUBACK), "granted QoS 1"},
+		{0x02, IN(SUBACK), "granted QoS 2"},
+		{0x04, IN(DISCONNECT), "disconnect with will"},
+		{0x10, ACKED, "no matching subscribers"},
+		{0x11, IN(UNSUBACK), "no subscription existed"},
+		{0x18, IN(AUTH), "continue authentication"},
+		{0x19, IN(AUTH), "re-authenticate"},
+		{0x80, GENERAL, "unspecified error"},
+		{0x81, BOTH, "malformed packet"},
+		{0x82, BOTH, "protocol error"},
+		{0x83, GENERAL, "implementation specific error"},
+		{0x84, IN(CONNACK), "unsupported protocol version"},
+		{0x85, IN(CONNACK), "client identifier not valid"},
+		{0x86, IN(CONNACK), "bad user name or password"},
+		{0x87, GENERAL, "not authorized"},
+		{0x88, IN(CONNACK), "server unavailable"},
+		{0x89, BOTH, "server busy"},
+		{0x8a, IN(CONNACK), "banned"},
+		{0x8b, IN(DISCONNECT), "server shutting down"},
+		{0x8c, BOTH, "bad authentication method"},
+		{0x8d, IN(DISCONNECT), "keep alive timeout"},
+		{0x8e, IN(DISCONNECT), "session taken over"},
+		{0x8f, SUBBED | IN(DISCONNECT), "topic filter invalid"},
+		{0x90, ACKED | BOTH, "topic name invalid"},
+		{0x91, ACKED | SUBBED, "packet identifier in use"},
+		{0x92, IN(PUBREL) | IN(PUBCOMP), "packet identifier not found"},
+		{0x93, IN(DISCONNECT), "receive maximum exceeded"},
+		{0x94, IN(DISCONNECT), "topic alias invalid"},
+		{0x95, BOTH, "packet too large"},
+		{0x96, IN(DISCONNECT), "message rate too high"},
+		{0x97, BOTH | ACKED | IN(SUBACK), "quota exceeded"},
+		{0x98, IN(DISCONNECT), "administrative action"},
+		{0x99, BOTH | ACKED, "payload format invalid"},
+		{0x9a, BOTH, "retain not supported"},
+		{0x9b, BOTH, "QoS not supported"},
+		{0x9c, BOTH, "use another server"},
+		{0x9d, BOTH, "server moved"},
+		{0x9e, IN(SUBACK) | IN(DISCONNECT), "shared subscriptions not supported"},
+		{0x9f, BOTH, "connection rate exceeded"},
+		{0xa0, IN(DISCONNECT), "maximum connect time"},
+		{0xa1, IN(SUBACK) | IN(DISCONNECT), "subscription identifiers not supported"},
+		{0xa2, IN(SUBACK) | IN(DISCONNECT), "wildcard subscriptions not supported"},
 	};
 	static const char *const v311[] = {
 		"accepted",	      "unacceptable protocol version", "identifier rejected",
@@ -164,8 +175,10 @@ const char *mqtt_reason_name(uint8_t version, uint8_t type, uint8_t reason)
 
 	if (version != MQTT_V5 && type == MQTT_CONNACK)
 		return reason < 6 ? v311[reason] : NULL;
+	if (version != MQTT_V5 && type == MQTT_SUBACK && reason == 0x80)
+		return "failure";
 	for (size_t i = 0; i < sizeof(v5) / sizeof(*v5); i++)
-		if (v5[i].code == reason)
+		if (v5[i].code == reason && v5[i].in & 1u << (type & 15))
 			return v5[i].name;
 	return NULL;
 }

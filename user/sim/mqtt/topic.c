@@ -50,10 +50,23 @@ bool mqtt_topic_ok(const uint8_t *p, size_t n)
 	       mqtt_utf8_ok(p, n);
 }
 
+bool mqtt_shared(const uint8_t *p, size_t n)
+{
+	return n >= 7 && !memcmp(p, "$share/", 7);
+}
+
 bool mqtt_filter_ok(const uint8_t *p, size_t n)
 {
 	if (!n || n > MQTT_MAX_STRING || !mqtt_utf8_ok(p, n))
 		return false;
+	if (mqtt_shared(p, n)) {
+		/* A name without wildcards, then a filter of at least one character. */
+		const uint8_t *name = p + 7, *end = memchr(name, '/', n - 7);
+
+		if (!end || end == name || end + 1 == p + n || memchr(name, '+', end - name) ||
+		    memchr(name, '#', end - name))
+			return false;
+	}
 	for (size_t i = 0; i < n; i++) {
 		bool first = i == 0 || p[i - 1] == '/', last = i + 1 == n;
 
