@@ -862,6 +862,44 @@ static void max_packet(void **state)
 	shard_free();
 }
 
+/* A broker that accepts and throws out: the waits grow; one that lasted begins them anew. */
+static void thrown_out(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("backoff 10ms..10s backoff-reset 10s keepalive 0 interval 1h");
+	d = start(0);
+	for (unsigned i = 1; i <= 6; i++) {
+		UP(d);
+		sock(d)->fin = true;
+		dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+		assert_int_equal(d->attempts, i);
+		pass_ms(10 << i);
+	}
+	UP(d);
+	pass_ms(10010);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	assert_int_equal(d->attempts, 1);
+	shard_free();
+}
+
+/* RabbitMQ answers QoS 2 with PUBACK. */
+static void downgraded(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 2 interval 100ms jitter 0% count 1");
+	d = with_window(1);
+	acks(d, MQTT_PUBACK, id_of(d, 0));
+	assert_int_equal(failed(F_DOWNGRADED), 1);
+	assert_int_equal(d->win->n, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	shard_free();
+}
+
 static void commands(void **state)
 {
 	struct device *d;
@@ -889,6 +927,7 @@ int main(void)
 		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
 		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
 		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
+		cmocka_unit_test(thrown_out),	  cmocka_unit_test(downgraded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

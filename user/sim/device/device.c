@@ -74,7 +74,7 @@ static void online(struct lean *ln, struct device *d)
 	bool first = !d->ever_online;
 
 	set_state(ln, d, D_ONLINE);
-	d->attempts = 0;
+	d->up_ms = ms_of(ln->led.now);
 	d->ever_online = true;
 	d->last_out_ms = d->last_in_ms = ms_of(ln->led.now);
 	if (first && ln->led.a->first_ms && ty->p.e2e)
@@ -191,11 +191,13 @@ static void off(struct lean *ln, struct device *d, bool reset)
 	}
 }
 
-static void back_off(struct lean *ln, struct device *d)
+static void back_off(struct lean *ln, struct device *d, bool anew)
 {
 	struct stype *ty = type_of(ln, d);
 	uint64_t limit = ty->p.backoff_base_ns, at;
 
+	if (anew)
+		d->attempts = 0;
 	for (unsigned i = 0; i < d->attempts && limit < ty->p.backoff_max_ns; i++)
 		limit *= 2;
 	if (limit > ty->p.backoff_max_ns)
@@ -213,6 +215,9 @@ static void back_off(struct lean *ln, struct device *d)
 static void lost(struct lean *ln, struct device *d)
 {
 	bool was_up = d->state == D_ONLINE || d->state == D_DRAIN, stopping = d->state == D_DRAIN;
+	/* A broker that accepts and throws out at once is no reason to begin anew. */
+	bool lasted = was_up &&
+		      ms_of(ln->led.now) - d->up_ms >= ms_of(type_of(ln, d)->p.backoff_reset_ns);
 	struct sim_totals *tot = &ln->led.pub->tot;
 
 	stat_fail(&ln->led, d->type, was_up ? SIM_DISCONNECT : SIM_CONNECT, (enum sim_fail)d->fail,
@@ -225,7 +230,7 @@ static void lost(struct lean *ln, struct device *d)
 	if (stopping || d->drop)
 		off(ln, d, false);
 	else
-		back_off(ln, d);
+		back_off(ln, d, lasted);
 }
 
 static void hang_up(struct lean *ln, struct device *d)
@@ -273,8 +278,11 @@ void dev_start(struct lean *ln, struct device *d, uint64_t sched_ns)
 	}
 	if (d->state != D_OFF)
 		return;
-	if (name_device(ty, d))
+	if (name_device(ty, d)) {
+		stat_fail(&ln->led, d->type, SIM_CONNECT, F_NAME, 0, NULL);
+		SIM_ADD(&ln->led.pub->tot.connect_failures, 1);
 		return;
+	}
 	d->connect_ns = sched_ns;
 	d->attempts = 0;
 	d->ever_online = false;

@@ -138,7 +138,8 @@ struct device {
 	bool unread;	     /* the socket may hold more, which is read when the outbox is empty */
 	bool timed_out;	     /* draining: what is left has had its time */
 	uint32_t max_packet; /* the broker takes no longer one; 0: any */
-	uint8_t pad[16];
+	uint32_t up_ms;	     /* when it came online */
+	uint8_t pad[12];
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
 

@@ -69,6 +69,12 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 	struct stype *ty = type_of(ln, d);
 	struct inflight *s = d->win ? &d->win->slot[id & d->win->mask] : NULL;
 
+	if (s && s->id == id && type == MQTT_PUBACK && s->await == MQTT_PUBREC) {
+		/* RabbitMQ does so: it has the message, as one of QoS 1. */
+		msg_failed(&ln->led, d->type, SIM_PUBACK, F_DOWNGRADED, 0);
+		win_free(d->win, s);
+		return;
+	}
 	if (!s || s->id != id || s->await != type) {
 		/* One that was never given out, seen from the last that was. */
 		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {

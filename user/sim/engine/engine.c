@@ -16,21 +16,13 @@
 #include "sim/fleet/options.h"
 #include "sim/engine/shard.h"
 #include "sim/engine/paho.h"
-
-/* Descriptors of a process that are not devices' sockets. */
-#define FD_RESERVE 64
+#include "sim/engine/plan.h"
 
 struct sim_engine {
 	struct sim_arena *a;
 	size_t size, e2e_size;
-	/*
-	 * Processes and shards in each. A type with a cgroup of its own has processes of
-	 * its own, since a socket belongs to the cgroup of the process that made it; so
-	 * there are `nproc` processes in all, `nproc / ngroups` for each group of types.
-	 */
-	unsigned nproc, nthread, ngroups;
-	char cgroup[SIM_MAX_TYPES][256];
-	bool started, stopped, has_paho, forked;
+	struct sim_plan plan;
+	bool started, stopped, has_paho;
 	pid_t child[SIM_MAX_SHARDS];
 	int wakefd[SIM_MAX_SHARDS];
 	pthread_t thread[SIM_MAX_SHARDS];
@@ -39,108 +31,6 @@ struct sim_engine {
 };
 
 /* --- set-up ----------------------------------------------------------------------------- */
-
-static int plan(struct sim_engine *e, struct sim_arena *a, unsigned shards, struct sim_err *err)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct rlimit rl;
-	uint64_t per;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl))
-		return -errno;
-	if (rl.rlim_cur < rl.rlim_max) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-		getrlimit(RLIMIT_NOFILE, &rl);
-	}
-	per = rl.rlim_cur > FD_RESERVE * 2 ? rl.rlim_cur - FD_RESERVE : 0;
-	if (!per) {
-		sim_bad(err,
-			"descriptors: the limit of %llu is too small; at least %d are needed: "
-			"ulimit -n 1024",
-			(unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
-		return -EMFILE;
-	}
-	e->nproc = (unsigned)((a->max_devices + per - 1) / per) * e->ngroups;
-	if (!shards)
-		shards = cpus > 0 ? (unsigned)cpus : 1;
-	shards *= e->ngroups;
-	if (shards < e->nproc)
-		shards = e->nproc;
-	/* The same number in each process, so that devices spread evenly. */
-	shards = (shards + e->nproc - 1) / e->nproc * e->nproc;
-	if (shards > SIM_MAX_SHARDS - 1) {
-		sim_bad(err,
-			"devices %u: need %u processes at %llu descriptors each, more than "
-			"%d; raise the hard limit: ulimit -Hn %llu (as root, or LimitNOFILE= of "
-			"the "
-			"service)",
-			a->max_devices, e->nproc, (unsigned long long)rl.rlim_cur,
-			SIM_MAX_SHARDS - 1,
-			(unsigned long long)a->max_devices / (SIM_MAX_SHARDS - 1) + FD_RESERVE);
-		return -EMFILE;
-	}
-	a->nlean = shards;
-	a->nshards = shards + (e->has_paho ? 1 : 0);
-	e->nthread = shards / e->nproc;
-	e->forked = e->nproc > 1 || *e->cgroup[0];
-	return 0;
-}
-
-/* Which types share processes: those of the same cgroup, or of none. */
-static int group(struct sim_engine *e, const struct sim_fleet *fleet, uint16_t *ret_group,
-		 struct sim_err *err)
-{
-	for (unsigned t = 0; t < fleet->ntypes; t++) {
-		const char *path = fleet->type[t].cgroup;
-		unsigned g = 0;
-
-		while (g < e->ngroups && strcmp(e->cgroup[g], path))
-			g++;
-		if (g == e->ngroups) {
-			if (*path && sim_cgroup_make(path, err))
-				return -EINVAL;
-			snprintf(e->cgroup[e->ngroups++], sizeof(e->cgroup[0]), "%s", path);
-		}
-		ret_group[t] = (uint16_t)g;
-	}
-	return 0;
-}
-
-/*
- * A connection is told apart by addresses and ports, so one source address holds
- * only as many to one broker address as the kernel has local ports to give. Past
- * that every connect fails, in a way whose message names no cause.
- */
-static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sim_err *err)
-{
-	unsigned lo = 32768, hi = 60999, brokers = 1;
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	uint64_t room = 0, per;
-
-	if (f) {
-		if (fscanf(f, "%u %u", &lo, &hi) != 2 || hi < lo)
-			lo = 32768, hi = 60999;
-		fclose(f);
-	}
-	for (unsigned t = 0; t < fleet->ntypes; t++) {
-		const struct sim_profile *p = &fleet->type[t];
-		unsigned addrs = p->naddrs ? p->naddrs : 1;
-
-		/* Types with the same broker share its ports; that only makes this lenient. */
-		room += (uint64_t)(hi - lo + 1) * addrs * (p->nbinds ? p->nbinds : 1);
-		brokers = addrs > brokers ? addrs : brokers;
-	}
-	if (devices <= room)
-		return 0;
-	per = (uint64_t)(hi - lo + 1) * brokers;
-	sim_bad(err,
-		"devices %u: one source address has ports for %llu connections "
-		"(net.ipv4.ip_local_port_range is %u to %u): give --bind %llu source addresses",
-		devices, (unsigned long long)per, lo, hi,
-		(unsigned long long)((devices + per - 1) / per));
-	return -EADDRNOTAVAIL;
-}
 
 static void *shared(size_t size)
 {
@@ -156,7 +46,6 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	struct sim_engine *e = calloc(1, sizeof(*e));
 	struct sim_arena *a, head = {0};
 	pthread_mutexattr_t attr;
-	uint16_t in[SIM_MAX_TYPES];
 	struct timespec wall;
 	bool e2e = false;
 	size_t at;
@@ -175,15 +64,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		e->has_paho |= fleet->type[t].engine == SIM_PAHO;
 		e2e |= fleet->type[t].e2e;
 	}
-	rc = group(e, fleet, in, err);
-	if (!rc)
-		rc = plan(e, &head, opts->shards, err);
-	for (unsigned t = 0; t < fleet->ntypes && !rc; t++) {
-		head.shard_n[t] = (uint16_t)(head.nlean / e->ngroups);
-		head.shard_from[t] = (uint16_t)(in[t] * head.shard_n[t]);
-	}
-	if (!rc)
-		rc = ports(fleet, head.max_devices, err);
+	rc = sim_plan(&e->plan, &head, fleet, opts->shards, err);
 	if (rc) {
 		free(e);
 		return rc;
@@ -231,7 +112,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 
 static int start_threads(struct sim_engine *e, unsigned proc)
 {
-	unsigned from = proc * e->nthread, to = from + e->nthread;
+	unsigned from = proc * e->plan.nthread, to = from + e->plan.nthread;
 	int rc;
 
 	for (unsigned i = from; i < to; i++) {
@@ -250,7 +131,7 @@ static int start_threads(struct sim_engine *e, unsigned proc)
 
 static void child_main(struct sim_engine *e, unsigned proc, pid_t parent)
 {
-	unsigned from = proc * e->nthread;
+	unsigned from = proc * e->plan.nthread;
 
 	/* A child must not outlive its owner, nor take its terminal's Ctrl-C for itself. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -261,7 +142,7 @@ static void child_main(struct sim_engine *e, unsigned proc, pid_t parent)
 	signal(SIGPIPE, SIG_IGN);
 	if (start_threads(e, proc))
 		_exit(1);
-	for (unsigned i = from; i < from + e->nthread; i++)
+	for (unsigned i = from; i < from + e->plan.nthread; i++)
 		pthread_join(e->thread[i], NULL);
 	_exit(0);
 }
@@ -284,11 +165,11 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 		}
 	}
 	e->started = true;
-	if (!e->forked) {
+	if (!e->plan.forked) {
 		rc = start_threads(e, 0);
 	} else {
 		fflush(NULL);
-		for (unsigned p = 0; p < e->nproc && !rc; p++) {
+		for (unsigned p = 0; p < e->plan.nproc && !rc; p++) {
 			e->child[p] = fork();
 			if (!e->child[p])
 				child_main(e, p, self);
@@ -297,7 +178,7 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 				rc = -errno;
 			}
 			/* It makes sockets when there is a target, which is later than this. */
-			path = e->cgroup[p / (e->nproc / e->ngroups)];
+			path = e->plan.cgroup[p / (e->plan.nproc / e->plan.ngroups)];
 			if (!rc && *path && sim_cgroup_enter(path, e->child[p], err))
 				return -EINVAL;
 		}
@@ -431,7 +312,7 @@ const char *sim_engine_type_name(const struct sim_engine *e, unsigned type)
 
 unsigned sim_engine_processes(const struct sim_engine *e)
 {
-	return e->nproc;
+	return e->plan.nproc;
 }
 
 struct sim_arena *sim_engine_arena(struct sim_engine *e)
@@ -496,7 +377,7 @@ int sim_engine_storm(struct sim_engine *e, uint32_t ppm)
 
 int sim_engine_health(struct sim_engine *e, struct sim_err *err)
 {
-	for (unsigned p = 0; p < SIM_MAX_SHARDS && e->forked; p++) {
+	for (unsigned p = 0; p < SIM_MAX_SHARDS && e->plan.forked; p++) {
 		int status;
 
 		if (e->child[p] > 0 && waitpid(e->child[p], &status, WNOHANG) == e->child[p]) {
@@ -547,7 +428,7 @@ static bool all_finished(struct sim_engine *e)
 {
 	for (unsigned i = 0; i < e->a->nshards; i++) {
 		/* Of a process that has gone, or that could not be made, nothing comes any more. */
-		if (e->forked && i < e->a->nlean && !e->child[i / e->nthread])
+		if (e->plan.forked && i < e->a->nlean && !e->child[i / e->plan.nthread])
 			continue;
 		if (SIM_LOAD(&sim_arena_pub(e->a, i)->state) != 2)
 			return false;
@@ -586,7 +467,7 @@ void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 	SIM_STORE(&a->stop, 1u);
 	wake(e);
 	wait_until(e, all_finished, sim_now() + 30000000000ull);
-	if (!e->forked)
+	if (!e->plan.forked)
 		for (unsigned i = 0; i < a->nlean; i++)
 			pthread_join(e->thread[i], NULL);
 	if (e->has_paho)

@@ -36,6 +36,7 @@ void sim_profile_init(struct sim_profile *p)
 	p->ack_timeout_ns = 10000000000ull;
 	p->backoff_base_ns = 1000000000ull;
 	p->backoff_max_ns = 30000000000ull;
+	p->backoff_reset_ns = 10000000000ull;
 }
 
 /* A device's name as text, with a placeholder of the usual length. */

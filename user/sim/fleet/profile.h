@@ -72,7 +72,8 @@ struct sim_profile {
 
 	/* life */
 	uint32_t keepalive_s, session_expiry_s;
-	uint64_t connect_timeout_ns, ack_timeout_ns, backoff_base_ns, backoff_max_ns;
+	uint64_t connect_timeout_ns, ack_timeout_ns, backoff_base_ns, backoff_max_ns,
+		backoff_reset_ns;
 	uint64_t churn_milli; /* connections dropped per second of the whole type, in thousandths */
 	uint32_t publish_cap; /* per connection and second, 0: none */
 };

@@ -50,6 +50,8 @@ enum sim_fail {
 	F_STOPPED,
 	F_TOO_BIG,
 	F_MEMORY,
+	F_NAME,	      /* the device could not be made */
+	F_DOWNGRADED, /* PUBACK for QoS 2 */
 	F_KINDS
 };
 

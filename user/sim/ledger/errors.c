@@ -39,6 +39,8 @@ static const char *const words[F_KINDS] = {
 	[F_STOPPED] = "stopped",
 	[F_TOO_BIG] = "too-big",
 	[F_MEMORY] = "memory",
+	[F_NAME] = "name",
+	[F_DOWNGRADED] = "downgraded",
 };
 
 const char *sim_name_text(enum sim_name name)
@@ -171,6 +173,13 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_TOO_BIG:
 		snprintf(t, cap, "message too long");
+		break;
+	case F_NAME:
+		snprintf(t, cap,
+			 "device not made: its thing name or client identifier is too long");
+		break;
+	case F_DOWNGRADED:
+		snprintf(t, cap, "broker downgrades QoS 2: PUBACK where PUBREC is due");
 		break;
 	case F_MEMORY:
 		snprintf(t, cap, "out of memory");

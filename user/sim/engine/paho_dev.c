@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A paho device: its messages and its connection, as far as the library tells of them. */
+#include <math.h>
+#include <stdlib.h>
+#include "sim/engine/paho_dev.h"
+
+struct paho *ph;
+
+void pdev_lock(void)
+{
+	pthread_mutex_lock(&ph->lock);
+	ph->led.now = sim_now();
+}
+
+void pdev_unlock(void)
+{
+	pthread_mutex_unlock(&ph->lock);
+}
+
+static void gauge(struct pdev *d, bool on, bool up)
+{
+	struct sim_pub *p = ph->led.pub;
+
+	SIM_ADD(&p->type[d->type].running, (uint32_t)(on - d->on));
+	SIM_ADD(&p->type[d->type].connected, (uint32_t)(up - d->up));
+	SIM_ADD(&p->type[d->type].backoff,
+		(uint32_t)((on && !up && d->was_up) - (d->on && !d->up && d->was_up)));
+	d->on = on;
+	d->up = up;
+}
+
+/* --- messages --------------------------------------------------------------------------- */
+
+void pdev_end(struct pmsg *m, enum sim_fail kind, uint32_t detail)
+{
+	struct pdev *d = m->d;
+
+	if (m->ended) {
+		SIM_ADD(&ph->led.pub->tot.late_acks, 1);
+		return;
+	}
+	m->ended = true;
+	d->nmsgs--;
+	if (kind) {
+		msg_failed(&ph->led, d->type, m->qos && m->sent_ns ? SIM_PUBACK : SIM_PUBLISH, kind,
+			   detail);
+		return;
+	}
+	if (m->qos)
+		stat_ok(&ph->led, d->type, SIM_PUBACK, m->sched_ns, ph->led.now, 0);
+	else
+		stat_ok(&ph->led, d->type, SIM_PUBLISH, m->sched_ns, ph->led.now, 0);
+	msg_acked(&ph->led);
+}
+
+static void free_msg(struct pmsg *m)
+{
+	*m->pprev = m->next;
+	if (m->next)
+		m->next->pprev = m->pprev;
+	free(m);
+}
+
+static void called_back(struct pmsg *m, enum sim_fail kind, uint32_t detail)
+{
+	pdev_lock();
+	pdev_end(m, kind, detail);
+	free_msg(m);
+	pdev_unlock();
+}
+
+static void on_sent(void *ctx, MQTTAsync_successData *r)
+{
+	(void)r;
+	called_back(ctx, F_NONE, 0);
+}
+
+static void on_sent5(void *ctx, MQTTAsync_successData5 *r)
+{
+	if (r && r->reasonCode >= 0x80)
+		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
+	else
+		called_back(ctx, F_NONE, 0);
+}
+
+static void on_unsent(void *ctx, MQTTAsync_failureData *r)
+{
+	(void)r;
+	called_back(ctx, F_LOST, 0);
+}
+
+static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
+{
+	if (r && r->reasonCode >= 0x80)
+		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
+	else
+		called_back(ctx, F_LOST, 0);
+}
+
+static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t cap)
+{
+	struct stype *ty = stype_of(d);
+	struct sim_tmpl_ctx c = {.thing = d->thing,
+				 .client_id = d->thing,
+				 .type = ty->p.name,
+				 .index = d->index + ty->p.first,
+				 .seq = d->seq,
+				 .rng = &d->rng};
+	long n;
+
+	if (sim_tmpl_walks(t) && !d->walk) {
+		d->walk = malloc(sim_tmpl_walks(t) * sizeof(double));
+		if (!d->walk)
+			return -ENOMEM;
+		for (unsigned i = 0; i < sim_tmpl_walks(t); i++)
+			d->walk[i] = NAN;
+	}
+	c.walk = d->walk;
+	n = sim_tmpl_render(t, &c, buf, cap - 1);
+	if (n >= 0)
+		buf[n] = 0;
+	return n;
+}
+
+void pdev_publish(struct pdev *d, uint64_t sched_ns)
+{
+	struct stype *ty = stype_of(d);
+	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+	struct pmsg *m = calloc(1, sizeof(*m));
+	char topic[1024];
+	long n;
+	int rc;
+
+	d->seq++;
+	d->published++;
+	n = render(d, ty->topic, topic, sizeof(topic));
+	if (n >= 0)
+		n = render(d, ty->payload, ph->text, sizeof(ph->text));
+	pdev_lock();
+	msg_scheduled(&ph->led);
+	if (!m || n < 0 || !d->up) {
+		msg_failed(&ph->led, d->type, SIM_PUBLISH,
+			   !m	   ? F_MEMORY
+			   : n < 0 ? F_TOO_BIG
+				   : F_NOT_CONNECTED,
+			   0);
+		pdev_unlock();
+		free(m);
+		return;
+	}
+	*m = (struct pmsg){
+		.next = d->msgs, .pprev = &d->msgs, .d = d, .sched_ns = sched_ns, .qos = ty->p.qos};
+	if (m->next)
+		m->next->pprev = &m->next;
+	d->msgs = m;
+	d->nmsgs++;
+	/* As if sent: the call-back may come before the call returns. */
+	m->sent_ns = ph->led.now;
+	pdev_unlock();
+	o.context = m;
+	if (ty->p.version == MQTT_V5) {
+		o.onSuccess5 = on_sent5;
+		o.onFailure5 = on_unsent5;
+	} else {
+		o.onSuccess = on_sent;
+		o.onFailure = on_unsent;
+	}
+	rc = MQTTAsync_send(d->client, topic, (int)n, ph->text, ty->p.qos, ty->p.retain, &o);
+	pdev_lock();
+	if (rc != MQTTASYNC_SUCCESS) {
+		/* Not taken, so no call-back comes. */
+		m->sent_ns = 0;
+		pdev_end(m,
+			 rc == MQTTASYNC_DISCONNECTED		 ? F_NOT_CONNECTED
+			 : rc == MQTTASYNC_MAX_BUFFERED_MESSAGES ? F_BACKLOG
+								 : F_MEMORY,
+			 0);
+		free_msg(m);
+	} else if (ty->p.qos) {
+		/* The library tells when it is acknowledged, not when it is written. */
+		stat_ok(&ph->led, d->type, SIM_PUBLISH, sched_ns, ph->led.now, (uint32_t)n);
+	}
+	pdev_unlock();
+}
+
+/* --- connections --------------------------------------------------------------------------- */
+
+static void on_connected(void *ctx, char *cause)
+{
+	struct pdev *d = ctx;
+	struct stype *ty = stype_of(d);
+	char *topics[SIM_MAX_SUBS + 4], text[SIM_MAX_SUBS + 4][512];
+	int qos[SIM_MAX_SUBS + 4];
+
+	(void)cause;
+	pdev_lock();
+	stat_ok(&ph->led, d->type, SIM_CONNECT, d->connect_ns, ph->led.now, 0);
+	SIM_ADD(&ph->led.pub->tot.connects, 1);
+	if (d->was_up)
+		SIM_ADD(&ph->led.pub->tot.reconnects, 1);
+	gauge(d, d->on, true);
+	d->was_up = true;
+	pdev_unlock();
+	for (unsigned i = 0; i < ty->nsubs; i++) {
+		topics[i] = text[i];
+		qos[i] = ty->p.sub_qos;
+		if (render(d, ty->sub[i], text[i], sizeof(text[i])) < 0)
+			return;
+	}
+	if (ty->nsubs)
+		MQTTAsync_subscribeMany(d->client, (int)ty->nsubs, topics, qos, NULL);
+}
+
+static void on_lost(void *ctx, char *cause)
+{
+	struct pdev *d = ctx;
+
+	(void)cause; /* the library does not say */
+	pdev_lock();
+	if (d->up) {
+		stat_fail(&ph->led, d->type, SIM_DISCONNECT, F_CLOSED, 0, NULL);
+		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
+		gauge(d, d->on, false);
+	}
+	d->connect_ns = ph->led.now;
+	pdev_unlock();
+}
+
+static int on_message(void *ctx, char *topic, int len, MQTTAsync_message *m)
+{
+	(void)ctx;
+	(void)len;
+	pdev_lock();
+	SIM_ADD(&ph->led.pub->tot.received, 1);
+	pdev_unlock();
+	MQTTAsync_freeMessage(&m);
+	MQTTAsync_free(topic);
+	return 1;
+}
+
+static void refused(struct pdev *d, int code)
+{
+	pdev_lock();
+	/* The library tells a server's DISCONNECT as a connect that failed: it is a loss. */
+	if (d->up) {
+		stat_fail(&ph->led, d->type, SIM_DISCONNECT, code >= 0x80 ? F_DISCONNECT : F_CLOSED,
+			  code >= 0x80 ? (uint32_t)code : 0, NULL);
+		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
+		gauge(d, d->on, false);
+		d->connect_ns = ph->led.now;
+		pdev_unlock();
+		return;
+	}
+	if (code > 0 && code < 6)
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, NULL);
+	else if (code >= 0x80)
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, NULL);
+	else
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_REFUSED, 0, NULL);
+	SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
+	/* Looked at by the schedule's thread: connecting again from here would recurse. */
+	d->lost_pending = true;
+	pdev_unlock();
+}
+
+static void on_refused(void *ctx, MQTTAsync_failureData *r)
+{
+	refused(ctx, r ? r->code : -1);
+}
+
+static void on_refused5(void *ctx, MQTTAsync_failureData5 *r)
+{
+	refused(ctx, !r ? -1 : (int)r->reasonCode >= 0x80 ? (int)r->reasonCode : r->code);
+}
+
+static uint64_t seconds(uint64_t ns)
+{
+	return ns < 1000000000 ? 1 : ns / 1000000000;
+}
+
+void pdev_connect(struct pdev *d)
+{
+	struct stype *ty = stype_of(d);
+	MQTTAsync_connectOptions o3 = MQTTAsync_connectOptions_initializer;
+	MQTTAsync_connectOptions o5 = MQTTAsync_connectOptions_initializer5;
+	MQTTAsync_connectOptions o = ty->p.version == MQTT_V5 ? o5 : o3;
+	MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
+	char user[256], topic[1024], payload[4096], cert[512], key[512];
+	struct sim_tmpl *t;
+	struct sim_err err;
+	int rc;
+
+	o.MQTTVersion = ty->p.version;
+	o.keepAliveInterval = (int)ty->p.keepalive_s;
+	o.connectTimeout = (int)seconds(ty->p.connect_timeout_ns);
+	o.maxInflight = (int)ty->p.inflight;
+	o.automaticReconnect = 1;
+	o.minRetryInterval = (int)seconds(ty->p.backoff_base_ns);
+	o.maxRetryInterval = (int)seconds(ty->p.backoff_max_ns);
+	o.context = d;
+	if (ty->p.version == MQTT_V5) {
+		o.cleanstart = ty->p.clean;
+		o.onFailure5 = on_refused5;
+	} else {
+		o.cleansession = ty->p.clean;
+		o.onFailure = on_refused;
+	}
+	if (*ty->p.username && render(d, ty->user, user, sizeof(user)) >= 0)
+		o.username = user;
+	if (*ty->p.password)
+		o.password = ty->p.password;
+	if (ty->will && render(d, ty->will, topic, sizeof(topic)) >= 0 &&
+	    render(d, ty->will_payload, payload, sizeof(payload)) >= 0) {
+		will.topicName = topic;
+		will.message = payload;
+		will.qos = ty->p.will_qos;
+		will.retained = ty->p.will_retain;
+		o.will = &will;
+	}
+	if (ty->p.tls) {
+		ssl.verify = !ty->p.insecure;
+		ssl.enableServerCertAuth = !ty->p.insecure;
+		ssl.trustStore = *ty->p.ca ? ty->p.ca : NULL;
+		if (*ty->p.cert && !sim_tmpl_name(ty->p.cert, "cert", &t, &err)) {
+			if (render(d, t, cert, sizeof(cert)) >= 0)
+				ssl.keyStore = cert;
+			sim_tmpl_free(t);
+		}
+		if (*ty->p.key && !sim_tmpl_name(ty->p.key, "key", &t, &err)) {
+			if (render(d, t, key, sizeof(key)) >= 0)
+				ssl.privateKey = key;
+			sim_tmpl_free(t);
+		}
+		o.ssl = &ssl;
+	}
+	rc = MQTTAsync_connect(d->client, &o);
+	if (rc != MQTTASYNC_SUCCESS)
+		refused(d, -1);
+}
+
+void pdev_start(struct pdev *d, uint64_t sched_ns)
+{
+	struct stype *ty = stype_of(d);
+	MQTTAsync_createOptions c3 = MQTTAsync_createOptions_initializer;
+	MQTTAsync_createOptions c5 = MQTTAsync_createOptions_initializer5;
+	MQTTAsync_createOptions c = ty->p.version == MQTT_V5 ? c5 : c3;
+	char id[256], uri[300];
+
+	free(d->thing); /* of an attempt that failed below */
+	d->thing = NULL;
+	if (render(d, ty->thing, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
+	    render(d, ty->client, id, sizeof(id)) < 0) {
+		pdev_lock();
+		stat_fail(&ph->led, d->type, SIM_CONNECT, F_NAME, 0, NULL);
+		SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
+		pdev_unlock();
+		return;
+	}
+	snprintf(uri, sizeof(uri), "%s://%s%s%s:%u", ty->p.tls ? "ssl" : "tcp",
+		 strchr(ty->p.host, ':') ? "[" : "", ty->p.host, strchr(ty->p.host, ':') ? "]" : "",
+		 ty->p.port);
+	if (MQTTAsync_createWithOptions(&d->client, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &c))
+		return;
+	MQTTAsync_setCallbacks(d->client, d, on_lost, on_message, NULL);
+	MQTTAsync_setConnected(d->client, d, on_connected);
+	pdev_lock();
+	d->connect_ns = sched_ns;
+	d->was_up = d->draining = d->lost_pending = false;
+	d->published = 0;
+	gauge(d, true, false);
+	pdev_unlock();
+	pdev_connect(d);
+	wheel_arm(&ph->wheel, &d->life, sim_now() + 50000000);
+}
+
+void pdev_destroy(struct pdev *d)
+{
+	MQTTAsync_disconnectOptions o = MQTTAsync_disconnectOptions_initializer;
+
+	wheel_cancel(&ph->wheel, &d->pub);
+	wheel_cancel(&ph->wheel, &d->life);
+	pdev_lock();
+	d->draining = true;
+	pdev_unlock();
+	o.timeout = 100;
+	MQTTAsync_disconnect(d->client, &o);
+	MQTTAsync_destroy(&d->client);
+	pdev_lock();
+	while (d->msgs) {
+		if (!d->msgs->ended)
+			pdev_end(d->msgs, F_STOPPED, 0);
+		free_msg(d->msgs);
+	}
+	gauge(d, false, false);
+	free(d->thing);
+	free(d->walk);
+	d->thing = NULL;
+	d->walk = NULL;
+	pdev_unlock();
+}
