@@ -85,6 +85,7 @@ void locust_usage_init(struct locust_usage *u)
 	uint64_t memory;
 
 	u->cpus = cpus_allowed();
+	u->share = 0;
 	u->at_ns = locust_now_ns();
 	family(&u->cpu_s, &memory);
 }
@@ -92,13 +93,15 @@ void locust_usage_init(struct locust_usage *u)
 void locust_usage_read(struct locust_usage *u, double *ret_cpu, uint64_t *ret_memory)
 {
 	uint64_t now = locust_now_ns(), memory;
-	double cpu_s, wall = (double)(now - u->at_ns) / 1e9, share = 0;
+	double cpu_s, wall = (double)(now - u->at_ns) / 1e9, share;
 
 	family(&cpu_s, &memory);
-	if (wall > 0 && cpu_s > u->cpu_s)
+	if (wall >= 0.3) {
 		share = (cpu_s - u->cpu_s) / wall / u->cpus * 100;
-	u->at_ns = now;
-	u->cpu_s = cpu_s;
-	*ret_cpu = share > 100 ? 100 : share;
+		u->share = share < 0 ? 0 : share > 100 ? 100 : share;
+		u->at_ns = now;
+		u->cpu_s = cpu_s;
+	}
+	*ret_cpu = u->share;
 	*ret_memory = memory;
 }
