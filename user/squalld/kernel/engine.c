@@ -278,7 +278,8 @@ static int pin_dir_ready(const char *pin_dir, char **ret, struct sq_error *err)
 
 static char last_libbpf_line[400];
 
-static int keep_libbpf_line(enum libbpf_print_level level, const char *fmt, va_list ap)
+static __attribute__((format(printf, 2, 0))) int keep_libbpf_line(enum libbpf_print_level level,
+								  const char *fmt, va_list ap)
 {
 	if (level == LIBBPF_WARN) {
 		vsnprintf(last_libbpf_line, sizeof(last_libbpf_line), fmt, ap);
