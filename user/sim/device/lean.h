@@ -262,9 +262,24 @@ void out_begin(struct lean *ln, struct device *d);
 void out_end(struct lean *ln);
 /* Room for `need` more bytes; NULL when the connection is lost. */
 uint8_t *out_room(struct lean *ln, size_t need, size_t *ret_cap);
-void out_wrote(struct lean *ln, long n); /* n bytes were put there */
+/* n bytes were put there. These two are inline: they are called once a message. */
+static inline void out_wrote(struct lean *ln, long n)
+{
+	if (n > 0)
+		ln->tx_len += (uint32_t)n;
+}
+
 /* They were a message: told as published when they have left. */
-void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns, bool count, bool marked);
+static inline void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns, bool count,
+			       bool marked)
+{
+	ln->tx_msg[ln->tx_n].end = ln->tx_len;
+	ln->tx_msg[ln->tx_n].seq = seq & 0x7fffffff;
+	ln->tx_msg[ln->tx_n].sched_ns = sched_ns;
+	ln->tx_msg[ln->tx_n].count = count;
+	ln->tx_msg[ln->tx_n++].marked = marked;
+}
+
 void out_flush(struct lean *ln);
 void out_writable(struct lean *ln); /* the socket takes more */
 void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason);

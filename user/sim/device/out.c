@@ -149,21 +149,6 @@ uint8_t *out_room(struct lean *ln, size_t need, size_t *ret_cap)
 	return ln->owner->fail || *ret_cap < need ? NULL : ln->tx + ln->tx_len;
 }
 
-void out_wrote(struct lean *ln, long n)
-{
-	if (n > 0)
-		ln->tx_len += (uint32_t)n;
-}
-
-void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns, bool count, bool marked)
-{
-	ln->tx_msg[ln->tx_n].end = ln->tx_len;
-	ln->tx_msg[ln->tx_n].seq = seq & 0x7fffffff;
-	ln->tx_msg[ln->tx_n].sched_ns = sched_ns;
-	ln->tx_msg[ln->tx_n].count = count;
-	ln->tx_msg[ln->tx_n++].marked = marked;
-}
-
 void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason)
 {
 	size_t cap;
