@@ -77,7 +77,7 @@ static int in_force(struct cli *cli, int r, json_t *answer)
 		else
 			print_one_line(answer);
 	}
-	if (!r && !cli->json)
+	if (!r && !cli->json && !(cli->given & OPT_QUIET))
 		print_notes(answer);
 	json_decref(answer);
 	return r;
@@ -161,6 +161,7 @@ int cmd_fault_show(struct cli *cli, int argc, char **argv)
 	} else {
 		json_array_foreach(json_object_get(answer, "rules"), i, entry)
 			print_entry(cli, entry);
+		print_notes(answer);
 	}
 	json_decref(answer);
 	return 0;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Targets and rules. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/cgroup.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
@@ -40,6 +42,9 @@ enum MHD_Result api_target(struct request *r, const char *name)
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }
 
+static const char no_loopback[] = "loopback (lo) is not attached: what a target of this host sends "
+				  "there passes; squalld --iface '*' attaches it";
+
 static int append_one(struct rule_entry *e, void *arg)
 {
 	json_array_append_new(arg, book_entry_json(e));
@@ -48,13 +53,15 @@ static int append_one(struct rule_entry *e, void *arg)
 
 enum MHD_Result api_rules(struct request *r, const char *name)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *o = json_pack("{s:o}", "rules", list);
 
 	(void)name;
 	pthread_mutex_lock(&api_of(r)->lock);
 	book_each(api_of(r), append_one, list);
 	pthread_mutex_unlock(&api_of(r)->lock);
-	return reply_json(r, 200, json_pack("{s:o}", "rules", list));
+	if (json_array_size(list) && !engine_loopback(api_of(r)->engine))
+		json_object_set_new(o, "notes", json_pack("[s]", no_loopback));
+	return reply_json(r, 200, o);
 }
 
 void api_audit(struct request *r, const char *what, const char *name, const char *change)
@@ -189,7 +196,28 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 	return 0;
 }
 
-/* What of its packets somebody else may let pass. */
+/* May this target talk over the host's loopback? */
+static bool on_host_loopback(const struct target *t)
+{
+	return !t->c || !t->c->network_mode || !strcmp(t->c->network_mode, "host");
+}
+
+static int one_is_enough(int pid, void *arg)
+{
+	(void)pid;
+	(void)arg;
+	return 1;
+}
+
+static bool populated(const struct target *t)
+{
+	char path[PATH_MAX];
+
+	return t->id && !cgroup_path_of(t->id, path, sizeof(path)) &&
+	       cgroup_each_pid(path, one_is_enough, NULL) == 1;
+}
+
+/* Which of its packets will pass all the same, and why. */
 static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entry)
 {
 	json_t *view =
@@ -200,6 +228,8 @@ static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entr
 	json_array_foreach(front, i, who) json_array_append_new(
 		notes, json_sprintf("%s is in front of squalld and may let packets pass",
 				    json_string_value(who)));
+	if (!engine_loopback(d->engine) && on_host_loopback(t) && populated(t))
+		json_array_append_new(notes, json_string(no_loopback));
 	if (json_array_size(notes))
 		json_object_set(entry, "notes", notes);
 	json_decref(notes);

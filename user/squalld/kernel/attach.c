@@ -187,6 +187,19 @@ static void detach(struct engine *e, struct attachment *a, bool link_gone)
 	att_publish(e, a);
 }
 
+static bool named(const struct engine *e, const char *iface)
+{
+	for (char **p = e->ifaces; p && *p; p++)
+		if (!fnmatch(*p, iface, 0))
+			return true;
+	return false;
+}
+
+bool engine_loopback(const struct engine *e)
+{
+	return named(e, "lo");
+}
+
 static bool iface_wanted(struct engine *e, const struct nl_link *link)
 {
 	if (!strncmp(link->name, OUR_LINKS, strlen(OUR_LINKS)))
@@ -196,10 +209,7 @@ static bool iface_wanted(struct engine *e, const struct nl_link *link)
 	/* Others carry no Ethernet header, which lanes need. */
 	if (link->arptype != ARPHRD_ETHER && link->arptype != ARPHRD_LOOPBACK)
 		return false;
-	for (char **p = e->ifaces; *p; p++)
-		if (!fnmatch(*p, link->name, 0))
-			return true;
-	return false;
+	return named(e, link->name);
 }
 
 static bool sysctl_swap(const char *path, char value, char *ret_old)

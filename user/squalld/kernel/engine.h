@@ -73,6 +73,8 @@ int engine_health(struct engine *engine, struct sq_error *err);
 
 /* Is a program of somebody else in front of ours at any interface? Cheap. */
 bool engine_in_front(struct engine *engine);
+/* Is lo of the host's namespace attached (--iface)? Cheap. */
+bool engine_loopback(const struct engine *engine);
 /* Packets that the machinery itself lost, which no rule asked for, by reason. */
 enum lane_loss {
 	LANE_FULL,
