@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Removes what a squalld left behind, in every namespace that can be reached. */
+/*
+ * What outlives a squalld: removes what one left behind, in every namespace that can be reached,
+ * and makes the folder of its pins.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <linux/magic.h>
 #include "squalld/kernel/engine_internal.h"
 
 /* Removes what a squalld left in the namespace the thread is in. */
@@ -133,4 +139,46 @@ void attach_clean_all(int att_fd)
 
 	if (!pthread_create(&thread, NULL, clean_main, &c))
 		pthread_join(thread, NULL);
+}
+
+int pins_ready(const char *pin_dir, char **ret, struct sq_error *err)
+{
+	char *path = NULL;
+	struct dirent *d;
+	struct statfs fs;
+	DIR *dir;
+	int res = 0;
+
+	if (statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC)
+		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
+	if (mkdir(pin_dir, 0700) && errno != EEXIST)
+		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir,
+				   strerror(errno));
+	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
+		return engine_fail(err, -EINVAL,
+				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t "
+				   "bpf bpf /sys/fs/bpf",
+				   pin_dir);
+	dir = opendir(pin_dir);
+	while (dir && (d = readdir(dir)) && !res)
+		if (d->d_name[0] == 'v' && strtoul(d->d_name + 1, NULL, 10) != SQ_ABI_VERSION)
+			res = engine_fail(
+				err, -EPROTO,
+				"--pin-dir: %s/%s is of another version of squalld (this one: "
+				"v%u); stop that one, or remove it: squalld --cleanup",
+				pin_dir, d->d_name, SQ_ABI_VERSION);
+	if (dir)
+		closedir(dir);
+	if (res)
+		return res;
+	if (asprintf(&path, "%s/v%u", pin_dir, SQ_ABI_VERSION) < 0)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	if (mkdir(path, 0700) && errno != EEXIST) {
+		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path,
+				  strerror(errno));
+		free(path);
+		return res;
+	}
+	*ret = path;
+	return 0;
 }

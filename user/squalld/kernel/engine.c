@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The engine as a whole: opens and closes in order, and runs the two threads: the plumber,
+ * which attaches, and the one that renews the lease.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,18 +15,13 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/un.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/magic.h>
 #include "squall.skel.h"
 #include "lib/cgroup.h"
 #include "squalld/base/log.h"
@@ -231,48 +230,6 @@ static int choose_lane(struct engine *e, const char *asked, struct sq_error *err
 	else
 		snprintf(e->lane_why, sizeof(e->lane_why), "no fq (%.60s), no tap (%.80s)",
 			 e->features[F_FQ].why, e->features[F_TAP].why);
-	return 0;
-}
-
-static int pin_dir_ready(const char *pin_dir, char **ret, struct sq_error *err)
-{
-	char *path = NULL;
-	struct dirent *d;
-	struct statfs fs;
-	DIR *dir;
-	int res = 0;
-
-	if (statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC)
-		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
-	if (mkdir(pin_dir, 0700) && errno != EEXIST)
-		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir,
-				   strerror(errno));
-	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
-		return engine_fail(err, -EINVAL,
-				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t "
-				   "bpf bpf /sys/fs/bpf",
-				   pin_dir);
-	dir = opendir(pin_dir);
-	while (dir && (d = readdir(dir)) && !res)
-		if (d->d_name[0] == 'v' && strtoul(d->d_name + 1, NULL, 10) != SQ_ABI_VERSION)
-			res = engine_fail(
-				err, -EPROTO,
-				"--pin-dir: %s/%s is of another version of squalld (this one: "
-				"v%u); stop that one, or remove it: squalld --cleanup",
-				pin_dir, d->d_name, SQ_ABI_VERSION);
-	if (dir)
-		closedir(dir);
-	if (res)
-		return res;
-	if (asprintf(&path, "%s/v%u", pin_dir, SQ_ABI_VERSION) < 0)
-		return engine_fail(err, -ENOMEM, "out of memory");
-	if (mkdir(path, 0700) && errno != EEXIST) {
-		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path,
-				  strerror(errno));
-		free(path);
-		return res;
-	}
-	*ret = path;
 	return 0;
 }
 
@@ -548,7 +505,7 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 		engine_free(e);
 		return res;
 	}
-	res = pin_dir_ready(o->pin_dir, &e->pin_dir, err);
+	res = pins_ready(o->pin_dir, &e->pin_dir, err);
 	if (!res)
 		res = load(e, err);
 	adopted = !res && e->cfg->abi_version;
@@ -611,81 +568,4 @@ int engine_cleanup(const char *pin_dir, struct sq_error *err)
 	rmdir(pin_dir);
 	close(probe.netns_lock);
 	return 0;
-}
-
-/* --- status ------------------------------------------------------------------- */
-
-static json_t *features_json(struct engine *e)
-{
-	json_t *list = json_array();
-
-	for (int f = 0; f < F_FEATURES; f++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name",
-						      feature_name(f), "text", feature_text(f),
-						      "available", e->features[f].available, "why",
-						      e->features[f].why));
-	return list;
-}
-
-static json_t *faults_json(struct engine *e)
-{
-	static const struct {
-		const char *name;
-		bool lane;
-	} faults[] = {{"loss", false},	    {"delay", true},	{"jitter", true},
-		      {"duplicate", false}, {"corrupt", false}, {"reorder", true},
-		      {"rate", true},	    {"limit", true},	{"blackhole", false}};
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-		bool ok = !faults[i].lane || e->lane != SQ_LANE_NONE;
-
-		json_array_append_new(list,
-				      json_pack("{s:s, s:b, s:s}", "name", faults[i].name,
-						"available", ok, "why", ok ? "" : e->lane_why));
-	}
-	return list;
-}
-
-json_t *engine_status(struct engine *e)
-{
-	struct utsname u;
-	int rules;
-
-	uname(&u);
-	pthread_mutex_lock(&e->lock);
-	rules = e->n_rules;
-	pthread_mutex_unlock(&e->lock);
-	return json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
-		"kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
-		lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
-		"rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
-		"attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
-		attach_json(e), "rules", rules, "stranded_pkts", (json_int_t)e->cfg->stranded_pkts,
-		"pin_dir", e->pin_dir);
-}
-
-int engine_health(struct engine *e, struct sq_error *err)
-{
-	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
-	char why[96];
-	int scan_error;
-
-	if (now > lease + SQ_LEASE_NS)
-		return engine_fail(err, -ETIME, "lease: not renewed for %llu ms",
-				   (unsigned long long)((now - lease) / 1000000));
-	if (e->lane == SQ_LANE_TAP && now > pacer + SQ_PACER_LEASE_NS)
-		return engine_fail(err, -ETIME, "pacer: silent for %llu ms",
-				   (unsigned long long)((now - pacer) / 1000000));
-	if (lane_ill(e, why, sizeof(why)))
-		return engine_fail(err, -ENODEV,
-				   "lane: %s: packets pass without faults that need it", why);
-	pthread_mutex_lock(&e->lock);
-	scan_error = e->scan_error;
-	pthread_mutex_unlock(&e->lock);
-	if (scan_error)
-		return engine_fail(err, scan_error, "attach: the last scan failed: %s",
-				   strerror(-scan_error));
-	return attach_check(e, err);
 }

@@ -191,6 +191,8 @@ int attach_check(struct engine *e, struct sq_error *err);
 
 /* clean.c; att_fd: the pinned sq_att, or -1 */
 void attach_clean_all(int att_fd);
+/* The folder of this ABI's pins, made if missing; *ret is the caller's to free. */
+int pins_ready(const char *pin_dir, char **ret, struct sq_error *err);
 
 /* rules.c; lock held. */
 void rules_expire(struct engine *e);

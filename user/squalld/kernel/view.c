@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
@@ -157,4 +159,81 @@ int attach_check(struct engine *e, struct sq_error *err)
 			behind->front[dir].who, dir ? "egress" : "ingress", behind->name);
 	pthread_mutex_unlock(&e->att_lock);
 	return res;
+}
+
+/* --- status ------------------------------------------------------------------- */
+
+static json_t *features_json(struct engine *e)
+{
+	json_t *list = json_array();
+
+	for (int f = 0; f < F_FEATURES; f++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "name",
+						      feature_name(f), "text", feature_text(f),
+						      "available", e->features[f].available, "why",
+						      e->features[f].why));
+	return list;
+}
+
+static json_t *faults_json(struct engine *e)
+{
+	static const struct {
+		const char *name;
+		bool lane;
+	} faults[] = {{"loss", false},	    {"delay", true},	{"jitter", true},
+		      {"duplicate", false}, {"corrupt", false}, {"reorder", true},
+		      {"rate", true},	    {"limit", true},	{"blackhole", false}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		bool ok = !faults[i].lane || e->lane != SQ_LANE_NONE;
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:s}", "name", faults[i].name,
+						"available", ok, "why", ok ? "" : e->lane_why));
+	}
+	return list;
+}
+
+json_t *engine_status(struct engine *e)
+{
+	struct utsname u;
+	int rules;
+
+	uname(&u);
+	pthread_mutex_lock(&e->lock);
+	rules = e->n_rules;
+	pthread_mutex_unlock(&e->lock);
+	return json_pack(
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
+		"kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
+		lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
+		"rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
+		"attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
+		attach_json(e), "rules", rules, "stranded_pkts", (json_int_t)e->cfg->stranded_pkts,
+		"pin_dir", e->pin_dir);
+}
+
+int engine_health(struct engine *e, struct sq_error *err)
+{
+	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
+	char why[96];
+	int scan_error;
+
+	if (now > lease + SQ_LEASE_NS)
+		return engine_fail(err, -ETIME, "lease: not renewed for %llu ms",
+				   (unsigned long long)((now - lease) / 1000000));
+	if (e->lane == SQ_LANE_TAP && now > pacer + SQ_PACER_LEASE_NS)
+		return engine_fail(err, -ETIME, "pacer: silent for %llu ms",
+				   (unsigned long long)((now - pacer) / 1000000));
+	if (lane_ill(e, why, sizeof(why)))
+		return engine_fail(err, -ENODEV,
+				   "lane: %s: packets pass without faults that need it", why);
+	pthread_mutex_lock(&e->lock);
+	scan_error = e->scan_error;
+	pthread_mutex_unlock(&e->lock);
+	if (scan_error)
+		return engine_fail(err, scan_error, "attach: the last scan failed: %s",
+				   strerror(-scan_error));
+	return attach_check(e, err);
 }
