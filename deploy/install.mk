@@ -20,7 +20,11 @@ completion_of = $(B)/bin/$(1) $(2) > $(DESTDIR)$(compdir)/$(1) 2>/dev/null || rm
 
 ## install: programs, manual pages, unit; DESTDIR= PREFIX=/usr/local
 .PHONY: install install-daemon install-sim install-unit uninstall
+# The group whose members may ask squalld belongs to a machine, not to a DESTDIR.
 install: install-daemon install-sim install-unit
+	$(Q)if [ -z "$(DESTDIR)" ]; then \
+	  getent group squall >/dev/null || groupadd -r squall || exit 1; \
+	  echo "Next: systemctl enable --now squalld; usermod -aG squall USER for each who may set faults; squall status"; fi
 
 ## install-daemon, install-sim, install-unit: the parts of install
 install-daemon: $(B)/bin/squalld $(B)/bin/squall
