@@ -186,7 +186,10 @@ static int body_of(struct run *run, int n, char **words)
 	struct sq_rule rule;
 	int i, r;
 
-	if (!cli->profile == !n)
+	if (cli->profile && n)
+		return complain_text(cli, EXIT_USAGE,
+				     "run: a rule or --profile is accepted, not both");
+	if (!cli->profile && !n)
 		return complain_text(
 			cli, EXIT_USAGE,
 			"run: either a rule or --profile is needed, as in \"squall run up "
@@ -247,8 +250,14 @@ static void tell(struct run *run)
 	struct sq_error ignored;
 
 	if (path && !(run->cli->given & OPT_QUIET) &&
-	    !sq_client_request(run->cli->client, "GET", path, NULL, &answer, &ignored))
-		counters_print(answer, stderr);
+	    !sq_client_request(run->cli->client, "GET", path, NULL, &answer, &ignored)) {
+		if (json_array_size(json_object_get(answer, "counters")))
+			counters_print(answer, stderr);
+		else
+			fputs("squall: run: the rule ended before the command, its counters "
+			      "with it\n",
+			      stderr);
+	}
 	json_decref(answer);
 	free(path);
 }
