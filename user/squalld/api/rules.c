@@ -45,21 +45,32 @@ enum MHD_Result api_target(struct request *r, const char *name)
 static const char no_loopback[] = "loopback (lo) is not attached: what a target of this host sends "
 				  "there passes; squalld --iface '*' attaches it";
 
+struct listing {
+	struct engine *engine;
+	json_t *list;
+	bool passes; /* of one of them packets pass over a loopback that is not attached */
+};
+
 static int append_one(struct rule_entry *e, void *arg)
 {
-	json_array_append_new(arg, book_entry_json(e));
+	struct listing *l = arg;
+
+	json_array_append_new(l->list, book_entry_json(e));
+	if (e->in_force && !l->passes && !engine_loopback(l->engine))
+		l->passes = engine_on_host(l->engine, e->cgroup_id, true);
 	return 0;
 }
 
 enum MHD_Result api_rules(struct request *r, const char *name)
 {
-	json_t *list = json_array(), *o = json_pack("{s:o}", "rules", list);
+	struct listing l = {.engine = api_of(r)->engine, .list = json_array()};
+	json_t *o = json_pack("{s:o}", "rules", l.list);
 
 	(void)name;
 	pthread_mutex_lock(&api_of(r)->lock);
-	book_each(api_of(r), append_one, list);
+	book_each(api_of(r), append_one, &l);
 	pthread_mutex_unlock(&api_of(r)->lock);
-	if (json_array_size(list) && !engine_loopback(api_of(r)->engine))
+	if (l.passes)
 		json_object_set_new(o, "notes", json_pack("[s]", no_loopback));
 	return reply_json(r, 200, o);
 }
@@ -196,27 +207,6 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 	return 0;
 }
 
-/* May this target talk over the host's loopback? */
-static bool on_host_loopback(const struct target *t)
-{
-	return !t->c || !t->c->network_mode || !strcmp(t->c->network_mode, "host");
-}
-
-static int one_is_enough(int pid, void *arg)
-{
-	(void)pid;
-	(void)arg;
-	return 1;
-}
-
-static bool populated(const struct target *t)
-{
-	char path[PATH_MAX];
-
-	return t->id && !cgroup_path_of(t->id, path, sizeof(path)) &&
-	       cgroup_each_pid(path, one_is_enough, NULL) == 1;
-}
-
 /* Which of its packets will pass all the same, and why. */
 static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entry)
 {
@@ -228,7 +218,7 @@ static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entr
 	json_array_foreach(front, i, who) json_array_append_new(
 		notes, json_sprintf("%s is in front of squalld and may let packets pass",
 				    json_string_value(who)));
-	if (!engine_loopback(d->engine) && on_host_loopback(t) && populated(t))
+	if (!engine_loopback(d->engine) && t->id && engine_on_host(d->engine, t->id, false))
 		json_array_append_new(notes, json_string(no_loopback));
 	if (json_array_size(notes))
 		json_object_set(entry, "notes", notes);

@@ -75,6 +75,9 @@ int engine_health(struct engine *engine, struct sq_error *err);
 bool engine_in_front(struct engine *engine);
 /* Is lo of the host's namespace attached (--iface)? Cheap. */
 bool engine_loopback(const struct engine *engine);
+/* Has this cgroup a process in the host's network namespace? unless_known: what to answer where it
+ * has none anywhere. */
+bool engine_on_host(struct engine *engine, uint64_t cgroup_id, bool unless_known);
 /* Packets that the machinery itself lost, which no rule asked for, by reason. */
 enum lane_loss {
 	LANE_FULL,

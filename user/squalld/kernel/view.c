@@ -73,6 +73,31 @@ static int view_pid(int pid, void *arg)
 	return 0;
 }
 
+struct place {
+	uint64_t host_ino;
+	bool here, elsewhere;
+};
+
+static int place_pid(int pid, void *arg)
+{
+	struct place *p = arg;
+	uint64_t ino = netns_of(pid);
+
+	p->here = ino == p->host_ino;
+	p->elsewhere |= ino && !p->here;
+	return p->here;
+}
+
+bool engine_on_host(struct engine *e, uint64_t cgroup_id, bool unless_known)
+{
+	struct place p = {.host_ino = e->host_ino};
+	char path[PATH_MAX];
+
+	if (!cgroup_path_of(cgroup_id, path, sizeof(path)))
+		cgroup_each_pid(path, place_pid, &p);
+	return p.here || (unless_known && !p.elsewhere);
+}
+
 json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 {
 	struct view v = {.e = e, .interfaces = json_array(), .in_front = json_array()};
