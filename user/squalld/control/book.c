@@ -273,13 +273,24 @@ int book_delete(struct daemon *d, const char *name, const char *why)
 	return 0;
 }
 
-unsigned int book_delete_all(struct daemon *d)
+bool book_of_schedule(const struct rule_entry *e)
+{
+	return !strcmp(e->source, "schedule");
+}
+
+unsigned int book_delete_all(struct daemon *d, bool keep_schedules)
 {
 	unsigned int n = 0;
 
 	for (int i = 0; i < BOOK_BUCKETS; i++) {
-		while (d->book->bucket[i]) {
-			remove_entry(d, d->book->bucket[i], "deleted");
+		struct rule_entry **link = &d->book->bucket[i];
+
+		while (*link) {
+			if (keep_schedules && book_of_schedule(*link)) {
+				link = &(*link)->next;
+				continue;
+			}
+			remove_entry(d, *link, "deleted");
 			n++;
 		}
 	}

@@ -36,7 +36,9 @@ int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rul
 	     const char *source, struct rule_entry **ret, struct problem *p);
 /* -ENOENT if there is none. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct daemon *d, const char *name, const char *why);
-unsigned int book_delete_all(struct daemon *d);
+bool book_of_schedule(const struct rule_entry *e);
+/* keep_schedules: without the rules that running schedules have set. */
+unsigned int book_delete_all(struct daemon *d, bool keep_schedules);
 /* One of book_save()'s rules, in force again if its target is there, else waiting for it.
  * -EEXIST: the target has a rule. -ESTALE: its time is over. */
 int book_put_back(struct daemon *d, const json_t *saved, struct problem *p);

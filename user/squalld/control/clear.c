@@ -11,9 +11,19 @@
 #include "squalld/control/schedules.h"
 #include "squalld/control/targets.h"
 
-static int count_waiting(struct rule_entry *e, void *arg)
+struct tally {
+	bool keep_schedules;
+	struct cleared *to;
+};
+
+static int count_one(struct rule_entry *e, void *arg)
 {
-	*(unsigned int *)arg += !e->in_force;
+	struct tally *t = arg;
+
+	if (t->keep_schedules && book_of_schedule(e))
+		return 0;
+	t->to->deleted++;
+	t->to->waiting += !e->in_force;
 	return 0;
 }
 
@@ -33,15 +43,31 @@ void clear_forget(struct daemon *d)
 	d->cleared = NULL;
 }
 
+/* The rules that clear_all() deletes, as the state file would have them. */
+static json_t *deleted_rules(struct daemon *d, bool keep_schedules)
+{
+	json_t *saved = book_save(d, false), *rules = json_object_get(saved, "rules"), *one;
+	size_t i;
+
+	json_incref(rules);
+	json_decref(saved);
+	for (i = json_array_size(rules); keep_schedules && i--;) {
+		one = json_array_get(rules, i);
+		if (!strcmp(json_string_value(json_object_get(one, "source")), "schedule"))
+			json_array_remove(rules, i);
+	}
+	return rules;
+}
+
 int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
 {
-	json_t *saved, *schedules = json_array(), *labels = json_array(), *one;
+	json_t *rules, *schedules = json_array(), *labels = json_array(), *one;
+	struct tally tally = {.keep_schedules = keep_schedules, .to = ret};
 	uint64_t now = now_mono_ns();
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->deleted = book_count(d);
-	book_each(d, count_waiting, &ret->waiting);
+	book_each(d, count_one, &tally);
 	/* Schedules first: a rule that belongs to one comes back with it, not by itself. */
 	if (!keep_schedules)
 		schedules_halt(d, schedules);
@@ -49,20 +75,19 @@ int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
 	book_each(d, ignore_label, labels);
 	json_array_foreach(labels, i, one) book_ignore(d, json_string_value(one), true);
 	ret->labels = (unsigned int)json_array_size(labels);
-	saved = book_save(d, false);
-	book_delete_all(d);
+	rules = deleted_rules(d, keep_schedules);
+	book_delete_all(d, keep_schedules);
 	if (ret->deleted || ret->schedules) {
 		/* Two of the same nanosecond cannot be: the lock is held. */
 		clear_forget(d);
 		d->cleared = json_pack("{s:I,s:O?,s:o,s:o}", "undo", (json_int_t)now, "rules",
-				       json_object_get(saved, "rules"), "schedules", schedules,
-				       "labels", labels);
+				       rules, "schedules", schedules, "labels", labels);
 		ret->undo = d->cleared ? now : 0;
 	} else {
 		json_decref(schedules);
 		json_decref(labels);
 	}
-	json_decref(saved);
+	json_decref(rules);
 	return 0;
 }
 

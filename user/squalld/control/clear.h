@@ -16,7 +16,7 @@ struct cleared {
 	uint64_t undo;		/* for clear_undo(); 0 = nothing was ended */
 };
 
-/* keep_schedules: those go on, and their next step is in force at its time. */
+/* keep_schedules: those go on, and the rules that they have set stay. */
 int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret);
 
 /*
