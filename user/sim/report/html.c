@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A run as one HTML page that needs nothing else. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -106,11 +107,21 @@ static void chart(FILE *f, const struct sim_tally *t, const struct bands *b, con
 		"<text x=\"850\" y=\"170\" text-anchor=\"end\">%.0f s</text>",
 		top, unit, span);
 	for (unsigned k = 0; k < n; k++) {
-		fprintf(f, "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"%s\" points=\"",
+		/* A gap where there was no sample; a point alone is a line to itself. */
+		fprintf(f,
+			"<path fill=\"none\" stroke-width=\"1.5\" stroke-linecap=\"round\" "
+			"stroke=\"%s\" d=\"",
 			colour[k]);
-		for (unsigned i = 0; i < t->nhistory; i++)
-			fprintf(f, "%.1f,%.1f ", 60 + 790 * (double)t->history[i].t_s / span,
-				150 - 140 * get(&t->history[i], s[k]) / top);
+		for (unsigned i = 0, on = 0; i < t->nhistory; i++) {
+			double x = 60 + 790 * (double)t->history[i].t_s / span;
+			double y = 150 - 140 * get(&t->history[i], s[k]) / top;
+
+			if (!isnan(y) && !on)
+				fprintf(f, "M%.1f %.1f", x, y);
+			if (!isnan(y))
+				fprintf(f, "L%.1f %.1f", x, y);
+			on = !isnan(y);
+		}
 		fputs("\"/>", f);
 	}
 	fputs("</svg></figure>\n", f);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a run looks like: a line per second, a table on a terminal, JSON, the summary. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim/report/report.h"
 
 static char *time_text(double ms, char *buf, size_t cap)
 {
-	if (ms < 10)
+	if (isnan(ms))
+		snprintf(buf, cap, "-");
+	else if (ms < 10)
 		snprintf(buf, cap, "%.2fms", ms);
 	else if (ms < 1000)
 		snprintf(buf, cap, "%.0fms", ms);
@@ -75,11 +78,11 @@ static unsigned rows(struct sim_tally *t, FILE *f, const char *eol)
 			sim_name_text((enum sim_name)(i % SIM_NAMES)),
 			(unsigned long long)r->requests, (unsigned long long)r->failures,
 			t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0,
-			time_text(timed ? r->total_ms / (double)timed : 0, b[0], 24),
-			time_text(sim_hist_quantile(&r->hist, 0.5), b[1], 24),
-			time_text(sim_hist_quantile(&r->hist, 0.95), b[2], 24),
-			time_text(sim_hist_quantile(&r->hist, 0.99), b[3], 24),
-			time_text(r->max_ms, b[4], 24), eol);
+			time_text(timed ? r->total_ms / (double)timed : NAN, b[0], 24),
+			time_text(timed ? sim_hist_quantile(&r->hist, 0.5) : NAN, b[1], 24),
+			time_text(timed ? sim_hist_quantile(&r->hist, 0.95) : NAN, b[2], 24),
+			time_text(timed ? sim_hist_quantile(&r->hist, 0.99) : NAN, b[3], 24),
+			time_text(timed ? r->max_ms : NAN, b[4], 24), eol);
 		lines++;
 	}
 	return lines;

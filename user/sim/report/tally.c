@@ -173,7 +173,8 @@ void sim_tally_update(struct sim_tally *t)
 		p->rate = (float)((double)t->now.acked / t->dt_s);
 		p->fail_rate = (float)((double)t->now.failed / t->dt_s);
 		p->connected = t->counts.connected;
-		if (h) {
+		p->p50 = p->p95 = p->p99 = NAN; /* no sample is no time, not 0 */
+		if (h && sim_hist_count(h)) {
 			p->p50 = (float)sim_hist_quantile(h, 0.5);
 			p->p95 = (float)sim_hist_quantile(h, 0.95);
 			p->p99 = (float)sim_hist_quantile(h, 0.99);
@@ -287,7 +288,7 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
 	json_object_set_new(o, "fails_per_s",
 			    ms(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
-	if (t->nhistory) {
+	if (t->nhistory && !isnan(t->history[t->nhistory - 1].p50)) {
 		p50 = (double)t->history[t->nhistory - 1].p50;
 		p95 = (double)t->history[t->nhistory - 1].p95;
 		p99 = (double)t->history[t->nhistory - 1].p99;

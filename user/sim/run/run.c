@@ -375,12 +375,19 @@ static int judge(const struct sim_run *r, struct sim_tally *t, struct sim_err *e
 
 	for (unsigned i = 0; i < r->nfail_if; i++)
 		held += sim_failif_holds(t, r->fail_if[i], stderr);
+	if (t->most_running && !t->tot.connects && !t->tot.connect_failures) {
+		sim_bad(err,
+			"no device ever connected: %u devices, and no attempt had ended yet: the "
+			"broker answers nothing",
+			t->most_running);
+		return -EIO;
+	}
 	if (t->most_running && !t->tot.connects) {
 		sim_bad(err,
 			"no device ever connected: %u devices, %llu attempts failed, the first "
 			"kind: %s",
 			t->most_running, (unsigned long long)t->tot.connect_failures,
-			t->nerrors ? t->error[0].text : "none had ended yet");
+			t->nerrors ? t->error[0].text : "unknown");
 		return -EIO;
 	}
 	return held ? SIM_EXIT_THRESHOLD : 0;

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,11 @@ static enum MHD_Result send_stream(struct sim_web *w, struct MHD_Connection *c)
 /* --- paths
  * -------------------------------------------------------------------------------------------- */
 
+static json_t *or_null(float v)
+{
+	return isnan(v) ? json_null() : json_real((double)v);
+}
+
 static json_t *history(struct sim_tally *t)
 {
 	json_t *list = json_array();
@@ -244,10 +250,10 @@ static json_t *history(struct sim_tally *t)
 		const struct sim_point *p = &t->history[i];
 
 		json_array_append_new(
-			list, json_pack("{s:f,s:i,s:f,s:f,s:f,s:f,s:f}", "t_s", (double)p->t_s,
+			list, json_pack("{s:f,s:i,s:f,s:f,s:o,s:o,s:o}", "t_s", (double)p->t_s,
 					"connected", (int)p->connected, "rate", (double)p->rate,
-					"fail_rate", (double)p->fail_rate, "p50", (double)p->p50,
-					"p95", (double)p->p95, "p99", (double)p->p99));
+					"fail_rate", (double)p->fail_rate, "p50", or_null(p->p50),
+					"p95", or_null(p->p95), "p99", or_null(p->p99)));
 	}
 	pthread_mutex_unlock(&t->lock);
 	return json_pack("{s:o}", "points", list);
