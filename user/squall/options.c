@@ -230,12 +230,15 @@ static int no_such_command(const struct cli *cli, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	s.word = argv[1];
-	near = suggest_verb(argv[1]);
-	for (c = cli->table->commands; c->object; c++) {
-		if (strcmp(c->object, argv[0]))
-			continue;
-		suggest_from(&s, c->verb);
-		if (near && !strcmp(near, c->verb)) {
+	for (c = cli->table->commands; c->object; c++)
+		if (!strcmp(c->object, argv[0]))
+			suggest_from(&s, c->verb);
+	/* ls is list; where there is no list, it is show. */
+	for (near = suggest_verb(argv[1]); near; near = suggest_verb(near)) {
+		for (c = cli->table->commands; c->object; c++)
+			if (!strcmp(c->object, argv[0]) && !strcmp(c->verb, near))
+				break;
+		if (c->object) {
 			s.best = c->verb;
 			break;
 		}

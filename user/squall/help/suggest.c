@@ -124,7 +124,7 @@ static const struct synonym verbs[] = {
 	{"ls", "list"},	     {"ps", "list"},	 {"get", "show"},   {"inspect", "show"},
 	{"status", "show"},  {"info", "show"},	 {"test", "check"}, {"validate", "check"},
 	{"verify", "check"}, {"use", "apply"},	 {"cat", "dump"},   {"begin", "start"},
-	{"run", "start"},    {"end", "stop"},	 {NULL, NULL},
+	{"run", "start"},    {"end", "stop"},	 {"list", "show"},  {NULL, NULL},
 };
 
 static const struct synonym objects[] = {

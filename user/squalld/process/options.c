@@ -213,6 +213,8 @@ static int parse_args(int argc, char **argv, struct options *o, char *err, size_
 		const struct opt *opt;
 		int rc;
 
+		if (!strcmp(name, "-h"))
+			name = "--help";
 		if (strncmp(name, "--", 2) != 0 || !name[2])
 			return complain(err, size,
 					"unexpected \"%.80s\"; `squalld --help` lists the options",
