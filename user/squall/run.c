@@ -288,6 +288,24 @@ static int run_it(struct run *run, char **argv)
 	return r;
 }
 
+/* Its own rule would be replaced, counted in, and deleted at the end. */
+static int ruled_already(struct run *run)
+{
+	char *path = sq_client_path("/api/v1/rules/", run->target, "");
+	json_t *answer = NULL;
+	struct sq_error ignored;
+	bool there =
+		path && !sq_client_request(run->cli->client, "GET", path, NULL, &answer, &ignored);
+
+	json_decref(answer);
+	free(path);
+	return there ? complain_text(run->cli, EXIT_FAILED,
+				     "run: %.200s has a rule, which would be lost: \"squall fault "
+				     "show\" shows it, \"squall fault del\" deletes it",
+				     run->target)
+		     : 0;
+}
+
 int cmd_run(struct cli *cli, int argc, char **argv)
 {
 	struct run run = {.cli = cli, .go = -1, .guard = -1, .bad = -1};
@@ -301,10 +319,12 @@ int cmd_run(struct cli *cli, int argc, char **argv)
 	r = body_of(&run, n, argv);
 	if (!r)
 		r = api_open(cli);
-	if (!r && cli->container)
+	if (!r && cli->container) {
 		snprintf(run.target, sizeof(run.target), "%s", cli->container);
-	else if (!r)
+		r = ruled_already(&run);
+	} else if (!r) {
 		r = make_cgroup(&run);
+	}
 	if (!r)
 		r = run_it(&run, argv + n);
 	if (*run.path)
