@@ -120,6 +120,14 @@ void sim_tally_reset(struct sim_tally *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* A long run keeps its whole length: every second point goes, the latest stays. */
+static void thin(struct sim_tally *t)
+{
+	t->nhistory /= 2;
+	for (unsigned i = 0; i < t->nhistory; i++)
+		t->history[i] = t->history[2 * i + 1];
+}
+
 void sim_tally_update(struct sim_tally *t)
 {
 	const struct sim_report *rep;
@@ -162,7 +170,9 @@ void sim_tally_update(struct sim_tally *t)
 	t->dt_s = (double)(now - t->last_ns) / 1e9;
 	t->last_ns = now;
 	t->ticks++;
-	if (t->nhistory < SIM_HISTORY && t->dt_s > 0.2) {
+	if (t->nhistory == SIM_HISTORY)
+		thin(t);
+	if (t->dt_s > 0.2) {
 		struct sim_point *p = &t->history[t->nhistory++];
 		struct sim_hist *h = calloc(1, sizeof(*h));
 

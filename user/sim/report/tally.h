@@ -20,7 +20,7 @@ struct sim_row {
 	double now_p50, now_p95, now_p99, now_max;
 };
 
-#define SIM_HISTORY 7200 /* seconds kept for the report */
+#define SIM_HISTORY 7200 /* points kept for the report: seconds, at first */
 
 struct sim_point {
 	float t_s, rate, fail_rate, p50, p95, p99;
