@@ -86,7 +86,7 @@ static void online(struct lean *ln, struct device *d)
 	win_resend(ln, d);
 	if (first || !ty->p.interval_ns)
 		pub_schedule(ln, d, true);
-	if (!ln->quiet && !d->drop)
+	if (!ln->quiet)
 		pub_more(ln, d);
 }
 
@@ -179,7 +179,7 @@ static void off(struct lean *ln, struct device *d, bool reset)
 	wheel_cancel(&ln->wheel, &d->pub);
 	wheel_cancel(&ln->wheel, &d->life);
 	set_state(ln, d, D_OFF);
-	d->drop = d->timed_out = false;
+	d->timed_out = false;
 	free(d->win);
 	d->win = NULL;
 	if (d->x) {
@@ -227,7 +227,7 @@ static void lost(struct lean *ln, struct device *d)
 	else
 		SIM_ADD(&tot->connect_failures, 1);
 	close_it(ln, d, false, F_UNSENT, F_LOST, !type_of(ln, d)->p.clean);
-	if (stopping || d->drop)
+	if (stopping)
 		off(ln, d, false);
 	else
 		back_off(ln, d, lasted);
@@ -271,7 +271,7 @@ void dev_start(struct lean *ln, struct device *d, uint64_t sched_ns)
 	if (d->state == D_DRAIN) {
 		/* Was on its way out: stays. */
 		set_state(ln, d, D_ONLINE);
-		d->drop = d->timed_out = false;
+		d->timed_out = false;
 		wheel_arm(&ln->wheel, &d->life, ln->led.now + 1000000);
 		pub_schedule(ln, d, true);
 		return;

@@ -133,7 +133,7 @@ struct device {
 	uint32_t ping_ms, fail_detail;
 	uint16_t cap_n, keepalive_s;
 	uint8_t attempts;
-	bool pinging, connected_once, drop, ticket;
+	bool pinging, connected_once, ticket;
 	bool ended;	     /* the broker sends no more: read up to the end */
 	bool unread;	     /* the socket may hold more, which is read when the outbox is empty */
 	bool timed_out;	     /* draining: what is left has had its time */
