@@ -5,13 +5,11 @@
 
 #include <stdint.h>
 #include <time.h>
+#include "lib/clock.h"
 
 static inline uint64_t sim_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	return sq_mono_ns();
 }
 
 static inline uint32_t ms_of(uint64_t ns)

@@ -24,6 +24,7 @@
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
 #include "lib/cgroup.h"
+#include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
 
@@ -34,10 +35,7 @@
 
 uint64_t engine_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
+	return sq_mono_ns();
 }
 
 int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
