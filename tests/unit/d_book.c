@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fake_engine.h"
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
@@ -507,7 +509,7 @@ static void schedule_moves(void **state)
 	/* A restart in the same boot goes by the monotonic clock: started_ms is an hour off. */
 	saved = schedules_save(&d, false);
 	json_object_set_new(json_array_get(json_object_get(saved, "schedules"), 0), "started_ms",
-			    json_integer((json_int_t)now_real_ms() + 3600000));
+			    json_integer((json_int_t)sq_real_ms() + 3600000));
 	schedules_free(&d);
 	assert_int_equal(schedules_init(&d), 0);
 	schedules_restore(&d, saved);

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "squalld/base/fail.h"
 #include "squalld/kernel/engine.h"
 #include "squalld/process/options.h"
 
@@ -52,23 +53,5 @@ struct daemon {
 	json_t *cleared;     /* what clear_all() ended last, for its undo */
 	uint64_t started_ms; /* CLOCK_REALTIME */
 };
-
-uint64_t now_mono_ns(void);
-uint64_t now_real_ms(void);
-
-/* A failure on its way to a client: errno-like code, the field, the sentence. */
-struct problem {
-	int code;	       /* negative errno */
-	struct sq_error error; /* field and text */
-	json_t *candidates;    /* of an ambiguous name; stolen by the reply */
-};
-int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-/* A JSON string of bytes from anywhere: what is not UTF-8 becomes '?'. */
-json_t *json_text(const char *bytes);
-
-/* A key that is present must be of the type; returns false and fills p otherwise. */
-bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p);
 
 #endif

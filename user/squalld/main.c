@@ -19,6 +19,8 @@
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
@@ -135,11 +137,11 @@ static void tick(struct daemon *d, unsigned int n)
 static int serve(struct daemon *d, const sigset_t *signals)
 {
 	unsigned int ticks = 0;
-	uint64_t next = now_mono_ns();
+	uint64_t next = sq_mono_ns();
 	bool ill = false;
 
 	for (;;) {
-		uint64_t now = now_mono_ns(), left;
+		uint64_t now = sq_mono_ns(), left;
 		struct sq_error why = {0};
 		struct timespec ts;
 		int sig;
@@ -323,7 +325,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_setup(opt.level, strcmp(opt.log_format, "json") == 0);
-	d.started_ms = now_real_ms();
+	d.started_ms = sq_real_ms();
 	if (opt.cleanup) {
 		rc = take_lock(opt.pin_dir, err, sizeof(err));
 		if (rc < 0)

@@ -3,6 +3,7 @@
 #ifndef SQUALLD_API_H
 #define SQUALLD_API_H
 
+#include "squalld/daemon.h"
 #include "squalld/http/http.h"
 
 #define HANDLER(fn) enum MHD_Result fn(struct request *r, const char *name)

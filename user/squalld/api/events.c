@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
@@ -211,7 +212,7 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 		if (e->what & what[i].bit)
 			json_array_append_new(list, json_string(what[i].name));
 	return json_pack("{s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:o,s:I,s:s,s:o,s:o,s:i,s:i,s:i}", "time_ms",
-			 (json_int_t)(now_real_ms() - (now_mono_ns() - e->time_ns) / 1000000u),
+			 (json_int_t)(sq_real_ms() - (sq_mono_ns() - e->time_ns) / 1000000u),
 			 "time_ns", (json_int_t)e->time_ns, "target", json_text(s->target_name),
 			 "target_id", id, "rule_id", (int)e->rule_id, "direction",
 			 e->dir == SQ_UP ? "up" : "down", "clause", (int)e->clause, "what", list,

@@ -7,6 +7,7 @@
 #ifndef SQUALLD_EVENTS_H
 #define SQUALLD_EVENTS_H
 
+#include "squalld/daemon.h"
 #include "squalld/http/http.h"
 
 int events_init(struct daemon *d); /* listens to d->bus */

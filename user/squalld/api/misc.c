@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Status, counters, profiles, schedules, health. */
+/* Status, capabilities, profiles, schedules. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/discovery/cgwatch.h"
@@ -45,7 +46,7 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	set_default(o, "kernel", json_text(uts.release));
 	json_object_set_new(o, "machine", json_text(uts.machine));
 	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
-	json_object_set_new(o, "time_ms", json_integer((json_int_t)now_real_ms()));
+	json_object_set_new(o, "time_ms", json_integer((json_int_t)sq_real_ms()));
 	json_object_set_new(o, "health", health_json(d, &health));
 	json_object_set_new(o, "listen", http_listeners(d->http));
 	json_object_set_new(o, "docker", docker_status(d));
@@ -88,113 +89,6 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 	json_object_set_new(limits, "body_bytes", json_integer(HTTP_BODY_MAX));
 	json_object_set_new(limits, "connections", json_integer(HTTP_CONNECTIONS));
 	return reply_json(r, 200, o);
-}
-
-/* --- counters ------------------------------------------------------------------------ */
-
-struct collect {
-	struct daemon *d;
-	json_t *list;
-	uint64_t now;
-};
-
-static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
-			   const struct sq_counters *c)
-{
-	json_t *o =
-		json_pack("{s:o,s:i,s:s,s:O?}", "target", json_text(e->name), "clause", (int)clause,
-			  "direction", dir == SQ_UP ? "up" : "down", "match", e->match[clause]);
-	const struct {
-		const char *name;
-		uint64_t pkts, bytes;
-	} what[] = {
-		{"seen", c->seen_pkts, c->seen_bytes},
-		{"lost", c->lost_pkts, c->lost_bytes},
-		{"delayed", c->delayed_pkts, c->delayed_bytes},
-		{"duplicated", c->duplicated_pkts, c->duplicated_bytes},
-		{"corrupted", c->corrupted_pkts, c->corrupted_bytes},
-		{"reordered", c->reordered_pkts, c->reordered_bytes},
-		{"over_limit", c->over_limit_pkts, c->over_limit_bytes},
-	};
-	char key[40];
-
-	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
-		snprintf(key, sizeof(key), "%s_pkts", what[i].name);
-		json_object_set_new(o, key, json_integer((json_int_t)what[i].pkts));
-		snprintf(key, sizeof(key), "%s_bytes", what[i].name);
-		json_object_set_new(o, key, json_integer((json_int_t)what[i].bytes));
-	}
-	json_object_set_new(o, "errors", json_integer((json_int_t)c->errors));
-	json_object_set_new(o, "lane_lost_pkts", json_integer((json_int_t)c->lane_lost_pkts));
-	return o;
-}
-
-static int collect_one(struct rule_entry *e, void *arg)
-{
-	struct collect *x = arg;
-	struct sq_rule live;
-	bool have_live = false;
-
-	if (!e->in_force)
-		return 0;
-	for (uint32_t i = 0; i < e->rule.n_clauses && i < SQ_MAX_CLAUSES; i++) {
-		for (int dir = 0; dir < SQ_DIRS; dir++) {
-			const struct sq_faults *f = &e->rule.clause[i].faults[dir];
-			struct sq_counters c;
-			uint64_t queue = 0;
-			json_t *o;
-
-			if (!(f->flags & SQ_F_ACTIVE) ||
-			    engine_counters(x->d->engine, f->counter, &c) < 0)
-				continue;
-			/* How far the rate's bucket is behind: what a packet sent now would wait.
-			 */
-			if (f->rate_bps && !have_live)
-				have_live = engine_get_rule(x->d->engine, e->cgroup_id, &live) == 0;
-			if (f->rate_bps && have_live && live.dyn[i][dir].tat > x->now)
-				queue = live.dyn[i][dir].tat - x->now;
-			o = one_counter(e, i, dir, &c);
-			json_object_set_new(o, "queue_ns", json_integer((json_int_t)queue));
-			json_array_append_new(x->list, o);
-		}
-	}
-	return 0;
-}
-
-json_t *counters_json(struct daemon *d, const char *name)
-{
-	struct collect x = {d, json_array(), now_mono_ns()};
-	struct rule_entry *e;
-
-	if (!name)
-		book_each(d, collect_one, &x);
-	else if ((e = book_find(d, name)))
-		collect_one(e, &x);
-	return json_pack("{s:I,s:o}", "time_ms", (json_int_t)now_real_ms(), "counters", x.list);
-}
-
-enum MHD_Result api_counters(struct request *r, const char *name)
-{
-	json_t *o;
-
-	(void)name;
-	pthread_mutex_lock(&api_of(r)->lock);
-	o = counters_json(api_of(r), NULL);
-	pthread_mutex_unlock(&api_of(r)->lock);
-	return reply_json(r, 200, o);
-}
-
-enum MHD_Result api_counters_of(struct request *r, const char *name)
-{
-	struct problem p = {0};
-	struct target t;
-	json_t *o = NULL;
-
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (target_resolve(api_of(r), name, &t, &p) == 0)
-		o = counters_json(api_of(r), t.name);
-	pthread_mutex_unlock(&api_of(r)->lock);
-	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }
 
 /* --- profiles -------------------------------------------------------------------------- */

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/clock.h"
 #include "lib/cgroup.h"
+#include "squalld/base/log.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
@@ -261,7 +263,7 @@ static int has_network(struct daemon *d, const struct target *t, struct problem 
 	size_t n;
 
 	if (!t->c || !t->c->network_mode || strcmp(t->c->network_mode, "none") != 0 ||
-	    now_mono_ns() - t->c->started_ns < 2000000000u)
+	    sq_mono_ns() - t->c->started_ns < 2000000000u)
 		return 0;
 	view = engine_target_view(d->engine, t->id);
 	n = json_array_size(json_object_get(view, "interfaces"));
@@ -367,7 +369,7 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 {
 	static const char *const read_only[] = {
 		"text", "id", "target_id", "drawn_seed", "set_ms", "expires_in_ns", NULL};
-	json_t *base = e ? sq_rule_to_json(&e->rule, now_mono_ns())
+	json_t *base = e ? sq_rule_to_json(&e->rule, sq_mono_ns())
 			 : json_pack("{s:[{}]}", "clauses"),
 	       *clause;
 	static const char *const dirs[] = {"up", "down", NULL};

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/control/state.h"
 
 static struct rule_entry **bucket_of(struct daemon *d, const char *name)
@@ -22,7 +24,7 @@ int book_init(struct daemon *d)
 	d->book = calloc(1, sizeof(*d->book));
 	if (!d->book)
 		return -ENOMEM;
-	d->book->version = now_real_ms() *
+	d->book->version = sq_real_ms() *
 			   1000; /* more than a thousand changes a ms would be needed to repeat */
 	d->book->ignored = json_object();
 	state_register(d, STATE_RULES, "rules", book_save);
@@ -120,12 +122,12 @@ void book_etag(const struct rule_entry *e, char *buf, size_t size)
 
 static json_t *rule_json(const struct rule_entry *e)
 {
-	json_t *o = sq_rule_to_json(&e->rule, now_mono_ns());
+	json_t *o = sq_rule_to_json(&e->rule, sq_mono_ns());
 
 	if (!o)
 		return NULL;
 	if (!e->in_force) {
-		uint64_t now = now_mono_ns();
+		uint64_t now = sq_mono_ns();
 
 		/* The kernel does not have it; the time goes on nevertheless. */
 		if (e->ends_ns)
@@ -173,7 +175,7 @@ void book_changed(struct daemon *d, struct rule_entry *e)
 
 void book_remember(struct rule_entry *e)
 {
-	json_t *o = sq_rule_to_json(&e->rule, now_mono_ns()),
+	json_t *o = sq_rule_to_json(&e->rule, sq_mono_ns()),
 	       *clauses = json_object_get(o, "clauses");
 
 	for (size_t i = 0; i < SQ_MAX_CLAUSES; i++) {
@@ -191,7 +193,7 @@ int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct pro
 	int rc;
 
 	if (e->ends_ns) {
-		uint64_t now = now_mono_ns();
+		uint64_t now = sq_mono_ns();
 
 		if (now >= e->ends_ns)
 			return fail(p, -ESTALE, "for", "for: the rule's time is over");
@@ -391,7 +393,7 @@ static int tick_one(struct rule_entry *e, void *arg)
 	uint64_t id;
 	int rc;
 
-	if (e->ends_ns && now_mono_ns() >= e->ends_ns) {
+	if (e->ends_ns && sq_mono_ns() >= e->ends_ns) {
 		log_info("rule of %s has expired", e->name);
 		remove_entry(d, e, "expired");
 		return 0;

@@ -7,13 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
 #include "squalld/control/state.h"
 
 static int save_one(struct rule_entry *e, void *arg)
 {
-	json_t *rule = sq_rule_to_json(&e->rule, now_mono_ns());
-	uint64_t now = now_mono_ns(), left = e->ends_ns > now ? e->ends_ns - now : 0;
+	json_t *rule = sq_rule_to_json(&e->rule, sq_mono_ns());
+	uint64_t now = sq_mono_ns(), left = e->ends_ns > now ? e->ends_ns - now : 0;
 	char id[24];
 
 	if (!rule)
@@ -27,7 +29,7 @@ static int save_one(struct rule_entry *e, void *arg)
 			       "kind", e->container ? "container" : "cgroup", "id", id, "cgroup",
 			       json_text(e->cgroup), "source", json_text(e->source), "rule", rule,
 			       "expires_ms",
-			       e->ends_ns ? (json_int_t)(now_real_ms() + left / 1000000u) : 0,
+			       e->ends_ns ? (json_int_t)(sq_real_ms() + left / 1000000u) : 0,
 			       "ends_ns", (json_int_t)e->ends_ns));
 	return 0;
 }
@@ -108,7 +110,7 @@ static int load_one(struct daemon *d, const json_t *o, bool same_boot, struct ru
 	const char *cgroup = json_string_value(json_object_get(o, "cgroup"));
 	uint64_t expires = (uint64_t)json_integer_value(json_object_get(o, "expires_ms"));
 	uint64_t ends = (uint64_t)json_integer_value(json_object_get(o, "ends_ns"));
-	uint64_t now = now_mono_ns(), real = now_real_ms();
+	uint64_t now = sq_mono_ns(), real = sq_real_ms();
 	struct sq_rule rule;
 	struct rule_entry *e;
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "lib/clock.h"
 #include "squalld/control/book.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/targets.h"
@@ -63,7 +64,7 @@ int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
 {
 	json_t *rules, *schedules = json_array(), *labels = json_array(), *one;
 	struct tally tally = {.keep_schedules = keep_schedules, .to = ret};
-	uint64_t now = now_mono_ns();
+	uint64_t now = sq_mono_ns();
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
@@ -112,7 +113,7 @@ int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
 			    "until squalld ends");
 	}
 	d->cleared = NULL;
-	gone = now_mono_ns() - undo;
+	gone = sq_mono_ns() - undo;
 	json_array_foreach(json_object_get(saved, "labels"), i, one)
 		book_ignore(d, json_string_value(one), false);
 	json_array_foreach(json_object_get(saved, "rules"), i, one)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "squalld/base/log.h"
 #include "squalld/control/state.h"
 
 #define MAX_PROFILES 256

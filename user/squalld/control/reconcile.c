@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "squalld/base/log.h"
 #include "squalld/control/book.h"
 #include "squalld/control/schedules.h"
 

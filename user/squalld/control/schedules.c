@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/book.h"
@@ -95,7 +97,7 @@ static struct schedule **find(struct daemon *d, const char *target)
 static json_t *to_json(const struct schedule *s)
 {
 	json_t *o = json_copy(s->body);
-	uint64_t now = now_mono_ns();
+	uint64_t now = sq_mono_ns();
 
 	json_object_set_new(o, "target", json_text(s->target));
 	json_object_set_new(o, "running", json_boolean(s->running));
@@ -207,7 +209,7 @@ static void *timer(void *arg)
 		uint64_t next = UINT64_MAX;
 
 		for (struct schedule *s = all->first; s; s = s->next) {
-			uint64_t due = s->running ? advance(d, s, now_mono_ns()) : UINT64_MAX;
+			uint64_t due = s->running ? advance(d, s, sq_mono_ns()) : UINT64_MAX;
 
 			if (due < next)
 				next = due;
@@ -391,8 +393,8 @@ static void begin(struct daemon *d, struct schedule *s, uint64_t gone_ns)
 	uint64_t within;
 
 	s->running = true;
-	s->started_ms = now_real_ms() - gone_ns / 1000000u;
-	s->origin_ns = now_mono_ns() - gone_ns;
+	s->started_ms = sq_real_ms() - gone_ns / 1000000u;
+	s->origin_ns = sq_mono_ns() - gone_ns;
 	s->round = gone_ns / s->length_ns;
 	within = gone_ns % s->length_ns;
 	/* Resumed in the middle: the step under way is done again, those before it are not. */
@@ -428,7 +430,7 @@ void schedules_halt(struct daemon *d, json_t *list)
 		if (!s->running)
 			continue;
 		json_array_append_new(list, json_pack("{s:s,s:I}", "target", s->target, "gone_ns",
-						      (json_int_t)(now_mono_ns() - s->origin_ns)));
+						      (json_int_t)(sq_mono_ns() - s->origin_ns)));
 		finish(d, s, "stopped");
 	}
 }
@@ -538,10 +540,10 @@ void schedules_restore(struct daemon *d, json_t *saved)
 		if (!json_is_true(json_object_get(one, "running")))
 			continue;
 		/* While the boot lasts the wall clock may jump as it likes. */
-		if (same_boot && origin && origin <= now_mono_ns())
-			gone = now_mono_ns() - origin;
-		else if (started <= now_real_ms())
-			gone = (now_real_ms() - started) * 1000000u;
+		if (same_boot && origin && origin <= sq_mono_ns())
+			gone = sq_mono_ns() - origin;
+		else if (started <= sq_real_ms())
+			gone = (sq_real_ms() - started) * 1000000u;
 		else
 			continue;
 		begin(d, s, gone);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "squalld/base/log.h"
 
 #define WRITE_DELAY_MS 100
 #define FILE_MAX       (256u << 20)

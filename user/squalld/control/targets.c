@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/clock.h"
+#include "squalld/base/log.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/book.h"
 #include "squalld/control/reconcile.h"
@@ -400,7 +402,7 @@ void targets_put(struct daemon *d, struct container *c)
 		reconcile_renamed(d, old->name, c->name);
 		tell(d, "change", "renamed", c);
 	}
-	c->started_ns = old && old->cgroup_id == c->cgroup_id ? old->started_ns : now_mono_ns();
+	c->started_ns = old && old->cgroup_id == c->cgroup_id ? old->started_ns : sq_mono_ns();
 	if (old && old->label_error && !c->label_error && old->cgroup_id == c->cgroup_id)
 		c->label_error = strdup(old->label_error);
 	if (old && old->cgroup_id && old->cgroup_id != c->cgroup_id)

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/cgroup.h"
+#include "squalld/base/log.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/targets.h"
 #include "squalld/control/bus.h"

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "squalld/base/log.h"
 #include "squalld/control/targets.h"
 
 #define ANSWER_MAX (64u << 20)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <squall/units.h>
+#include "squalld/base/url.h"
 #include "squalld/control/book.h"
 
 #define LABEL	   "com.docker-tc."

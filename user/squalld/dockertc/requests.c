@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 #include <squall/units.h>
+#include "squalld/base/log.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/control/book.h"
 

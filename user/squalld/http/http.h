@@ -8,7 +8,7 @@
 
 #include <microhttpd.h>
 #include "lib/httpd/guard.h"
-#include "squalld/daemon.h"
+#include "squalld/base/fail.h"
 #include "squalld/process/options.h"
 
 #define HTTP_BODY_MAX	 (1u << 20)
@@ -70,10 +70,6 @@ const char *request_header(struct request *r, const char *name);
 const char *request_query(struct request *r, const char *name, char *buf, size_t size);
 /* The body as a JSON object or array of the given type. NULL: p says why. */
 json_t *request_json(struct request *r, struct problem *p);
-
-/* Percent-decodes in place. strict: a bad escape or a NUL is -EINVAL; else they stay as they are.
- */
-int percent_decode(char *s, bool plus, bool strict);
 
 enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body /* stolen */);
 enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type,

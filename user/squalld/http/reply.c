@@ -7,6 +7,7 @@
 #include <string.h>
 #include "lib/httpd/gate.h"
 #include "lib/httpd/problem.h"
+#include "squalld/base/url.h"
 #include "squalld/http/http.h"
 
 unsigned int errno_to_status(int code)

@@ -28,6 +28,8 @@
 #include <unistd.h>
 #include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
+#include "squalld/base/log.h"
+#include "squalld/base/url.h"
 
 #define MAX_LISTENERS	 (OPT_MAX_LIST + 1)
 #define UNIX_CONNECTIONS 64
@@ -279,41 +281,6 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *conn)
 	r->query = "";
 	atomic_fetch_add_explicit(&l->http->requests, 1, memory_order_relaxed);
 	return r;
-}
-
-static int hex(int c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
-int percent_decode(char *s, bool plus, bool strict)
-{
-	char *out = s;
-
-	for (; *s; s++) {
-		if (*s == '+' && plus) {
-			*out++ = ' ';
-		} else if (*s == '%') {
-			int hi = hex((unsigned char)s[1]),
-			    lo = hi < 0 ? -1 : hex((unsigned char)s[2]);
-
-			if (lo < 0 || (hi == 0 && lo == 0)) {
-				if (strict)
-					return -EINVAL;
-				*out++ = *s;
-				continue;
-			}
-			*out++ = (char)(hi << 4 | lo);
-			s += 2;
-		} else {
-			*out++ = *s;
-		}
-	}
-	*out = 0;
-	return 0;
 }
 
 /* Cuts the target into decoded path segments and the raw query. */

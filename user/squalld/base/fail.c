@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* One line for a client, and JSON of bytes that may not be UTF-8. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include "lib/clock.h"
-#include "squalld/daemon.h"
-
-uint64_t now_mono_ns(void)
-{
-	return sq_mono_ns();
-}
-
-uint64_t now_real_ms(void)
-{
-	return sq_real_ms();
-}
+#include "squalld/base/fail.h"
 
 int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
 {
