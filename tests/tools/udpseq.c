@@ -110,6 +110,13 @@ static int open_socket(const char *addr, const char *port, bool passive, const c
 	return fd;
 }
 
+static int cmp_i64(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 /* --- send ------------------------------------------------------------------ */
 
 #define MAX_FLOWS 1000
@@ -131,6 +138,14 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 	size_t size = how->size;
 	uint64_t start, failed = 0, last_ns;
 	int err = 0, buf = 8 << 20, fds[MAX_FLOWS];
+	/* How late this process itself woke: what the machine does to whoever sleeps on it. */
+	int64_t *late = calloc(count + 1, sizeof(*late));
+	uint64_t n_late = 0;
+
+	if (!late) {
+		fprintf(stderr, "udpseq: out of memory for %" PRIu64 " packets\n", count);
+		return 2;
+	}
 
 	for (unsigned int i = 0; i < how->flows; i++) {
 		fds[i] = open_socket(addr, port, false, from);
@@ -149,8 +164,10 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 			struct timespec ts = {(time_t)(due / 1000000000u),
 					      (long)(due % 1000000000u)};
 
-			if (now_ns(CLOCK_MONOTONIC) < due)
+			if (now_ns(CLOCK_MONOTONIC) < due) {
 				clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+				late[n_late++] = (int64_t)(now_ns(CLOCK_MONOTONIC) - due);
+			}
 		}
 		u.d.seq = i;
 		u.d.sent_ns = now_ns(CLOCK_MONOTONIC);
@@ -161,9 +178,13 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 		}
 		last_ns = now_ns(CLOCK_MONOTONIC);
 	}
+	qsort(late, n_late, sizeof(*late), cmp_i64);
 	printf("{\"sent\":%" PRIu64 ",\"failed\":%" PRIu64
-	       ",\"error\":\"%s\",\"elapsed_ns\":%" PRIu64 ",\"size\":%zu}\n",
-	       count - failed, failed, failed ? strerror(err) : "", last_ns - start, size);
+	       ",\"error\":\"%s\",\"elapsed_ns\":%" PRIu64
+	       ",\"size\":%zu,\"woke_late_p99_ns\":%" PRId64 "}\n",
+	       count - failed, failed, failed ? strerror(err) : "", last_ns - start, size,
+	       late[n_late * 99 / 100]);
+	free(late);
 	fflush(stdout);
 	usleep(how->linger_ms * 1000);
 	u.d.seq = count;
@@ -220,13 +241,6 @@ struct record {
 	bool any, done;
 	FILE *raw;
 };
-
-static int cmp_i64(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
 
 static void take(struct record *r, const struct datagram *d, size_t len, uint64_t at_ns)
 {
