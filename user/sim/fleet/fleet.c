@@ -19,12 +19,14 @@
 
 struct file {
 	const char *path;
-	yaml_document_t doc;
+	yaml_document_t *doc; /* `own`, or a document that holds a fleet among other things */
+	yaml_document_t own;
 };
 
 static int bad_at(const struct file *f, const yaml_node_t *n, const char *what, struct sim_err *err)
 {
-	return sim_bad(err, "%.150s:%zu: %.300s", f->path, n->start_mark.line + 1, what);
+	return sim_bad(err, "%.150s:%zu:%zu: %.300s", f->path, n->start_mark.line + 1,
+		       n->start_mark.column + 1, what);
 }
 
 static int open_file(struct file *f, const char *path, struct sim_err *err)
@@ -34,6 +36,7 @@ static int open_file(struct file *f, const char *path, struct sim_err *err)
 	int rc = 0;
 
 	f->path = path;
+	f->doc = &f->own;
 	if (!in)
 		return sim_bad(err, "file '%.200s': %s", path, strerror(errno));
 	if (!yaml_parser_initialize(&p)) {
@@ -41,9 +44,9 @@ static int open_file(struct file *f, const char *path, struct sim_err *err)
 		return sim_bad(err, "out of memory");
 	}
 	yaml_parser_set_input_file(&p, in);
-	if (!yaml_parser_load(&p, &f->doc))
-		rc = sim_bad(err, "%.150s:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
-			     p.problem ? p.problem : "unreadable");
+	if (!yaml_parser_load(&p, &f->own))
+		rc = sim_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
+			     p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
 	yaml_parser_delete(&p);
 	fclose(in);
 	return rc;
@@ -76,7 +79,7 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *r
 
 		for (i = value->data.sequence.items.start;
 		     i < value->data.sequence.items.top && !rc; i++) {
-			yaml_node_t *one = yaml_document_get_node(&f->doc, *i);
+			yaml_node_t *one = yaml_document_get_node(f->doc, *i);
 
 			if (strcmp(k, "subscribe") && !o)
 				return bad_at(f, value, "only subscribe takes a list", err);
@@ -102,8 +105,8 @@ static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profi
 		return map ? bad_at(f, map, "accepted: 'key: value' lines", err)
 			   : sim_bad(err, "%.200s: the file is empty", f->path);
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top && !rc; i++) {
-		yaml_node_t *key = yaml_document_get_node(&f->doc, i->key);
-		yaml_node_t *value = yaml_document_get_node(&f->doc, i->value);
+		yaml_node_t *key = yaml_document_get_node(f->doc, i->key);
+		yaml_node_t *value = yaml_document_get_node(f->doc, i->value);
 		const char *k = scalar(key);
 
 		if (k && ret_types && !strcmp(k, "types")) {
@@ -128,8 +131,8 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 	if (map->type != YAML_MAPPING_NODE)
 		return bad_at(f, map, "a type is 'key: value' lines", err);
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top; i++) {
-		yaml_node_t *key = yaml_document_get_node(&f->doc, i->key);
-		yaml_node_t *value = yaml_document_get_node(&f->doc, i->value);
+		yaml_node_t *key = yaml_document_get_node(f->doc, i->key);
+		yaml_node_t *value = yaml_document_get_node(f->doc, i->value);
 		const char *k = scalar(key), *v = scalar(value);
 		char *end;
 
@@ -164,53 +167,77 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 	return set_map(f, map, NULL, p, NULL, err);
 }
 
-static int load(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
-		struct sim_err *err)
+static int load_types(struct file *f, const yaml_node_t *types, const struct sim_profile *base,
+		      struct sim_fleet *ret, struct sim_err *err)
 {
-	yaml_node_t *types = NULL;
 	yaml_node_item_t *i;
-	struct file f;
-	int rc = open_file(&f, path, err);
-	size_t n;
+	size_t n = (size_t)(types->data.sequence.items.top - types->data.sequence.items.start);
+	int rc = 0;
 
-	if (rc)
-		return rc;
-	rc = set_map(&f, yaml_document_get_root_node(&f.doc), run, base, &types, err);
-	if (rc || !ret) {
-		if (!rc && types)
-			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);
-		goto out;
-	}
-	if (!types || types->type != YAML_SEQUENCE_NODE) {
-		rc = sim_bad(err, "%.200s: types: is missing; accepted: a list of device types",
-			     path);
-		goto out;
-	}
-	n = (size_t)(types->data.sequence.items.top - types->data.sequence.items.start);
-	if (!n || n > SIM_MAX_TYPES) {
-		rc = sim_bad(err, "%.200s: types: has %zu entries; accepted: 1 to %d", path, n,
-			     SIM_MAX_TYPES);
-		goto out;
-	}
+	if (!n || n > SIM_MAX_TYPES)
+		return sim_bad(err, "%.200s: types: has %zu entries; accepted: 1 to %d", f->path, n,
+			       SIM_MAX_TYPES);
 	ret->type = calloc(n, sizeof(*ret->type));
-	if (!ret->type) {
-		rc = sim_bad(err, "out of memory");
-		goto out;
-	}
+	if (!ret->type)
+		return sim_bad(err, "out of memory");
 	for (i = types->data.sequence.items.start; i < types->data.sequence.items.top && !rc; i++) {
-		yaml_node_t *map = yaml_document_get_node(&f.doc, *i);
+		yaml_node_t *map = yaml_document_get_node(f->doc, *i);
 
-		rc = one_type(&f, map, base, &ret->type[ret->ntypes], err);
+		rc = one_type(f, map, base, &ret->type[ret->ntypes], err);
 		for (unsigned k = 0; !rc && k < ret->ntypes; k++)
 			if (!strcmp(ret->type[k].name, ret->type[ret->ntypes].name))
-				rc = bad_at(&f, map, "name: another type has it already", err);
+				rc = bad_at(f, map, "name: another type has it already", err);
 		ret->ntypes++;
 	}
 	if (rc)
 		sim_fleet_free(ret);
-out:
-	yaml_document_delete(&f.doc);
 	return rc;
+}
+
+static int load(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
+		struct sim_err *err)
+{
+	yaml_node_t *types = NULL;
+	struct file f;
+	int rc = open_file(&f, path, err);
+
+	if (rc)
+		return rc;
+	rc = set_map(&f, yaml_document_get_root_node(f.doc), run, base, &types, err);
+	if (rc || !ret) {
+		if (!rc && types)
+			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);
+	} else if (!types || types->type != YAML_SEQUENCE_NODE) {
+		rc = sim_bad(err, "%.200s: types: is missing; accepted: a list of device types",
+			     path);
+	} else {
+		rc = load_types(&f, types, base, ret, err);
+	}
+	yaml_document_delete(&f.own);
+	return rc;
+}
+
+int sim_fleet_load_node(const char *path, void *doc, void *map, void *run, struct sim_profile *base,
+			struct sim_fleet *ret, struct sim_err *err)
+{
+	struct file f = {.path = path, .doc = doc};
+	yaml_node_t *types = NULL;
+	int rc = set_map(&f, map, run, base, &types, err);
+
+	ret->ntypes = 0;
+	ret->type = NULL;
+	if (rc)
+		return rc;
+	if (types && types->type != YAML_SEQUENCE_NODE)
+		return bad_at(&f, types, "types: accepted: a list of device types", err);
+	if (types)
+		return load_types(&f, types, base, ret, err);
+	ret->type = malloc(sizeof(*ret->type));
+	if (!ret->type)
+		return sim_bad(err, "out of memory");
+	*ret->type = *base;
+	ret->ntypes = 1;
+	return 0;
 }
 
 int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,

@@ -172,23 +172,10 @@ static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err
 		       p->client_id, n, p->name);
 }
 
-/* Everything that can be wrong is found here, before the first connection. */
-static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
-		   uint32_t *count, struct sim_err *err)
+int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, struct sim_err *err)
 {
 	int rc;
 
-	if (*r->fleet) {
-		rc = sim_fleet_load_run(r->fleet, r, base, fleet, err);
-		if (rc)
-			return rc;
-	} else {
-		fleet->ntypes = 1;
-		fleet->type = malloc(sizeof(*base));
-		if (!fleet->type)
-			return sim_bad(err, "out of memory");
-		*fleet->type = *base;
-	}
 	sim_fleet_split(fleet, r->devices, count);
 	for (unsigned i = 0; i < r->nfail_if; i++) {
 		rc = sim_failif_check(r->fail_if[i], fleet, err);
@@ -223,6 +210,26 @@ static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet
 				       (double)count[i] * p->burst * 1e9 / (double)p->interval_ns);
 	}
 	return 0;
+}
+
+/* Everything that can be wrong is found here, before the first connection. */
+static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
+		   uint32_t *count, struct sim_err *err)
+{
+	int rc;
+
+	if (*r->fleet) {
+		rc = sim_fleet_load_run(r->fleet, r, base, fleet, err);
+		if (rc)
+			return rc;
+	} else {
+		fleet->ntypes = 1;
+		fleet->type = malloc(sizeof(*base));
+		if (!fleet->type)
+			return sim_bad(err, "out of memory");
+		*fleet->type = *base;
+	}
+	return sim_run_check(r, fleet, count, err);
 }
 
 /* --- the run ------------------------------------------------------------------------------ */

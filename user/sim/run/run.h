@@ -44,6 +44,13 @@ int sim_cli_parse(const struct sim_cli *c, int argc, char **argv, struct sim_err
 void sim_cli_help(const struct sim_cli *c, FILE *f);
 void sim_cli_man(FILE *f);
 void sim_cli_bash(FILE *f);
+/*
+ * run.c: whether r->devices devices of this fleet can run, found before the first
+ * connection. ret_count[] is how many of each type. 0 or -EINVAL.
+ */
+int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *ret_count,
+		  struct sim_err *err);
+
 extern const char sim_run_summary[], sim_run_examples[];
 
 /* fleet.c */
@@ -51,6 +58,12 @@ int sim_config_load(const char *path, void *run, struct sim_profile *p, struct s
 /* As sim_fleet_load(), and the file may set options of the run as well. */
 int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
 		       struct sim_err *err);
+/*
+ * The same from a mapping of a file that holds more than a fleet: `doc` is a
+ * yaml_document_t, `map` a yaml_node_t of it; without types: there is one type.
+ */
+int sim_fleet_load_node(const char *path, void *doc, void *map, void *run, struct sim_profile *base,
+			struct sim_fleet *ret, struct sim_err *err);
 /* N devices over the types by weight, largest remainders first. */
 void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
 
