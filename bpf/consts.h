@@ -16,6 +16,7 @@
 /* IPv4 (RFC 791): the fragment field. */
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK	  0x1fff
+#define IP_DONT_FRAGMENT  0x4000
 
 /* IPv6 extension headers (RFC 8200), and the ICMPv6 of neighbours and routers (RFC 4861). */
 #define IP6_EXT_HOP_BY_HOP   0
@@ -27,6 +28,14 @@
 #define ICMP6_REDIRECT	     137
 
 #define UDP_HLEN 8
+
+/* ICMP (RFC 792, 1191) and ICMPv6 (RFC 4443). */
+#define ICMP_TYPE_UNREACHABLE 3
+#define ICMP_CODE_FRAG_NEEDED 4
+#define ICMP_TYPE_ECHO_REPLY  0
+#define ICMP_TYPE_ECHO	      8
+#define ICMP6_TYPE_TOO_BIG    2
+#define ICMP6_TYPE_ECHO	      128 /* errors are below */
 
 /* How an address is configured: DHCP (RFC 2131) and DHCPv6 (RFC 8415). */
 #define PORT_DHCP_SERVER  67

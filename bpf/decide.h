@@ -217,6 +217,11 @@ static __noinline bool decide(struct judgement *j)
 	const struct sq_faults *f = j->f;
 
 	j->depart = j->now;
+	/* Draws nothing: the fate of those that fit is the same without it. */
+	if (f->mtu && j->bytes / j->segs > f->mtu + ETH_HLEN) {
+		j->what = SQ_E_LOST | SQ_E_MTU;
+		return false;
+	}
 	if (lose(j)) {
 		j->what = SQ_E_LOST;
 		return false;

@@ -175,6 +175,16 @@ static __always_inline int lane_leave(struct __sk_buff *skb, __u32 tci)
 	return bpf_redirect(att->ifindex, TCI_HOOK(tci) == AT_INGRESS ? BPF_F_INGRESS : 0);
 }
 
+/* Where a packet met at hook `tci` of an interface came from. On lo it leaves once more,
+ * which keeps its route: what arrives there without one is martian. */
+static __always_inline int send_back(struct __sk_buff *skb, const struct sq_att *att, __u32 tci)
+{
+	skb->tc_index = TCI_DONE;
+	return bpf_redirect(att->ifindex, TCI_HOOK(tci) == AT_EGRESS && !(att->flags & SQ_A_LOOP)
+						  ? BPF_F_INGRESS
+						  : 0);
+}
+
 static __always_inline bool lane_ticket(struct __sk_buff *skb, __u64 *depart_ns)
 {
 	if (skb->cb[2] != CB_LANE)

@@ -18,6 +18,7 @@ struct view {
 	__u16 lport;
 	__u8 family;
 	__u8 proto;
+	__u8 tcp_flags;
 };
 
 static __always_inline void view_make(const struct packet *p, __u32 dir, struct view *v)
@@ -32,6 +33,7 @@ static __always_inline void view_make(const struct packet *p, __u32 dir, struct 
 		v->lport = p->dport;
 	}
 	v->family = p->family;
+	v->tcp_flags = p->tcp_flags;
 	v->proto = p->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : p->proto;
 }
 
@@ -45,6 +47,8 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
 	if (!m || !v)
 		return false;
 	if (m->proto && m->proto != v->proto)
+		return false;
+	if ((m->flags & SQ_M_TCP) && !(m->flags >> SQ_M_TCP_SHIFT & v->tcp_flags & 7))
 		return false;
 	if (!in_range(v->rport, m->rport_lo, m->rport_hi) ||
 	    !in_range(v->lport, m->lport_lo, m->lport_hi))

@@ -21,6 +21,7 @@ struct packet {
 	__u8 later_fragment;
 	__u32 l4_off;
 	__u32 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
+	__u32 tcp_flags;
 };
 
 /* Later fragments share what the first said of ports. Two targets whose fragments
@@ -120,6 +121,7 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		p->sport = tcp[0] << 8 | tcp[1];
 		p->dport = tcp[2] << 8 | tcp[3];
 		p->hdr_len = off + (tcp[12] >> 4) * 4;
+		p->tcp_flags = tcp[13];
 	} else if (next == IPPROTO_UDP || next == IPPROTO_SCTP || next == IPPROTO_DCCP ||
 		   next == IPPROTO_UDPLITE) {
 		__u8 udp[4];

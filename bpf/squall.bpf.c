@@ -25,6 +25,7 @@
 #include "classify.h"
 #include "match.h"
 #include "decide.h"
+#include "answer.h"
 #include "trace.h"
 
 char _license[] SEC("license") = "GPL";
@@ -68,6 +69,9 @@ static __noinline int carry_out(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	lives = decide(j);
 	if (!lives) {
 		ret = TC_ACT_STOLEN;
+		if ((j->what & SQ_E_MTU) && (j->f->flags & SQ_F_MTU_ICMP) &&
+		    !too_big(skb, p, j->f->mtu))
+			ret = send_back(skb, att, tci);
 		goto out;
 	}
 	if (j->what & SQ_E_CORRUPTED) {
@@ -264,6 +268,11 @@ int squall_seg_in(struct __sk_buff *skb)
 	if (!rule || !packet_parse(skb, &p) ||
 	    !judgement_make(&j, rule, skb->cb[1] >> 1, skb->cb[1] & 1))
 		return lane_leave(skb, tci); /* the rule went away meanwhile */
+	/* Of what was cut, only the last piece has the FIN. */
+	if ((rule->clause[j.clause % SQ_MAX_CLAUSES].match.flags & SQ_M_TCP) &&
+	    !(rule->clause[j.clause % SQ_MAX_CLAUSES].match.flags >> SQ_M_TCP_SHIFT & p.tcp_flags &
+	      7))
+		return lane_leave(skb, tci);
 	j.now = bpf_ktime_get_ns();
 	j.segs = 1;
 	j.bytes = skb->len;

@@ -19,7 +19,7 @@
 #include <linux/types.h>
 #endif
 
-#define SQ_ABI_VERSION 1u
+#define SQ_ABI_VERSION 2u
 
 #define SQ_MAX_CLAUSES 8  /* filters of one rule */
 #define SQ_MAX_EXCEPTS 16 /* allow-list entries of one rule */
@@ -34,6 +34,11 @@ enum sq_dir { SQ_UP = 0, SQ_DOWN = 1, SQ_DIRS = 2 };
 /* Which packets: all given parts must hold. All zero matches everything. */
 #define SQ_M_PORT_NAMED 1 /* the user named a port: port exemptions do not apply */
 #define SQ_M_ADDR_NAMED 2 /* the user named an address: address exemptions do not apply */
+#define SQ_M_FIN	4 /* TCP packets with one of these flags: the header's bits, */
+#define SQ_M_SYN	8 /* SQ_M_TCP_SHIFT to the left */
+#define SQ_M_RST	16
+#define SQ_M_TCP	(SQ_M_FIN | SQ_M_SYN | SQ_M_RST)
+#define SQ_M_TCP_SHIFT	2
 struct sq_match {
 	__u8 addr[16];	/* remote; IPv4 in the first four bytes */
 	__u8 mask[16];	/* of the prefix, derived */
@@ -75,6 +80,9 @@ enum sq_distribution {
 #define SQ_F_LANE	8  /* derived: may have to wait: delay, jitter or rate */
 #define SQ_F_LIMIT_TIME 16 /* the user gave the limit as a time (tbf "latency"), not in bytes */
 #define SQ_F_ACTIVE	32 /* derived: at least one fault is set */
+#define SQ_F_MTU_ICMP                                                                              \
+	64 /* who sends more than mtu is told, as by a router (RFC 1191, RFC 8201)                 \
+	    */
 
 /* What happens to the matched packets of one direction. Zero = not asked for. */
 struct sq_faults {
@@ -99,6 +107,8 @@ struct sq_faults {
 	__u32 gap;
 	__u32 flags;
 	__u32 counter; /* key in sq_counters, given by squalld; kept over a replace */
+	__u32 mtu;     /* bytes of an IP packet; larger ones are lost */
+	__u32 pad;
 };
 
 struct sq_clause {
@@ -234,6 +244,7 @@ struct sq_att {
 #define SQ_E_OVER_LIMIT 32
 #define SQ_E_BLACKHOLE	64
 #define SQ_E_LANE_FULL	128 /* lost by us: no room in the lane */
+#define SQ_E_MTU	256 /* larger than mtu; together with SQ_E_LOST */
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */
@@ -268,10 +279,10 @@ struct sq_lane_hdr {
 
 #define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 SQ_ASSERT_SIZE(sq_match, 48);
-SQ_ASSERT_SIZE(sq_faults, 128);
-SQ_ASSERT_SIZE(sq_clause, 304);
+SQ_ASSERT_SIZE(sq_faults, 136);
+SQ_ASSERT_SIZE(sq_clause, 320);
 SQ_ASSERT_SIZE(sq_dyn, 32);
-SQ_ASSERT_SIZE(sq_rule, 56 + 8 * 304 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_rule, 56 + 8 * 320 + 16 * 48 + 16 * 32);
 SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);

@@ -13,9 +13,9 @@
  *            | duplicate PERCENT [CORR] | corrupt PERCENT [CORR]
  *            | reorder PERCENT [CORR] [gap N]
  *            | rate RATE [burst SIZE] [limit SIZE | latency TIME]
- *            | blackhole
+ *            | mtu BYTES [icmp] | blackhole
  *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
- *            | port PORT[-PORT]
+ *            | port PORT[-PORT] | syn | fin | rst
  *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep
  *
  * Seen from the target: `to` is the remote address and dport the remote port
@@ -62,9 +62,10 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
  *              "delay_ns":N,"jitter_ns":N,"delay_corr_pct":X,"distribution":"normal",
  *              "duplicate_pct":X,"duplicate_corr_pct":X,"corrupt_pct":X,"corrupt_corr_pct":X,
  *              "reorder_pct":X,"reorder_corr_pct":X,"gap":N,
- *              "rate_bps":N,"burst_bytes":N,"limit_bytes":N | "latency_ns":N,"blackhole":true}
+ *              "rate_bps":N,"burst_bytes":N,"limit_bytes":N | "latency_ns":N,
+ *              "mtu_bytes":N,"mtu_icmp":true,"blackhole":true}
  *   MATCH  := {"proto":"tcp","to":"10.0.0.0/8","dport":"8883" | 8883 | "8000-9000","sport":..,
- *              "port":..}
+ *              "port":..,"syn":true,"fin":true,"rst":true}
  * sq_rule_to_json() adds, for reading only: "text" (canonical; sent back beside "clauses" it must
  * still say the same, so drop it before changing them), and, ignored by sq_rule_from_json(), "id",
  * "target_id" and "drawn_seed" (decimal texts, as 64 bits are too many for JavaScript), "set_ms",
@@ -77,8 +78,8 @@ json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns);
 
 /*
  * Checks the whole rule and fills every derived field: masks, burst_ns,
- * limit_ns, flags (SQ_F_WIRE for loss/duplicate/corrupt/reorder, or rate with a
- * burst below 64 KiB; SQ_F_SUM for corrupt; SQ_F_LANE for delay/jitter/rate;
+ * limit_ns, flags (SQ_F_WIRE for loss/duplicate/corrupt/reorder/mtu, or rate with a
+ * burst below 64 KiB; SQ_F_SUM for corrupt and mtu with icmp; SQ_F_LANE for delay/jitter/rate;
  * SQ_R_LANE), and sorts the clauses, most specific first (longer prefix, then
  * narrower ports, then protocol). Defaults: burst = max(4 ms at the rate,
  * 5 KiB), limit = 50 ms ("latency 50ms", docker-tc's) but never less than what

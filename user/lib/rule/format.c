@@ -90,6 +90,8 @@ static void put_faults(struct out *o, const struct sq_faults *f)
 		else if (f->flags & SQ_F_LIMIT_TIME)
 			put(o, " latency %s", sq_format_time(f->limit_ns, text, sizeof(text)));
 	}
+	if (f->mtu)
+		put(o, " mtu %u%s", f->mtu, f->flags & SQ_F_MTU_ICMP ? " icmp" : "");
 	if (f->flags & SQ_F_BLACKHOLE)
 		put(o, " blackhole");
 }
@@ -110,6 +112,9 @@ static void put_match(struct out *o, const struct sq_match *m)
 		    match_format_port(m->lport_lo, m->lport_hi, text, sizeof(text)));
 	if (m->aport_hi)
 		put(o, " port %s", match_format_port(m->aport_lo, m->aport_hi, text, sizeof(text)));
+	for (unsigned i = 0; match_tcp_word(m, i); i++)
+		if (*match_tcp_word(m, i))
+			put(o, " %s", match_tcp_word(m, i));
 }
 
 static bool same_faults(const struct sq_faults *a, const struct sq_faults *b)

@@ -259,6 +259,32 @@ static int read_rate(const struct reader *r, struct sq_faults *f)
 	return e;
 }
 
+static int read_bool(const struct reader *r, const char *key, uint32_t flag, uint32_t *flags)
+{
+	const json_t *v = get(r, key);
+
+	if (v && !json_is_boolean(v))
+		return refuse_value(r, key, v, "true or false");
+	if (json_is_true(v))
+		*flags |= flag;
+	return 0;
+}
+
+static int read_mtu(const struct reader *r, struct sq_faults *f)
+{
+	__u64 v = 0;
+	int e = read_u64(r, "mtu_bytes", 68, UINT16_MAX, "a whole number of bytes from 68 to 65535",
+			 &v);
+
+	f->mtu = (uint32_t)v;
+	if (!e)
+		e = read_bool(r, "mtu_icmp", SQ_F_MTU_ICMP, &f->flags);
+	if (!e && (f->flags & SQ_F_MTU_ICMP) && !f->mtu)
+		return refuse_value(r, "mtu_icmp", get(r, "mtu_icmp"),
+				    "it needs mtu_bytes beside it");
+	return e;
+}
+
 static int read_faults(const struct reader *up, const char *dir, struct sq_faults *f)
 {
 	static const char *const keys[] = {
@@ -278,11 +304,12 @@ static int read_faults(const struct reader *up, const char *dir, struct sq_fault
 		"burst_bytes",
 		"limit_bytes",
 		"latency_ns",
+		"mtu_bytes",
+		"mtu_icmp",
 		"blackhole",
 		NULL,
 	};
 	struct reader r = *up;
-	const json_t *v;
 	int e;
 
 	if (!get(up, dir))
@@ -305,21 +332,20 @@ static int read_faults(const struct reader *up, const char *dir, struct sq_fault
 				  &f->reorder_corr);
 	if (!e)
 		e = read_rate(&r, f);
-	v = get(&r, "blackhole");
-	if (e || !v)
-		return e;
-	if (!json_is_boolean(v))
-		return refuse_value(&r, "blackhole", v, "true or false");
-	if (json_is_true(v))
-		f->flags |= SQ_F_BLACKHOLE;
-	return 0;
+	if (!e)
+		e = read_mtu(&r, f);
+	if (!e)
+		e = read_bool(&r, "blackhole", SQ_F_BLACKHOLE, &f->flags);
+	return e;
 }
 
 static int read_match(const struct reader *r, struct sq_match *m)
 {
-	static const char *const keys[] = {"proto", "to", "dport", "sport", "port", NULL};
+	static const char *const keys[] = {"proto", "to",  "dport", "sport", "port",
+					   "syn",   "fin", "rst",   NULL};
 	char field[FIELD_SIZE], number[24];
 	const char *text;
+	uint32_t flags = 0;
 	const json_t *v;
 	int i, e;
 
@@ -328,6 +354,10 @@ static int read_match(const struct reader *r, struct sq_match *m)
 		v = get(r, keys[i]);
 		if (!v)
 			continue;
+		if (match_tcp_flag(keys[i])) {
+			e = read_bool(r, keys[i], match_tcp_flag(keys[i]), &flags);
+			continue;
+		}
 		field_name(field, r->clause, r->part, keys[i]);
 		if (json_is_string(v) && strlen(json_string_value(v)) == json_string_length(v)) {
 			text = json_string_value(v);
@@ -351,6 +381,7 @@ static int read_match(const struct reader *r, struct sq_match *m)
 						    : PORT_EITHER,
 					   text, field, r->err);
 	}
+	m->flags |= (uint8_t)flags;
 	return e;
 }
 

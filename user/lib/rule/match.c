@@ -225,6 +225,7 @@ static bool ports_valid(uint16_t lo, uint16_t hi)
 int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 {
 	bool ports = m->rport_hi || m->lport_hi || m->aport_hi;
+	uint8_t tcp = m->flags & SQ_M_TCP;
 	char name[MATCH_PROTO_SIZE];
 	unsigned i;
 
@@ -246,6 +247,14 @@ int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 				    "a port with proto %s is not accepted: %s has no ports", name,
 				    name);
 	}
+	if (tcp && m->proto && m->proto != IPPROTO_TCP) {
+		match_format_proto(m, name, sizeof(name));
+		return sq_error_set(
+			err, -EINVAL, field,
+			"syn, fin or rst with proto %s is not accepted: only TCP has them", name);
+	}
+	if (tcp)
+		m->proto = IPPROTO_TCP;
 	prefix_mask(m->mask, m->family ? m->prefix_len : 0);
 	for (i = 0; i < 16; i++)
 		m->addr[i] &= m->mask[i];
@@ -254,7 +263,7 @@ int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 	 * ports, ...). A wide prefix or a range of ports covers much without
 	 * naming it, and must not cut the control channel by accident.
 	 */
-	m->flags = 0;
+	m->flags = tcp;
 	if (m->family && m->prefix_len >= (m->family == 4 ? 16 : 10))
 		m->flags |= SQ_M_ADDR_NAMED;
 	if ((m->rport_hi && m->rport_lo == m->rport_hi) ||
@@ -264,9 +273,30 @@ int match_finish(struct sq_match *m, const char *field, struct sq_error *err)
 	return 0;
 }
 
+static const struct {
+	const char *word;
+	uint8_t flag;
+} tcp_flags[] = {{"syn", SQ_M_SYN}, {"fin", SQ_M_FIN}, {"rst", SQ_M_RST}};
+
+uint8_t match_tcp_flag(const char *word)
+{
+	for (size_t i = 0; i < sizeof(tcp_flags) / sizeof(*tcp_flags); i++)
+		if (!strcmp(word, tcp_flags[i].word))
+			return tcp_flags[i].flag;
+	return 0;
+}
+
+const char *match_tcp_word(const struct sq_match *m, unsigned i)
+{
+	if (i >= sizeof(tcp_flags) / sizeof(*tcp_flags))
+		return NULL;
+	return m->flags & tcp_flags[i].flag ? tcp_flags[i].word : "";
+}
+
 bool match_is_any(const struct sq_match *m)
 {
-	return !m->family && !m->proto && !m->rport_hi && !m->lport_hi && !m->aport_hi;
+	return !m->family && !m->proto && !m->rport_hi && !m->lport_hi && !m->aport_hi &&
+	       !(m->flags & SQ_M_TCP);
 }
 
 bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
@@ -275,5 +305,5 @@ bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
 	       a->rport_hi == b->rport_hi && a->lport_lo == b->lport_lo &&
 	       a->lport_hi == b->lport_hi && a->aport_lo == b->aport_lo &&
 	       a->aport_hi == b->aport_hi && a->family == b->family && a->proto == b->proto &&
-	       a->prefix_len == b->prefix_len;
+	       a->prefix_len == b->prefix_len && !((a->flags ^ b->flags) & SQ_M_TCP);
 }

@@ -20,6 +20,10 @@ int match_set_port(struct sq_match *m, enum port_kind kind, const char *value, c
 		   struct sq_error *err);
 /* Fills what is derived (mask, flags) and checks the parts against each other. */
 int match_finish(struct sq_match *m, const char *field, struct sq_error *err);
+/* The flag that a word of `match` names, or 0; and back: the i-th word, "" where the match does not
+ * have it, NULL past the last. */
+uint8_t match_tcp_flag(const char *word);
+const char *match_tcp_word(const struct sq_match *m, unsigned i);
 bool match_is_any(const struct sq_match *m);
 
 /* The words back; "" where nothing was asked. */
@@ -36,7 +40,7 @@ extern const char distribution_names[];	    /* for errors */
 
 /* What each kind of value accepts, for errors. */
 extern const char accepts_percent[], accepts_corr[], accepts_time[], accepts_rate[], accepts_size[],
-	accepts_gap[], accepts_for[], accepts_seed[], accepts_on_crash[];
+	accepts_gap[], accepts_mtu[], accepts_for[], accepts_seed[], accepts_on_crash[];
 
 uint32_t fraction_rest(uint32_t p); /* 1 - p */
 bool faults_any(const struct sq_faults *f);

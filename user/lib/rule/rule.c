@@ -17,6 +17,7 @@
 #define FULL_PACKET    1514ull
 #define GSO_MAX	       65536ull
 #define MAX_GAP	       65535u
+#define MIN_MTU	       68u /* RFC 791 */
 
 const char distribution_names[] = "uniform, normal, pareto or paretonormal";
 const char accepts_percent[] = "0% to 100%";
@@ -26,6 +27,7 @@ const char accepts_rate[] = "a rate from 8bit to 1000tbit, as in 500kbit, 1mbit,
 			    "(megabytes per second)";
 const char accepts_size[] = "a size from 1b to 4gb, as in 5kb, 1500b, 64k";
 const char accepts_gap[] = "a number of packets from 1 to 65535";
+const char accepts_mtu[] = "bytes of an IP packet from 68 to 65535, as in 1280 or 1280 icmp";
 const char accepts_for[] = "a time above 0 with its unit, as in 60s, 5m, 1h";
 const char accepts_seed[] = "a whole number from 0 to 9223372036854775807";
 const char accepts_on_crash[] = "clear or keep";
@@ -71,7 +73,7 @@ uint32_t fraction_rest(uint32_t p)
 bool faults_any(const struct sq_faults *f)
 {
 	return f->delay_ns || f->jitter_ns || f->rate_bps || f->loss_model || f->duplicate ||
-	       f->corrupt || f->reorder || (f->flags & SQ_F_BLACKHOLE);
+	       f->corrupt || f->reorder || f->mtu || (f->flags & SQ_F_BLACKHOLE);
 }
 
 /* bytes at bps, in nanoseconds; saturates, for callers that check. */
@@ -239,7 +241,12 @@ static int finish_faults(struct sq_faults *f, const struct where *w)
 {
 	int r;
 
-	f->flags &= SQ_F_BLACKHOLE | SQ_F_LIMIT_TIME;
+	f->flags &= SQ_F_BLACKHOLE | SQ_F_LIMIT_TIME | SQ_F_MTU_ICMP;
+	f->pad = 0;
+	if ((f->mtu && f->mtu < MIN_MTU) || f->mtu > UINT16_MAX)
+		return refuse(w, "mtu", "%u is not accepted: %s", f->mtu, accepts_mtu);
+	if ((f->flags & SQ_F_MTU_ICMP) && !f->mtu)
+		return refuse(w, "mtu", "icmp is not accepted without a size: %s", accepts_mtu);
 	r = finish_loss(f, w);
 	if (!r)
 		r = finish_delay(f, w);
@@ -253,9 +260,10 @@ static int finish_faults(struct sq_faults *f, const struct where *w)
 		r = finish_rate(f, w);
 	if (r)
 		return r;
-	if (f->loss_model || f->duplicate || f->corrupt || f->reorder)
+	if (f->loss_model || f->duplicate || f->corrupt || f->reorder || f->mtu)
 		f->flags |= SQ_F_WIRE;
-	if (f->corrupt)
+	/* What becomes an answer must not be waiting for a checksum of TCP or UDP. */
+	if (f->corrupt || (f->flags & SQ_F_MTU_ICMP))
 		f->flags |= SQ_F_SUM;
 	if (f->delay_ns || f->jitter_ns || f->rate_bps)
 		f->flags |= SQ_F_LANE;
@@ -284,7 +292,9 @@ static int match_order(const struct sq_match *a, const struct sq_match *b)
 	     port_width(b->aport_lo, b->aport_hi);
 	if (wa != wb)
 		return wa > wb ? 1 : -1;
-	return !!b->proto - !!a->proto;
+	if (!a->proto != !b->proto)
+		return !!b->proto - !!a->proto;
+	return !!(b->flags & SQ_M_TCP) - !!(a->flags & SQ_M_TCP);
 }
 
 /* Clauses of the same match in different directions become one. */

@@ -11,7 +11,8 @@
 #include "lib/rule/text.h"
 
 /* The words that can start something; everything else is a mistake. */
-static const char *const match_words[] = {"proto", "to", "dport", "sport", "port", NULL};
+static const char *const match_words[] = {"proto", "to",  "dport", "sport", "port",
+					  "syn",   "fin", "rst",   NULL};
 static const char *const option_words[] = {"except", "for", "seed", "on-crash", NULL};
 static const char *const dir_words[] = {"up", "down", "both", NULL};
 
@@ -30,6 +31,9 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 		if (seen & 1u << i)
 			return sq_error_set(p->err, -EINVAL, field, "is given twice");
 		seen |= 1u << i;
+		m->flags |= match_tcp_flag(w);
+		if (match_tcp_flag(w))
+			continue;
 		if (!peek(p))
 			return missing(p, field,
 				       i == 0	? match_proto_accepts
@@ -57,10 +61,13 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 	if (!seen) {
 		w = peek(p);
 		if (w)
-			return sq_error_value(p->err, -EINVAL, prefix, w,
-					      "proto, to, dport, sport or port comes here");
-		return sq_error_set(p->err, -EINVAL, prefix,
-				    "is empty: proto, to, dport, sport or port comes here");
+			return sq_error_value(
+				p->err, -EINVAL, prefix, w,
+				"proto, to, dport, sport, port, syn, fin or rst comes here");
+		return sq_error_set(
+			p->err, -EINVAL, prefix,
+			"is empty: proto, to, dport, sport, port, syn, fin or rst comes "
+			"here");
 	}
 	return 0;
 }
@@ -88,7 +95,7 @@ static int unexpected(struct parser *p, const char *field)
 				      "then except, for, seed, on-crash");
 	return sq_error_value(
 		p->err, -EINVAL, field, w,
-		"loss, delay, duplicate, corrupt, reorder, rate, blackhole, up, down, "
+		"loss, delay, duplicate, corrupt, reorder, rate, mtu, blackhole, up, down, "
 		"both, match, also, except, for, seed or on-crash comes here");
 }
 
@@ -124,7 +131,7 @@ static int parse_direction(struct parser *p)
 			return unexpected(p, field);
 		return sq_error_set(p->err, -EINVAL, field,
 				    "has no fault: loss, delay, duplicate, "
-				    "corrupt, reorder, rate or blackhole comes here");
+				    "corrupt, reorder, rate, mtu or blackhole comes here");
 	}
 	field_name(field, p->clause, dir, "distribution");
 	if ((seen & SEEN_DISTRIBUTION) && !f.jitter_ns)

@@ -50,6 +50,7 @@ enum seen {
 	SEEN_LIMIT = 512,
 	SEEN_LATENCY = 1024,
 	SEEN_BLACKHOLE = 2048,
+	SEEN_MTU = 4096,
 };
 
 /* The words that start a fault; NULL ends them. */

@@ -10,7 +10,7 @@
 /* In the order of enum seen: the place of a word is its bit. */
 const char *const fault_words[] = {
 	"loss", "delay", "distribution", "duplicate", "corrupt",   "reorder", "gap",
-	"rate", "burst", "limit",	 "latency",   "blackhole", NULL,
+	"rate", "burst", "limit",	 "latency",   "blackhole", "mtu",     NULL,
 };
 
 static int rate_without_link(const char *text, uint64_t *ret)
@@ -151,6 +151,14 @@ int parse_fault(struct parser *p, const char *word, const char *field, unsigned 
 	case SEEN_LATENCY:
 		f->flags |= SQ_F_LIMIT_TIME;
 		return take_number(p, field, sq_parse_time, accepts_time, 1, &f->limit_ns);
+	case SEEN_MTU:
+		r = take_number(p, field, parse_gap, accepts_mtu, 1, &v);
+		f->mtu = (uint32_t)v;
+		if (!r && peek(p) && !strcmp(peek(p), "icmp")) {
+			f->flags |= SQ_F_MTU_ICMP;
+			p->i++;
+		}
+		return r;
 	default:
 		f->flags |= SQ_F_BLACKHOLE;
 		return 0;

@@ -84,6 +84,9 @@ static json_t *faults_json(const struct sq_faults *f)
 	e |= set_int(o, "limit_bytes", f->limit_bytes);
 	if (f->flags & SQ_F_LIMIT_TIME)
 		e |= set_int(o, "latency_ns", f->limit_ns);
+	e |= set_int(o, "mtu_bytes", f->mtu);
+	if (f->flags & SQ_F_MTU_ICMP)
+		e |= json_object_set_new(o, "mtu_icmp", json_true());
 	if (f->flags & SQ_F_BLACKHOLE)
 		e |= json_object_set_new(o, "blackhole", json_true());
 	return whole(o, e);
@@ -116,6 +119,9 @@ static json_t *match_json(const struct sq_match *m)
 	e |= set_port(o, "dport", m->rport_lo, m->rport_hi);
 	e |= set_port(o, "sport", m->lport_lo, m->lport_hi);
 	e |= set_port(o, "port", m->aport_lo, m->aport_hi);
+	for (unsigned i = 0; match_tcp_word(m, i); i++)
+		if (*match_tcp_word(m, i))
+			e |= json_object_set_new(o, match_tcp_word(m, i), json_true());
 	return whole(o, e);
 }
 

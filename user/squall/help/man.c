@@ -102,7 +102,7 @@ void man_page(const struct cli_table *t, FILE *f)
 	static const char tail[] =
 		".SH FILES\n"
 		".TP\n\\fI/run/squall/squalld.sock\\fR\nsqualld's unix socket.\n"
-		".TP\n\\fI/sys/fs/bpf/squall/v1/\\fR\nsqualld's pinned maps.\n"
+		".TP\n\\fI/sys/fs/bpf/squall/v2/\\fR\nsqualld's pinned maps.\n"
 		".SH ENVIRONMENT\n"
 		".TP\n\\fBSQUALL_URL\\fR, \\fBSQUALL_SOCKET\\fR, \\fBSQUALL_TOKEN_FILE\\fR, "
 		"\\fBSQUALL_CACERT\\fR\nas the options of these names.\n"

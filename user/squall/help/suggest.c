@@ -154,7 +154,7 @@ const char *suggest_rule_word(const char *word)
 		"also",		"for",	   "seed",  "on-crash",	 "proto",   "to",
 		"dport",	"sport",   "port",  "gap",	 "burst",   "limit",
 		"distribution", "gemodel", "state", "normal",	 "uniform", "pareto",
-		"paretonormal", "latency",
+		"paretonormal", "latency", "mtu",   "syn",	 "fin",	    "rst",
 	};
 	struct suggestion s = {.word = word};
 	const char *ours = look_up(rule_words, word);

@@ -147,7 +147,7 @@ static void start_edit(struct panel *ui)
 	ui->mode = EDIT;
 	say(ui, false,
 	    "[up|down|both] loss 10% delay 100ms 20ms rate 1mbit duplicate corrupt reorder "
-	    "blackhole [match ...] [for 60s]");
+	    "mtu blackhole [match ...] [for 60s]");
 }
 
 static void edit_key(struct panel *ui, int key)

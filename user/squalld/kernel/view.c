@@ -207,7 +207,8 @@ static json_t *faults_json(struct engine *e)
 		bool lane;
 	} faults[] = {{"loss", false},	    {"delay", true},	{"jitter", true},
 		      {"duplicate", false}, {"corrupt", false}, {"reorder", true},
-		      {"rate", true},	    {"limit", true},	{"blackhole", false}};
+		      {"rate", true},	    {"limit", true},	{"mtu", false},
+		      {"blackhole", false}};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
