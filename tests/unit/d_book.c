@@ -22,46 +22,69 @@
 #include "squalld/control/state.h"
 
 static char dir[] = "/tmp/squall-unit-XXXXXX";
-static struct options opt;
-static struct daemon d = {.opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER};
+static struct {
+	pthread_mutex_t lock;
+	struct engine *engine;
+	struct bus *bus;
+	struct state *state;
+	struct targets *targets;
+	struct book *book;
+	struct profiles *profiles;
+	struct schedules *schedules;
+	struct clear *clear;
+	struct dockertc dockertc;
+	struct reconcile reconcile;
+} d = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void open_schedules(void)
+{
+	struct schedule_uses uses = {&d.lock, d.targets, d.book, d.profiles, d.bus, d.state};
+
+	assert_int_equal(schedules_new(&uses, &d.schedules), 0);
+	state_register(d.state, STATE_SCHEDULES, "schedules", schedules_save, d.schedules);
+	d.reconcile = (struct reconcile){d.book, d.schedules, dockertc_labels, &d.dockertc};
+}
 
 static void open_all(void)
 {
 	char err[200];
 
-	opt.state_dir = dir;
-	opt.docker_tc_direction = "up";
-	assert_int_equal(state_open(&d, err, sizeof(err)), 0);
+	assert_int_equal(state_open(dir, &d.lock, &d.state, err, sizeof(err)), 0);
 	assert_int_equal(engine_open(NULL, &d.engine, NULL), 0);
-	assert_int_equal(targets_init(&d), 0);
-	assert_int_equal(book_init(&d), 0);
-	assert_int_equal(profiles_init(&d), 0);
-	assert_int_equal(schedules_init(&d), 0);
 	assert_int_equal(bus_new(&d.bus), 0);
-	d.labels = dockertc_labels;
-	assert_int_equal(state_start(&d), 0);
+	assert_int_equal(targets_new(d.engine, d.bus, &d.targets), 0);
+	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
+	assert_int_equal(profiles_new(d.state, &d.profiles), 0);
+	state_register(d.state, STATE_RULES, "rules", book_save, d.book);
+	state_register(d.state, STATE_PROFILES, "profiles", profiles_save, d.profiles);
+	d.dockertc =
+		(struct dockertc){dockertc_direction("up"), &d.lock, d.engine, d.targets, d.book};
+	open_schedules();
+	assert_int_equal(clear_new(d.book, d.schedules, &d.clear), 0);
+	targets_listen(d.targets, &reconcile_events, &d.reconcile);
+	assert_int_equal(state_start(d.state), 0);
+	pthread_mutex_lock(&d.lock); /* the test is its holder; the writer waits */
 }
 
 /* The engine, which is the kernel, stays as it is: only squalld goes. */
 static void close_all(bool clean)
 {
-	state_close(&d, clean);
+	pthread_mutex_unlock(&d.lock);
+	state_close(d.state, clean);
 	bus_free(d.bus);
-	d.bus = NULL;
-	clear_forget(&d);
-	schedules_free(&d);
-	profiles_free(&d);
-	book_free(&d);
-	targets_free(&d);
+	clear_free(d.clear);
+	schedules_free(d.schedules);
+	profiles_free(d.profiles);
+	book_free(d.book);
+	targets_free(d.targets);
 	free(d.engine);
-	d.engine = NULL;
 }
 
 static void restore(void)
 {
-	json_t *saved = state_load(&d, "rules");
+	json_t *saved = state_load(d.state, "rules");
 
-	book_restore(&d, saved);
+	book_restore(d.book, saved);
 	json_decref(saved);
 }
 
@@ -81,9 +104,9 @@ static void set(const char *target, const char *text)
 	struct problem p = {0};
 	struct target t;
 
-	assert_int_equal(target_resolve(&d, target, &t, &p), 0);
-	assert_int_equal(target_ready(&d, &t, &p), 0);
-	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), 0);
+	assert_int_equal(target_resolve(d.targets, target, &t, &p), 0);
+	assert_int_equal(target_ready(&t, &p), 0);
+	assert_int_equal(book_set(d.book, &t, &rule, "api", NULL, &p), 0);
 }
 
 static struct container *container(const char *id, const char *name, const char *cgroup,
@@ -129,32 +152,32 @@ static void names(void **state)
 	fake_add("/a");
 	fake_add("/1234");
 	fake_add("/docker/x");
-	targets_put(&d, container("aaaa1111bbbb", "worker", "/docker/x", NULL));
-	targets_put(&d, container("aaaa2222cccc", "locust-worker", NULL, NULL));
-	targets_put(&d, container("1001deadbeef", "digits", NULL, NULL));
-	assert_int_equal(target_resolve(&d, "cgroup:/a", &t, &p), 0);
-	assert_int_equal(target_resolve(&d, "cgroup://a/", &t, &p), 0);
+	targets_put(d.targets, container("aaaa1111bbbb", "worker", "/docker/x", NULL));
+	targets_put(d.targets, container("aaaa2222cccc", "locust-worker", NULL, NULL));
+	targets_put(d.targets, container("1001deadbeef", "digits", NULL, NULL));
+	assert_int_equal(target_resolve(d.targets, "cgroup:/a", &t, &p), 0);
+	assert_int_equal(target_resolve(d.targets, "cgroup://a/", &t, &p), 0);
 	assert_string_equal(t.name, "cgroup:/a");
-	assert_int_equal(target_resolve(&d, "1000", &t, &p), 0);
+	assert_int_equal(target_resolve(d.targets, "1000", &t, &p), 0);
 	assert_string_equal(t.name, "cgroup:/a");
-	assert_int_equal(target_resolve(&d, "worker", &t, &p), 0);
+	assert_int_equal(target_resolve(d.targets, "worker", &t, &p), 0);
 	assert_string_equal(t.cgroup, "/docker/x");
-	assert_int_equal(target_resolve(&d, "cgroup:/docker/x", &t, &p), 0);
+	assert_int_equal(target_resolve(d.targets, "cgroup:/docker/x", &t, &p), 0);
 	assert_string_equal(t.name, "worker");
-	assert_int_equal(target_resolve(&d, "aaaa1", &t, &p), 0);
+	assert_int_equal(target_resolve(d.targets, "aaaa1", &t, &p), 0);
 	assert_string_equal(t.name, "worker");
-	assert_int_equal(target_resolve(&d, "aaaa", &t, &p), -ENOTUNIQ);
+	assert_int_equal(target_resolve(d.targets, "aaaa", &t, &p), -ENOTUNIQ);
 	assert_int_equal(json_array_size(p.candidates), 2);
 	json_decref(p.candidates);
 	p.candidates = NULL;
 	/* A cgroup's id that also begins a container's: not guessed. */
-	assert_int_equal(target_resolve(&d, "1001", &t, &p), -ENOTUNIQ);
-	assert_int_equal(target_resolve(&d, "aaa", &t, &p), -ENOENT);
-	assert_int_equal(target_resolve(&d, "orker", &t, &p), -ENOENT);
-	assert_int_equal(target_resolve(&d, "", &t, &p), -ENOENT);
-	assert_int_equal(target_resolve(&d, "cgroup:/none", &t, &p), -ENOENT);
-	assert_int_equal(target_resolve(&d, "locust-worker", &t, &p), 0);
-	assert_int_equal(target_ready(&d, &t, &p), -EHOSTDOWN);
+	assert_int_equal(target_resolve(d.targets, "1001", &t, &p), -ENOTUNIQ);
+	assert_int_equal(target_resolve(d.targets, "aaa", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(d.targets, "orker", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(d.targets, "", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(d.targets, "cgroup:/none", &t, &p), -ENOENT);
+	assert_int_equal(target_resolve(d.targets, "locust-worker", &t, &p), 0);
+	assert_int_equal(target_ready(&t, &p), -EHOSTDOWN);
 }
 
 static void container_comes_back(void **state)
@@ -164,32 +187,32 @@ static void container_comes_back(void **state)
 
 	(void)state;
 	first = fake_add("/docker/1");
-	targets_put(&d, container("aaaa1111", "w", "/docker/1", NULL));
+	targets_put(d.targets, container("aaaa1111", "w", "/docker/1", NULL));
 	set("w", "up loss 5%");
 	assert_true(fake_of(first)->ruled);
-	targets_put(&d, container("aaaa1111", "w", NULL, NULL)); /* stopped */
-	e = book_find(&d, "w");
+	targets_put(d.targets, container("aaaa1111", "w", NULL, NULL)); /* stopped */
+	e = book_find(d.book, "w");
 	assert_non_null(e);
 	assert_false(e->in_force);
 	assert_false(fake_of(first)->ruled);
 	fake_of(first)->here = false;
 	second = fake_add("/docker/1");
-	targets_put(&d, container("aaaa1111", "w", "/docker/1", NULL));
+	targets_put(d.targets, container("aaaa1111", "w", "/docker/1", NULL));
 	assert_true(e->in_force);
 	assert_int_equal(e->cgroup_id, second);
 	assert_true(fake_of(second)->ruled);
 	assert_true(fake_rescans >= 2);
 	/* Another container of the same name, after the first was removed. */
-	targets_remove(&d, "aaaa1111", true);
+	targets_remove(d.targets, "aaaa1111", true);
 	assert_false(fake_of(second)->ruled);
 	fake_of(second)->here = false;
 	first = fake_add("/docker/2");
-	targets_put(&d, container("bbbb2222", "w", "/docker/2", NULL));
+	targets_put(d.targets, container("bbbb2222", "w", "/docker/2", NULL));
 	assert_true(fake_of(first)->ruled);
-	targets_put(&d, container("bbbb2222", "w2", "/docker/2", NULL)); /* renamed */
-	assert_null(book_find(&d, "w"));
-	assert_non_null(book_find(&d, "w2"));
-	assert_int_equal(book_count(&d), 1);
+	targets_put(d.targets, container("bbbb2222", "w2", "/docker/2", NULL)); /* renamed */
+	assert_null(book_find(d.book, "w"));
+	assert_non_null(book_find(d.book, "w2"));
+	assert_int_equal(book_count(d.book), 1);
 }
 
 static void cgroup_comes_back(void **state)
@@ -199,10 +222,10 @@ static void cgroup_comes_back(void **state)
 	(void)state;
 	set("cgroup:/svc", "up loss 5%");
 	fake_of(first)->here = false;
-	book_tick(&d);
+	book_tick(d.book);
 	assert_false(fake_of(first)->ruled);
 	second = fake_add("/svc");
-	book_tick(&d);
+	book_tick(d.book);
 	assert_true(fake_of(second)->ruled);
 }
 
@@ -212,25 +235,25 @@ static void labels(void **state)
 	struct container *c;
 
 	(void)state;
-	targets_put(&d, container("aa", "bad", "/1",
-				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
-					    "com.docker-tc.loss", "1x")));
-	targets_put(&d, container("bb", "good", "/2",
-				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
-					    "com.docker-tc.loss", "1%")));
+	targets_put(d.targets, container("aa", "bad", "/1",
+					 json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+						   "com.docker-tc.loss", "1x")));
+	targets_put(d.targets, container("bb", "good", "/2",
+					 json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+						   "com.docker-tc.loss", "1%")));
 	assert_false(fake_of(one)->ruled);
 	assert_true(fake_of(two)->ruled);
-	for (c = targets_containers(&d); strcmp(c->name, "bad") != 0; c = c->next)
+	for (c = targets_containers(d.targets); strcmp(c->name, "bad") != 0; c = c->next)
 		;
 	assert_non_null(c->label_error);
-	assert_string_equal(book_find(&d, "good")->source, "label");
+	assert_string_equal(book_find(d.book, "good")->source, "label");
 	/* A rule by name goes before it. */
 	set("good", "up delay 1ms");
-	targets_put(&d, container("bb", "good", NULL, NULL));
-	targets_put(&d, container("bb", "good", "/2",
-				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
-					    "com.docker-tc.loss", "1%")));
-	assert_string_equal(book_find(&d, "good")->source, "api");
+	targets_put(d.targets, container("bb", "good", NULL, NULL));
+	targets_put(d.targets, container("bb", "good", "/2",
+					 json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+						   "com.docker-tc.loss", "1%")));
+	assert_string_equal(book_find(d.book, "good")->source, "api");
 }
 
 static void failure_changes_nothing(void **state)
@@ -244,15 +267,15 @@ static void failure_changes_nothing(void **state)
 	fake_add("/a");
 	fake_add("/b");
 	set("cgroup:/a", "up loss 5%");
-	version = book_find(&d, "cgroup:/a")->version;
+	version = book_find(d.book, "cgroup:/a")->version;
 	fake_set_error = -EOPNOTSUPP;
-	assert_int_equal(target_resolve(&d, "cgroup:/a", &t, &p), 0);
-	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
-	assert_int_equal(book_find(&d, "cgroup:/a")->version, version);
-	assert_int_equal(target_resolve(&d, "cgroup:/b", &t, &p), 0);
-	assert_int_equal(book_set(&d, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
-	assert_null(book_find(&d, "cgroup:/b"));
-	assert_int_equal(book_count(&d), 1);
+	assert_int_equal(target_resolve(d.targets, "cgroup:/a", &t, &p), 0);
+	assert_int_equal(book_set(d.book, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
+	assert_int_equal(book_find(d.book, "cgroup:/a")->version, version);
+	assert_int_equal(target_resolve(d.targets, "cgroup:/b", &t, &p), 0);
+	assert_int_equal(book_set(d.book, &t, &rule, "api", NULL, &p), -EOPNOTSUPP);
+	assert_null(book_find(d.book, "cgroup:/b"));
+	assert_int_equal(book_count(d.book), 1);
 }
 
 static void reboot(void **state)
@@ -272,7 +295,7 @@ static void reboot(void **state)
 	assert_true(fake_of(id)->ruled);
 	assert_true(fake_of(id)->rule.for_ns > 3590000000000u &&
 		    fake_of(id)->rule.for_ns <= 3600000000000u);
-	assert_null(book_find(&d, "cgroup:/b")); /* its time was over */
+	assert_null(book_find(d.book, "cgroup:/b")); /* its time was over */
 }
 
 static void crash(void **state)
@@ -292,11 +315,11 @@ static void crash(void **state)
 	fake_of(a)->rule.clause[0].faults[SQ_UP].loss_p[0] = rule.clause[0].faults[SQ_UP].loss_p[0];
 	open_all();
 	restore();
-	assert_int_equal(book_count(&d), 2);
-	assert_null(book_find(&d, "cgroup:/b"));
+	assert_int_equal(book_count(d.book), 2);
+	assert_null(book_find(d.book, "cgroup:/b"));
 	assert_false(fake_of(b)->ruled);
-	assert_true(book_find(&d, "cgroup:/c")->in_force);
-	assert_int_equal(book_find(&d, "cgroup:/a")->rule.clause[0].faults[SQ_UP].loss_p[0],
+	assert_true(book_find(d.book, "cgroup:/c")->in_force);
+	assert_int_equal(book_find(d.book, "cgroup:/a")->rule.clause[0].faults[SQ_UP].loss_p[0],
 			 rule.clause[0].faults[SQ_UP].loss_p[0]);
 }
 
@@ -317,14 +340,14 @@ static void foreign_file(void **state)
 
 		fputs(bad[i], f);
 		fclose(f);
-		assert_null(state_load(&d, "rules"));
+		assert_null(state_load(d.state, "rules"));
 		assert_int_not_equal(access(path, F_OK), 0);
 	}
 }
 
 static void profiles(void **state)
 {
-	json_t *list = profiles_list(&d), *one;
+	json_t *list = profiles_list(d.profiles), *one;
 	size_t i;
 
 	(void)state;
@@ -363,14 +386,14 @@ static void bus(void **state)
 	bus_want(d.bus, 1);
 	set("cgroup:/a", "up loss 2%");
 	assert_string_equal(x.last, "rule set");
-	book_delete(&d, "cgroup:/a", "deleted");
+	book_delete(d.book, "cgroup:/a", "deleted");
 	assert_string_equal(x.last, "rule deleted");
-	targets_put(&d, container("aa", "w", NULL, NULL));
-	targets_put(&d, container("aa", "w2", NULL, NULL));
+	targets_put(d.targets, container("aa", "w", NULL, NULL));
+	targets_put(d.targets, container("aa", "w2", NULL, NULL));
 	assert_string_equal(x.last, "target change");
 	bus_listen(d.bus, NULL, NULL);
 	x.n = 0;
-	targets_remove(&d, "aa", true);
+	targets_remove(d.targets, "aa", true);
 	assert_int_equal(x.n, 0);
 }
 
@@ -381,14 +404,14 @@ static void path_becomes_container(void **state)
 
 	(void)state;
 	set("cgroup:/docker/x", "up loss 7%");
-	targets_put(&d, container("aaaa1111", "worker", "/docker/x", NULL));
-	assert_null(book_find(&d, "cgroup:/docker/x"));
-	assert_non_null(book_find(&d, "worker"));
-	assert_true(book_find(&d, "worker")->in_force);
+	targets_put(d.targets, container("aaaa1111", "worker", "/docker/x", NULL));
+	assert_null(book_find(d.book, "cgroup:/docker/x"));
+	assert_non_null(book_find(d.book, "worker"));
+	assert_true(book_find(d.book, "worker")->in_force);
 	set("worker", "up loss 8%");
-	assert_int_equal(book_count(&d), 1);
-	assert_int_equal(book_delete(&d, "worker", "deleted"), 0);
-	assert_int_equal(book_count(&d), 0);
+	assert_int_equal(book_count(d.book), 1);
+	assert_int_equal(book_delete(d.book, "worker", "deleted"), 0);
+	assert_int_equal(book_count(d.book), 0);
 	assert_false(fake_of(id)->ruled);
 }
 
@@ -398,23 +421,23 @@ static void renamed_while_away(void **state)
 	struct container *other;
 
 	(void)state;
-	targets_put(&d, container("aaaa1111", "old", "/docker/y", NULL));
+	targets_put(d.targets, container("aaaa1111", "old", "/docker/y", NULL));
 	set("old", "up loss 7%");
 	close_all(false);
 	open_all();
 	restore();
-	targets_put(&d, container("aaaa1111", "new", "/docker/y", NULL));
-	assert_null(book_find(&d, "old"));
-	assert_true(book_find(&d, "new")->in_force);
+	targets_put(d.targets, container("aaaa1111", "new", "/docker/y", NULL));
+	assert_null(book_find(d.book, "old"));
+	assert_true(book_find(d.book, "new")->in_force);
 	assert_true(fake_of(id)->ruled);
 	/* Both names had a rule: the one set last is the cgroup's. */
 	fake_add("/docker/z");
 	set("cgroup:/docker/z", "up loss 1%");
 	other = container("bbbb2222", "z", NULL, NULL);
-	targets_put(&d, other);
-	targets_put(&d, container("bbbb2222", "z", "/docker/z", NULL));
-	assert_int_equal(book_count(&d), 2);
-	assert_non_null(book_find(&d, "z"));
+	targets_put(d.targets, other);
+	targets_put(d.targets, container("bbbb2222", "z", "/docker/z", NULL));
+	assert_int_equal(book_count(d.book), 2);
+	assert_non_null(book_find(d.book, "z"));
 }
 
 static void schedule_of(const char *target, bool run)
@@ -425,10 +448,10 @@ static void schedule_of(const char *target, bool run)
 	struct problem p = {0};
 	bool fresh;
 
-	assert_int_equal(schedule_put(&d, target, body, &fresh, &p), 0);
+	assert_int_equal(schedule_put(d.schedules, target, body, &fresh, &p), 0);
 	json_decref(body);
 	if (run)
-		assert_int_equal(schedule_run(&d, target, true, &p), 0);
+		assert_int_equal(schedule_run(d.schedules, target, true, &p), 0);
 }
 
 static void cleared(void **state)
@@ -440,56 +463,56 @@ static void cleared(void **state)
 
 	(void)state;
 	fake_add("/c");
-	targets_put(&d, container("aa", "labelled", "/c",
-				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
-					    "com.docker-tc.loss", "1%")));
+	targets_put(d.targets, container("aa", "labelled", "/c",
+					 json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+						   "com.docker-tc.loss", "1%")));
 	set("cgroup:/a", "up loss 5% for 1h");
 	set("cgroup:/b", "up loss 6%");
 	fake_of(b)->here = false;
-	book_tick(&d); /* it waits */
+	book_tick(d.book); /* it waits */
 	schedule_of("cgroup:/a", true);
-	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(clear_all(d.clear, false, &n), 0);
 	assert_int_equal(n.deleted, 3);
 	assert_int_equal(n.waiting, 1);
 	assert_int_equal(n.schedules, 1);
 	assert_int_equal(n.labels, 1);
-	assert_int_equal(book_count(&d), 0);
+	assert_int_equal(book_count(d.book), 0);
 	assert_false(fake_of(a)->ruled);
-	assert_false(schedule_running(&d, "cgroup:/a"));
+	assert_false(schedule_running(d.schedules, "cgroup:/a"));
 	/* Started again, the label does not bring its rule back. */
-	targets_put(&d, container("aa", "labelled", NULL, NULL));
+	targets_put(d.targets, container("aa", "labelled", NULL, NULL));
 	fake_add("/c2");
-	targets_put(&d, container("aa", "labelled", "/c2",
-				  json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
-					    "com.docker-tc.loss", "1%")));
-	assert_int_equal(book_count(&d), 0);
-	assert_int_equal(clear_undo(&d, n.undo + 1, &o, &p), -ENOENT);
-	assert_int_equal(clear_undo(&d, n.undo, &o, &p), 0);
+	targets_put(d.targets, container("aa", "labelled", "/c2",
+					 json_pack("{s:s,s:s}", "com.docker-tc.enabled", "1",
+						   "com.docker-tc.loss", "1%")));
+	assert_int_equal(book_count(d.book), 0);
+	assert_int_equal(clear_undo(d.clear, n.undo + 1, &o, &p), -ENOENT);
+	assert_int_equal(clear_undo(d.clear, n.undo, &o, &p), 0);
 	assert_int_equal(json_integer_value(json_object_get(o, "rules")), 3);
 	/* The target of the schedule has a rule that is not the schedule's: it keeps that. */
 	assert_int_equal(json_array_size(json_object_get(o, "failed")), 1);
 	json_decref(o);
 	assert_true(fake_of(a)->ruled);
 	assert_true(fake_of(a)->rule.for_ns > 3590000000000u);
-	assert_false(book_find(&d, "cgroup:/b")->in_force);
-	assert_string_equal(book_find(&d, "labelled")->source, "label");
-	assert_int_equal(clear_undo(&d, n.undo, &o, &p), -ENOENT); /* once */
+	assert_false(book_find(d.book, "cgroup:/b")->in_force);
+	assert_string_equal(book_find(d.book, "labelled")->source, "label");
+	assert_int_equal(clear_undo(d.clear, n.undo, &o, &p), -ENOENT); /* once */
 
 	/* Schedules go on where they were. */
-	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(clear_all(d.clear, false, &n), 0);
 	schedule_of("cgroup:/a", true);
 	usleep(150000);
-	assert_int_equal(clear_all(&d, true, &n), 0);
-	assert_true(schedule_running(&d, "cgroup:/a"));
-	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(clear_all(d.clear, true, &n), 0);
+	assert_true(schedule_running(d.schedules, "cgroup:/a"));
+	assert_int_equal(clear_all(d.clear, false, &n), 0);
 	assert_int_equal(n.schedules, 1);
-	assert_int_equal(clear_undo(&d, n.undo, &o, &p), 0);
+	assert_int_equal(clear_undo(d.clear, n.undo, &o, &p), 0);
 	json_decref(o);
-	s = schedule_json(&d, "cgroup:/a");
+	s = schedule_json(d.schedules, "cgroup:/a");
 	assert_true(json_integer_value(json_object_get(s, "position_ns")) >= 150000000);
 	json_decref(s);
-	assert_int_equal(clear_all(&d, false, &n), 0);
-	assert_int_equal(clear_all(&d, false, &n), 0);
+	assert_int_equal(clear_all(d.clear, false, &n), 0);
+	assert_int_equal(clear_all(d.clear, false, &n), 0);
 	assert_int_equal(n.undo, 0);
 }
 
@@ -501,30 +524,30 @@ static void schedule_moves(void **state)
 	(void)state;
 	fake_add("/docker/x");
 	schedule_of("cgroup:/docker/x", true);
-	targets_put(&d, container("aa", "w", "/docker/x", NULL));
-	assert_true(schedule_running(&d, "w"));
-	assert_false(schedule_running(&d, "cgroup:/docker/x"));
-	targets_put(&d, container("aa", "w2", "/docker/x", NULL));
-	assert_true(schedule_running(&d, "w2"));
+	targets_put(d.targets, container("aa", "w", "/docker/x", NULL));
+	assert_true(schedule_running(d.schedules, "w"));
+	assert_false(schedule_running(d.schedules, "cgroup:/docker/x"));
+	targets_put(d.targets, container("aa", "w2", "/docker/x", NULL));
+	assert_true(schedule_running(d.schedules, "w2"));
 	/* A restart in the same boot goes by the monotonic clock: started_ms is an hour off. */
-	saved = schedules_save(&d, false);
+	saved = schedules_save(d.schedules, false);
 	json_object_set_new(json_array_get(json_object_get(saved, "schedules"), 0), "started_ms",
 			    json_integer((json_int_t)sq_real_ms() + 3600000));
-	schedules_free(&d);
-	assert_int_equal(schedules_init(&d), 0);
-	schedules_restore(&d, saved);
+	schedules_free(d.schedules);
+	open_schedules();
+	schedules_restore(d.schedules, saved);
 	json_decref(saved);
-	assert_true(schedule_running(&d, "w2"));
+	assert_true(schedule_running(d.schedules, "w2"));
 	/* What a schedule set, and nobody would end: gone with it. */
 	set("w2", "up loss 3%");
-	e = book_find(&d, "w2");
+	e = book_find(d.book, "w2");
 	strcpy(e->source, "schedule");
-	reconcile_restored(&d);
-	assert_non_null(book_find(&d, "w2"));
-	schedules_free(&d);
-	assert_int_equal(schedules_init(&d), 0);
-	reconcile_restored(&d);
-	assert_null(book_find(&d, "w2"));
+	reconcile_restored(&d.reconcile);
+	assert_non_null(book_find(d.book, "w2"));
+	schedules_free(d.schedules);
+	open_schedules();
+	reconcile_restored(&d.reconcile);
+	assert_null(book_find(d.book, "w2"));
 }
 
 /* The wall clock says that the rule is long over; the boot lasts, and it is not. */
@@ -536,17 +559,18 @@ static void wall_clock(void **state)
 	fake_add("/a");
 	set("cgroup:/a", "up loss 5% for 1h");
 	fake_of(1000)->here = false;
-	book_tick(&d);
-	saved = book_save(&d, false);
+	book_tick(d.book);
+	saved = book_save(d.book, false);
 	json_object_set_new(json_array_get(json_object_get(saved, "rules"), 0), "expires_ms",
 			    json_integer(1));
-	book_free(&d);
-	assert_int_equal(book_init(&d), 0);
-	book_restore(&d, saved);
+	book_free(d.book);
+	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
+	state_register(d.state, STATE_RULES, "rules", book_save, d.book);
+	book_restore(d.book, saved);
 	json_decref(saved);
-	assert_non_null(book_find(&d, "cgroup:/a"));
-	book_tick(&d);
-	assert_non_null(book_find(&d, "cgroup:/a"));
+	assert_non_null(book_find(d.book, "cgroup:/a"));
+	book_tick(d.book);
+	assert_non_null(book_find(d.book, "cgroup:/a"));
 }
 
 static void odd_files(void **state)
@@ -558,11 +582,11 @@ static void odd_files(void **state)
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	alarm(20); /* it would be waited for, for ever */
-	assert_null(state_load(&d, "rules"));
+	assert_null(state_load(d.state, "rules"));
 	alarm(0);
 	assert_int_not_equal(access(path, F_OK), 0);
 	assert_int_equal(symlink("/dev/zero", path), 0);
-	assert_null(state_load(&d, "rules"));
+	assert_null(state_load(d.state, "rules"));
 }
 
 static void long_text(void **state)

@@ -26,18 +26,46 @@
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
 #include "squalld/discovery/cgwatch.h"
-#include "squalld/daemon.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/api/events.h"
 #include "squalld/process/harden.h"
 #include "squalld/http/http.h"
 #include "squalld/process/notify.h"
+#include "squalld/process/options.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
 #include "squalld/control/targets.h"
+#include "squalld/kernel/engine.h"
+
+/*
+ * All parts, top down. Threads: docs/threads-squalld.md. `lock` guards what is in
+ * control/; it is held over calls into the engine, which are short and never
+ * call back, and never over network or disk.
+ */
+struct daemon {
+	const struct options *opt;
+	pthread_mutex_t lock;
+	struct engine *engine;
+	struct bus *bus;
+	struct state *state;
+	struct targets *targets;
+	struct book *book;
+	struct profiles *profiles;
+	struct schedules *schedules;
+	struct clear *clear;
+	struct reconcile reconcile;
+	struct dockertc dockertc;
+	struct docker *docker;
+	struct cgwatch *cgwatch;
+	struct httpd_guard *guard;
+	struct http *http;
+	struct events *events;
+	struct api api;
+	uint64_t started_ms; /* CLOCK_REALTIME */
+};
 
 #define LOCK_DIR "/run/squall"
 #define TICK_MS	 250
@@ -128,9 +156,9 @@ static void reload(struct daemon *d)
 static void tick(struct daemon *d, unsigned int n)
 {
 	pthread_mutex_lock(&d->lock);
-	book_tick(d);
+	book_tick(d->book);
 	if (n % (1000 / TICK_MS) == 0 && bus_wanted(d->bus))
-		bus_publish(d->bus, "counters", counters_json(d, NULL));
+		bus_publish(d->bus, "counters", counters_json(d->engine, d->book, NULL));
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -176,14 +204,14 @@ static int serve(struct daemon *d, const sigset_t *signals)
 
 static void restore(struct daemon *d)
 {
-	json_t *rules = state_load(d, "rules"), *profiles = state_load(d, "profiles"),
-	       *schedules = state_load(d, "schedules");
+	json_t *rules = state_load(d->state, "rules"), *profiles = state_load(d->state, "profiles"),
+	       *schedules = state_load(d->state, "schedules");
 
 	pthread_mutex_lock(&d->lock);
-	profiles_restore(d, profiles);
-	book_restore(d, rules);
-	schedules_restore(d, schedules);
-	reconcile_restored(d);
+	profiles_restore(d->profiles, profiles);
+	book_restore(d->book, rules);
+	schedules_restore(d->schedules, schedules);
+	reconcile_restored(&d->reconcile);
 	pthread_mutex_unlock(&d->lock);
 	json_decref(rules);
 	json_decref(profiles);
@@ -196,7 +224,72 @@ static int fail_with(const char *text)
 	return 1;
 }
 
-static int run(struct daemon *d)
+static int out_of_memory(struct sq_error *error)
+{
+	snprintf(error->text, sizeof(error->text), "out of memory");
+	return -ENOMEM;
+}
+
+/* Each part gets what it uses. The engine is there; nothing is in force yet. */
+static int wire(struct daemon *d, struct sq_error *error)
+{
+	struct schedule_uses uses = {.lock = &d->lock};
+
+	if (bus_new(&d->bus) < 0 || targets_new(d->engine, d->bus, &d->targets) < 0 ||
+	    book_new(d->engine, d->targets, d->bus, d->state, &d->book) < 0 ||
+	    profiles_new(d->state, &d->profiles) < 0)
+		return out_of_memory(error);
+	uses.targets = d->targets;
+	uses.book = d->book;
+	uses.profiles = d->profiles;
+	uses.bus = d->bus;
+	uses.state = d->state;
+	if (schedules_new(&uses, &d->schedules) < 0 ||
+	    clear_new(d->book, d->schedules, &d->clear) < 0)
+		return out_of_memory(error);
+	state_register(d->state, STATE_RULES, "rules", book_save, d->book);
+	state_register(d->state, STATE_PROFILES, "profiles", profiles_save, d->profiles);
+	state_register(d->state, STATE_SCHEDULES, "schedules", schedules_save, d->schedules);
+	d->dockertc = (struct dockertc){
+		.direction = dockertc_direction(d->opt->docker_tc_direction),
+		.lock = &d->lock,
+		.engine = d->engine,
+		.targets = d->targets,
+		.book = d->book,
+	};
+	d->reconcile = (struct reconcile){d->book, d->schedules, dockertc_labels, &d->dockertc};
+	targets_listen(d->targets, &reconcile_events, &d->reconcile);
+	return 0;
+}
+
+/* What a request may ask: the parts that run by now. */
+static int wire_api(struct daemon *d)
+{
+	d->api = (struct api){
+		.opt = d->opt,
+		.started_ms = d->started_ms,
+		.lock = &d->lock,
+		.engine = d->engine,
+		.targets = d->targets,
+		.book = d->book,
+		.profiles = d->profiles,
+		.schedules = d->schedules,
+		.clear = d->clear,
+		.state = d->state,
+		.bus = d->bus,
+		.http = d->http,
+		.docker = d->docker,
+		.cgwatch = d->cgwatch,
+		.dockertc = &d->dockertc,
+	};
+	if (events_new(&d->api, &d->events) < 0)
+		return -ENOMEM;
+	d->api.events = d->events;
+	return 0;
+}
+
+/* What can fail without touching the network: state directory, ports, token. */
+static int prepare(struct daemon *d, char *err, size_t size)
 {
 	struct httpd_policy policy = {
 		.token_file = d->opt->token_file,
@@ -206,100 +299,134 @@ static int run(struct daemon *d)
 		.only_group = strcmp(d->opt->loopback, "open") != 0,
 		.group = d->opt->socket_group,
 	};
-	struct engine_options eo = {0};
-	struct sq_error error = {0};
-	char err[700] = "";
-	sigset_t signals;
-	int lock, rc = 1;
-	bool keep = false;
 
-	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
-	if (lock < 0)
-		return fail_with(err);
-	if (httpd_guard_new(&policy, &d->guard, err, sizeof(err)) < 0 ||
-	    state_open(d, err, sizeof(err)) < 0 ||
-	    http_bind(d->opt, d->guard, &d->http, err, sizeof(err)) < 0) {
-		rc = fail_with(err);
-		goto out;
-	}
-	d->labels = dockertc_labels;
-	if (bus_new(&d->bus) < 0 || targets_init(d) < 0 || book_init(d) < 0 ||
-	    profiles_init(d) < 0 || schedules_init(d) < 0 || events_init(d) < 0) {
-		rc = fail_with("out of memory");
-		goto out;
-	}
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	if (httpd_guard_new(&policy, &d->guard, err, size) < 0 ||
+	    state_open(d->opt->state_dir, &d->lock, &d->state, err, size) < 0 ||
+	    http_bind(d->opt, d->guard, &d->http, err, size) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+static void set_up_process(const struct daemon *d, sigset_t *signals)
+{
+	char err[700] = "";
+
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	mount_bpffs(d->opt->pin_dir);
 	spare_me();
 	if (harden(err, sizeof(err)) < 0)
 		log_warn("%s; going on without", err);
+}
 
-	eo.pin_dir = d->opt->pin_dir;
-	eo.lane = d->opt->lane;
-	eo.lane_memory = d->opt->lane_bytes;
-	eo.ifaces = d->opt->n_iface ? d->opt->iface : NULL;
-	eo.probe_missing = d->opt->probe_missing;
-	eo.control_port = http_port(d->http);
-	if (engine_open(&eo, &d->engine, &error) < 0) {
-		rc = fail_with(error.text);
-		goto out;
+static int open_engine(struct daemon *d, struct sq_error *error)
+{
+	struct engine_options eo = {
+		.pin_dir = d->opt->pin_dir,
+		.lane = d->opt->lane,
+		.lane_memory = d->opt->lane_bytes,
+		.ifaces = d->opt->n_iface ? d->opt->iface : NULL,
+		.probe_missing = d->opt->probe_missing,
+		.control_port = http_port(d->http),
+	};
+
+	return engine_open(&eo, &d->engine, error);
+}
+
+/* Threads, in the order in which they are stopped backwards; the last one serves. */
+static int start(struct daemon *d, char *err, size_t size)
+{
+	struct docker_uses docker = {d->opt->docker_socket, &d->lock, d->targets, d->engine};
+
+	if (state_start(d->state) < 0 || schedules_start(d->schedules) < 0 ||
+	    docker_start(&docker, &d->docker) < 0 || cgwatch_start(d->bus, &d->cgwatch) < 0 ||
+	    wire_api(d) < 0) {
+		snprintf(err, size, "cannot start a thread");
+		return -EAGAIN;
 	}
-	restore(d);
-	/* From here on a crash is no good order: what the last end left in the file must not
-	 * bring back what is deleted in the next milliseconds. */
-	state_flush(d, STATE_RULES);
-	if (state_start(d) < 0 || schedules_start(d) < 0 || docker_start(d) < 0 ||
-	    cgwatch_start(d) < 0) {
-		rc = fail_with("cannot start a thread");
-		goto out;
-	}
-	if (http_start(d->http, &api_app, d, err, sizeof(err)) < 0) {
-		rc = fail_with(err);
-		goto out;
-	}
+	return http_start(d->http, &api_app, &d->api, err, size);
+}
+
+static void say_listeners(struct daemon *d)
+{
 	json_t *listeners = http_listeners(d->http), *one;
 	size_t i;
 
 	json_array_foreach(listeners, i, one) log_info("serving on %s", json_string_value(one));
 	json_decref(listeners);
+}
+
+static void stop(struct daemon *d)
+{
+	bool keep = !d->book; /* not wired: what the kernel has stays */
+
+	events_stop(d->events);
+	http_stop(d->http);
+	docker_stop(d->docker);
+	cgwatch_stop(d->cgwatch);
+	schedules_stop(d->schedules);
+	if (d->book) {
+		pthread_mutex_lock(&d->lock);
+		keep = book_any_keep(d->book);
+		pthread_mutex_unlock(&d->lock);
+		if (keep)
+			log_info("rules with \"on-crash keep\" are in force: programs stay "
+				 "attached; `squalld --cleanup` removes them");
+	}
+	state_close(d->state, !keep);
+	events_free(d->events);
+	bus_free(d->bus);
+	if (d->engine)
+		engine_close(d->engine, keep);
+	clear_free(d->clear);
+	schedules_free(d->schedules);
+	profiles_free(d->profiles);
+	book_free(d->book);
+	targets_free(d->targets);
+	http_free(d->http);
+	httpd_guard_free(d->guard);
+}
+
+static int run(struct daemon *d)
+{
+	struct sq_error error = {0};
+	char err[700] = "";
+	sigset_t signals;
+	int lock, rc = 1;
+
+	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
+	if (lock < 0)
+		return fail_with(err);
+	if (prepare(d, err, sizeof(err)) < 0) {
+		fail_with(err);
+		goto out;
+	}
+	set_up_process(d, &signals);
+	if (open_engine(d, &error) < 0 || wire(d, &error) < 0) {
+		fail_with(error.text);
+		goto out;
+	}
+	restore(d);
+	/* From here on a crash is no good order: what the last end left in the file must not
+	 * bring back what is deleted in the next milliseconds. */
+	state_flush(d->state, STATE_RULES);
+	if (start(d, err, sizeof(err)) < 0) {
+		fail_with(err);
+		goto out;
+	}
+	say_listeners(d);
 	notify_manager("READY=1");
 	rc = serve(d, &signals);
 	notify_manager("STOPPING=1");
 	log_info("stopping on %s", rc == SIGTERM ? "SIGTERM" : "SIGINT");
 	rc = 0;
 out:
-	events_stop(d);
-	http_stop(d->http);
-	docker_stop(d);
-	cgwatch_stop(d);
-	schedules_stop(d);
-	if (d->engine) {
-		pthread_mutex_lock(&d->lock);
-		keep = book_any_keep(d);
-		pthread_mutex_unlock(&d->lock);
-		if (keep)
-			log_info("rules with \"on-crash keep\" are in force: programs stay "
-				 "attached; `squalld --cleanup` removes them");
-	}
-	state_close(d, !keep);
-	events_free(d);
-	bus_free(d->bus);
-	d->bus = NULL;
-	if (d->engine)
-		engine_close(d->engine, keep);
-	clear_forget(d);
-	schedules_free(d);
-	profiles_free(d);
-	book_free(d);
-	targets_free(d);
-	http_free(d->http);
-	httpd_guard_free(d->guard);
+	stop(d);
 	close(lock);
 	return rc;
 }

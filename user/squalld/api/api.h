@@ -3,8 +3,42 @@
 #ifndef SQUALLD_API_H
 #define SQUALLD_API_H
 
-#include "squalld/daemon.h"
+#include <pthread.h>
 #include "squalld/http/http.h"
+
+struct book;
+struct bus;
+struct cgwatch;
+struct clear;
+struct docker;
+struct dockertc;
+struct engine;
+struct events;
+struct profiles;
+struct schedules;
+struct state;
+struct target;
+struct targets;
+
+/* All that a request may ask of the parts below; each outlives the last request. */
+struct api {
+	const struct options *opt;
+	uint64_t started_ms;   /* CLOCK_REALTIME */
+	pthread_mutex_t *lock; /* of everything in control/ */
+	struct engine *engine;
+	struct targets *targets;
+	struct book *book;
+	struct profiles *profiles;
+	struct schedules *schedules;
+	struct clear *clear;
+	struct state *state;
+	struct bus *bus;
+	struct events *events;
+	struct http *http;
+	struct docker *docker;
+	struct cgwatch *cgwatch;
+	struct dockertc *dockertc;
+};
 
 #define HANDLER(fn) enum MHD_Result fn(struct request *r, const char *name)
 HANDLER(api_status);
@@ -42,20 +76,21 @@ enum MHD_Result api_metrics(struct request *r);
 enum MHD_Result api_healthz(struct request *r);
 enum MHD_Result api_ui(struct request *r); /* GET /ui/... */
 
-/* For http_start(), with the struct daemon that api_of() gives back. */
+/* For http_start(), with the struct api that api_of() gives back. */
 extern const struct http_app api_app;
-static inline struct daemon *api_of(const struct request *r)
+static inline struct api *api_of(const struct request *r)
 {
 	return r->arg;
 }
 
 /* {"status", "reason", "reasons"}; *ret: negative failing, positive degraded, 0 well. */
-json_t *health_json(struct daemon *d, int *ret);
+json_t *health_json(struct api *a, int *ret);
 
 /* One line in the log: what changed, and who asked. */
 void api_audit(struct request *r, const char *what, const char *name, const char *change);
 
-/* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. d->lock held. */
-json_t *counters_json(struct daemon *d, const char *name);
+/* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. The lock is held.
+ */
+json_t *counters_json(struct engine *engine, struct book *book, const char *name);
 
 #endif

@@ -5,9 +5,10 @@
 #include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/kernel/engine.h"
 
 struct collect {
-	struct daemon *d;
+	struct engine *engine;
 	json_t *list;
 	uint64_t now;
 };
@@ -59,12 +60,12 @@ static int collect_one(struct rule_entry *e, void *arg)
 			json_t *o;
 
 			if (!(f->flags & SQ_F_ACTIVE) ||
-			    engine_counters(x->d->engine, f->counter, &c) < 0)
+			    engine_counters(x->engine, f->counter, &c) < 0)
 				continue;
 			/* How far the rate's bucket is behind: what a packet sent now would wait.
 			 */
 			if (f->rate_bps && !have_live)
-				have_live = engine_get_rule(x->d->engine, e->cgroup_id, &live) == 0;
+				have_live = engine_get_rule(x->engine, e->cgroup_id, &live) == 0;
 			if (f->rate_bps && have_live && live.dyn[i][dir].tat > x->now)
 				queue = live.dyn[i][dir].tat - x->now;
 			o = one_counter(e, i, dir, &c);
@@ -75,14 +76,14 @@ static int collect_one(struct rule_entry *e, void *arg)
 	return 0;
 }
 
-json_t *counters_json(struct daemon *d, const char *name)
+json_t *counters_json(struct engine *engine, struct book *book, const char *name)
 {
-	struct collect x = {d, json_array(), sq_mono_ns()};
+	struct collect x = {engine, json_array(), sq_mono_ns()};
 	struct rule_entry *e;
 
 	if (!name)
-		book_each(d, collect_one, &x);
-	else if ((e = book_find(d, name)))
+		book_each(book, collect_one, &x);
+	else if ((e = book_find(book, name)))
 		collect_one(e, &x);
 	return json_pack("{s:I,s:o}", "time_ms", (json_int_t)sq_real_ms(), "counters", x.list);
 }
@@ -92,9 +93,9 @@ enum MHD_Result api_counters(struct request *r, const char *name)
 	json_t *o;
 
 	(void)name;
-	pthread_mutex_lock(&api_of(r)->lock);
-	o = counters_json(api_of(r), NULL);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	o = counters_json(api_of(r)->engine, api_of(r)->book, NULL);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return reply_json(r, 200, o);
 }
 
@@ -104,9 +105,9 @@ enum MHD_Result api_counters_of(struct request *r, const char *name)
 	struct target t;
 	json_t *o = NULL;
 
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (target_resolve(api_of(r), name, &t, &p) == 0)
-		o = counters_json(api_of(r), t.name);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	if (target_resolve(api_of(r)->targets, name, &t, &p) == 0)
+		o = counters_json(api_of(r)->engine, api_of(r)->book, t.name);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }

@@ -12,6 +12,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
+#include "squalld/kernel/engine.h"
 
 #define QUEUE	    256
 #define MAX_STREAMS 128
@@ -19,7 +20,7 @@
 
 struct stream {
 	struct stream *prev, *next;
-	struct daemon *d;
+	struct events *ev;
 	struct MHD_Connection *conn;
 	char *queue[QUEUE];
 	unsigned int head, count, lost;
@@ -34,6 +35,7 @@ struct stream {
 };
 
 struct events {
+	const struct api *api;
 	pthread_mutex_t lock;
 	struct stream head;
 	atomic_uint n;
@@ -43,7 +45,7 @@ struct events {
 
 static void on_event(void *arg, const char *type, const json_t *data);
 
-int events_init(struct daemon *d)
+int events_new(const struct api *api, struct events **ret)
 {
 	struct events *ev = calloc(1, sizeof(*ev));
 
@@ -51,26 +53,26 @@ int events_init(struct daemon *d)
 		return -ENOMEM;
 	pthread_mutex_init(&ev->lock, NULL);
 	ev->head.next = ev->head.prev = &ev->head;
-	d->events = ev;
-	bus_listen(d->bus, on_event, ev);
+	ev->api = api;
+	*ret = ev;
+	bus_listen(api->bus, on_event, ev);
 	return 0;
 }
 
-void events_free(struct daemon *d)
+void events_free(struct events *ev)
 {
-	if (!d->events)
+	if (!ev)
 		return;
-	bus_listen(d->bus, NULL, NULL);
-	for (int i = 0; i < 100 && d->events->traces; i++)
+	bus_listen(ev->api->bus, NULL, NULL);
+	for (int i = 0; i < 100 && ev->traces; i++)
 		usleep(20000); /* tracers look every 200 ms */
-	pthread_mutex_destroy(&d->events->lock);
-	free(d->events);
-	d->events = NULL;
+	pthread_mutex_destroy(&ev->lock);
+	free(ev);
 }
 
-unsigned int events_count(struct daemon *d)
+unsigned int events_count(const struct events *ev)
 {
-	return d->events ? d->events->n : 0;
+	return ev ? ev->n : 0;
 }
 
 static char *format(const char *type, const json_t *data)
@@ -126,7 +128,7 @@ static void on_event(void *arg, const char *type, const json_t *data)
 static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
 {
 	struct stream *s = cls;
-	struct events *ev = s->d->events;
+	struct events *ev = s->ev;
 	ssize_t n = 0;
 
 	(void)pos;
@@ -245,11 +247,11 @@ static bool wanted(struct stream *s, const struct sq_event *e)
 	if (s->target_id != e->target) {
 		struct by_id x = {e->target, s->target_name, sizeof(s->target_name)};
 
-		pthread_mutex_lock(&s->d->lock);
-		if (!book_each(s->d, name_of, &x))
+		pthread_mutex_lock(s->ev->api->lock);
+		if (!book_each(s->ev->api->book, name_of, &x))
 			snprintf(s->target_name, sizeof(s->target_name), "%llu",
 				 (unsigned long long)e->target);
-		pthread_mutex_unlock(&s->d->lock);
+		pthread_mutex_unlock(s->ev->api->lock);
 		s->target_id = e->target;
 	}
 	return !s->only[0] || strcmp(s->only, s->target_name) == 0;
@@ -267,7 +269,7 @@ static void stream_free(struct stream *s)
 static void *trace_thread(void *arg)
 {
 	struct stream *s = arg;
-	struct events *ev = s->d->events;
+	struct events *ev = s->ev;
 
 	pthread_setname_np(pthread_self(), "trace");
 	while (!s->trace_stop) {
@@ -294,7 +296,7 @@ static void *trace_thread(void *arg)
 
 static int start_trace(struct stream *s, uint32_t every)
 {
-	struct events *ev = s->d->events;
+	struct events *ev = s->ev;
 	pthread_attr_t attr;
 	pthread_t thread;
 	int rc = 0;
@@ -307,7 +309,7 @@ static int start_trace(struct stream *s, uint32_t every)
 	pthread_mutex_unlock(&ev->lock);
 	if (rc < 0)
 		return rc;
-	rc = engine_trace_open(s->d->engine, every, &s->trace);
+	rc = engine_trace_open(s->ev->api->engine, every, &s->trace);
 	if (rc == 0) {
 		pthread_attr_init(&attr);
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -337,7 +339,7 @@ static void on_done(struct request *r, void *arg)
 	s->prev->next = s->next;
 	s->next->prev = s->prev;
 	ev->n--;
-	bus_want(s->d->bus, -1);
+	bus_want(s->ev->api->bus, -1);
 	s->suspended = false; /* the connection is going: no one may resume it */
 	pthread_mutex_unlock(&ev->lock);
 	if (s->trace)
@@ -372,15 +374,15 @@ enum MHD_Result events_serve(struct request *r)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MHD_NO;
-	s->d = api_of(r);
+	s->ev = ev;
 	s->conn = r->conn;
 	if (request_query(r, "target", s->only, sizeof(s->only))) {
 		struct problem p = {0};
 		struct target t;
 
-		pthread_mutex_lock(&api_of(r)->lock);
-		rc = target_resolve(api_of(r), s->only, &t, &p);
-		pthread_mutex_unlock(&api_of(r)->lock);
+		pthread_mutex_lock(ev->api->lock);
+		rc = target_resolve(ev->api->targets, s->only, &t, &p);
+		pthread_mutex_unlock(ev->api->lock);
 		if (rc < 0) {
 			stream_free(s);
 			return reply_problem(r, &p);
@@ -388,9 +390,9 @@ enum MHD_Result events_serve(struct request *r)
 		strcpy(s->only, t.name);
 	}
 	push(s, strdup("retry: 1000\n\n"));
-	pthread_mutex_lock(&api_of(r)->lock);
-	first = counters_json(api_of(r), NULL);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(ev->api->lock);
+	first = counters_json(ev->api->engine, ev->api->book, NULL);
+	pthread_mutex_unlock(ev->api->lock);
 	push(s, format("counters", first));
 	json_decref(first);
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, NULL);
@@ -417,17 +419,15 @@ enum MHD_Result events_serve(struct request *r)
 	s->next->prev = s;
 	ev->head.next = s;
 	ev->n++;
-	bus_want(s->d->bus, 1);
+	bus_want(s->ev->api->bus, 1);
 	pthread_mutex_unlock(&ev->lock);
 	r->on_done = on_done;
 	r->done_arg = s;
 	return reply_stream(r, response);
 }
 
-void events_stop(struct daemon *d)
+void events_stop(struct events *ev)
 {
-	struct events *ev = d->events;
-
 	if (!ev)
 		return;
 	pthread_mutex_lock(&ev->lock);

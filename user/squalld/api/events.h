@@ -7,15 +7,17 @@
 #ifndef SQUALLD_EVENTS_H
 #define SQUALLD_EVENTS_H
 
-#include "squalld/daemon.h"
 #include "squalld/http/http.h"
 
-int events_init(struct daemon *d); /* listens to d->bus */
-void events_free(struct daemon *d);
+struct api;
+struct events;
+
+int events_new(const struct api *api, struct events **ret); /* listens to api->bus */
+void events_free(struct events *ev);			    /* ev may be NULL, here and below */
 /* GET /api/v1/events */
 enum MHD_Result events_serve(struct request *r);
 /* Ends all streams, before http_stop(). */
-void events_stop(struct daemon *d);
-unsigned int events_count(struct daemon *d);
+void events_stop(struct events *ev);
+unsigned int events_count(const struct events *ev);
 
 #endif

@@ -12,6 +12,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/state.h"
 #include "squalld/discovery/cgwatch.h"
+#include "squalld/kernel/engine.h"
 
 #define NEARLY_PCT 90 /* of a limit: time left to raise it */
 
@@ -47,9 +48,9 @@ static void descriptors(json_t *list)
 		    NEARLY_PCT, (unsigned long long)limit.rlim_cur);
 }
 
-static void watches(struct daemon *d, json_t *list)
+static void watches(struct api *a, json_t *list)
 {
-	json_t *o = cgwatch_status(d);
+	json_t *o = cgwatch_status(a->cgwatch);
 	json_int_t n = json_integer_value(json_object_get(o, "watched"));
 	const char *error = json_string_value(json_object_get(o, "error"));
 	FILE *f = fopen("/proc/sys/fs/inotify/max_user_watches", "re");
@@ -70,21 +71,21 @@ static void watches(struct daemon *d, json_t *list)
 	json_decref(o);
 }
 
-json_t *health_json(struct daemon *d, int *ret)
+json_t *health_json(struct api *a, int *ret)
 {
 	json_t *reasons = json_array(), *first;
 	struct sq_error err = {0};
-	int rc = engine_health(d->engine, &err);
+	int rc = engine_health(a->engine, &err);
 
 	if (rc)
 		add(reasons, "%s", err.text[0] ? err.text : strerror(abs(rc)));
-	if (state_error(d))
+	if (state_error(a->state))
 		add(reasons,
 		    "state: %.200s cannot be written: %s; rules act, but would not survive a "
 		    "reboot",
-		    d->opt->state_dir, strerror(-state_error(d)));
+		    a->opt->state_dir, strerror(-state_error(a->state)));
 	descriptors(reasons);
-	watches(d, reasons);
+	watches(a, reasons);
 	if (rc == 0 && json_array_size(reasons))
 		rc = 1;
 	*ret = rc;

@@ -8,6 +8,7 @@
 #include "squalld/discovery/docker.h"
 #include "squalld/api/events.h"
 #include "squalld/control/state.h"
+#include "squalld/kernel/engine.h"
 
 static const struct {
 	const char *what;
@@ -34,7 +35,7 @@ struct row {
 };
 
 struct rows {
-	struct daemon *d;
+	struct engine *engine;
 	struct row **row;
 	size_t n, cap;
 };
@@ -80,7 +81,7 @@ static int gather(struct rule_entry *e, void *arg)
 				rows->cap = cap;
 			}
 			row = malloc(sizeof(*row));
-			if (!row || engine_counters(rows->d->engine, f->counter, &row->c) < 0) {
+			if (!row || engine_counters(rows->engine, f->counter, &row->c) < 0) {
 				free(row);
 				continue;
 			}
@@ -119,11 +120,11 @@ static void gauge(FILE *f, const char *name, const char *type, const char *help,
 }
 
 /* What the machinery itself lost: no rule asked for it. */
-static void lanes(FILE *f, struct daemon *d, const struct rows *rows)
+static void lanes(FILE *f, const struct rows *rows)
 {
 	struct engine_lane lane;
 
-	engine_lane_stats(d->engine, &lane);
+	engine_lane_stats(rows->engine, &lane);
 	gauge(f, "squall_lane_waiting_packets", "gauge", "Packets that wait in the lanes.",
 	      (double)lane.waiting_pkts);
 	gauge(f, "squall_lane_waiting_bytes", "gauge", "Bytes that wait in the lanes.",
@@ -147,8 +148,8 @@ static void lanes(FILE *f, struct daemon *d, const struct rows *rows)
 
 enum MHD_Result api_metrics(struct request *r)
 {
-	struct daemon *d = api_of(r);
-	struct rows rows = {.d = d};
+	struct api *a = api_of(r);
+	struct rows rows = {.engine = a->engine};
 	struct sq_error err = {0};
 	unsigned int running, all, rules;
 	enum MHD_Result result;
@@ -159,28 +160,28 @@ enum MHD_Result api_metrics(struct request *r)
 
 	if (!f)
 		return MHD_NO;
-	pthread_mutex_lock(&d->lock);
-	book_each(d, gather, &rows);
-	targets_count(d, &running, &all);
-	rules = book_count(d);
-	changes = book_changes(d);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(a->lock);
+	book_each(a->book, gather, &rows);
+	targets_count(a->targets, &running, &all);
+	rules = book_count(a->book);
+	changes = book_changes(a->book);
+	pthread_mutex_unlock(a->lock);
 
 	gauge(f, "squall_up", "gauge", "1 if packets are faulted as the rules say.",
-	      engine_health(d->engine, &err) >= 0);
+	      engine_health(a->engine, &err) >= 0);
 	gauge(f, "squall_rules", "gauge", "Rules in the book.", rules);
 	gauge(f, "squall_rule_changes_total", "counter",
 	      "Rules set, replaced, suspended and deleted.", (double)changes);
 	gauge(f, "squall_containers", "gauge", "Containers known.", all);
 	gauge(f, "squall_containers_running", "gauge", "Containers running.", running);
-	gauge(f, "squall_event_streams", "gauge", "Open event streams.", events_count(d));
+	gauge(f, "squall_event_streams", "gauge", "Open event streams.", events_count(a->events));
 	gauge(f, "squall_http_requests_total", "counter", "HTTP requests received.",
-	      (double)http_requests(d->http));
+	      (double)http_requests(a->http));
 	gauge(f, "squall_state_error", "gauge", "1 if the state directory cannot be written.",
-	      state_error(d) != 0);
+	      state_error(a->state) != 0);
 	gauge(f, "squall_start_time_seconds", "gauge",
-	      "When squalld started, seconds since the epoch.", (double)d->started_ms / 1000);
-	lanes(f, d, &rows);
+	      "When squalld started, seconds since the epoch.", (double)a->started_ms / 1000);
+	lanes(f, &rows);
 	family(f, &rows, "packets");
 	family(f, &rows, "bytes");
 	fprintf(f, "# HELP squall_errors_total Packets that passed unfaulted because a kernel "

@@ -14,6 +14,7 @@
 #include "squalld/control/profiles.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
+#include "squalld/kernel/engine.h"
 
 /* --- status ------------------------------------------------------------------------ */
 
@@ -28,8 +29,8 @@ static void set_default(json_t *o, const char *key, json_t *value)
 /* Everything `capabilities` has, and what changes at run time. */
 enum MHD_Result api_status(struct request *r, const char *name)
 {
-	struct daemon *d = api_of(r);
-	json_t *o = engine_status(d->engine);
+	struct api *a = api_of(r);
+	json_t *o = engine_status(a->engine);
 	unsigned int running, all, rules;
 	struct utsname uts;
 	int health;
@@ -37,29 +38,30 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	(void)name;
 	if (!o)
 		o = json_object();
-	pthread_mutex_lock(&d->lock);
-	targets_count(d, &running, &all);
-	rules = book_count(d);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(a->lock);
+	targets_count(a->targets, &running, &all);
+	rules = book_count(a->book);
+	pthread_mutex_unlock(a->lock);
 	uname(&uts);
 	json_object_set_new(o, "version", json_string(SQUALL_VERSION));
 	set_default(o, "kernel", json_text(uts.release));
 	json_object_set_new(o, "machine", json_text(uts.machine));
-	json_object_set_new(o, "started_ms", json_integer((json_int_t)d->started_ms));
+	json_object_set_new(o, "started_ms", json_integer((json_int_t)a->started_ms));
 	json_object_set_new(o, "time_ms", json_integer((json_int_t)sq_real_ms()));
-	json_object_set_new(o, "health", health_json(d, &health));
-	json_object_set_new(o, "listen", http_listeners(d->http));
-	json_object_set_new(o, "docker", docker_status(d));
-	json_object_set_new(o, "cgroups", cgwatch_status(d));
+	json_object_set_new(o, "health", health_json(a, &health));
+	json_object_set_new(o, "listen", http_listeners(a->http));
+	json_object_set_new(o, "docker", docker_status(a->docker));
+	json_object_set_new(o, "cgroups", cgwatch_status(a->cgwatch));
 	json_object_set_new(o, "counts",
 			    json_pack("{s:i,s:i,s:i,s:i,s:I}", "rules", (int)rules, "containers",
 				      (int)all, "containers_running", (int)running, "event_streams",
-				      (int)events_count(d), "requests",
-				      (json_int_t)http_requests(d->http)));
-	json_object_set_new(
-		o, "state",
-		json_pack("{s:o,s:o}", "dir", json_text(d->opt->state_dir), "error",
-			  state_error(d) ? json_text(strerror(-state_error(d))) : json_null()));
+				      (int)events_count(a->events), "requests",
+				      (json_int_t)http_requests(a->http)));
+	json_object_set_new(o, "state",
+			    json_pack("{s:o,s:o}", "dir", json_text(a->opt->state_dir), "error",
+				      state_error(a->state)
+					      ? json_text(strerror(-state_error(a->state)))
+					      : json_null()));
 	return reply_json(r, 200, o);
 }
 
@@ -98,9 +100,9 @@ enum MHD_Result api_profiles(struct request *r, const char *name)
 	json_t *list;
 
 	(void)name;
-	pthread_mutex_lock(&api_of(r)->lock);
-	list = profiles_list(api_of(r));
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	list = profiles_list(api_of(r)->profiles);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "profiles", list));
 }
 
@@ -108,9 +110,9 @@ enum MHD_Result api_profile_get(struct request *r, const char *name)
 {
 	json_t *o;
 
-	pthread_mutex_lock(&api_of(r)->lock);
-	o = profile_json(api_of(r), name);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	o = profile_json(api_of(r)->profiles, name);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return o ? reply_json(r, 200, o)
 		 : reply_status(r, 404, "name", "name: there is no profile \"%.64s\"", name);
 }
@@ -123,13 +125,13 @@ enum MHD_Result api_profile_put(struct request *r, const char *name)
 
 	if (!body)
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (profile_put(api_of(r), name, body, &fresh, &p) == 0)
-		o = profile_json(api_of(r), name);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	if (profile_put(api_of(r)->profiles, name, body, &fresh, &p) == 0)
+		o = profile_json(api_of(r)->profiles, name);
+	pthread_mutex_unlock(api_of(r)->lock);
 	json_decref(body);
 	if (o) {
-		state_flush(api_of(r), STATE_PROFILES);
+		state_flush(api_of(r)->state, STATE_PROFILES);
 		api_audit(r, "profile", name, fresh ? "saved" : "replaced");
 	}
 	if (p.code == -ENOENT || p.code == -E2BIG)
@@ -142,11 +144,11 @@ enum MHD_Result api_profile_delete(struct request *r, const char *name)
 	struct problem p = {0};
 	int rc;
 
-	pthread_mutex_lock(&api_of(r)->lock);
-	rc = profile_delete(api_of(r), name, &p);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	rc = profile_delete(api_of(r)->profiles, name, &p);
+	pthread_mutex_unlock(api_of(r)->lock);
 	if (rc == 0) {
-		state_flush(api_of(r), STATE_PROFILES);
+		state_flush(api_of(r)->state, STATE_PROFILES);
 		api_audit(r, "profile", name, "deleted");
 	}
 	return rc < 0 ? reply_problem(r, &p) : reply_empty(r, 204);
@@ -159,13 +161,13 @@ static int canonical(struct request *r, const char *name, char *buf, size_t size
 {
 	struct target t;
 	json_t *known;
-	int rc = target_resolve(api_of(r), name, &t, p);
+	int rc = target_resolve(api_of(r)->targets, name, &t, p);
 
 	if (rc == 0) {
 		snprintf(buf, size, "%s", t.name);
 		return 0;
 	}
-	known = schedule_json(api_of(r), name);
+	known = schedule_json(api_of(r)->schedules, name);
 	if (!known)
 		return rc;
 	json_decref(known);
@@ -179,9 +181,9 @@ enum MHD_Result api_schedules(struct request *r, const char *name)
 	json_t *list;
 
 	(void)name;
-	pthread_mutex_lock(&api_of(r)->lock);
-	list = schedules_list(api_of(r));
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	list = schedules_list(api_of(r)->schedules);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return reply_json(r, 200, json_pack("{s:o}", "schedules", list));
 }
 
@@ -201,26 +203,26 @@ static enum MHD_Result schedule_op(struct request *r, const char *name, enum sch
 
 	if (op == OP_PUT && !(body = request_json(r, &p)))
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
 	rc = canonical(r, name, target, sizeof(target), &p);
 	if (rc == 0 && op == OP_PUT)
-		rc = schedule_put(api_of(r), target, body, &fresh, &p);
+		rc = schedule_put(api_of(r)->schedules, target, body, &fresh, &p);
 	else if (rc == 0 && op == OP_DELETE)
-		rc = schedule_delete(api_of(r), target, &p);
+		rc = schedule_delete(api_of(r)->schedules, target, &p);
 	else if (rc == 0 && op != OP_GET)
-		rc = schedule_run(api_of(r), target, op == OP_START, &p);
+		rc = schedule_run(api_of(r)->schedules, target, op == OP_START, &p);
 	if (rc == 0 && op != OP_DELETE) {
-		o = schedule_json(api_of(r), target);
+		o = schedule_json(api_of(r)->schedules, target);
 		if (!o)
 			rc = fail(&p, -ENOENT, "target", "target: %.200s has no schedule", target);
 	}
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_unlock(api_of(r)->lock);
 	json_decref(body);
 	if (rc < 0)
 		return reply_problem(r, &p);
 	if (op != OP_GET) {
 		/* The kernel keeps rules over a crash of ours; a schedule is in its file alone. */
-		state_flush(api_of(r), STATE_SCHEDULES);
+		state_flush(api_of(r)->state, STATE_SCHEDULES);
 		api_audit(r, "schedule of", target, done[op]);
 	}
 	return op == OP_DELETE ? reply_empty(r, 204) : reply_json(r, fresh ? 201 : 200, o);

@@ -153,7 +153,7 @@ static enum MHD_Result answer(struct request *r)
 			return reply_response(r, 303, response);
 		}
 	}
-	return dockertc_serve(api_of(r), r);
+	return dockertc_serve(api_of(r)->dockertc, r);
 }
 
 const struct http_app api_app = {.answer = answer, .is_public = is_public};

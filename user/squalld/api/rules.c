@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Targets and rules. */
+/* Rules of targets. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,36 +13,7 @@
 #include "squalld/control/clear.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/state.h"
-
-enum MHD_Result api_targets(struct request *r, const char *name)
-{
-	char kind[16] = "";
-	json_t *list;
-
-	(void)name;
-	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 &&
-	    strcmp(kind, "container") != 0)
-		return reply_status(r, 400, "kind",
-				    "kind: \"%.15s\" is not accepted: cgroup or container", kind);
-	pthread_mutex_lock(&api_of(r)->lock);
-	list = targets_list(api_of(r), kind[0] != 'c' || kind[1] == 'g',
-			    kind[0] != 'c' || kind[1] == 'o');
-	pthread_mutex_unlock(&api_of(r)->lock);
-	return reply_json(r, 200, json_pack("{s:o}", "targets", list));
-}
-
-enum MHD_Result api_target(struct request *r, const char *name)
-{
-	struct problem p = {0};
-	struct target t;
-	json_t *o = NULL;
-
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (target_resolve(api_of(r), name, &t, &p) == 0)
-		o = target_json(api_of(r), &t);
-	pthread_mutex_unlock(&api_of(r)->lock);
-	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
-}
+#include "squalld/kernel/engine.h"
 
 static const char no_loopback[] = "loopback (lo) is not attached: what a target of this host sends "
 				  "there passes; squalld --iface '*' attaches it";
@@ -69,9 +40,9 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 	json_t *o = json_pack("{s:o}", "rules", l.list);
 
 	(void)name;
-	pthread_mutex_lock(&api_of(r)->lock);
-	book_each(api_of(r), append_one, &l);
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
+	book_each(api_of(r)->book, append_one, &l);
+	pthread_mutex_unlock(api_of(r)->lock);
 	if (l.passes)
 		json_object_set_new(o, "notes", json_pack("[s]", no_loopback));
 	return reply_json(r, 200, o);
@@ -108,10 +79,10 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 	    (!request_query(r, "schedules", keep, sizeof(keep)) || strcmp(keep, "keep") != 0))
 		return reply_status(r, 400, "schedules",
 				    "schedules: only \"keep\" is accepted, which lets them go on");
-	pthread_mutex_lock(&api_of(r)->lock);
-	clear_all(api_of(r), keep[0], &n);
-	pthread_mutex_unlock(&api_of(r)->lock);
-	state_flush(api_of(r), STATE_RULES | STATE_SCHEDULES);
+	pthread_mutex_lock(api_of(r)->lock);
+	clear_all(api_of(r)->clear, keep[0], &n);
+	pthread_mutex_unlock(api_of(r)->lock);
+	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
 	snprintf(change, sizeof(change),
 		 "%u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
 		 n.waiting, n.schedules, n.labels);
@@ -141,15 +112,15 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 			     "undo: the \"undo\" of what DELETE /api/v1/rules answered is "
 			     "expected");
 		} else {
-			pthread_mutex_lock(&api_of(r)->lock);
-			clear_undo(api_of(r), strtoull(id, NULL, 10), &o, &p);
-			pthread_mutex_unlock(&api_of(r)->lock);
+			pthread_mutex_lock(api_of(r)->lock);
+			clear_undo(api_of(r)->clear, strtoull(id, NULL, 10), &o, &p);
+			pthread_mutex_unlock(api_of(r)->lock);
 		}
 	}
 	json_decref(body);
 	if (!o)
 		return reply_problem(r, &p);
-	state_flush(api_of(r), STATE_RULES | STATE_SCHEDULES);
+	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
 	api_audit(r, "clear", "everything", "undone");
 	return reply_json(r, 200, o);
 }
@@ -161,8 +132,8 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 static struct rule_entry *ruled(struct request *r, const char *name, struct problem *p)
 {
 	struct target t;
-	int rc = target_resolve(api_of(r), name, &t, p);
-	struct rule_entry *e = book_find(api_of(r), rc == 0 ? t.name : name);
+	int rc = target_resolve(api_of(r)->targets, name, &t, p);
+	struct rule_entry *e = book_find(api_of(r)->book, rc == 0 ? t.name : name);
 
 	if (e) {
 		json_decref(p->candidates);
@@ -210,17 +181,17 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 }
 
 /* Which of its packets will pass all the same, and why. */
-static json_t *with_notes(struct daemon *d, const struct target *t, json_t *entry)
+static json_t *with_notes(struct api *a, const struct target *t, json_t *entry)
 {
 	json_t *view =
-		engine_in_front(d->engine) && t->id ? engine_target_view(d->engine, t->id) : NULL;
+		engine_in_front(a->engine) && t->id ? engine_target_view(a->engine, t->id) : NULL;
 	json_t *front = json_object_get(view, "in_front"), *notes = json_array(), *who;
 	size_t i;
 
 	json_array_foreach(front, i, who) json_array_append_new(
 		notes, json_sprintf("%s is in front of squalld and may let packets pass",
 				    json_string_value(who)));
-	if (!engine_loopback(d->engine) && t->id && engine_on_host(d->engine, t->id, false))
+	if (!engine_loopback(a->engine) && t->id && engine_on_host(a->engine, t->id, false))
 		json_array_append_new(notes, json_string(no_loopback));
 	if (json_array_size(notes))
 		json_object_set(entry, "notes", notes);
@@ -242,7 +213,7 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 	enum MHD_Result result;
 	struct rule_entry *e;
 
-	pthread_mutex_lock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
 	e = ruled(r, name, &p);
 	if (!e) {
 		result = reply_problem(r, &p);
@@ -251,13 +222,13 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 		result = none && tag_in(none, r->etag) ? reply_empty(r, 304)
 						       : reply_entry(r, 200, e);
 	}
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return result;
 }
 
 /* The network a container does not have cannot be faulted, and saying "set" would be a lie. It gets
  * two seconds for its interfaces to be seen. */
-static int has_network(struct daemon *d, const struct target *t, struct problem *p)
+static int has_network(struct api *a, const struct target *t, struct problem *p)
 {
 	json_t *view;
 	size_t n;
@@ -265,7 +236,7 @@ static int has_network(struct daemon *d, const struct target *t, struct problem 
 	if (!t->c || !t->c->network_mode || strcmp(t->c->network_mode, "none") != 0 ||
 	    sq_mono_ns() - t->c->started_ns < 2000000000u)
 		return 0;
-	view = engine_target_view(d->engine, t->id);
+	view = engine_target_view(a->engine, t->id);
 	n = json_array_size(json_object_get(view, "interfaces"));
 	json_decref(view);
 	return n ? 0
@@ -283,14 +254,14 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 	struct target t;
 	bool fresh;
 
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (target_resolve(api_of(r), name, &t, &p) < 0 || target_ready(api_of(r), &t, &p) < 0) {
+	pthread_mutex_lock(api_of(r)->lock);
+	if (target_resolve(api_of(r)->targets, name, &t, &p) < 0 || target_ready(&t, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else {
-		e = book_find(api_of(r), t.name);
+		e = book_find(api_of(r)->book, t.name);
 		fresh = !e;
 		if (check_preconditions(r, e, &p) < 0 || has_network(api_of(r), &t, &p) < 0 ||
-		    book_set(api_of(r), &t, rule, source, &e, &p) < 0) {
+		    book_set(api_of(r)->book, &t, rule, source, &e, &p) < 0) {
 			result = reply_problem(r, &p);
 		} else {
 			audit_set(r, e);
@@ -299,7 +270,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 					    with_notes(api_of(r), &t, book_entry_json(e)));
 		}
 	}
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_unlock(api_of(r)->lock);
 	return result;
 }
 
@@ -428,23 +399,23 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 
 	if (!body)
 		return reply_problem(r, &p);
-	pthread_mutex_lock(&api_of(r)->lock);
-	if (target_resolve(api_of(r), name, &t, &p) < 0 || target_ready(api_of(r), &t, &p) < 0) {
+	pthread_mutex_lock(api_of(r)->lock);
+	if (target_resolve(api_of(r)->targets, name, &t, &p) < 0 || target_ready(&t, &p) < 0) {
 		result = reply_problem(r, &p);
 	} else if (depth(body, 8) < 0) {
 		fail(&p, -EINVAL, "body", "body: objects nested deeper than a rule's");
 		result = reply_problem(r, &p);
 	} else {
-		e = book_find(api_of(r), t.name);
+		e = book_find(api_of(r)->book, t.name);
 		fresh = !e;
 		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 ||
 		    has_network(api_of(r), &t, &p) < 0 ||
-		    book_set(api_of(r), &t, &rule, "api", &e, &p) < 0)
+		    book_set(api_of(r)->book, &t, &rule, "api", &e, &p) < 0)
 			result = reply_problem(r, &p);
 		else
 			result = reply_entry(r, fresh ? 201 : 200, e);
 	}
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_unlock(api_of(r)->lock);
 	json_decref(body);
 	return result;
 }
@@ -456,7 +427,7 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	struct rule_entry *e;
 	bool waits = false;
 
-	pthread_mutex_lock(&api_of(r)->lock);
+	pthread_mutex_lock(api_of(r)->lock);
 	e = ruled(r, name, &p);
 	if (!e) {
 		result = reply_problem(r, &p);
@@ -465,15 +436,15 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 	} else {
 		waits = !e->in_force;
 		api_audit(r, "rule of", e->name, "deleted");
-		book_delete(api_of(r), e->name, "deleted");
+		book_delete(api_of(r)->book, e->name, "deleted");
 		result = MHD_YES;
 	}
-	pthread_mutex_unlock(&api_of(r)->lock);
+	pthread_mutex_unlock(api_of(r)->lock);
 	if (p.code)
 		return result;
 	/* Of a rule that is not in the kernel only the file knows that it is gone. */
 	if (waits)
-		state_flush(api_of(r), STATE_RULES);
+		state_flush(api_of(r)->state, STATE_RULES);
 	return reply_empty(r, 204);
 }
 
@@ -501,10 +472,10 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 	} else {
 		snprintf(source, sizeof(source), "profile:%.63s",
 			 json_string_value(json_object_get(body, "name")));
-		pthread_mutex_lock(&api_of(r)->lock);
-		rc = profile_rule(api_of(r), json_string_value(json_object_get(body, "name")),
-				  &rule, &p);
-		pthread_mutex_unlock(&api_of(r)->lock);
+		pthread_mutex_lock(api_of(r)->lock);
+		rc = profile_rule(api_of(r)->profiles,
+				  json_string_value(json_object_get(body, "name")), &rule, &p);
+		pthread_mutex_unlock(api_of(r)->lock);
 	}
 	if (rc == 0 && json_is_integer(given)) {
 		rule.for_ns = (uint64_t)json_integer_value(given);

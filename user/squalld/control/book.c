@@ -9,26 +9,33 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/state.h"
+#include "squalld/kernel/engine.h"
 
-static struct rule_entry **bucket_of(struct daemon *d, const char *name)
+static struct rule_entry **bucket_of(struct book *book, const char *name)
 {
 	uint32_t h = 2166136261u;
 
 	for (; *name; name++)
 		h = (h ^ (unsigned char)*name) * 16777619u;
-	return &d->book->bucket[(h ^ h >> 16) % BOOK_BUCKETS];
+	return &book->bucket[(h ^ h >> 16) % BOOK_BUCKETS];
 }
 
-int book_init(struct daemon *d)
+int book_new(struct engine *engine, struct targets *targets, struct bus *bus, struct state *state,
+	     struct book **ret)
 {
-	d->book = calloc(1, sizeof(*d->book));
-	if (!d->book)
+	struct book *book = calloc(1, sizeof(*book));
+
+	if (!book)
 		return -ENOMEM;
-	d->book->version = sq_real_ms() *
-			   1000; /* more than a thousand changes a ms would be needed to repeat */
-	d->book->ignored = json_object();
-	state_register(d, STATE_RULES, "rules", book_save);
-	return d->book->ignored ? 0 : -ENOMEM;
+	book->engine = engine;
+	book->targets = targets;
+	book->bus = bus;
+	book->state = state;
+	book->version = sq_real_ms() *
+			1000; /* more than a thousand changes a ms would be needed to repeat */
+	book->ignored = json_object();
+	*ret = book;
+	return book->ignored ? 0 : -ENOMEM;
 }
 
 static void entry_free(struct rule_entry *e)
@@ -40,32 +47,31 @@ static void entry_free(struct rule_entry *e)
 	free(e);
 }
 
-void book_free(struct daemon *d)
+void book_free(struct book *book)
 {
-	if (!d->book)
+	if (!book)
 		return;
 	for (int i = 0; i < BOOK_BUCKETS; i++) {
-		for (struct rule_entry *e = d->book->bucket[i], *next; e; e = next) {
+		for (struct rule_entry *e = book->bucket[i], *next; e; e = next) {
 			next = e->next;
 			entry_free(e);
 		}
 	}
-	json_decref(d->book->ignored);
-	free(d->book);
-	d->book = NULL;
+	json_decref(book->ignored);
+	free(book);
 }
 
-struct rule_entry *book_find(struct daemon *d, const char *name)
+struct rule_entry *book_find(struct book *book, const char *name)
 {
-	for (struct rule_entry *e = *bucket_of(d, name); e; e = e->next)
+	for (struct rule_entry *e = *bucket_of(book, name); e; e = e->next)
 		if (strcmp(e->name, name) == 0)
 			return e;
 	return NULL;
 }
 
-struct rule_entry *book_insert(struct daemon *d, const char *name)
+struct rule_entry *book_insert(struct book *book, const char *name)
 {
-	struct rule_entry **b = bucket_of(d, name), *e = calloc(1, sizeof(*e));
+	struct rule_entry **b = bucket_of(book, name), *e = calloc(1, sizeof(*e));
 
 	if (!e || !(e->name = strdup(name))) {
 		free(e);
@@ -73,35 +79,35 @@ struct rule_entry *book_insert(struct daemon *d, const char *name)
 	}
 	e->next = *b;
 	*b = e;
-	d->book->n++;
+	book->n++;
 	return e;
 }
 
-void book_drop(struct daemon *d, struct rule_entry *e)
+void book_drop(struct book *book, struct rule_entry *e)
 {
-	struct rule_entry **link = bucket_of(d, e->name);
+	struct rule_entry **link = bucket_of(book, e->name);
 
 	while (*link != e)
 		link = &(*link)->next;
 	*link = e->next;
-	d->book->n--;
+	book->n--;
 	entry_free(e);
 }
 
-unsigned int book_count(struct daemon *d)
+unsigned int book_count(struct book *book)
 {
-	return d->book->n;
+	return book->n;
 }
 
-uint64_t book_changes(struct daemon *d)
+uint64_t book_changes(struct book *book)
 {
-	return d->book->changes;
+	return book->changes;
 }
 
-int book_each(struct daemon *d, int (*fn)(struct rule_entry *e, void *arg), void *arg)
+int book_each(struct book *book, int (*fn)(struct rule_entry *e, void *arg), void *arg)
 {
 	for (int i = 0; i < BOOK_BUCKETS; i++) {
-		for (struct rule_entry *e = d->book->bucket[i], *next; e; e = next) {
+		for (struct rule_entry *e = book->bucket[i], *next; e; e = next) {
 			int rc;
 
 			next = e->next;
@@ -151,26 +157,26 @@ json_t *book_entry_json(const struct rule_entry *e)
 			 json_text(e->source), "etag", etag);
 }
 
-void book_publish(struct daemon *d, const char *action, const struct rule_entry *e, bool with_rule)
+void book_publish(struct book *book, const char *action, const struct rule_entry *e, bool with_rule)
 {
 	json_t *o;
 
-	if (!bus_wanted(d->bus))
+	if (!bus_wanted(book->bus))
 		return;
 	o = book_entry_json(e);
 	json_object_set_new(o, "action", json_string(action));
 	if (!with_rule)
 		json_object_set_new(o, "rule", json_null());
-	bus_publish(d->bus, "rule", o);
+	bus_publish(book->bus, "rule", o);
 }
 
 /* --- changes ------------------------------------------------------------------------ */
 
-void book_changed(struct daemon *d, struct rule_entry *e)
+void book_changed(struct book *book, struct rule_entry *e)
 {
-	e->version = ++d->book->version;
-	d->book->changes++;
-	state_dirty(d, STATE_RULES);
+	e->version = ++book->version;
+	book->changes++;
+	state_dirty(book->state, STATE_RULES);
 }
 
 void book_remember(struct rule_entry *e)
@@ -186,7 +192,7 @@ void book_remember(struct rule_entry *e)
 }
 
 /* Into the kernel, with what is left of the rule's time. */
-int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct problem *p)
+int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct problem *p)
 {
 	struct sq_rule want = e->rule, got;
 	uint64_t asked = want.for_ns;
@@ -201,7 +207,7 @@ int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct pro
 		if (want.for_ns > asked)
 			want.for_ns = asked;
 	}
-	rc = engine_set_rule(d->engine, id, &want, &got, &p->error);
+	rc = engine_set_rule(book->engine, id, &want, &got, &p->error);
 	if (rc < 0) {
 		p->code = rc;
 		return rc;
@@ -213,28 +219,29 @@ int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct pro
 	return 0;
 }
 
-int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rule,
+int book_set(struct book *book, const struct target *t, const struct sq_rule *rule,
 	     const char *source, struct rule_entry **ret, struct problem *p)
 {
-	struct rule_entry *e = book_find(d, t->name);
+	struct rule_entry *e = book_find(book, t->name);
 	struct sq_rule got;
 	bool fresh = !e;
 	int rc;
 
-	if (fresh && d->book->n >= SQ_MAX_RULES)
+	if (fresh && book->n >= SQ_MAX_RULES)
 		return fail(p, -ENOSPC, "target",
 			    "target: there are %u rules already, the most there can be",
 			    SQ_MAX_RULES);
 	if (fresh) {
-		e = book_insert(d, t->name); /* before the kernel has it: nothing to undo there */
+		e = book_insert(book,
+				t->name); /* before the kernel has it: nothing to undo there */
 		if (!e)
 			return fail(p, -ENOMEM, "", "out of memory");
 	}
-	rc = engine_set_rule(d->engine, t->id, rule, &got, &p->error);
+	rc = engine_set_rule(book->engine, t->id, rule, &got, &p->error);
 	if (rc < 0) {
 		p->code = rc;
 		if (fresh)
-			book_drop(d, e);
+			book_drop(book, e);
 		return rc;
 	}
 	e->rule = got;
@@ -248,30 +255,30 @@ int book_set(struct daemon *d, const struct target *t, const struct sq_rule *rul
 		e->cgroup = strdup(t->cgroup);
 	}
 	book_remember(e);
-	book_changed(d, e);
-	book_publish(d, "set", e, true);
+	book_changed(book, e);
+	book_publish(book, "set", e, true);
 	if (ret)
 		*ret = e;
 	return 0;
 }
 
-static void remove_entry(struct daemon *d, struct rule_entry *e, const char *why)
+static void remove_entry(struct book *book, struct rule_entry *e, const char *why)
 {
 	if (e->in_force)
-		engine_delete_rule(d->engine, e->cgroup_id);
+		engine_delete_rule(book->engine, e->cgroup_id);
 	log_debug("rule of %s %s", e->name, why);
-	book_publish(d, why, e, false);
-	book_changed(d, e);
-	book_drop(d, e);
+	book_publish(book, why, e, false);
+	book_changed(book, e);
+	book_drop(book, e);
 }
 
-int book_delete(struct daemon *d, const char *name, const char *why)
+int book_delete(struct book *book, const char *name, const char *why)
 {
-	struct rule_entry *e = book_find(d, name);
+	struct rule_entry *e = book_find(book, name);
 
 	if (!e)
 		return -ENOENT;
-	remove_entry(d, e, why);
+	remove_entry(book, e, why);
 	return 0;
 }
 
@@ -280,19 +287,19 @@ bool book_of_schedule(const struct rule_entry *e)
 	return !strcmp(e->source, "schedule");
 }
 
-unsigned int book_delete_all(struct daemon *d, bool keep_schedules)
+unsigned int book_delete_all(struct book *book, bool keep_schedules)
 {
 	unsigned int n = 0;
 
 	for (int i = 0; i < BOOK_BUCKETS; i++) {
-		struct rule_entry **link = &d->book->bucket[i];
+		struct rule_entry **link = &book->bucket[i];
 
 		while (*link) {
 			if (keep_schedules && book_of_schedule(*link)) {
 				link = &(*link)->next;
 				continue;
 			}
-			remove_entry(d, *link, "deleted");
+			remove_entry(book, *link, "deleted");
 			n++;
 		}
 	}
@@ -300,109 +307,109 @@ unsigned int book_delete_all(struct daemon *d, bool keep_schedules)
 }
 
 /* Where both names have a rule, the one that was set last is meant. */
-void book_rename(struct daemon *d, const char *from, const char *to)
+void book_rename(struct book *book, const char *from, const char *to)
 {
-	struct rule_entry *e = book_find(d, from), *other = book_find(d, to), **link;
+	struct rule_entry *e = book_find(book, from), *other = book_find(book, to), **link;
 	char *name;
 
-	if (json_object_del(d->book->ignored, from) == 0)
-		json_object_set_new(d->book->ignored, to, json_true());
+	if (json_object_del(book->ignored, from) == 0)
+		json_object_set_new(book->ignored, to, json_true());
 	if (!e || !(name = strdup(to)))
 		return;
 	if (other && other->version > e->version) {
 		/* One cgroup: the kernel has one rule of it, which is the other's. */
 		if (e->in_force && other->in_force && e->cgroup_id == other->cgroup_id)
 			e->in_force = false;
-		remove_entry(d, e, "deleted");
+		remove_entry(book, e, "deleted");
 		free(name);
 		return;
 	}
 	if (other) {
 		if (other->in_force && e->in_force && e->cgroup_id == other->cgroup_id)
 			other->in_force = false;
-		remove_entry(d, other, "deleted");
+		remove_entry(book, other, "deleted");
 	}
-	book_publish(d, "deleted", e, false);
-	link = bucket_of(d, from);
+	book_publish(book, "deleted", e, false);
+	link = bucket_of(book, from);
 	while (*link != e)
 		link = &(*link)->next;
 	*link = e->next;
 	free(e->name);
 	e->name = name;
 	e->container = strncmp(name, "cgroup:", 7) != 0;
-	link = bucket_of(d, to);
+	link = bucket_of(book, to);
 	e->next = *link;
 	*link = e;
-	book_changed(d, e);
-	book_publish(d, "set", e, true);
+	book_changed(book, e);
+	book_publish(book, "set", e, true);
 }
 
-void book_target_here(struct daemon *d, struct container *c)
+void book_target_here(struct book *book, struct container *c)
 {
-	struct rule_entry *e = book_find(d, c->name);
+	struct rule_entry *e = book_find(book, c->name);
 	struct problem p = {0};
 
 	if (!e || (e->in_force && e->cgroup_id == c->cgroup_id))
 		return;
 	if (e->in_force) /* it was started again while we were away */
-		engine_delete_rule(d->engine, e->cgroup_id);
+		engine_delete_rule(book->engine, e->cgroup_id);
 	e->in_force = false;
 	free(e->cgroup);
 	e->cgroup = strdup(c->cgroup);
 	e->container = true;
-	if (book_enforce(d, e, c->cgroup_id, &p) < 0) {
+	if (book_enforce(book, e, c->cgroup_id, &p) < 0) {
 		if (p.code == -ESTALE) {
-			remove_entry(d, e, "expired");
+			remove_entry(book, e, "expired");
 			return;
 		}
 		log_warn("rule of %s could not be put back: %s", c->name, p.error.text);
 		return;
 	}
 	log_info("container %s is here again: its rule (%s) is in force", c->name, e->source);
-	book_changed(d, e);
-	book_publish(d, "restored", e, true);
+	book_changed(book, e);
+	book_publish(book, "restored", e, true);
 }
 
-void book_target_gone(struct daemon *d, const char *name, uint64_t cgroup_id)
+void book_target_gone(struct book *book, const char *name, uint64_t cgroup_id)
 {
-	struct rule_entry *e = book_find(d, name);
+	struct rule_entry *e = book_find(book, name);
 
 	if (!e || !e->in_force || e->cgroup_id != cgroup_id)
 		return;
-	engine_delete_rule(d->engine, cgroup_id);
+	engine_delete_rule(book->engine, cgroup_id);
 	e->in_force = false;
-	book_changed(d, e);
-	book_publish(d, "suspended", e, true);
+	book_changed(book, e);
+	book_publish(book, "suspended", e, true);
 }
 
-void book_container_destroyed(struct daemon *d, const char *name)
+void book_container_destroyed(struct book *book, const char *name)
 {
-	struct rule_entry *e = book_find(d, name);
+	struct rule_entry *e = book_find(book, name);
 
 	/* A label is a property of the container; what someone asked for by name is not. */
 	if (e && strcmp(e->source, "label") == 0)
-		remove_entry(d, e, "deleted");
+		remove_entry(book, e, "deleted");
 }
 
 /* --- once a second -------------------------------------------------------------------- */
 
 static int tick_one(struct rule_entry *e, void *arg)
 {
-	struct daemon *d = arg;
+	struct book *book = arg;
 	struct problem p = {0};
 	uint64_t id;
 	int rc;
 
 	if (e->ends_ns && sq_mono_ns() >= e->ends_ns) {
 		log_info("rule of %s has expired", e->name);
-		remove_entry(d, e, "expired");
+		remove_entry(book, e, "expired");
 		return 0;
 	}
 	if (e->container) {
 		char path[TARGET_NAME_MAX];
 
 		if (e->in_force && engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == -ENOENT)
-			book_target_gone(d, e->name, e->cgroup_id);
+			book_target_gone(book, e->name, e->cgroup_id);
 		return 0;
 	}
 	if (!e->cgroup)
@@ -412,25 +419,25 @@ static int tick_one(struct rule_entry *e, void *arg)
 		/* Only what is not there is gone: no descriptor left says nothing of the cgroup. */
 		if (e->in_force && rc == -ENOENT) {
 			log_info("%s is gone; its rule waits for it", e->name);
-			book_target_gone(d, e->name, e->cgroup_id);
+			book_target_gone(book, e->name, e->cgroup_id);
 		}
 		return 0;
 	}
 	if (e->in_force && e->cgroup_id == id)
 		return 0;
 	if (e->in_force)
-		book_target_gone(d, e->name, e->cgroup_id);
-	if (book_enforce(d, e, id, &p) == 0) {
+		book_target_gone(book, e->name, e->cgroup_id);
+	if (book_enforce(book, e, id, &p) == 0) {
 		log_info("%s is here again: its rule is in force", e->name);
-		book_changed(d, e);
-		book_publish(d, "restored", e, true);
+		book_changed(book, e);
+		book_publish(book, "restored", e, true);
 	}
 	return 0;
 }
 
-void book_tick(struct daemon *d)
+void book_tick(struct book *book)
 {
-	book_each(d, tick_one, d);
+	book_each(book, tick_one, book);
 }
 
 static int is_keep(struct rule_entry *e, void *arg)
@@ -439,21 +446,21 @@ static int is_keep(struct rule_entry *e, void *arg)
 	return e->in_force && (e->rule.flags & SQ_R_KEEP);
 }
 
-bool book_any_keep(struct daemon *d)
+bool book_any_keep(struct book *book)
 {
-	return book_each(d, is_keep, NULL) != 0;
+	return book_each(book, is_keep, NULL) != 0;
 }
 
-bool book_ignored(struct daemon *d, const char *name)
+bool book_ignored(struct book *book, const char *name)
 {
-	return json_object_get(d->book->ignored, name) != NULL;
+	return json_object_get(book->ignored, name) != NULL;
 }
 
-void book_ignore(struct daemon *d, const char *name, bool on)
+void book_ignore(struct book *book, const char *name, bool on)
 {
 	if (on)
-		json_object_set_new(d->book->ignored, name, json_true());
+		json_object_set_new(book->ignored, name, json_true());
 	else
-		json_object_del(d->book->ignored, name);
-	state_dirty(d, STATE_RULES);
+		json_object_del(book->ignored, name);
+	state_dirty(book->state, STATE_RULES);
 }

@@ -8,19 +8,24 @@
 #define BOOK_BUCKETS 4096
 
 struct book {
+	struct engine *engine;
+	struct targets *targets;
+	struct bus *bus;
+	struct state *state;
 	struct rule_entry *bucket[BOOK_BUCKETS];
 	unsigned int n;
 	uint64_t version, changes;
 	json_t *ignored; /* object: names as keys */
 };
 
-struct rule_entry *book_insert(struct daemon *d, const char *name);
-void book_drop(struct daemon *d, struct rule_entry *e);
+struct rule_entry *book_insert(struct book *book, const char *name);
+void book_drop(struct book *book, struct rule_entry *e);
 /* Into the kernel, with what is left of the rule's time. -ESTALE: nothing is. */
-int book_enforce(struct daemon *d, struct rule_entry *e, uint64_t id, struct problem *p);
+int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct problem *p);
 /* Keeps each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
-void book_changed(struct daemon *d, struct rule_entry *e);
-void book_publish(struct daemon *d, const char *action, const struct rule_entry *e, bool with_rule);
+void book_changed(struct book *book, struct rule_entry *e);
+void book_publish(struct book *book, const char *action, const struct rule_entry *e,
+		  bool with_rule);
 
 #endif

@@ -11,6 +11,7 @@
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
 #include "squalld/control/state.h"
+#include "squalld/kernel/engine.h"
 
 static int save_one(struct rule_entry *e, void *arg)
 {
@@ -34,17 +35,18 @@ static int save_one(struct rule_entry *e, void *arg)
 	return 0;
 }
 
-json_t *book_save(struct daemon *d, bool clean)
+json_t *book_save(void *arg, bool clean)
 {
+	struct book *book = arg;
 	json_t *list = json_array();
 
-	book_each(d, save_one, list);
+	book_each(book, save_one, list);
 	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", state_boot_id(),
-			 "rules", list, "ignored", d->book->ignored);
+			 "rules", list, "ignored", book->ignored);
 }
 
 struct restore {
-	struct daemon *d;
+	struct book *book;
 	bool same_run; /* the pins of this state file's squalld may still be there */
 	unsigned int adopted, restored, waiting;
 };
@@ -64,11 +66,11 @@ static int has_id(struct rule_entry *e, void *arg)
 	return 1;
 }
 
-static struct rule_entry *book_of_cgroup(struct daemon *d, uint64_t id)
+static struct rule_entry *book_of_cgroup(struct book *book, uint64_t id)
 {
 	struct by_id x = {id, NULL};
 
-	book_each(d, has_id, &x);
+	book_each(book, has_id, &x);
 	return x.found;
 }
 
@@ -76,15 +78,15 @@ static struct rule_entry *book_of_cgroup(struct daemon *d, uint64_t id)
 static int adopt_one(const struct sq_rule *rule, void *arg)
 {
 	struct restore *x = arg;
-	struct daemon *d = x->d;
-	struct rule_entry *e = book_of_cgroup(d, rule->target);
+	struct book *book = x->book;
+	struct rule_entry *e = book_of_cgroup(book, rule->target);
 	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
 
 	if (!e) {
 		if (engine_cgroup_path(rule->target, path, sizeof(path)) < 0)
 			return 0;
 		snprintf(name, sizeof(name), "cgroup:%s", path);
-		e = book_insert(d, name);
+		e = book_insert(book, name);
 		if (!e)
 			return -ENOMEM;
 		e->cgroup = strdup(path);
@@ -94,13 +96,13 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	e->rule = *rule;
 	e->in_force = true;
 	e->ends_ns = rule->expires_ns;
-	e->version = ++d->book->version;
+	e->version = ++book->version;
 	book_remember(e);
 	x->adopted++;
 	return 0;
 }
 
-static int load_one(struct daemon *d, const json_t *o, bool same_boot, struct rule_entry **ret,
+static int load_one(struct book *book, const json_t *o, bool same_boot, struct rule_entry **ret,
 		    struct problem *p)
 {
 	const char *name = json_string_value(json_object_get(o, "target"));
@@ -122,9 +124,9 @@ static int load_one(struct daemon *d, const json_t *o, bool same_boot, struct ru
 		ends = expires > real ? now + (expires - real) * 1000000u : now;
 	if (ends && ends <= now)
 		return fail(p, -ESTALE, "for", "for: the rule's time is over");
-	if (book_find(d, name))
+	if (book_find(book, name))
 		return fail(p, -EEXIST, "target", "target: %.200s has a rule", name);
-	e = book_insert(d, name);
+	e = book_insert(book, name);
 	if (!e)
 		return fail(p, -ENOMEM, "", "out of memory");
 	e->rule = rule;
@@ -132,34 +134,34 @@ static int load_one(struct daemon *d, const json_t *o, bool same_boot, struct ru
 	e->cgroup = cgroup ? strdup(cgroup) : NULL;
 	e->container = strcmp(kind, "container") == 0;
 	e->ends_ns = ends;
-	e->version = ++d->book->version;
+	e->version = ++book->version;
 	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
 	book_remember(e);
 	*ret = e;
 	return 0;
 }
 
-int book_put_back(struct daemon *d, const json_t *saved, struct problem *p)
+int book_put_back(struct book *book, const json_t *saved, struct problem *p)
 {
 	struct rule_entry *e;
 	struct problem none = {0};
 	struct target t;
-	int rc = load_one(d, saved, true, &e, p);
+	int rc = load_one(book, saved, true, &e, p);
 
 	if (rc < 0)
 		return rc;
-	rc = target_resolve(d, e->name, &t, &none);
+	rc = target_resolve(book->targets, e->name, &t, &none);
 	json_decref(none.candidates);
 	if (rc == 0 && t.id)
-		rc = book_enforce(d, e, t.id, p);
+		rc = book_enforce(book, e, t.id, p);
 	else
 		rc = 0; /* it waits */
 	if (rc < 0) {
-		book_drop(d, e);
+		book_drop(book, e);
 		return rc;
 	}
-	book_changed(d, e);
-	book_publish(d, "restored", e, true);
+	book_changed(book, e);
+	book_publish(book, "restored", e, true);
 	return 0;
 }
 
@@ -178,14 +180,14 @@ static int place_one(struct rule_entry *e, void *arg)
 	if (x->same_run && e->cgroup_id &&
 	    engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == 0) {
 		log_info("rule of %s was gone from the kernel: forgotten", e->name);
-		book_drop(x->d, e);
+		book_drop(x->book, e);
 		return 0;
 	}
 	if (e->container || !e->cgroup || engine_cgroup_id(e->cgroup, &id, &p.error) < 0) {
 		x->waiting++;
 		return 0;
 	}
-	if (book_enforce(x->d, e, id, &p) < 0) {
+	if (book_enforce(x->book, e, id, &p) < 0) {
 		log_warn("rule of %s could not be put back: %s", e->name, p.error.text);
 		return 0;
 	}
@@ -193,9 +195,9 @@ static int place_one(struct rule_entry *e, void *arg)
 	return 0;
 }
 
-int book_restore(struct daemon *d, json_t *saved)
+int book_restore(struct book *book, json_t *saved)
 {
-	struct restore x = {.d = d};
+	struct restore x = {.book = book};
 	json_t *one, *ignored = json_object_get(saved, "ignored");
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
 	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
@@ -207,7 +209,7 @@ int book_restore(struct daemon *d, json_t *saved)
 	{
 		struct problem p = {0};
 
-		if (load_one(d, one, same_boot, &e, &p) < 0)
+		if (load_one(book, one, same_boot, &e, &p) < 0)
 			log_line(p.code == -ESTALE ? LOG_L_INFO : LOG_L_WARN,
 				 "state: rule of %s set aside: %s",
 				 json_string_value(json_object_get(one, "target"))
@@ -216,14 +218,14 @@ int book_restore(struct daemon *d, json_t *saved)
 				 p.error.text);
 	}
 	if (json_is_object(ignored))
-		json_object_update(d->book->ignored, ignored);
-	rc = engine_each_rule(d->engine, adopt_one, &x);
+		json_object_update(book->ignored, ignored);
+	rc = engine_each_rule(book->engine, adopt_one, &x);
 	x.same_run = saved && !json_is_true(json_object_get(saved, "clean")) && same_boot;
-	book_each(d, place_one, &x);
+	book_each(book, place_one, &x);
 	if (x.adopted || x.restored || x.waiting)
 		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target",
 			 x.adopted, x.restored, x.waiting);
-	d->book->changes = 0;
-	state_dirty(d, STATE_RULES);
+	book->changes = 0;
+	state_dirty(book->state, STATE_RULES);
 	return rc;
 }

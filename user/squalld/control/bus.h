@@ -11,7 +11,8 @@
 
 struct bus;
 
-/* Called by the publisher's thread, also with d->lock held: must neither wait nor publish. */
+/* Called by the publisher's thread, also with the lock of control/ held: must neither wait nor
+ * publish. */
 typedef void bus_fn(void *arg, const char *type, const json_t *data);
 
 int bus_new(struct bus **ret);

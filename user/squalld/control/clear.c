@@ -6,6 +6,7 @@
 #include "squalld/control/clear.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "lib/clock.h"
 #include "squalld/control/book.h"
@@ -38,16 +39,36 @@ static int ignore_label(struct rule_entry *e, void *arg)
 		       : 0;
 }
 
-void clear_forget(struct daemon *d)
+struct clear {
+	struct book *book;
+	struct schedules *schedules;
+	json_t *last; /* what was ended last, for its undo */
+};
+
+int clear_new(struct book *book, struct schedules *schedules, struct clear **ret)
 {
-	json_decref(d->cleared);
-	d->cleared = NULL;
+	struct clear *clear = calloc(1, sizeof(*clear));
+
+	if (!clear)
+		return -ENOMEM;
+	clear->book = book;
+	clear->schedules = schedules;
+	*ret = clear;
+	return 0;
+}
+
+void clear_free(struct clear *clear)
+{
+	if (!clear)
+		return;
+	json_decref(clear->last);
+	free(clear);
 }
 
 /* The rules that clear_all() deletes, as the state file would have them. */
-static json_t *deleted_rules(struct daemon *d, bool keep_schedules)
+static json_t *deleted_rules(struct book *book, bool keep_schedules)
 {
-	json_t *saved = book_save(d, false), *rules = json_object_get(saved, "rules"), *one;
+	json_t *saved = book_save(book, false), *rules = json_object_get(saved, "rules"), *one;
 	size_t i;
 
 	json_incref(rules);
@@ -60,7 +81,7 @@ static json_t *deleted_rules(struct daemon *d, bool keep_schedules)
 	return rules;
 }
 
-int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
+int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
 {
 	json_t *rules, *schedules = json_array(), *labels = json_array(), *one;
 	struct tally tally = {.keep_schedules = keep_schedules, .to = ret};
@@ -68,22 +89,22 @@ int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret)
 	size_t i;
 
 	memset(ret, 0, sizeof(*ret));
-	book_each(d, count_one, &tally);
+	book_each(clear->book, count_one, &tally);
 	/* Schedules first: a rule that belongs to one comes back with it, not by itself. */
 	if (!keep_schedules)
-		schedules_halt(d, schedules);
+		schedules_halt(clear->schedules, schedules);
 	ret->schedules = (unsigned int)json_array_size(schedules);
-	book_each(d, ignore_label, labels);
-	json_array_foreach(labels, i, one) book_ignore(d, json_string_value(one), true);
+	book_each(clear->book, ignore_label, labels);
+	json_array_foreach(labels, i, one) book_ignore(clear->book, json_string_value(one), true);
 	ret->labels = (unsigned int)json_array_size(labels);
-	rules = deleted_rules(d, keep_schedules);
-	book_delete_all(d, keep_schedules);
+	rules = deleted_rules(clear->book, keep_schedules);
+	book_delete_all(clear->book, keep_schedules);
 	if (ret->deleted || ret->schedules) {
 		/* Two of the same nanosecond cannot be: the lock is held. */
-		clear_forget(d);
-		d->cleared = json_pack("{s:I,s:O?,s:o,s:o}", "undo", (json_int_t)now, "rules",
-				       rules, "schedules", schedules, "labels", labels);
-		ret->undo = d->cleared ? now : 0;
+		json_decref(clear->last);
+		clear->last = json_pack("{s:I,s:O?,s:o,s:o}", "undo", (json_int_t)now, "rules",
+					rules, "schedules", schedules, "labels", labels);
+		ret->undo = clear->last ? now : 0;
 	} else {
 		json_decref(schedules);
 		json_decref(labels);
@@ -99,9 +120,9 @@ static void failed(json_t *list, const char *target, struct problem *p)
 	json_decref(p->candidates);
 }
 
-int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
+int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem *p)
 {
-	json_t *saved = d->cleared, *one, *list = json_array();
+	json_t *saved = clear->last, *one, *list = json_array();
 	int rules = 0, schedules = 0;
 	uint64_t gone;
 	size_t i;
@@ -112,10 +133,10 @@ int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
 			    "undo: this is not what was cleared last; it can be put back once, and "
 			    "until squalld ends");
 	}
-	d->cleared = NULL;
+	clear->last = NULL;
 	gone = sq_mono_ns() - undo;
 	json_array_foreach(json_object_get(saved, "labels"), i, one)
-		book_ignore(d, json_string_value(one), false);
+		book_ignore(clear->book, json_string_value(one), false);
 	json_array_foreach(json_object_get(saved, "rules"), i, one)
 	{
 		json_int_t ends = json_integer_value(json_object_get(one, "ends_ns"));
@@ -123,7 +144,7 @@ int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
 
 		if (ends)
 			json_object_set_new(one, "ends_ns", json_integer(ends + (json_int_t)gone));
-		if (book_put_back(d, one, &why) == 0)
+		if (book_put_back(clear->book, one, &why) == 0)
 			rules++;
 		else
 			failed(list, json_string_value(json_object_get(one, "target")), &why);
@@ -132,7 +153,7 @@ int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p)
 	{
 		struct problem why = {0};
 
-		if (schedule_resume(d, one, &why) == 0)
+		if (schedule_resume(clear->schedules, one, &why) == 0)
 			schedules++;
 		else
 			failed(list, json_string_value(json_object_get(one, "target")), &why);

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Clear everything: ends all that faults, and all that would bring a fault
- * back. What it ended can be put back once, as it was. d->lock held.
+ * back. What it ended can be put back once, as it was. All want the lock held.
  */
 #ifndef SQUALLD_CLEAR_H
 #define SQUALLD_CLEAR_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "squalld/base/fail.h"
+
+struct book;
+struct clear;
+struct schedules;
 
 struct cleared {
 	unsigned int deleted;	/* rules, of which... */
@@ -16,15 +23,17 @@ struct cleared {
 	uint64_t undo;		/* for clear_undo(); 0 = nothing was ended */
 };
 
+int clear_new(struct book *book, struct schedules *schedules, struct clear **ret);
+void clear_free(struct clear *clear);
+
 /* keep_schedules: those go on, and the rules that they have set stay. */
-int clear_all(struct daemon *d, bool keep_schedules, struct cleared *ret);
+int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret);
 
 /*
  * Puts back what clear_all() ended, with the time that each had left. A target
  * that got a rule since keeps it. *ret (new): {"rules", "schedules", "labels",
  * "failed": [{"target", "why"}]}. -ENOENT: that is not what was cleared last.
  */
-int clear_undo(struct daemon *d, uint64_t undo, json_t **ret, struct problem *p);
-void clear_forget(struct daemon *d);
+int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem *p);
 
 #endif

@@ -106,16 +106,19 @@ static const struct shipped {
 #define N_SHIPPED (sizeof(shipped) / sizeof(shipped[0]))
 
 struct profiles {
+	struct state *state;
 	json_t *saved; /* name -> {"description", "rule"} */
 };
 
-int profiles_init(struct daemon *d)
+int profiles_new(struct state *state, struct profiles **ret)
 {
-	d->profiles = calloc(1, sizeof(*d->profiles));
-	if (!d->profiles)
+	struct profiles *profiles = calloc(1, sizeof(*profiles));
+
+	if (!profiles)
 		return -ENOMEM;
-	d->profiles->saved = json_object();
-	state_register(d, STATE_PROFILES, "profiles", profiles_save);
+	profiles->state = state;
+	profiles->saved = json_object();
+	*ret = profiles;
 	for (size_t i = 0; i < N_SHIPPED; i++) {
 		struct sq_rule rule;
 		struct sq_error err = {0};
@@ -124,16 +127,15 @@ int profiles_init(struct daemon *d)
 		if (sq_rule_from_text(shipped[i].text, strlen(shipped[i].text), &rule, &err) < 0)
 			log_error("shipped profile %s: %s", shipped[i].name, err.text);
 	}
-	return d->profiles->saved ? 0 : -ENOMEM;
+	return profiles->saved ? 0 : -ENOMEM;
 }
 
-void profiles_free(struct daemon *d)
+void profiles_free(struct profiles *profiles)
 {
-	if (!d->profiles)
+	if (!profiles)
 		return;
-	json_decref(d->profiles->saved);
-	free(d->profiles);
-	d->profiles = NULL;
+	json_decref(profiles->saved);
+	free(profiles);
 }
 
 static const struct shipped *find_shipped(const char *name)
@@ -159,10 +161,11 @@ static json_t *body_of(const struct sq_rule *rule)
 	return o;
 }
 
-int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct problem *p)
+int profile_rule(struct profiles *profiles, const char *name, struct sq_rule *ret,
+		 struct problem *p)
 {
 	const struct shipped *s = find_shipped(name);
-	json_t *own = json_object_get(d->profiles->saved, name);
+	json_t *own = json_object_get(profiles->saved, name);
 
 	if (s)
 		return p->code = sq_rule_from_text(s->text, strlen(s->text), ret, &p->error);
@@ -172,14 +175,14 @@ int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct
 		    "name: there is no profile \"%.64s\"; GET /api/v1/profiles lists them", name);
 }
 
-json_t *profile_json(struct daemon *d, const char *name)
+json_t *profile_json(struct profiles *profiles, const char *name)
 {
 	const struct shipped *s = find_shipped(name);
-	json_t *own = json_object_get(d->profiles->saved, name);
+	json_t *own = json_object_get(profiles->saved, name);
 	struct problem p = {0};
 	struct sq_rule rule;
 
-	if ((!s && !own) || profile_rule(d, name, &rule, &p) < 0)
+	if ((!s && !own) || profile_rule(profiles, name, &rule, &p) < 0)
 		return NULL;
 	return json_pack("{s:s,s:o,s:o,s:b,s:o}", "name", name, "description",
 			 s ? json_string(s->description)
@@ -188,15 +191,15 @@ json_t *profile_json(struct daemon *d, const char *name)
 			 "rule", body_of(&rule));
 }
 
-json_t *profiles_list(struct daemon *d)
+json_t *profiles_list(struct profiles *profiles)
 {
 	json_t *list = json_array(), *value;
 	const char *name;
 
 	for (size_t i = 0; i < N_SHIPPED; i++)
-		json_array_append_new(list, profile_json(d, shipped[i].name));
-	json_object_foreach(d->profiles->saved, name, value)
-		json_array_append_new(list, profile_json(d, name));
+		json_array_append_new(list, profile_json(profiles, shipped[i].name));
+	json_object_foreach(profiles->saved, name, value)
+		json_array_append_new(list, profile_json(profiles, name));
 	return list;
 }
 
@@ -209,7 +212,7 @@ static bool name_accepted(const char *name)
 		       n;
 }
 
-int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh,
+int profile_put(struct profiles *profiles, const char *name, const json_t *body, bool *ret_fresh,
 		struct problem *p)
 {
 	static const char *const keys[] = {"name",   "rule",	"description",
@@ -243,38 +246,40 @@ int profile_put(struct daemon *d, const char *name, const json_t *body, bool *re
 	rc = sq_rule_from_json(inner, &rule, &p->error);
 	if (rc < 0)
 		return p->code = rc;
-	*ret_fresh = !json_object_get(d->profiles->saved, name);
-	if (*ret_fresh && json_object_size(d->profiles->saved) >= MAX_PROFILES)
+	*ret_fresh = !json_object_get(profiles->saved, name);
+	if (*ret_fresh && json_object_size(profiles->saved) >= MAX_PROFILES)
 		return fail(p, -ENOSPC, "name",
 			    "name: there are %d profiles already, the most there can be",
 			    MAX_PROFILES);
 	own = json_pack("{s:o,s:o}", "description",
 			json_is_string(description) ? json_incref(description) : json_string(""),
 			"rule", body_of(&rule));
-	if (json_object_set_new(d->profiles->saved, name, own) < 0)
+	if (json_object_set_new(profiles->saved, name, own) < 0)
 		return fail(p, -ENOMEM, "", "out of memory");
-	state_dirty(d, STATE_PROFILES);
+	state_dirty(profiles->state, STATE_PROFILES);
 	return 0;
 }
 
-int profile_delete(struct daemon *d, const char *name, struct problem *p)
+int profile_delete(struct profiles *profiles, const char *name, struct problem *p)
 {
 	if (find_shipped(name))
 		return fail(p, -EPERM, "name",
 			    "name: \"%s\" is a shipped profile, which cannot be deleted", name);
-	if (json_object_del(d->profiles->saved, name) < 0)
+	if (json_object_del(profiles->saved, name) < 0)
 		return fail(p, -ENOENT, "name", "name: there is no profile \"%.64s\"", name);
-	state_dirty(d, STATE_PROFILES);
+	state_dirty(profiles->state, STATE_PROFILES);
 	return 0;
 }
 
-json_t *profiles_save(struct daemon *d, bool clean)
+json_t *profiles_save(void *arg, bool clean)
 {
+	struct profiles *profiles = arg;
+
 	(void)clean;
-	return json_pack("{s:O}", "profiles", d->profiles->saved);
+	return json_pack("{s:O}", "profiles", profiles->saved);
 }
 
-void profiles_restore(struct daemon *d, json_t *saved)
+void profiles_restore(struct profiles *profiles, json_t *saved)
 {
 	json_t *value;
 	const char *name;
@@ -284,7 +289,7 @@ void profiles_restore(struct daemon *d, json_t *saved)
 		struct problem p = {0};
 		bool fresh;
 
-		if (profile_put(d, name, value, &fresh, &p) < 0)
+		if (profile_put(profiles, name, value, &fresh, &p) < 0)
 			log_warn("state: profile %s set aside: %s", name, p.error.text);
 	}
 }

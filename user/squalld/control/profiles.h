@@ -3,21 +3,27 @@
 #ifndef SQUALLD_PROFILES_H
 #define SQUALLD_PROFILES_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include "squalld/base/fail.h"
+
+struct profiles;
+struct state;
 
 #define PROFILE_NAME_MAX 64
 
-int profiles_init(struct daemon *d);
-void profiles_free(struct daemon *d);
-/* d->lock held from here on. */
-json_t *profiles_list(struct daemon *d);
-json_t *profile_json(struct daemon *d, const char *name); /* NULL: there is none */
-int profile_rule(struct daemon *d, const char *name, struct sq_rule *ret, struct problem *p);
+int profiles_new(struct state *state, struct profiles **ret);
+void profiles_free(struct profiles *profiles);
+/* the lock held from here on. */
+json_t *profiles_list(struct profiles *profiles);
+json_t *profile_json(struct profiles *profiles, const char *name); /* NULL: there is none */
+int profile_rule(struct profiles *profiles, const char *name, struct sq_rule *ret,
+		 struct problem *p);
 /* body: {"rule": RULE-BODY, "description": TEXT} */
-int profile_put(struct daemon *d, const char *name, const json_t *body, bool *ret_fresh,
+int profile_put(struct profiles *profiles, const char *name, const json_t *body, bool *ret_fresh,
 		struct problem *p);
-int profile_delete(struct daemon *d, const char *name, struct problem *p);
-json_t *profiles_save(struct daemon *d, bool clean);
-void profiles_restore(struct daemon *d, json_t *saved);
+int profile_delete(struct profiles *profiles, const char *name, struct problem *p);
+json_t *profiles_save(void *profiles, bool clean); /* a state_save_fn */
+void profiles_restore(struct profiles *profiles, json_t *saved);
 
 #endif

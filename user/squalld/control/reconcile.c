@@ -31,51 +31,65 @@ static int other_name(struct rule_entry *e, void *arg)
 	return 1;
 }
 
-void reconcile_renamed(struct daemon *d, const char *from, const char *to)
+static void on_renamed(void *arg, const char *from, const char *to)
 {
-	book_rename(d, from, to);
-	schedule_rename(d, from, to);
+	struct reconcile *r = arg;
+
+	book_rename(r->book, from, to);
+	schedule_rename(r->schedules, from, to);
 }
 
-void reconcile_appeared(struct daemon *d, struct container *c)
+static void on_appeared(void *arg, struct container *c)
 {
+	struct reconcile *r = arg;
 	struct same x = {.c = c};
 	char path[TARGET_NAME_MAX];
 
 	/* Bounded: without memory for the name nothing moves. */
-	for (int i = 0; i < 8 && book_each(d, other_name, &x); i++) {
+	for (int i = 0; i < 8 && book_each(r->book, other_name, &x); i++) {
 		log_info("the rule of %s is now that of container %s", x.name, c->name);
-		reconcile_renamed(d, x.name, c->name);
+		on_renamed(r, x.name, c->name);
 	}
 	if (snprintf(path, sizeof(path), "cgroup:%s", c->cgroup) < (int)sizeof(path))
-		schedule_rename(d, path, c->name);
-	if (d->labels)
-		d->labels(d, c);
-	book_target_here(d, c);
+		schedule_rename(r->schedules, path, c->name);
+	if (r->labels)
+		r->labels(r->labels_arg, c);
+	book_target_here(r->book, c);
 }
 
-void reconcile_gone(struct daemon *d, const char *name, uint64_t cgroup_id)
+static void on_gone(void *arg, const char *name, uint64_t cgroup_id)
 {
-	book_target_gone(d, name, cgroup_id);
+	struct reconcile *r = arg;
+
+	book_target_gone(r->book, name, cgroup_id);
 }
 
-void reconcile_destroyed(struct daemon *d, const char *name)
+static void on_destroyed(void *arg, const char *name)
 {
-	book_container_destroyed(d, name);
+	struct reconcile *r = arg;
+
+	book_container_destroyed(r->book, name);
 }
+
+const struct target_events reconcile_events = {
+	.appeared = on_appeared,
+	.gone = on_gone,
+	.renamed = on_renamed,
+	.destroyed = on_destroyed,
+};
 
 static int orphan(struct rule_entry *e, void *arg)
 {
-	struct daemon *d = arg;
+	struct reconcile *r = arg;
 
-	if (strcmp(e->source, "schedule") == 0 && !schedule_running(d, e->name)) {
+	if (strcmp(e->source, "schedule") == 0 && !schedule_running(r->schedules, e->name)) {
 		log_info("rule of %s: its schedule is gone, and it with it", e->name);
-		book_delete(d, e->name, "deleted");
+		book_delete(r->book, e->name, "deleted");
 	}
 	return 0;
 }
 
-void reconcile_restored(struct daemon *d)
+void reconcile_restored(struct reconcile *r)
 {
-	book_each(d, orphan, d);
+	book_each(r->book, orphan, r);
 }

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What it means for rules, labels and schedules that a target comes, goes, or
- * is called something else: the home of "one cgroup, one rule". d->lock held.
+ * is called something else: the home of "one cgroup, one rule". The lock is held.
  */
 #ifndef SQUALLD_RECONCILE_H
 #define SQUALLD_RECONCILE_H
 
 #include "squalld/control/targets.h"
 
-/* It runs, in a cgroup that can be ruled. */
-void reconcile_appeared(struct daemon *d, struct container *c);
-/* Its cgroup is gone, or it is another one's now. */
-void reconcile_gone(struct daemon *d, const char *name, uint64_t cgroup_id);
-void reconcile_renamed(struct daemon *d, const char *from, const char *to);
-/* The container was removed, and none has its name. */
-void reconcile_destroyed(struct daemon *d, const char *name);
+struct book;
+struct schedules;
+
+struct reconcile {
+	struct book *book;
+	struct schedules *schedules;
+	/* A container has started: what its labels ask for. May be NULL; control knows no labels.
+	 */
+	void (*labels)(void *arg, struct container *c);
+	void *labels_arg;
+};
+
+/* For targets_listen(), with a struct reconcile. */
+extern const struct target_events reconcile_events;
 
 /* After a restart: what only a schedule that is gone would ever have ended is ended. */
-void reconcile_restored(struct daemon *d);
+void reconcile_restored(struct reconcile *r);
 
 #endif

@@ -36,6 +36,7 @@ struct schedule {
 };
 
 struct schedules {
+	struct schedule_uses use;
 	struct schedule *first;
 	unsigned int n;
 	pthread_cond_t wake;
@@ -43,18 +44,19 @@ struct schedules {
 	bool started, stop;
 };
 
-int schedules_init(struct daemon *d)
+int schedules_new(const struct schedule_uses *uses, struct schedules **ret)
 {
+	struct schedules *all = calloc(1, sizeof(*all));
 	pthread_condattr_t attr;
 
-	d->schedules = calloc(1, sizeof(*d->schedules));
-	if (!d->schedules)
+	if (!all)
 		return -ENOMEM;
-	state_register(d, STATE_SCHEDULES, "schedules", schedules_save);
+	all->use = *uses;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&d->schedules->wake, &attr);
+	pthread_cond_init(&all->wake, &attr);
 	pthread_condattr_destroy(&attr);
+	*ret = all;
 	return 0;
 }
 
@@ -70,22 +72,21 @@ static void schedule_free(struct schedule *s)
 	free(s);
 }
 
-void schedules_free(struct daemon *d)
+void schedules_free(struct schedules *all)
 {
-	if (!d->schedules)
+	if (!all)
 		return;
-	for (struct schedule *s = d->schedules->first, *next; s; s = next) {
+	for (struct schedule *s = all->first, *next; s; s = next) {
 		next = s->next;
 		schedule_free(s);
 	}
-	pthread_cond_destroy(&d->schedules->wake);
-	free(d->schedules);
-	d->schedules = NULL;
+	pthread_cond_destroy(&all->wake);
+	free(all);
 }
 
-static struct schedule **find(struct daemon *d, const char *target)
+static struct schedule **find(struct schedules *all, const char *target)
 {
-	struct schedule **link = &d->schedules->first;
+	struct schedule **link = &all->first;
 
 	while (*link && strcmp((*link)->target, target) != 0)
 		link = &(*link)->next;
@@ -115,38 +116,39 @@ static json_t *to_json(const struct schedule *s)
 	return o;
 }
 
-static void tell(struct daemon *d, const struct schedule *s, const char *action, const char *why)
+static void tell(struct schedules *all, const struct schedule *s, const char *action,
+		 const char *why)
 {
 	json_t *o;
 
-	if (!bus_wanted(d->bus))
+	if (!bus_wanted(all->use.bus))
 		return;
 	o = json_pack("{s:s,s:o,s:o}", "action", action, "target", json_text(s->target), "schedule",
 		      strcmp(action, "deleted") == 0 ? json_null() : to_json(s));
 	if (why)
 		json_object_set_new(o, "detail", json_text(why));
-	bus_publish(d->bus, "schedule", o);
+	bus_publish(all->use.bus, "schedule", o);
 }
 
-static void clear(struct daemon *d, struct schedule *s)
+static void clear(struct schedules *all, struct schedule *s)
 {
-	struct rule_entry *e = book_find(d, s->target);
+	struct rule_entry *e = book_find(all->use.book, s->target);
 
 	/* A rule that someone else set meanwhile is theirs. */
 	if (e && strcmp(e->source, "schedule") == 0)
-		book_delete(d, s->target, "deleted");
+		book_delete(all->use.book, s->target, "deleted");
 }
 
-static void finish(struct daemon *d, struct schedule *s, const char *action)
+static void finish(struct schedules *all, struct schedule *s, const char *action)
 {
 	s->running = false;
-	clear(d, s);
-	tell(d, s, action, NULL);
+	clear(all, s);
+	tell(all, s, action, NULL);
 	log_info("schedule of %s %s", s->target, action);
-	state_dirty(d, STATE_SCHEDULES);
+	state_dirty(all->use.state, STATE_SCHEDULES);
 }
 
-static void do_step(struct daemon *d, struct schedule *s)
+static void do_step(struct schedules *all, struct schedule *s)
 {
 	const struct step *step = &s->step[s->cursor];
 	struct problem p = {0};
@@ -154,23 +156,23 @@ static void do_step(struct daemon *d, struct schedule *s)
 	int rc = 0;
 
 	if (!step->rule) {
-		clear(d, s);
+		clear(all, s);
 	} else {
-		rc = target_resolve(d, s->target, &t, &p);
+		rc = target_resolve(all->use.targets, s->target, &t, &p);
 		if (rc == 0)
-			rc = target_ready(d, &t, &p);
+			rc = target_ready(&t, &p);
 		if (rc == 0)
-			rc = book_set(d, &t, step->rule, "schedule", NULL, &p);
+			rc = book_set(all->use.book, &t, step->rule, "schedule", NULL, &p);
 	}
 	if (rc < 0)
 		log_warn("schedule of %s, step %zu: %s", s->target, s->cursor, p.error.text);
 	s->cursor++;
-	tell(d, s, rc < 0 ? "failed" : "step", rc < 0 ? p.error.text : NULL);
+	tell(all, s, rc < 0 ? "failed" : "step", rc < 0 ? p.error.text : NULL);
 	json_decref(p.candidates);
 }
 
 /* Does what is due and returns when something will be due next. */
-static uint64_t advance(struct daemon *d, struct schedule *s, uint64_t now)
+static uint64_t advance(struct schedules *all, struct schedule *s, uint64_t now)
 {
 	while (s->running) {
 		uint64_t base = s->origin_ns + s->round * s->length_ns;
@@ -178,21 +180,21 @@ static uint64_t advance(struct daemon *d, struct schedule *s, uint64_t now)
 		if (s->cursor < s->n_steps) {
 			if (base + s->step[s->cursor].at_ns > now)
 				return base + s->step[s->cursor].at_ns;
-			do_step(d, s);
+			do_step(all, s);
 		} else if (base + s->length_ns > now) {
 			return base + s->length_ns;
 		} else if (s->repeat && s->round + 1 >= s->repeat) {
-			finish(d, s, "finished");
+			finish(all, s, "finished");
 		} else {
 			/* The steps before the first one of the next round: nothing is in force. */
 			if (s->step[0].at_ns)
-				clear(d, s);
+				clear(all, s);
 			/* If this machine slept, whole rounds are skipped rather than played in a
 			 * burst. */
 			s->round = (now - s->origin_ns) / s->length_ns;
 			s->cursor = 0;
 			if (s->repeat && s->round >= s->repeat)
-				finish(d, s, "finished");
+				finish(all, s, "finished");
 		}
 	}
 	return UINT64_MAX;
@@ -200,51 +202,50 @@ static uint64_t advance(struct daemon *d, struct schedule *s, uint64_t now)
 
 static void *timer(void *arg)
 {
-	struct daemon *d = arg;
-	struct schedules *all = d->schedules;
+	struct schedules *all = arg;
 
 	pthread_setname_np(pthread_self(), "schedule");
-	pthread_mutex_lock(&d->lock);
+	pthread_mutex_lock(all->use.lock);
 	while (!all->stop) {
 		uint64_t next = UINT64_MAX;
 
 		for (struct schedule *s = all->first; s; s = s->next) {
-			uint64_t due = s->running ? advance(d, s, sq_mono_ns()) : UINT64_MAX;
+			uint64_t due = s->running ? advance(all, s, sq_mono_ns()) : UINT64_MAX;
 
 			if (due < next)
 				next = due;
 		}
 		if (next == UINT64_MAX) {
-			pthread_cond_wait(&all->wake, &d->lock);
+			pthread_cond_wait(&all->wake, all->use.lock);
 		} else {
 			struct timespec ts = {(time_t)(next / 1000000000u),
 					      (long)(next % 1000000000u)};
 
-			pthread_cond_timedwait(&all->wake, &d->lock, &ts);
+			pthread_cond_timedwait(&all->wake, all->use.lock, &ts);
 		}
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(all->use.lock);
 	return NULL;
 }
 
-int schedules_start(struct daemon *d)
+int schedules_start(struct schedules *all)
 {
-	if (pthread_create(&d->schedules->thread, NULL, timer, d) != 0)
+	if (pthread_create(&all->thread, NULL, timer, all) != 0)
 		return -EAGAIN;
-	d->schedules->started = true;
+	all->started = true;
 	return 0;
 }
 
-void schedules_stop(struct daemon *d)
+void schedules_stop(struct schedules *all)
 {
-	if (!d->schedules || !d->schedules->started)
+	if (!all || !all->started)
 		return;
-	pthread_mutex_lock(&d->lock);
-	d->schedules->stop = true;
-	pthread_cond_signal(&d->schedules->wake);
-	pthread_mutex_unlock(&d->lock);
-	pthread_join(d->schedules->thread, NULL);
-	d->schedules->started = false;
+	pthread_mutex_lock(all->use.lock);
+	all->stop = true;
+	pthread_cond_signal(&all->wake);
+	pthread_mutex_unlock(all->use.lock);
+	pthread_join(all->thread, NULL);
+	all->started = false;
 }
 
 /* --- what users do ------------------------------------------------------------------ */
@@ -261,7 +262,7 @@ static int get_ns(const json_t *o, const char *key, uint64_t max, uint64_t *ret,
 	return 0;
 }
 
-static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *ret,
+static int parse_step(struct schedules *all, const json_t *o, size_t i, struct step *ret,
 		      struct problem *p)
 {
 	static const char *const keys[] = {"at_ns", "rule", "profile", NULL};
@@ -288,7 +289,7 @@ static int parse_step(struct daemon *d, const json_t *o, size_t i, struct step *
 		return fail(p, -EINVAL, field, "%s.profile: a profile's name is expected", field);
 	if (!profile && !json_is_object(rule))
 		return fail(p, -EINVAL, field, "%s.rule: an object or null is expected", field);
-	rc = profile ? profile_rule(d, json_string_value(profile), ret->rule, p)
+	rc = profile ? profile_rule(all->use.profiles, json_string_value(profile), ret->rule, p)
 		     : sq_rule_from_json(rule, ret->rule, &p->error);
 	if (rc == 0)
 		return 0;
@@ -302,14 +303,14 @@ name_it : {
 }
 }
 
-int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh,
+int schedule_put(struct schedules *all, const char *target, const json_t *body, bool *ret_fresh,
 		 struct problem *p)
 {
 	static const char *const keys[] = {"target",  "steps",	    "length_ns",   "repeat",
 					   "running", "started_ms", "position_ns", "round",
 					   "step",    NULL};
 	json_t *steps = json_object_get(body, "steps");
-	struct schedule *s, **link = find(d, target), *old = *link;
+	struct schedule *s, **link = find(all, target), *old = *link;
 	int rc = 0;
 
 	if (!json_only_keys(body, keys, p))
@@ -318,7 +319,7 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 	    json_array_size(steps) > MAX_STEPS)
 		return fail(p, -EINVAL, "steps", "steps: a list of 1 to %d steps is expected",
 			    MAX_STEPS);
-	if (!old && d->schedules->n >= MAX_SCHEDULES)
+	if (!old && all->n >= MAX_SCHEDULES)
 		return fail(p, -ENOSPC, "target",
 			    "target: there are %d schedules already, the most there can be",
 			    MAX_SCHEDULES);
@@ -333,7 +334,7 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 	}
 	for (size_t i = 0; rc == 0 && i < json_array_size(steps); i++) {
 		s->n_steps++;
-		rc = parse_step(d, json_array_get(steps, i), i, &s->step[i], p);
+		rc = parse_step(all, json_array_get(steps, i), i, &s->step[i], p);
 		if (rc == 0 && i && s->step[i].at_ns <= s->step[i - 1].at_ns) {
 			char field[40];
 
@@ -360,35 +361,35 @@ int schedule_put(struct daemon *d, const char *target, const json_t *body, bool 
 		return rc < 0 ? rc : fail(p, -ENOMEM, "", "out of memory");
 	}
 	if (old && old->running)
-		finish(d, old, "stopped");
+		finish(all, old, "stopped");
 	s->next = old ? old->next : NULL;
 	*link = s;
-	d->schedules->n += !old;
+	all->n += !old;
 	schedule_free(old);
 	*ret_fresh = !old;
-	state_dirty(d, STATE_SCHEDULES);
-	tell(d, s, "changed", NULL);
+	state_dirty(all->use.state, STATE_SCHEDULES);
+	tell(all, s, "changed", NULL);
 	return 0;
 }
 
-int schedule_delete(struct daemon *d, const char *target, struct problem *p)
+int schedule_delete(struct schedules *all, const char *target, struct problem *p)
 {
-	struct schedule **link = find(d, target), *s = *link;
+	struct schedule **link = find(all, target), *s = *link;
 
 	if (!s)
 		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
 	if (s->running)
-		finish(d, s, "stopped");
-	tell(d, s, "deleted", NULL);
+		finish(all, s, "stopped");
+	tell(all, s, "deleted", NULL);
 	*link = s->next;
-	d->schedules->n--;
+	all->n--;
 	schedule_free(s);
-	state_dirty(d, STATE_SCHEDULES);
+	state_dirty(all->use.state, STATE_SCHEDULES);
 	return 0;
 }
 
 /* gone_ns: how far it is. */
-static void begin(struct daemon *d, struct schedule *s, uint64_t gone_ns)
+static void begin(struct schedules *all, struct schedule *s, uint64_t gone_ns)
 {
 	uint64_t within;
 
@@ -401,12 +402,12 @@ static void begin(struct daemon *d, struct schedule *s, uint64_t gone_ns)
 	s->cursor = 0;
 	while (s->cursor + 1 < s->n_steps && s->step[s->cursor + 1].at_ns <= within)
 		s->cursor++;
-	pthread_cond_signal(&d->schedules->wake);
+	pthread_cond_signal(&all->wake);
 }
 
-int schedule_run(struct daemon *d, const char *target, bool run, struct problem *p)
+int schedule_run(struct schedules *all, const char *target, bool run, struct problem *p)
 {
-	struct schedule *s = *find(d, target);
+	struct schedule *s = *find(all, target);
 
 	if (!s)
 		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
@@ -414,32 +415,32 @@ int schedule_run(struct daemon *d, const char *target, bool run, struct problem 
 		return fail(p, -EEXIST, "target", "target: the schedule of %.200s is not running",
 			    target);
 	if (!run) {
-		finish(d, s, "stopped");
+		finish(all, s, "stopped");
 		return 0;
 	}
-	begin(d, s, 0);
-	tell(d, s, "started", NULL);
+	begin(all, s, 0);
+	tell(all, s, "started", NULL);
 	log_info("schedule of %s started", s->target);
-	state_dirty(d, STATE_SCHEDULES);
+	state_dirty(all->use.state, STATE_SCHEDULES);
 	return 0;
 }
 
-void schedules_halt(struct daemon *d, json_t *list)
+void schedules_halt(struct schedules *all, json_t *list)
 {
-	for (struct schedule *s = d->schedules->first; s; s = s->next) {
+	for (struct schedule *s = all->first; s; s = s->next) {
 		if (!s->running)
 			continue;
 		json_array_append_new(list, json_pack("{s:s,s:I}", "target", s->target, "gone_ns",
 						      (json_int_t)(sq_mono_ns() - s->origin_ns)));
-		finish(d, s, "stopped");
+		finish(all, s, "stopped");
 	}
 }
 
-int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p)
+int schedule_resume(struct schedules *all, const json_t *halted, struct problem *p)
 {
 	const char *target = json_string_value(json_object_get(halted, "target"));
-	struct schedule *s = *find(d, target);
-	struct rule_entry *e = book_find(d, target);
+	struct schedule *s = *find(all, target);
+	struct rule_entry *e = book_find(all->use.book, target);
 
 	if (!s)
 		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
@@ -447,64 +448,65 @@ int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p)
 		return fail(p, -EEXIST, "target",
 			    "target: %.200s has got another rule or a running schedule since",
 			    target);
-	begin(d, s, (uint64_t)json_integer_value(json_object_get(halted, "gone_ns")));
-	tell(d, s, "started", NULL);
+	begin(all, s, (uint64_t)json_integer_value(json_object_get(halted, "gone_ns")));
+	tell(all, s, "started", NULL);
 	log_info("schedule of %s goes on", s->target);
-	state_dirty(d, STATE_SCHEDULES);
+	state_dirty(all->use.state, STATE_SCHEDULES);
 	return 0;
 }
 
-void schedule_rename(struct daemon *d, const char *from, const char *to)
+void schedule_rename(struct schedules *all, const char *from, const char *to)
 {
-	struct schedule *s = *find(d, from);
+	struct schedule *s = *find(all, from);
 	struct problem p = {0};
 	char *name;
 
 	if (!s)
 		return;
-	if (*find(d, to)) {
-		schedule_delete(d, from, &p);
+	if (*find(all, to)) {
+		schedule_delete(all, from, &p);
 		return;
 	}
 	name = strdup(to);
 	if (!name)
 		return;
-	tell(d, s, "deleted", NULL);
+	tell(all, s, "deleted", NULL);
 	free(s->target);
 	s->target = name;
-	tell(d, s, "changed", NULL);
-	state_dirty(d, STATE_SCHEDULES);
+	tell(all, s, "changed", NULL);
+	state_dirty(all->use.state, STATE_SCHEDULES);
 }
 
-bool schedule_running(struct daemon *d, const char *target)
+bool schedule_running(struct schedules *all, const char *target)
 {
-	const struct schedule *s = *find(d, target);
+	const struct schedule *s = *find(all, target);
 
 	return s && s->running;
 }
 
-json_t *schedule_json(struct daemon *d, const char *target)
+json_t *schedule_json(struct schedules *all, const char *target)
 {
-	struct schedule *s = *find(d, target);
+	struct schedule *s = *find(all, target);
 
 	return s ? to_json(s) : NULL;
 }
 
-json_t *schedules_list(struct daemon *d)
+json_t *schedules_list(struct schedules *all)
 {
 	json_t *list = json_array();
 
-	for (struct schedule *s = d->schedules->first; s; s = s->next)
+	for (struct schedule *s = all->first; s; s = s->next)
 		json_array_append_new(list, to_json(s));
 	return list;
 }
 
-json_t *schedules_save(struct daemon *d, bool clean)
+json_t *schedules_save(void *arg, bool clean)
 {
+	struct schedules *all = arg;
 	json_t *list = json_array(), *o;
 
 	(void)clean;
-	for (struct schedule *s = d->schedules->first; s; s = s->next) {
+	for (struct schedule *s = all->first; s; s = s->next) {
 		o = to_json(s);
 		if (s->running)
 			json_object_set_new(o, "origin_ns", json_integer((json_int_t)s->origin_ns));
@@ -513,7 +515,7 @@ json_t *schedules_save(struct daemon *d, bool clean)
 	return json_pack("{s:s,s:o}", "boot_id", state_boot_id(), "schedules", list);
 }
 
-void schedules_restore(struct daemon *d, json_t *saved)
+void schedules_restore(struct schedules *all, json_t *saved)
 {
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
 	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
@@ -531,12 +533,12 @@ void schedules_restore(struct daemon *d, json_t *saved)
 		bool fresh;
 
 		json_object_del(one, "origin_ns");
-		if (!target || schedule_put(d, target, one, &fresh, &p) < 0) {
+		if (!target || schedule_put(all, target, one, &fresh, &p) < 0) {
 			log_warn("state: schedule of %s set aside: %s",
 				 target ? target : "(no name)", p.error.text);
 			continue;
 		}
-		s = *find(d, target);
+		s = *find(all, target);
 		if (!json_is_true(json_object_get(one, "running")))
 			continue;
 		/* While the boot lasts the wall clock may jump as it likes. */
@@ -546,8 +548,8 @@ void schedules_restore(struct daemon *d, json_t *saved)
 			gone = (sq_real_ms() - started) * 1000000u;
 		else
 			continue;
-		begin(d, s, gone);
+		begin(all, s, gone);
 		if (s->repeat && s->round >= s->repeat)
-			finish(d, s, "finished");
+			finish(all, s, "finished");
 	}
 }

@@ -7,27 +7,43 @@
 #ifndef SQUALLD_SCHEDULES_H
 #define SQUALLD_SCHEDULES_H
 
+#include <pthread.h>
 #include "squalld/control/targets.h"
 
-int schedules_init(struct daemon *d);
-int schedules_start(struct daemon *d); /* the timer */
-void schedules_stop(struct daemon *d);
-void schedules_free(struct daemon *d);
-/* d->lock held from here on. */
-json_t *schedules_list(struct daemon *d);
-json_t *schedule_json(struct daemon *d, const char *target); /* NULL: there is none */
-int schedule_put(struct daemon *d, const char *target, const json_t *body, bool *ret_fresh,
+struct book;
+struct bus;
+struct profiles;
+struct schedules;
+struct state;
+
+/* What a schedule needs; all of it outlives the schedules. */
+struct schedule_uses {
+	pthread_mutex_t *lock; /* the timer takes it */
+	struct targets *targets;
+	struct book *book;
+	struct profiles *profiles;
+	struct bus *bus;
+	struct state *state;
+};
+int schedules_new(const struct schedule_uses *uses, struct schedules **ret);
+int schedules_start(struct schedules *all); /* the timer */
+void schedules_stop(struct schedules *all);
+void schedules_free(struct schedules *all);
+/* the lock held from here on. */
+json_t *schedules_list(struct schedules *all);
+json_t *schedule_json(struct schedules *all, const char *target); /* NULL: there is none */
+int schedule_put(struct schedules *all, const char *target, const json_t *body, bool *ret_fresh,
 		 struct problem *p);
-int schedule_delete(struct daemon *d, const char *target, struct problem *p);
-int schedule_run(struct daemon *d, const char *target, bool run, struct problem *p);
+int schedule_delete(struct schedules *all, const char *target, struct problem *p);
+int schedule_run(struct schedules *all, const char *target, bool run, struct problem *p);
 /* Stops all that run. Appends to the list, for each, what schedule_resume() goes on from. */
-void schedules_halt(struct daemon *d, json_t *list);
+void schedules_halt(struct schedules *all, json_t *list);
 /* -EEXIST: it runs, or its target has got another rule since. */
-int schedule_resume(struct daemon *d, const json_t *halted, struct problem *p);
+int schedule_resume(struct schedules *all, const json_t *halted, struct problem *p);
 /* Its target is called something else now. If that has a schedule too, that one stays. */
-void schedule_rename(struct daemon *d, const char *from, const char *to);
-bool schedule_running(struct daemon *d, const char *target);
-json_t *schedules_save(struct daemon *d, bool clean);
-void schedules_restore(struct daemon *d, json_t *saved);
+void schedule_rename(struct schedules *all, const char *from, const char *to);
+bool schedule_running(struct schedules *all, const char *target);
+json_t *schedules_save(void *all, bool clean); /* a state_save_fn */
+void schedules_restore(struct schedules *all, json_t *saved);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <squall/rule.h>
 #include "squalld/base/log.h"
 
 #define WRITE_DELAY_MS 100
@@ -22,7 +23,10 @@ struct state {
 	struct saver {
 		const char *kind;
 		state_save_fn *save;
+		void *arg;
 	} saver[KINDS]; /* by the bit's number */
+	const char *dir_name;
+	pthread_mutex_t *data; /* of what is saved */
 	int dir;
 	atomic_uint dirty;
 	atomic_int error;
@@ -91,9 +95,8 @@ static int write_file(struct state *s, const char *name, const char *text, size_
 	return rc;
 }
 
-int state_open(struct daemon *d, char *err, size_t size)
+int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char *err, size_t size)
 {
-	const char *dir = d->opt->state_dir;
 	pthread_condattr_t attr;
 	struct state *s;
 	char block[4096];
@@ -107,6 +110,8 @@ int state_open(struct daemon *d, char *err, size_t size)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->dir_name = dir;
+	s->data = lock;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->saving, NULL);
 	pthread_condattr_init(&attr);
@@ -130,7 +135,7 @@ int state_open(struct daemon *d, char *err, size_t size)
 		return rc;
 	}
 	unlinkat(s->dir, "probe", 0);
-	d->state = s;
+	*ret = s;
 	return 0;
 }
 
@@ -144,9 +149,8 @@ static void set_aside(struct state *s, const char *name, const char *why)
 		log_warn("state: cannot rename %s: %s", name, strerror(errno));
 }
 
-json_t *state_load(struct daemon *d, const char *kind)
+json_t *state_load(struct state *s, const char *kind)
 {
-	struct state *s = d->state;
 	char name[48];
 	json_error_t e;
 	json_t *json;
@@ -186,28 +190,29 @@ json_t *state_load(struct daemon *d, const char *kind)
 	return json;
 }
 
-void state_register(struct daemon *d, unsigned int what, const char *kind, state_save_fn *save)
+void state_register(struct state *s, unsigned int what, const char *kind, state_save_fn *save,
+		    void *arg)
 {
 	for (unsigned int i = 0; i < KINDS; i++)
 		if (what == 1u << i)
-			d->state->saver[i] = (struct saver){kind, save};
+			s->saver[i] = (struct saver){kind, save, arg};
 }
 
-static int save(struct daemon *d, unsigned int what, bool clean)
+static int save(struct state *s, unsigned int what, bool clean)
 {
 	int rc = 0;
 
 	for (unsigned int i = 0; i < KINDS; i++) {
-		const struct saver *saver = &d->state->saver[i];
+		const struct saver *saver = &s->saver[i];
 		char name[48], *text;
 		json_t *json;
 		int one;
 
 		if (!(what & 1u << i) || !saver->save)
 			continue;
-		pthread_mutex_lock(&d->lock);
-		json = saver->save(d, clean);
-		pthread_mutex_unlock(&d->lock);
+		pthread_mutex_lock(s->data);
+		json = saver->save(saver->arg, clean);
+		pthread_mutex_unlock(s->data);
 		if (json) {
 			json_object_set_new(json, "squall", json_string(saver->kind));
 			json_object_set_new(json, "format", json_integer(FORMAT));
@@ -215,40 +220,38 @@ static int save(struct daemon *d, unsigned int what, bool clean)
 		text = json ? json_dumps(json, JSON_INDENT(1) | SQ_JSON_FLAGS) : NULL;
 		json_decref(json);
 		snprintf(name, sizeof(name), "%s.json", saver->kind);
-		one = text ? write_file(d->state, name, text, strlen(text)) : -ENOMEM;
+		one = text ? write_file(s, name, text, strlen(text)) : -ENOMEM;
 		free(text);
 		if (one < 0) {
-			if (d->state->error != one)
+			if (s->error != one)
 				log_error("state: cannot write %s/%s: %s; rules act, but would not "
 					  "survive a reboot",
-					  d->opt->state_dir, name, strerror(-one));
+					  s->dir_name, name, strerror(-one));
 			rc = one;
-			atomic_fetch_or(&d->state->dirty, 1u << i); /* try again */
+			atomic_fetch_or(&s->dirty, 1u << i); /* try again */
 		}
 	}
-	if (d->state->error && rc == 0)
-		log_info("state: %s can be written again", d->opt->state_dir);
-	d->state->error = rc;
+	if (s->error && rc == 0)
+		log_info("state: %s can be written again", s->dir_name);
+	s->error = rc;
 	return rc;
 }
 
-int state_flush(struct daemon *d, unsigned int what)
+int state_flush(struct state *s, unsigned int what)
 {
-	struct state *s = d->state;
 	int rc;
 
 	pthread_mutex_lock(&s->saving);
 	/* Cleared before it is read: what changes meanwhile is written again. */
 	atomic_fetch_and(&s->dirty, ~what);
-	rc = save(d, what, false);
+	rc = save(s, what, false);
 	pthread_mutex_unlock(&s->saving);
 	return rc;
 }
 
 static void *writer(void *arg)
 {
-	struct daemon *d = arg;
-	struct state *s = d->state;
+	struct state *s = arg;
 
 	pthread_setname_np(pthread_self(), "state");
 	while (!s->stop) {
@@ -266,23 +269,21 @@ static void *writer(void *arg)
 			;
 		pthread_mutex_unlock(&s->lock);
 		if (!s->stop)
-			state_flush(d, atomic_load(&s->dirty));
+			state_flush(s, atomic_load(&s->dirty));
 	}
 	return NULL;
 }
 
-int state_start(struct daemon *d)
+int state_start(struct state *s)
 {
-	if (pthread_create(&d->state->thread, NULL, writer, d) != 0)
+	if (pthread_create(&s->thread, NULL, writer, s) != 0)
 		return -EAGAIN;
-	d->state->running = true;
+	s->running = true;
 	return 0;
 }
 
-void state_dirty(struct daemon *d, unsigned int what)
+void state_dirty(struct state *s, unsigned int what)
 {
-	struct state *s = d->state;
-
 	if (!s || (atomic_fetch_or(&s->dirty, what) & what) == what)
 		return;
 	pthread_mutex_lock(&s->lock);
@@ -290,15 +291,13 @@ void state_dirty(struct daemon *d, unsigned int what)
 	pthread_mutex_unlock(&s->lock);
 }
 
-int state_error(struct daemon *d)
+int state_error(struct state *s)
 {
-	return d->state ? d->state->error : 0;
+	return s ? s->error : 0;
 }
 
-void state_close(struct daemon *d, bool clean)
+void state_close(struct state *s, bool clean)
 {
-	struct state *s = d->state;
-
 	if (!s)
 		return;
 	if (s->running) {
@@ -307,12 +306,11 @@ void state_close(struct daemon *d, bool clean)
 		pthread_cond_signal(&s->wake);
 		pthread_mutex_unlock(&s->lock);
 		pthread_join(s->thread, NULL);
-		save(d, atomic_exchange(&s->dirty, 0) | STATE_RULES, clean);
+		save(s, atomic_exchange(&s->dirty, 0) | STATE_RULES, clean);
 	}
 	close(s->dir);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->saving);
 	pthread_cond_destroy(&s->wake);
 	free(s);
-	d->state = NULL;
 }

@@ -12,31 +12,37 @@
 #ifndef SQUALLD_STATE_H
 #define SQUALLD_STATE_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+struct state;
 
 enum { STATE_RULES = 1, STATE_PROFILES = 2, STATE_SCHEDULES = 4 };
 
-/* What there is to save, as a JSON object; d->lock held. clean: squalld ends in good order. */
-typedef json_t *state_save_fn(struct daemon *d, bool clean);
+/* What there is to save, as a JSON object; the lock held. clean: squalld ends in good order. */
+typedef json_t *state_save_fn(void *arg, bool clean);
 /* `what` is one of the above, written to KIND.json. Before state_start(). */
-void state_register(struct daemon *d, unsigned int what, const char *kind, state_save_fn *save);
+void state_register(struct state *s, unsigned int what, const char *kind, state_save_fn *save,
+		    void *arg);
 
-/* Makes the directory if needed and proves that it can be written. */
-int state_open(struct daemon *d, char *err, size_t size);
-int state_start(struct daemon *d);
+/* Makes the directory if needed and proves that it can be written; err: one line. lock is held
+ * over each saver. dir and lock outlive it. */
+int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char *err, size_t size);
+int state_start(struct state *s);
 /* Writes what is dirty, with rules marked as left in good order (or not), and stops. */
-void state_close(struct daemon *d, bool clean);
+void state_close(struct state *s, bool clean);
 /* NULL if there is none. One that is torn or not ours is renamed out of the way and reported. */
-json_t *state_load(struct daemon *d, const char *kind);
-void state_dirty(struct daemon *d, unsigned int what); /* cheap; any thread */
+json_t *state_load(struct state *s, const char *kind);
+void state_dirty(struct state *s, unsigned int what); /* cheap; any thread */
 /*
  * Writes now, and returns when it is on the disk: what was acknowledged
  * survives a kill at any moment. For what the kernel does not keep. Not with
- * d->lock held; some milliseconds. 0 or -errno, which state_error() says too.
+ * the lock held; some milliseconds. 0 or -errno, which state_error() says too.
  */
-int state_flush(struct daemon *d, unsigned int what);
+int state_flush(struct state *s, unsigned int what);
 /* What the last write said: 0 or -errno. */
-int state_error(struct daemon *d);
+int state_error(struct state *s);
 const char *state_boot_id(void);
 
 #endif

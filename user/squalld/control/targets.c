@@ -12,13 +12,15 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/base/tree.h"
-#include "squalld/control/book.h"
-#include "squalld/control/reconcile.h"
+#include "squalld/kernel/engine.h"
 
 #define ID_PREFIX_MIN 4
-#define LIST_MAX      20000 /* cgroups in one answer */
 
 struct targets {
+	struct engine *engine;
+	struct bus *bus;
+	const struct target_events *events;
+	void *events_arg;
 	struct container *first;
 	char mount[256]; /* of cgroup v2 */
 };
@@ -41,13 +43,23 @@ static int find_mount(char *buf, size_t size)
 	return rc;
 }
 
-int targets_init(struct daemon *d)
+int targets_new(struct engine *engine, struct bus *bus, struct targets **ret)
 {
-	d->targets = calloc(1, sizeof(*d->targets));
-	if (!d->targets)
+	struct targets *all = calloc(1, sizeof(*all));
+
+	if (!all)
 		return -ENOMEM;
-	find_mount(d->targets->mount, sizeof(d->targets->mount));
+	all->engine = engine;
+	all->bus = bus;
+	find_mount(all->mount, sizeof(all->mount));
+	*ret = all;
 	return 0;
+}
+
+void targets_listen(struct targets *all, const struct target_events *events, void *arg)
+{
+	all->events = events;
+	all->events_arg = arg;
 }
 
 void container_free(struct container *c)
@@ -64,21 +76,20 @@ void container_free(struct container *c)
 	free(c);
 }
 
-void targets_free(struct daemon *d)
+void targets_free(struct targets *all)
 {
-	if (!d->targets)
+	if (!all)
 		return;
-	for (struct container *c = d->targets->first, *next; c; c = next) {
+	for (struct container *c = all->first, *next; c; c = next) {
 		next = c->next;
 		container_free(c);
 	}
-	free(d->targets);
-	d->targets = NULL;
+	free(all);
 }
 
-struct container *targets_containers(struct daemon *d)
+struct container *targets_containers(struct targets *all)
 {
-	return d->targets->first;
+	return all->first;
 }
 
 void target_of_container(struct container *c, struct target *ret)
@@ -89,25 +100,25 @@ void target_of_container(struct container *c, struct target *ret)
 	ret->c = c;
 }
 
-static struct container *by_name(struct daemon *d, const char *name)
+static struct container *by_name(struct targets *all, const char *name)
 {
-	for (struct container *c = d->targets->first; c; c = c->next)
+	for (struct container *c = all->first; c; c = c->next)
 		if (strcmp(c->name, name) == 0)
 			return c;
 	return NULL;
 }
 
-static struct container *by_cgroup(struct daemon *d, uint64_t id)
+static struct container *by_cgroup(struct targets *all, uint64_t id)
 {
-	for (struct container *c = d->targets->first; c; c = c->next)
+	for (struct container *c = all->first; c; c = c->next)
 		if (c->cgroup_id == id)
 			return c;
 	return NULL;
 }
 
-static int of_cgroup_id(struct daemon *d, uint64_t id, struct target *ret, struct problem *p)
+static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct problem *p)
 {
-	struct container *c = id ? by_cgroup(d, id) : NULL;
+	struct container *c = id ? by_cgroup(all, id) : NULL;
 	int rc;
 
 	if (c) {
@@ -126,7 +137,8 @@ static int of_cgroup_id(struct daemon *d, uint64_t id, struct target *ret, struc
 	return 0;
 }
 
-static int of_cgroup_path(struct daemon *d, const char *path, struct target *ret, struct problem *p)
+static int of_cgroup_path(struct targets *all, const char *path, struct target *ret,
+			  struct problem *p)
 {
 	char clean[TARGET_NAME_MAX - 16];
 	uint64_t id;
@@ -148,7 +160,7 @@ static int of_cgroup_path(struct daemon *d, const char *path, struct target *ret
 			strcpy(p->error.field, "target");
 		return rc;
 	}
-	ret->c = by_cgroup(d, id);
+	ret->c = by_cgroup(all, id);
 	if (ret->c) {
 		target_of_container(ret->c, ret);
 		return 0;
@@ -159,13 +171,14 @@ static int of_cgroup_path(struct daemon *d, const char *path, struct target *ret
 	return 0;
 }
 
-static int of_id_prefix(struct daemon *d, const char *text, struct target *ret, struct problem *p)
+static int of_id_prefix(struct targets *all, const char *text, struct target *ret,
+			struct problem *p)
 {
 	struct container *found = NULL;
 	size_t len = strlen(text);
 	int n = 0;
 
-	for (struct container *c = d->targets->first; c; c = c->next) {
+	for (struct container *c = all->first; c; c = c->next) {
 		if (strncmp(c->id, text, len) == 0) {
 			found = c;
 			n++;
@@ -178,7 +191,7 @@ static int of_id_prefix(struct daemon *d, const char *text, struct target *ret, 
 	if (n == 0)
 		return -ENOENT;
 	p->candidates = json_array();
-	for (struct container *c = d->targets->first; c; c = c->next)
+	for (struct container *c = all->first; c; c = c->next)
 		if (strncmp(c->id, text, len) == 0)
 			json_array_append_new(p->candidates, json_text(c->name));
 	return fail(p, -ENOTUNIQ, "target",
@@ -194,17 +207,17 @@ static bool is_hex(const char *s)
 	return n >= ID_PREFIX_MIN && n <= 64 && !s[n];
 }
 
-int target_resolve_container(struct daemon *d, const char *text, struct target *ret,
+int target_resolve_container(struct targets *all, const char *text, struct target *ret,
 			     struct problem *p)
 {
-	struct container *c = by_name(d, text);
+	struct container *c = by_name(all, text);
 	int rc;
 
 	if (c) {
 		target_of_container(c, ret);
 		return 0;
 	}
-	rc = is_hex(text) ? of_id_prefix(d, text, ret, p) : -ENOENT;
+	rc = is_hex(text) ? of_id_prefix(all, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
 		fail(p, -ENOENT, "target",
 		     "target: there is no container \"%.100s\"; accepted: its exact name, or "
@@ -213,7 +226,7 @@ int target_resolve_container(struct daemon *d, const char *text, struct target *
 	return rc;
 }
 
-int target_resolve(struct daemon *d, const char *text, struct target *ret, struct problem *p)
+int target_resolve(struct targets *all, const char *text, struct target *ret, struct problem *p)
 {
 	bool digits = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20;
 	struct problem ignored = {0};
@@ -221,17 +234,17 @@ int target_resolve(struct daemon *d, const char *text, struct target *ret, struc
 	int rc;
 
 	if (strncmp(text, "cgroup:", 7) == 0)
-		return of_cgroup_path(d, text + 7, ret, p);
-	c = by_name(d, text);
+		return of_cgroup_path(all, text + 7, ret, p);
+	c = by_name(all, text);
 	if (c) {
 		target_of_container(c, ret);
 		return 0;
 	}
-	if (digits && of_cgroup_id(d, strtoull(text, NULL, 10), ret, &ignored) == 0) {
+	if (digits && of_cgroup_id(all, strtoull(text, NULL, 10), ret, &ignored) == 0) {
 		/* Digits alone may be the beginning of a container's id as well. Do not guess. */
 		struct target other;
 
-		if (is_hex(text) && of_id_prefix(d, text, &other, &ignored) == 0 &&
+		if (is_hex(text) && of_id_prefix(all, text, &other, &ignored) == 0 &&
 		    other.id != ret->id)
 			return fail(p, -ENOTUNIQ, "target",
 				    "target: \"%s\" is a cgroup's id and the beginning of the "
@@ -241,7 +254,7 @@ int target_resolve(struct daemon *d, const char *text, struct target *ret, struc
 		return 0;
 	}
 	json_decref(ignored.candidates);
-	rc = is_hex(text) ? of_id_prefix(d, text, ret, p) : -ENOENT;
+	rc = is_hex(text) ? of_id_prefix(all, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
 		fail(p, -ENOENT, "target",
 		     "target: there is no \"%.100s\"; accepted: cgroup:/PATH, a cgroup's id, a "
@@ -250,9 +263,8 @@ int target_resolve(struct daemon *d, const char *text, struct target *ret, struc
 	return rc;
 }
 
-int target_ready(struct daemon *d, const struct target *t, struct problem *p)
+int target_ready(const struct target *t, struct problem *p)
 {
-	(void)d;
 	if (!t->c)
 		return 0;
 	if (!t->c->running)
@@ -264,75 +276,10 @@ int target_ready(struct daemon *d, const struct target *t, struct problem *p)
 	return 0;
 }
 
-/* --- JSON ------------------------------------------------------------------------- */
-
-static const char *label(const struct container *c, const char *key)
-{
-	return json_string_value(json_object_get(c->labels, key));
-}
-
-/* "awsvpc": ECS makes a pause container with no network, moves an interface in, and lets the task's
- * containers share its namespace. */
-static const char *network_mode(struct daemon *d, const struct container *c)
-{
-	const struct container *other;
-
-	if (!c->network_mode || strncmp(c->network_mode, "container:", 10) != 0)
-		return c->network_mode;
-	for (other = d->targets->first; other; other = other->next)
-		if (strcmp(other->id, c->network_mode + 10) == 0)
-			break;
-	if (other && other->network_mode && strcmp(other->network_mode, "none") == 0 &&
-	    other->image && strstr(other->image, "amazon-ecs-pause"))
-		return "awsvpc";
-	return c->network_mode;
-}
-
-static void add_container(struct daemon *d, json_t *o, const struct container *c)
-{
-	json_object_set_new(o, "container_id", json_string(c->id));
-	json_object_set_new(o, "image", json_text(c->image));
-	json_object_set(o, "labels", c->labels);
-	json_object_set_new(o, "network_mode", json_text(network_mode(d, c)));
-	if (label(c, "com.amazonaws.ecs.task-arn"))
-		json_object_set_new(
-			o, "ecs",
-			json_pack("{s:o,s:o,s:o}", "cluster",
-				  json_text(label(c, "com.amazonaws.ecs.cluster")), "task",
-				  json_text(label(c, "com.amazonaws.ecs.task-arn")), "container",
-				  json_text(label(c, "com.amazonaws.ecs.container-name"))));
-	if (c->why)
-		json_object_set_new(o, "why_not", json_text(c->why));
-	if (c->label_error)
-		json_object_set_new(o, "label_error", json_text(c->label_error));
-}
-
-json_t *target_json(struct daemon *d, const struct target *t)
-{
-	struct rule_entry *e = book_find(d, t->name);
-	char id[24];
-	json_t *o, *view;
-
-	snprintf(id, sizeof(id), "%llu", (unsigned long long)t->id);
-	o = json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "target", json_text(t->name), "id",
-		      t->id ? json_string(id) : json_null(), "kind", t->c ? "container" : "cgroup",
-		      "name", json_text(t->c ? t->c->name : t->cgroup), "cgroup",
-		      t->cgroup[0] ? json_text(t->cgroup) : json_null(), "running",
-		      t->c ? (int)t->c->running : 1);
-	if (!o)
-		return NULL;
-	if (t->c)
-		add_container(d, o, t->c);
-	view = t->id ? engine_target_view(d->engine, t->id) : NULL;
-	json_object_set_new(o, "view",
-			    view ? view : json_pack("{s:s,s:[]}", "mode", "none", "interfaces"));
-	json_object_set_new(o, "rule", e ? book_entry_json(e) : json_null());
-	return o;
-}
-
 struct listing {
-	struct daemon *d;
-	json_t *list;
+	struct targets *all;
+	int (*fn)(const struct target *t, void *arg);
+	void *arg;
 };
 
 static int list_one(const char *path, void *arg)
@@ -341,30 +288,29 @@ static int list_one(const char *path, void *arg)
 	struct target t;
 	struct problem p = {0};
 
-	if (*path && of_cgroup_path(x->d, path, &t, &p) == 0 && !t.c)
-		json_array_append_new(x->list, target_json(x->d, &t));
-	return json_array_size(x->list) < LIST_MAX ? 0 : -E2BIG;
+	return *path && of_cgroup_path(x->all, path, &t, &p) == 0 && !t.c ? x->fn(&t, x->arg) : 0;
 }
 
-json_t *targets_list(struct daemon *d, bool cgroups, bool containers)
+int targets_each(struct targets *all, bool cgroups, bool containers,
+		 int (*fn)(const struct target *t, void *arg), void *arg)
 {
-	json_t *list = json_array();
-	struct listing x = {d, list};
+	struct listing x = {all, fn, arg};
 	struct target t;
+	int rc = 0;
 
-	for (struct container *c = containers ? d->targets->first : NULL; c; c = c->next) {
+	for (struct container *c = containers ? all->first : NULL; c && rc == 0; c = c->next) {
 		target_of_container(c, &t);
-		json_array_append_new(list, target_json(d, &t));
+		rc = fn(&t, arg);
 	}
-	if (cgroups && d->targets->mount[0])
-		tree_each(d->targets->mount, "", TARGET_NAME_MAX - 8, list_one, &x);
-	return list;
+	if (rc == 0 && cgroups && all->mount[0])
+		rc = tree_each(all->mount, "", TARGET_NAME_MAX - 8, list_one, &x);
+	return rc;
 }
 
-void targets_count(struct daemon *d, unsigned int *ret_running, unsigned int *ret_all)
+void targets_count(struct targets *all, unsigned int *ret_running, unsigned int *ret_all)
 {
 	*ret_running = *ret_all = 0;
-	for (struct container *c = d->targets->first; c; c = c->next) {
+	for (struct container *c = all->first; c; c = c->next) {
 		*ret_all += 1;
 		*ret_running += c->running;
 	}
@@ -372,23 +318,23 @@ void targets_count(struct daemon *d, unsigned int *ret_running, unsigned int *re
 
 /* --- what the Docker watcher finds ---------------------------------------------------- */
 
-static void tell(struct daemon *d, const char *action, const char *what, struct container *c)
+static void tell(struct targets *all, const char *action, const char *what, struct container *c)
 {
 	char id[24];
 
 	log_info("container %s (%.12s) %s", c->name, c->id, what);
-	if (!bus_wanted(d->bus))
+	if (!bus_wanted(all->bus))
 		return;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cgroup_id);
-	bus_publish(d->bus, "target",
+	bus_publish(all->bus, "target",
 		    json_pack("{s:s,s:s,s:o,s:o}", "action", action, "what", what, "target",
 			      json_text(c->name), "id",
 			      c->cgroup_id ? json_string(id) : json_null()));
 }
 
-void targets_put(struct daemon *d, struct container *c)
+void targets_put(struct targets *all, struct container *c)
 {
-	struct container **link = &d->targets->first, *old;
+	struct container **link = &all->first, *old;
 
 	while (*link && strcmp((*link)->id, c->id) != 0)
 		link = &(*link)->next;
@@ -399,32 +345,32 @@ void targets_put(struct daemon *d, struct container *c)
 
 	if (old && strcmp(old->name, c->name) != 0) {
 		log_info("container %s is now named %s", old->name, c->name);
-		reconcile_renamed(d, old->name, c->name);
-		tell(d, "change", "renamed", c);
+		all->events->renamed(all->events_arg, old->name, c->name);
+		tell(all, "change", "renamed", c);
 	}
 	c->started_ns = old && old->cgroup_id == c->cgroup_id ? old->started_ns : sq_mono_ns();
 	if (old && old->label_error && !c->label_error && old->cgroup_id == c->cgroup_id)
 		c->label_error = strdup(old->label_error);
 	if (old && old->cgroup_id && old->cgroup_id != c->cgroup_id)
-		reconcile_gone(d, c->name, old->cgroup_id);
+		all->events->gone(all->events_arg, c->name, old->cgroup_id);
 	if (c->running && (!old || !old->running || old->cgroup_id != c->cgroup_id)) {
 		if (c->why)
 			log_warn("container %s cannot be a target: %s", c->name, c->why);
-		engine_rescan(d->engine);
+		engine_rescan(all->engine);
 		if (c->cgroup_id)
-			reconcile_appeared(d, c);
-		tell(d, "add", "started", c);
+			all->events->appeared(all->events_arg, c);
+		tell(all, "add", "started", c);
 	} else if (old && old->running && !c->running) {
-		tell(d, "change", "stopped", c);
+		tell(all, "change", "stopped", c);
 	} else if (!old && !c->running) {
 		log_debug("container %s (%.12s) is not running", c->name, c->id);
 	}
 	container_free(old);
 }
 
-void targets_remove(struct daemon *d, const char *id, bool destroyed)
+void targets_remove(struct targets *all, const char *id, bool destroyed)
 {
-	struct container **link = &d->targets->first, *c;
+	struct container **link = &all->first, *c;
 
 	while (*link && strcmp((*link)->id, id) != 0)
 		link = &(*link)->next;
@@ -433,22 +379,22 @@ void targets_remove(struct daemon *d, const char *id, bool destroyed)
 		return;
 	*link = c->next;
 	if (c->cgroup_id)
-		reconcile_gone(d, c->name, c->cgroup_id);
-	if (destroyed && !by_name(d, c->name))
-		reconcile_destroyed(d, c->name);
+		all->events->gone(all->events_arg, c->name, c->cgroup_id);
+	if (destroyed && !by_name(all, c->name))
+		all->events->destroyed(all->events_arg, c->name);
 	c->running = false;
 	c->cgroup_id = 0;
-	tell(d, "remove", "removed", c);
+	tell(all, "remove", "removed", c);
 	container_free(c);
 }
 
-void targets_sweep(struct daemon *d, bool begin)
+void targets_sweep(struct targets *all, bool begin)
 {
-	for (struct container *c = d->targets->first, *next; c; c = next) {
+	for (struct container *c = all->first, *next; c; c = next) {
 		next = c->next;
 		if (begin)
 			c->seen = false;
 		else if (!c->seen)
-			targets_remove(d, c->id, true);
+			targets_remove(all, c->id, true);
 	}
 }

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whose packets can be faulted: every cgroup below the v2 mount, and every
- * container the Docker engine tells of. All functions want d->lock held.
+ * container the Docker engine tells of. All functions want the lock held.
  */
 #ifndef SQUALLD_TARGETS_H
 #define SQUALLD_TARGETS_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "squalld/base/fail.h"
+
+struct bus;
+struct engine;
+struct targets;
 
 #define TARGET_NAME_MAX 4200 /* "cgroup:" and a path */
 
@@ -31,30 +38,44 @@ struct target {
 	struct container *c; /* NULL for a plain cgroup; valid while the lock is held */
 };
 
-int targets_init(struct daemon *d);
-void targets_free(struct daemon *d);
+/* What targets tell; what it means for rules is control/reconcile.c's. The lock is held. */
+struct target_events {
+	/* It runs, in a cgroup that can be ruled. */
+	void (*appeared)(void *arg, struct container *c);
+	/* Its cgroup is gone, or it is another one's now. */
+	void (*gone)(void *arg, const char *name, uint64_t cgroup_id);
+	void (*renamed)(void *arg, const char *from, const char *to);
+	/* The container was removed, and none has its name. */
+	void (*destroyed)(void *arg, const char *name);
+};
+
+int targets_new(struct engine *engine, struct bus *bus, struct targets **ret);
+/* There is one who listens; events outlives it. Before the first targets_put(). */
+void targets_listen(struct targets *all, const struct target_events *events, void *arg);
+void targets_free(struct targets *all);
 
 /*
  * "cgroup:/path", cgroup id, exact container name, or an unambiguous prefix
  * (at least 4 digits) of a container id. A cgroup that is a container's is
  * that container. -ENOENT, or -ENOTUNIQ with p->candidates.
  */
-int target_resolve(struct daemon *d, const char *text, struct target *ret, struct problem *p);
-/* As above, and it can take a rule: -EHOSTDOWN, -EOPNOTSUPP say why not. */
-int target_ready(struct daemon *d, const struct target *t, struct problem *p);
+int target_resolve(struct targets *all, const char *text, struct target *ret, struct problem *p);
+/* Can it take a rule? -EHOSTDOWN, -EOPNOTSUPP say why not. */
+int target_ready(const struct target *t, struct problem *p);
 /* Containers only, as docker-tc names them: exact name or id prefix. */
-int target_resolve_container(struct daemon *d, const char *text, struct target *ret,
+int target_resolve_container(struct targets *all, const char *text, struct target *ret,
 			     struct problem *p);
-json_t *target_json(struct daemon *d, const struct target *t);
-json_t *targets_list(struct daemon *d, bool cgroups, bool containers);
-void targets_count(struct daemon *d, unsigned int *ret_running, unsigned int *ret_all);
-struct container *targets_containers(struct daemon *d);
+/* Containers, then cgroups, parents first. Stops when fn returns non-zero, and returns that. */
+int targets_each(struct targets *all, bool cgroups, bool containers,
+		 int (*fn)(const struct target *t, void *arg), void *arg);
+void targets_count(struct targets *all, unsigned int *ret_running, unsigned int *ret_all);
+struct container *targets_containers(struct targets *all);
 void target_of_container(struct container *c, struct target *ret);
 
-/* What the Docker watcher found. Takes ownership of c; tells rules and events. */
-void targets_put(struct daemon *d, struct container *c);
-void targets_remove(struct daemon *d, const char *id, bool destroyed);
-void targets_sweep(struct daemon *d, bool begin); /* a full listing: forget who is not in it */
+/* What the Docker watcher found. Takes ownership of c; tells who listens, and the bus. */
+void targets_put(struct targets *all, struct container *c);
+void targets_remove(struct targets *all, const char *id, bool destroyed);
+void targets_sweep(struct targets *all, bool begin); /* a full listing: forget who is not in it */
 void container_free(struct container *c);
 
 #endif

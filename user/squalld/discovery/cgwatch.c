@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ struct change {
 };
 
 struct cgwatch {
-	struct daemon *d;
+	struct bus *bus;
 	pthread_t thread;
 	bool running;
 	int fd, stop;
@@ -240,12 +241,12 @@ static void tell(struct cgwatch *w)
 	unsigned int n = w->n_changes, kept = n < ONE_BY_ONE ? n : ONE_BY_ONE;
 
 	if (n > ONE_BY_ONE)
-		bus_publish(w->d->bus, "target",
+		bus_publish(w->bus, "target",
 			    json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
 				      "target", "id"));
 	for (unsigned int i = 0; i < kept; i++) {
 		if (n <= ONE_BY_ONE)
-			bus_publish(w->d->bus, "target", change_json(&w->change[i]));
+			bus_publish(w->bus, "target", change_json(&w->change[i]));
 		free(w->change[i].path);
 	}
 	w->n_changes = 0;
@@ -272,7 +273,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int cgwatch_start(struct daemon *d)
+int cgwatch_start(struct bus *bus, struct cgwatch **ret)
 {
 	struct cgwatch *w;
 
@@ -281,8 +282,8 @@ int cgwatch_start(struct daemon *d)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	d->cgwatch = w;
-	w->d = d;
+	*ret = w;
+	w->bus = bus;
 	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	w->stop = eventfd(0, EFD_CLOEXEC);
 	if (w->fd < 0 || w->stop < 0) {
@@ -295,9 +296,8 @@ int cgwatch_start(struct daemon *d)
 	return 0;
 }
 
-void cgwatch_stop(struct daemon *d)
+void cgwatch_stop(struct cgwatch *w)
 {
-	struct cgwatch *w = d->cgwatch;
 	uint64_t one = 1;
 
 	if (!w)
@@ -315,16 +315,14 @@ void cgwatch_stop(struct daemon *d)
 		}
 	}
 	free(w);
-	d->cgwatch = NULL;
 }
 
-json_t *cgwatch_status(struct daemon *d)
+json_t *cgwatch_status(struct cgwatch *w)
 {
-	int error = d->cgwatch ? __atomic_load_n(&d->cgwatch->error, __ATOMIC_RELAXED) : ENOSYS;
+	int error = w ? __atomic_load_n(&w->error, __ATOMIC_RELAXED) : ENOSYS;
 
 	return json_pack(
-		"{s:i,s:o}", "watched",
-		d->cgwatch ? (int)__atomic_load_n(&d->cgwatch->watched, __ATOMIC_RELAXED) : 0,
+		"{s:i,s:o}", "watched", w ? (int)__atomic_load_n(&w->watched, __ATOMIC_RELAXED) : 0,
 		"error",
 		error ? json_text(error == ENOSYS ? "cgroup v2 is not mounted" : strerror(error))
 		      : json_null());

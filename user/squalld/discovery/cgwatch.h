@@ -3,11 +3,15 @@
 #ifndef SQUALLD_CGWATCH_H
 #define SQUALLD_CGWATCH_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
 
-int cgwatch_start(struct daemon *d);
-void cgwatch_stop(struct daemon *d);
+struct bus;
+struct cgwatch;
+
+/* *ret stays NULL where cgroup v2 is not mounted. bus outlives it. */
+int cgwatch_start(struct bus *bus, struct cgwatch **ret);
+void cgwatch_stop(struct cgwatch *w); /* w may be NULL */
 /* {"watched":N,"error":TEXT|null} */
-json_t *cgwatch_status(struct daemon *d);
+json_t *cgwatch_status(struct cgwatch *w);
 
 #endif

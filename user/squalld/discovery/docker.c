@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "squalld/base/log.h"
 #include "squalld/control/targets.h"
+#include "squalld/kernel/engine.h"
 
 #define ANSWER_MAX (64u << 20)
 #define LINE_MAX_  (1u << 20)
@@ -30,7 +31,7 @@ struct buffer {
 };
 
 struct docker {
-	struct daemon *d;
+	struct docker_uses use;
 	CURL *get, *stream;
 	CURLM *multi;
 	struct buffer lines; /* of the event stream, not cut yet */
@@ -66,7 +67,7 @@ static void common(struct docker *k, CURL *c, const char *path, struct buffer *b
 	char url[1024];
 
 	snprintf(url, sizeof(url), "http://docker%s", path);
-	curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, k->d->opt->docker_socket);
+	curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, k->use.socket);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
@@ -215,9 +216,9 @@ static int look(struct docker *k, const char *id)
 	snprintf(path, sizeof(path), "/containers/%s/json", id);
 	rc = get(k, path, &o);
 	if (rc == -ENOENT) {
-		pthread_mutex_lock(&k->d->lock);
-		targets_remove(k->d, id, true);
-		pthread_mutex_unlock(&k->d->lock);
+		pthread_mutex_lock(k->use.lock);
+		targets_remove(k->use.targets, id, true);
+		pthread_mutex_unlock(k->use.lock);
 		return 0;
 	}
 	if (rc < 0)
@@ -226,9 +227,9 @@ static int look(struct docker *k, const char *id)
 	json_decref(o);
 	if (!c)
 		return -EPROTO;
-	pthread_mutex_lock(&k->d->lock);
-	targets_put(k->d, c);
-	pthread_mutex_unlock(&k->d->lock);
+	pthread_mutex_lock(k->use.lock);
+	targets_put(k->use.targets, c);
+	pthread_mutex_unlock(k->use.lock);
 	return 0;
 }
 
@@ -248,9 +249,9 @@ static int list_all(struct docker *k)
 	rc = get(k, "/containers/json?all=1", &list);
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&k->d->lock);
-	targets_sweep(k->d, true);
-	pthread_mutex_unlock(&k->d->lock);
+	pthread_mutex_lock(k->use.lock);
+	targets_sweep(k->use.targets, true);
+	pthread_mutex_unlock(k->use.lock);
 	json_array_foreach(list, i, one)
 	{
 		const char *id = text_at(one, "Id", NULL);
@@ -264,9 +265,9 @@ static int list_all(struct docker *k)
 	json_decref(list);
 	if (rc == -ENOTCONN || k->stop)
 		return rc;
-	pthread_mutex_lock(&k->d->lock);
-	targets_sweep(k->d, false);
-	pthread_mutex_unlock(&k->d->lock);
+	pthread_mutex_lock(k->use.lock);
+	targets_sweep(k->use.targets, false);
+	pthread_mutex_unlock(k->use.lock);
 	return 0;
 }
 
@@ -284,7 +285,7 @@ static void one_event(struct docker *k, const char *line, size_t len)
 			const char *container = text_at(actor, "Attributes", "container");
 
 			/* An interface came or went: its target is looked at again. */
-			engine_rescan(k->d->engine);
+			engine_rescan(k->use.engine);
 			if (container)
 				look(k, container);
 		} else if (strncmp(action, "exec_", 5) != 0 &&
@@ -344,14 +345,13 @@ static void *watch(void *arg)
 	while (!k->stop) {
 		time_t since = time(NULL);
 		/* Asking libcurl twice a second was a sixth of what an idle squalld does. */
-		bool absent = access(k->d->opt->docker_socket, F_OK) < 0;
+		bool absent = access(k->use.socket, F_OK) < 0;
 		int rc = absent && k->said_gone ? -ENOENT : list_all(k);
 
 		if (rc == 0) {
 			k->connected = true;
 			k->said_gone = false;
-			log_info("docker: connected to engine %s at %s", k->version,
-				 k->d->opt->docker_socket);
+			log_info("docker: connected to engine %s at %s", k->version, k->use.socket);
 			follow(k, since);
 			k->connected = false;
 		}
@@ -361,7 +361,7 @@ static void *watch(void *arg)
 			log_info(
 				"docker: %s%s; cgroups are targets nevertheless, and I keep trying",
 				absent ? "no engine at " : "the engine does not answer at ",
-				k->d->opt->docker_socket);
+				k->use.socket);
 			k->said_gone = true;
 		}
 		curl_multi_poll(k->multi, NULL, 0, RETRY_MS, NULL);
@@ -369,37 +369,34 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int docker_start(struct daemon *d)
+int docker_start(const struct docker_uses *uses, struct docker **ret)
 {
 	struct docker *k;
 
-	if (strcmp(d->opt->docker_socket, "none") == 0)
+	if (strcmp(uses->socket, "none") == 0)
 		return 0;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return -ENOMEM;
-	k->d = d;
+	k->use = *uses;
 	pthread_mutex_init(&k->lock, NULL);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	k->get = curl_easy_init();
 	k->stream = curl_easy_init();
 	k->multi = curl_multi_init();
-	d->docker = k;
 	if (!k->get || !k->stream || !k->multi || pthread_create(&k->thread, NULL, watch, k) != 0) {
 		curl_easy_cleanup(k->get);
 		curl_easy_cleanup(k->stream);
 		curl_multi_cleanup(k->multi);
 		free(k);
-		d->docker = NULL;
 		return -ENOMEM;
 	}
+	*ret = k;
 	return 0;
 }
 
-void docker_stop(struct daemon *d)
+void docker_stop(struct docker *k)
 {
-	struct docker *k = d->docker;
-
 	if (!k)
 		return;
 	k->stop = true;
@@ -411,20 +408,18 @@ void docker_stop(struct daemon *d)
 	free(k->lines.data);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
-	d->docker = NULL;
 }
 
-json_t *docker_status(struct daemon *d)
+json_t *docker_status(struct docker *k)
 {
-	struct docker *k = d->docker;
 	json_t *o;
 
 	if (!k)
 		return json_pack("{s:b,s:b}", "enabled", 0, "connected", 0);
 	pthread_mutex_lock(&k->lock);
 	o = json_pack("{s:b,s:b,s:o,s:o,s:o}", "enabled", 1, "connected", (int)k->connected,
-		      "socket", json_text(d->opt->docker_socket), "version", json_text(k->version),
-		      "error", k->connected ? json_null() : json_text(k->error));
+		      "socket", json_text(k->use.socket), "version", json_text(k->version), "error",
+		      k->connected ? json_null() : json_text(k->error));
 	pthread_mutex_unlock(&k->lock);
 	return o;
 }

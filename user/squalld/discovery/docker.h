@@ -6,10 +6,24 @@
 #ifndef SQUALLD_DOCKER_H
 #define SQUALLD_DOCKER_H
 
-#include "squalld/daemon.h"
+#include <jansson.h>
+#include <pthread.h>
 
-int docker_start(struct daemon *d); /* 0 also when there is no engine (yet) */
-void docker_stop(struct daemon *d);
-json_t *docker_status(struct daemon *d);
+struct docker;
+struct engine;
+struct targets;
+
+/* What it needs; all of it outlives the watcher. */
+struct docker_uses {
+	const char *socket;    /* "none": no Docker here */
+	pthread_mutex_t *lock; /* of targets; the thread takes it */
+	struct targets *targets;
+	struct engine *engine; /* told to look again when networks change */
+};
+
+/* 0 also when there is no engine (yet); *ret stays NULL for "none". */
+int docker_start(const struct docker_uses *uses, struct docker **ret);
+void docker_stop(struct docker *k); /* k may be NULL, here and below */
+json_t *docker_status(struct docker *k);
 
 #endif

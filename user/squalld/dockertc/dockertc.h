@@ -7,8 +7,12 @@
 #ifndef SQUALLD_DOCKERTC_H
 #define SQUALLD_DOCKERTC_H
 
+#include <pthread.h>
 #include "squalld/http/http.h"
 #include "squalld/control/targets.h"
+
+struct book;
+struct engine;
 
 enum tc_direction { TC_UP = 1, TC_DOWN = 2, TC_BOTH = 3 };
 
@@ -27,11 +31,22 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uint64_t link_bps,
 			  struct sq_rule *ret, bool *ret_enabled, struct sq_error *err);
 
-/* A container has started: its labels become a rule, or the log says what is wrong with them.
- * d->lock held. */
-void dockertc_labels(struct daemon *d, struct container *c);
+/* What requests and labels need; all of it outlives the last call. */
+struct dockertc {
+	enum tc_direction direction; /* where a request or label names none */
+	pthread_mutex_t *lock;	     /* of targets and book; dockertc_serve() takes it */
+	struct engine *engine;
+	struct targets *targets;
+	struct book *book;
+};
+/* "up", "down" or "both", as options.c has checked it. */
+enum tc_direction dockertc_direction(const char *text);
+
+/* A container has started: its labels become a rule, or the log says what is wrong with them. The
+ * lock is held. arg: struct dockertc. */
+void dockertc_labels(void *arg, struct container *c);
 
 /* Any request outside /api, /ui, /metrics and /healthz. */
-enum MHD_Result dockertc_serve(struct daemon *d, struct request *r);
+enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r);
 
 #endif

@@ -21,11 +21,10 @@
 #include "squalld/base/log.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/control/book.h"
+#include "squalld/kernel/engine.h"
 
-static enum tc_direction default_direction(const struct daemon *d)
+enum tc_direction dockertc_direction(const char *text)
 {
-	const char *text = d->opt->docker_tc_direction;
-
 	return strcmp(text, "down") == 0 ? TC_DOWN : strcmp(text, "both") == 0 ? TC_BOTH : TC_UP;
 }
 
@@ -170,9 +169,9 @@ static void add_rule(struct text *t, const struct rule_entry *e)
 /* --- links --------------------------------------------------------------------------- */
 
 /* A container in host mode has those of the host. */
-static void host_interfaces(struct daemon *d, json_t *out)
+static void host_interfaces(struct dockertc *tc, json_t *out)
 {
-	json_t *status = engine_status(d->engine), *one;
+	json_t *status = engine_status(tc->engine), *one;
 	size_t i;
 
 	json_array_foreach(json_object_get(status, "attachments"), i, one)
@@ -185,16 +184,16 @@ static void host_interfaces(struct daemon *d, json_t *out)
 	json_decref(status);
 }
 
-static json_t *interfaces(struct daemon *d, uint64_t id)
+static json_t *interfaces(struct dockertc *tc, uint64_t id)
 {
-	json_t *view = id ? engine_target_view(d->engine, id) : NULL,
+	json_t *view = id ? engine_target_view(tc->engine, id) : NULL,
 	       *list = json_object_get(view, "interfaces"), *out, *one;
 	const char *mode = json_string_value(json_object_get(view, "mode"));
 	size_t i;
 
 	out = json_array();
 	if (mode && strcmp(mode, "host") == 0 && !json_array_size(list))
-		host_interfaces(d, out);
+		host_interfaces(tc, out);
 	json_array_foreach(list, i, one)
 	{
 		/* A name, or an object that has one. */
@@ -208,9 +207,9 @@ static json_t *interfaces(struct daemon *d, uint64_t id)
 }
 
 /* What 100 % is. A veth says 10 Gbit/s, a paravirtual NIC nothing. */
-static uint64_t link_speed(struct daemon *d, const struct target *t)
+static uint64_t link_speed(struct dockertc *tc, const struct target *t)
 {
-	json_t *list = interfaces(d, t->id);
+	json_t *list = interfaces(tc, t->id);
 	const char *name = json_string_value(json_array_get(list, 0));
 	long mbit = -1;
 	char path[128];
@@ -236,9 +235,10 @@ static uint64_t link_speed(struct daemon *d, const struct target *t)
 
 /* --- labels --------------------------------------------------------------------------- */
 
-void dockertc_labels(struct daemon *d, struct container *c)
+void dockertc_labels(void *arg, struct container *c)
 {
-	struct rule_entry *e = book_find(d, c->name);
+	struct dockertc *tc = arg;
+	struct rule_entry *e = book_find(tc->book, c->name);
 	struct problem p = {0};
 	struct target t;
 	struct sq_rule rule;
@@ -246,19 +246,19 @@ void dockertc_labels(struct daemon *d, struct container *c)
 	int rc;
 
 	target_of_container(c, &t);
-	rc = dockertc_parse_labels(c->labels, default_direction(d), link_speed(d, &t), &rule,
-				   &enabled, &p.error);
+	rc = dockertc_parse_labels(c->labels, tc->direction, link_speed(tc, &t), &rule, &enabled,
+				   &p.error);
 	/* What somebody asked for by name goes before the label. */
 	if (e && strcmp(e->source, "label") != 0)
 		return;
-	if (book_ignored(d, c->name))
+	if (book_ignored(tc->book, c->name))
 		return;
 	if (rc == 0 && enabled) {
-		rc = book_set(d, &t, &rule, "label", NULL, &p);
+		rc = book_set(tc->book, &t, &rule, "label", NULL, &p);
 		if (rc == 0)
 			log_info("container %s: rule set by its labels", c->name);
 	} else if (e) {
-		book_delete(d, c->name,
+		book_delete(tc->book, c->name,
 			    "deleted"); /* started anew without the label, or with a bad one */
 	}
 	if (rc < 0 && rc != -ENODATA) {
@@ -271,35 +271,35 @@ void dockertc_labels(struct daemon *d, struct container *c)
 
 /* --- requests ------------------------------------------------------------------------- */
 
-static enum MHD_Result list(struct daemon *d, struct request *r)
+static enum MHD_Result list(struct dockertc *tc, struct request *r)
 {
 	struct text t = {0};
 
-	pthread_mutex_lock(&d->lock);
-	for (struct container *c = targets_containers(d); c; c = c->next) {
+	pthread_mutex_lock(tc->lock);
+	for (struct container *c = targets_containers(tc->targets); c; c = c->next) {
 		if (!c->running)
 			continue;
 		add(&t, "# id=%.12s name=%.500s\n", c->id, c->name);
-		add_rule(&t, book_find(d, c->name));
+		add_rule(&t, book_find(tc->book, c->name));
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(tc->lock);
 	return answer(r, 200, &t);
 }
 
-static enum MHD_Result inspect(struct daemon *d, struct request *r, struct target *t)
+static enum MHD_Result inspect(struct dockertc *tc, struct request *r, struct target *t)
 {
 	struct text text = {0};
-	json_t *links = interfaces(d, t->id);
+	json_t *links = interfaces(tc, t->id);
 	size_t n = json_array_size(links);
 
 	/* docker-tc prints the queues of each interface; ours are the same on all of them. */
 	for (size_t i = 0; i < (n ? n : 1); i++)
-		add_rule(&text, book_find(d, t->name));
+		add_rule(&text, book_find(tc->book, t->name));
 	json_decref(links);
 	return answer(r, 200, &text);
 }
 
-static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t)
+static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target *t)
 {
 	const char *form = r->len ? r->body : r->query;
 	char echo[TC_ECHO_MAX], who[80];
@@ -310,11 +310,11 @@ static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t
 	size_t i;
 	int rc;
 
-	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), default_direction(d),
-				 link_speed(d, t), &rule, echo, &p.error);
+	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
+				 link_speed(tc, t), &rule, echo, &p.error);
 	if (rc < 0)
 		return refuse(r, 400, "Error: %s", p.error.text);
-	links = interfaces(d, t->id);
+	links = interfaces(tc, t->id);
 	if (!json_array_size(links)) {
 		json_decref(links);
 		return refuse(r, 422,
@@ -323,7 +323,7 @@ static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t
 			      "mode %.100s)",
 			      t->name, t->c->network_mode ? t->c->network_mode : "unknown");
 	}
-	if (book_set(d, t, &rule, "docker-tc", NULL, &p) < 0) {
+	if (book_set(tc->book, t, &rule, "docker-tc", NULL, &p) < 0) {
 		json_decref(links);
 		return refuse_problem(r, &p);
 	}
@@ -339,7 +339,7 @@ static enum MHD_Result set(struct daemon *d, struct request *r, struct target *t
 	return answer(r, 200, &text);
 }
 
-enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
+enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 {
 	static const char *const names[][2] = {
 		{"GET", "INSPECT"},  {"POST", "SET"},  {"DELETE", "IGNORE"},
@@ -366,7 +366,7 @@ enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 			      r->method);
 	}
 	if (r->n_seg == 0 && (method == INSPECT || method == LIST))
-		return list(d, r);
+		return list(tc, r);
 	if (method == LIST)
 		return refuse(r, 404, "Error: LIST is for /");
 	if (r->n_seg == 0)
@@ -374,8 +374,8 @@ enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 	if (r->n_seg > 1)
 		return refuse(r, 404, "Error: there is nothing at this path");
 
-	pthread_mutex_lock(&d->lock);
-	if (target_resolve_container(d, r->seg[0], &t, &p) < 0) {
+	pthread_mutex_lock(tc->lock);
+	if (target_resolve_container(tc->targets, r->seg[0], &t, &p) < 0) {
 		json_decref(p.candidates);
 		p.candidates = NULL;
 		if (p.code == -ENOENT)
@@ -384,23 +384,23 @@ enum MHD_Result dockertc_serve(struct daemon *d, struct request *r)
 			result = refuse_problem(r, &p);
 	} else if (!t.c->running) {
 		result = refuse(r, 409, "%.200s is not running", r->seg[0]);
-	} else if (target_ready(d, &t, &p) < 0) {
+	} else if (target_ready(&t, &p) < 0) {
 		result = refuse_problem(r, &p);
 	} else if (method == INSPECT) {
-		result = inspect(d, r, &t);
+		result = inspect(tc, r, &t);
 	} else if (method == SET) {
-		result = set(d, r, &t);
+		result = set(tc, r, &t);
 	} else {
 		log_info("labels of %s: %s, by %s", t.name,
 			 method == IGNORE ? "ignored, and its rule deleted" : "count again",
 			 request_who(r, who, sizeof(who)));
-		book_ignore(d, t.name, method == IGNORE);
+		book_ignore(tc->book, t.name, method == IGNORE);
 		if (method == IGNORE)
-			book_delete(d, t.name, "deleted");
+			book_delete(tc->book, t.name, "deleted");
 		else
-			dockertc_labels(d, t.c);
+			dockertc_labels(tc, t.c);
 		result = reply_empty(r, 200);
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(tc->lock);
 	return result;
 }
