@@ -2,10 +2,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/error.h"
 #include "squall/cli.h"
 #include "squall/help/suggest.h"
 
-int api_open(struct cli *cli)
+int api_client(struct cli *cli, struct sq_error *err)
 {
 	struct sq_client_options o = {
 		.url = cli->url,
@@ -14,14 +15,19 @@ int api_open(struct cli *cli)
 		.cacert = cli->cacert,
 		.timeout_ms = cli->timeout_ms,
 	};
-	struct sq_error err;
-	int r;
 
 	if (cli->client)
 		return 0;
 	if (cli->url && cli->socket)
-		return complain_text(cli, EXIT_USAGE, "--url and --socket exclude each other");
-	r = sq_client_open(&o, &cli->client, &err);
+		return sq_error_set(err, -EINVAL, "", "--url and --socket exclude each other");
+	return sq_client_open(&o, &cli->client, err);
+}
+
+int api_open(struct cli *cli)
+{
+	struct sq_error err;
+	int r = api_client(cli, &err);
+
 	return r ? complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err) : 0;
 }
 

@@ -134,6 +134,7 @@ int api(struct cli *cli, const char *method, const char *path, const json_t *bod
 int api_target(struct cli *cli, const char *method, const char *prefix, const char *target,
 	       const char *suffix, const json_t *body, json_t **ret);
 int api_open(struct cli *cli);
+int api_client(struct cli *cli, struct sq_error *err); /* the same, but says nothing: -errno */
 
 /* The list under `key` of what GET path answers: as JSON, or as a table of `head`'s columns (NULL
  * ends them; '>' in front aligns to the right) with the cells that row() adds. */
@@ -145,6 +146,7 @@ void counters_print(const json_t *answer, FILE *f);
 extern volatile bool interrupted; /* SIGINT or SIGTERM came */
 void catch_interrupts(void);
 
+int cmd_doctor(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_target_list(struct cli *cli, int argc, char **argv);
 int cmd_target_show(struct cli *cli, int argc, char **argv);

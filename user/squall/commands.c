@@ -39,6 +39,7 @@ static const struct option_def options[] = {
 
 static const char *const object_summaries[][2] = {
 	{"status", "is squalld well, what can this kernel do, where is it attached"},
+	{"doctor", "what hinders this machine, and what to do about it"},
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
 	{"stats", "counters per rule and direction"},
@@ -69,6 +70,20 @@ static const struct command commands[] = {
 		.examples = "squall status\nsquall -p status\n# the same as JSON\n"
 			    "squall --url https://worker1:4080 --token-file token status\n"
 			    "# of another machine\n",
+	},
+	{
+		.object = "doctor",
+		.args = "",
+		.run = cmd_doctor,
+		.summary = "look for what hinders squalld here, with the remedy for each",
+		.text = "Works with and without a running squalld: kernel, permissions, cgroups, "
+			"what can be attached, the lane and why, clocks, squalld and its health, "
+			"programs in front, Docker's engine, ports and descriptors. Each line "
+			"says ok, note or bad, and behind an arrow what to do. As root the "
+			"kernel's abilities are tried, in a network namespace of their own. "
+			"With --url only what that squalld tells. The exit status is 1 if "
+			"anything is bad.",
+		.examples = "sudo squall doctor\nsquall -j doctor\n# for scripts\n",
 	},
 	{
 		.object = "target",

@@ -128,22 +128,18 @@ static const struct synonym verbs[] = {
 };
 
 static const struct synonym objects[] = {
-	{"rule", "fault"},	    {"rules", "fault"},
-	{"netem", "fault"},	    {"tc", "fault"},
-	{"inject", "fault set"},    {"set", "fault set"},
-	{"add", "fault set"},	    {"del", "fault del"},
-	{"delete", "fault del"},    {"clear", "fault del"},
-	{"reset", "fault del all"}, {"stop", "fault del all"},
-	{"list", "target list"},    {"ls", "target list"},
-	{"ps", "target list"},	    {"container", "target"},
-	{"containers", "target"},   {"show", "fault show"},
-	{"check", "fault check"},   {"counters", "stats"},
-	{"top", "control"},	    {"ui", "control"},
-	{"panel", "control"},	    {"log", "trace"},
-	{"tcpdump", "trace"},	    {"info", "status"},
-	{"health", "status"},	    {"exec", "run"},
-	{"timeline", "schedule"},   {"man", "help"},
-	{"version", "--version"},   {NULL, NULL},
+	{"rule", "fault"},	  {"rules", "fault"},	      {"netem", "fault"},
+	{"tc", "fault"},	  {"inject", "fault set"},    {"set", "fault set"},
+	{"add", "fault set"},	  {"del", "fault del"},	      {"delete", "fault del"},
+	{"clear", "fault del"},	  {"reset", "fault del all"}, {"stop", "fault del all"},
+	{"list", "target list"},  {"ls", "target list"},      {"ps", "target list"},
+	{"container", "target"},  {"containers", "target"},   {"show", "fault show"},
+	{"check", "fault check"}, {"counters", "stats"},      {"top", "control"},
+	{"ui", "control"},	  {"panel", "control"},	      {"log", "trace"},
+	{"tcpdump", "trace"},	  {"info", "status"},	      {"health", "status"},
+	{"exec", "run"},	  {"diagnose", "doctor"},     {"debug", "doctor"},
+	{"verify", "doctor"},	  {"preflight", "doctor"},    {"timeline", "schedule"},
+	{"man", "help"},	  {"version", "--version"},   {NULL, NULL},
 };
 
 const char *suggest_rule_word(const char *word)
