@@ -61,7 +61,6 @@ int checkup_print(const json_t *list, bool json, bool pretty, FILE *f)
 	if (bad)
 		fprintf(f, "%d of %zu bad: what to do stands behind each arrow\n", bad, i);
 	else
-		fprintf(f, "%zu looked at, nothing bad%s\n", i,
-			notes ? ", some to know" : "");
+		fprintf(f, "%zu looked at, nothing bad%s\n", i, notes ? ", some to know" : "");
 	return bad;
 }

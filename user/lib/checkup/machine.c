@@ -95,8 +95,8 @@ void checkup_clock(json_t *list)
 			    "end): run chrony or systemd-timesyncd on both",
 			    "nobody says that the wall clock is right");
 	else
-		checkup_add(list, "time of day", CHECKUP_OK, NULL,
-			    "kept, at most %.0f ms wrong", (double)t.maxerror / 1e3);
+		checkup_add(list, "time of day", CHECKUP_OK, NULL, "kept, at most %.0f ms wrong",
+			    (double)t.maxerror / 1e3);
 }
 
 int checkup_bind(const char *address, unsigned int port)

@@ -212,9 +212,15 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 	return 0;
 }
 
-/* Everything that can be wrong is found here, before the first connection. */
-static int prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
-		   uint32_t *count, struct sim_err *err)
+void sim_run_init(struct sim_run *r, struct sim_profile *base)
+{
+	sim_profile_init(base);
+	r->ramp_milli = 100000;
+	r->drain_ns = 10 * NS_S;
+}
+
+int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
+		    uint32_t *count, struct sim_err *err)
 {
 	int rc;
 
@@ -493,9 +499,7 @@ int sim_run_main(int argc, char **argv)
 		fputs("squall-sim: out of memory\n", stderr);
 		return SIM_EXIT_FAIL;
 	}
-	sim_profile_init(base);
-	r->ramp_milli = 100000;
-	r->drain_ns = 10 * NS_S;
+	sim_run_init(r, base);
 	rc = sim_cli_parse(&cli, argc, argv, &err);
 	if (rc > 0) {
 		code = SIM_EXIT_OK;
@@ -511,7 +515,7 @@ int sim_run_main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (!rc)
-		rc = prepare(r, base, &fleet, count, &err);
+		rc = sim_run_prepare(r, base, &fleet, count, &err);
 	if (!rc && r->check_only)
 		printf("ok: %u devices of %u types\n", r->devices, fleet.ntypes);
 	else if (!rc)

@@ -31,6 +31,13 @@ struct sim_run {
 extern const struct sim_opt sim_run_opts[];
 extern const unsigned sim_run_nopts;
 
+/* run.c. Defaults, before options are read. */
+void sim_run_init(struct sim_run *r, struct sim_profile *base);
+/* Everything that can be wrong is found here, before the first connection: fills the fleet and
+ * how many of each type. 0 or -errno with err; sim_tls_check_free() and sim_fleet_free() after. */
+int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
+		    uint32_t *count, struct sim_err *err);
+
 /* cli.c: environment, then --config, then the command line, each over what was before. */
 struct sim_cli {
 	const char *command, *summary, *examples;

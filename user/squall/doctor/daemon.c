@@ -15,9 +15,9 @@
 #include "lib/checkup/checkup.h"
 #include "squall/doctor/doctor.h"
 
-#define API_PORT	4080
-#define DOCKER_SOCKET	"/var/run/docker.sock"
-#define SQUALLD_FILES	1024 /* 500 interfaces of 100 namespaces, 64 connections, maps and pins */
+#define API_PORT      4080
+#define DOCKER_SOCKET "/var/run/docker.sock"
+#define SQUALLD_FILES 1024 /* 500 interfaces of 100 namespaces, 64 connections, maps and pins */
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -30,11 +30,10 @@ static void health(json_t *list, const json_t *status)
 	bool failing = !strcmp(text_of(h, "status"), "failing");
 	size_t i;
 
-	json_array_foreach(json_object_get(h, "reasons"), i, reason)
-		checkup_add(list, "health", failing ? CHECKUP_BAD : CHECKUP_NOTE,
-			    failing ? "journalctl -u squalld has more; a restart adopts the rules"
-				    : NULL,
-			    "%s: %s", text_of(h, "status"), json_string_value(reason) ?: "");
+	json_array_foreach(json_object_get(h, "reasons"), i, reason) checkup_add(
+		list, "health", failing ? CHECKUP_BAD : CHECKUP_NOTE,
+		failing ? "journalctl -u squalld has more; a restart adopts the rules" : NULL,
+		"%s: %s", text_of(h, "status"), json_string_value(reason) ?: "");
 	if (!i)
 		checkup_add(list, "health", CHECKUP_OK, NULL, "%s", text_of(h, "status"));
 }
@@ -45,13 +44,11 @@ static void in_front(json_t *list, const json_t *status)
 	size_t i, k, n = 0;
 
 	json_array_foreach(json_object_get(status, "attachments"), i, one)
-		json_array_foreach(json_object_get(one, "in_front"), k, who)
-			if (++n <= 5)
-				checkup_add(list, "in front", CHECKUP_NOTE,
-					    "what it ends or redirects is not faulted: detach it, "
-					    "or a kernel of 6.6 or newer lets squalld run first",
-					    "%s runs before squalld",
-					    json_string_value(who) ?: "?");
+		json_array_foreach(json_object_get(one, "in_front"), k, who) if (++n <= 5)
+			checkup_add(list, "in front", CHECKUP_NOTE,
+				    "what it ends or redirects is not faulted: detach it, "
+				    "or a kernel of 6.6 or newer lets squalld run first",
+				    "%s runs before squalld", json_string_value(who) ?: "?");
 	if (n > 5)
 		checkup_add(list, "in front", CHECKUP_NOTE, "squall status shows all",
 			    "and %zu more", n - 5);
@@ -78,8 +75,7 @@ static void unreached(json_t *list, const struct sq_error *err, const char *path
 	struct stat st;
 	struct group *g;
 
-	if (path && !stat(path, &st) && geteuid() && !member(st.st_gid) &&
-	    access(path, W_OK)) {
+	if (path && !stat(path, &st) && geteuid() && !member(st.st_gid) && access(path, W_OK)) {
 		g = getgrgid(st.st_gid);
 		snprintf(remedy, sizeof(remedy),
 			 "usermod -aG %s $USER, and log in again; or ask as root",
@@ -149,8 +145,8 @@ static void engine(json_t *list, const json_t *docker)
 	}
 	if (docker) {
 		checkup_add(list, "engine", CHECKUP_NOTE,
-			    "start it, or name its socket: squalld --docker-socket PATH",
-			    "%s: %s", text_of(docker, "socket"), text_of(docker, "error"));
+			    "start it, or name its socket: squalld --docker-socket PATH", "%s: %s",
+			    text_of(docker, "socket"), text_of(docker, "error"));
 		return;
 	}
 	r = engine_answers(DOCKER_SOCKET);
@@ -185,9 +181,8 @@ void doctor_around(json_t *list, const json_t *status)
 	size_t i;
 
 	engine(list, json_object_get(status, "docker"));
-	json_array_foreach(json_object_get(status, "listen"), i, one)
-		checkup_add(list, "ports", CHECKUP_OK, NULL, "squalld serves %s",
-			    json_string_value(one));
+	json_array_foreach(json_object_get(status, "listen"), i, one) checkup_add(
+		list, "ports", CHECKUP_OK, NULL, "squalld serves %s", json_string_value(one));
 	if (!status) {
 		r = checkup_bind("127.0.0.1", API_PORT);
 		if (r)

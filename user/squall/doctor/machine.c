@@ -134,9 +134,9 @@ static const json_t *feature(const json_t *status, const char *name)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(status, "features"), i, one)
-		if (!strcmp(json_string_value(json_object_get(one, "name")) ?: "", name))
-			return one;
+	json_array_foreach(json_object_get(status, "features"), i,
+			   one) if (!strcmp(json_string_value(json_object_get(one, "name")) ?: "",
+					    name)) return one;
 	return NULL;
 }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The machine the devices run on: what n sockets need. */
+#include <stdio.h>
+#include <sys/resource.h>
+#include "lib/checkup/checkup.h"
+#include "sim/doctor/doctor.h"
+
+#define OWN_FILES 64 /* of each process, besides its devices' sockets */
+
+static long long number(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long long v = -1;
+
+	if (f && fscanf(f, "%lld", &v) != 1)
+		v = -1;
+	if (f)
+		fclose(f);
+	return v;
+}
+
+/* A process has one descriptor per device; past the limit the fleet spreads by itself. */
+void doctor_descriptors(json_t *list, uint32_t n)
+{
+	long long all = number("/proc/sys/fs/file-max"), conntrack;
+	struct rlimit l = {0};
+	char remedy[96];
+
+	getrlimit(RLIMIT_NOFILE, &l);
+	snprintf(remedy, sizeof(remedy), "for one process: ulimit -n %u before it, as root",
+		 n + OWN_FILES);
+	if (l.rlim_max <= OWN_FILES)
+		checkup_add(list, "descriptors", CHECKUP_BAD, remedy,
+			    "%llu may be open, and squall-sim itself needs %d",
+			    (unsigned long long)l.rlim_max, OWN_FILES);
+	else if (l.rlim_max < (rlim_t)n + OWN_FILES)
+		checkup_add(list, "descriptors", CHECKUP_NOTE, remedy,
+			    "%llu may be open: %u devices spread over %llu processes",
+			    (unsigned long long)l.rlim_max, n,
+			    (unsigned long long)((n + l.rlim_max - OWN_FILES - 1) /
+						 (l.rlim_max - OWN_FILES)));
+	else
+		checkup_add(list, "descriptors", CHECKUP_OK, NULL,
+			    "%llu may be open, %u devices need %u", (unsigned long long)l.rlim_max,
+			    n, n + OWN_FILES);
+	if (all >= 0 && all < n)
+		checkup_add(list, "files of all", CHECKUP_BAD, "sysctl fs.file-max=2000000",
+			    "fs.file-max is %lld, less than %u devices", all, n);
+	conntrack = number("/proc/sys/net/netfilter/nf_conntrack_max");
+	if (conntrack >= 0 && conntrack < n)
+		checkup_add(list, "conntrack", CHECKUP_NOTE,
+			    "sysctl net.netfilter.nf_conntrack_max=1000000, or no connection "
+			    "tracking for the broker's port",
+			    "%lld connections are tracked, the firewall drops those beyond: %u "
+			    "devices",
+			    conntrack, n);
+}
+
+void doctor_ports(json_t *list, const struct sim_profile *p, uint32_t n)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned long long first = 32768, last = 60999, room;
+	char remedy[160];
+
+	if (f) {
+		if (fscanf(f, "%llu %llu", &first, &last) != 2)
+			first = 32768, last = 60999;
+		fclose(f);
+	}
+	room = (last - first + 1) * (p->naddrs ? p->naddrs : 1) * (p->nbinds ? p->nbinds : 1);
+	snprintf(remedy, sizeof(remedy),
+		 "more source addresses: --bind ADDRESS, %llu in all; or sysctl "
+		 "net.ipv4.ip_local_port_range=\"1024 65535\"",
+		 (n + last - first) / (last - first + 1));
+	checkup_add(list, "ports", room < n ? CHECKUP_BAD : CHECKUP_OK, room < n ? remedy : NULL,
+		    "%s: %llu connections fit from %u source address%s, %u are asked for", p->name,
+		    room, p->nbinds ? p->nbinds : 1, p->nbinds > 1 ? "es" : "", n);
+}
