@@ -19,7 +19,7 @@
 #include <net/if.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
-#include "squalld/kernel/pacer.h"
+#include "squalld/net/pacer.h"
 
 static int tap_fd = -1;
 

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,18 +328,6 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 	}
 	free(links);
 	return first;
-}
-
-int space_enter(const struct space *s)
-{
-	return setns(s->fd, CLONE_NEWNET) ? -errno : 0;
-}
-
-void space_leave(struct engine *e)
-{
-	/* A plumber that cannot come home would attach to strangers. */
-	if (setns(e->host_fd, CLONE_NEWNET))
-		abort();
 }
 
 static struct space *space_of(struct engine *e, uint64_t ino)

@@ -24,7 +24,6 @@
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
 #include "lib/cgroup.h"
-#include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
 
@@ -32,31 +31,6 @@
 #define SCAN_EVERY_NS 1000000000ull
 #define LEASE_TICK_NS 200000000
 #define LANE_BYTES    (256u << 20)
-
-uint64_t engine_now(void)
-{
-	return sq_mono_ns();
-}
-
-int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
-{
-	const char *colon;
-	va_list ap;
-
-	if (!err)
-		return ret;
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
-	/* "field: what is wrong" */
-	err->field[0] = 0;
-	colon = strchr(err->text, ':');
-	if (colon && (size_t)(colon - err->text) < sizeof(err->field) &&
-	    strcspn(err->text, " ") > (size_t)(colon - err->text))
-		snprintf(err->field, sizeof(err->field), "%.*s", (int)(colon - err->text),
-			 err->text);
-	return ret;
-}
 
 int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err)
 {

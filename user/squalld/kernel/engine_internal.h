@@ -21,9 +21,11 @@
 #include <stdint.h>
 #include <net/if.h>
 #include <squall/abi.h>
+#include "lib/clock.h"
 #include "squalld/kernel/engine.h"
-#include "squalld/kernel/nl.h"
-#include "squalld/kernel/pacer.h"
+#include "squalld/net/netns.h"
+#include "squalld/net/nl.h"
+#include "squalld/net/pacer.h"
 
 #define SEG_OUT	  "squall-seg0"
 #define SEG_IN	  "squall-seg1"
@@ -137,9 +139,12 @@ struct engine {
 	bool trace_running;
 };
 
-uint64_t engine_now(void); /* CLOCK_MONOTONIC, ns */
+static inline uint64_t engine_now(void)
+{
+	return sq_mono_ns();
+}
 
-/* Fills err->text (and clears field); returns ret. */
+/* fail.c. Fills err->text (and clears field); returns ret. */
 int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -166,8 +171,16 @@ void lane_sweep(struct engine *e); /* plumber: finds what never came out, and te
 void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
 
 /* attach.c. plumber thread; lock not held. */
-int space_enter(const struct space *s);
-void space_leave(struct engine *e);
+static inline int space_enter(const struct space *s)
+{
+	return netns_enter(s->fd);
+}
+
+static inline void space_leave(struct engine *e)
+{
+	netns_leave(e->host_fd);
+}
+
 int att_publish(struct engine *e, const struct attachment *a);
 int attach_scan(struct engine *e, bool links_changed);
 int attach_remember(struct engine *e); /* once, before the first scan */
@@ -176,7 +189,6 @@ void attach_stop(struct engine *e, bool keep);
 void attach_scan_wait(struct engine *e);
 /* Does some process of the cgroup live in a namespace nobody is attached to? Lock not held. */
 bool attach_needed(struct engine *e, const char *path);
-uint64_t netns_of(int pid); /* inode of its network namespace, 0 if it is gone */
 
 /* front.c. The plumber, in the host's namespace, att_lock held; front_clean(): anybody,
  * in the interface's namespace. */

@@ -23,15 +23,6 @@ struct proc {
 	uint64_t inode;
 };
 
-uint64_t netns_of(int pid)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	return stat(path, &st) ? 0 : st.st_ino;
-}
-
 static bool cgroup_of(int pid, char *ret, size_t size)
 {
 	char path[64], line[PATH_MAX + 3];

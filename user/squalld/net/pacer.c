@@ -26,7 +26,7 @@
 #include <linux/if_ether.h>
 #include <linux/virtio_net.h>
 #include <squall/abi.h>
-#include "squalld/kernel/pacer.h"
+#include "squalld/net/pacer.h"
 
 #define MAX_TAPS     1024
 #define FRAME_MAX    (sizeof(struct virtio_net_hdr) + sizeof(struct sq_lane_hdr) + 128 + 65536)

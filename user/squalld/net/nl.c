@@ -14,7 +14,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include "squalld/kernel/nl.h"
+#include "squalld/net/nl.h"
 
 /* The first preference that is free (others default to 49152 and up), so that a
  * program which ends the chain with TC_ACT_OK does not hide the packet. One where

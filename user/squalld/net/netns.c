@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Which network namespace, and into it. */
+#include "squalld/net/netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char *path_of(int pid, char *buf, size_t size)
+{
+	snprintf(buf, size, "/proc/%d/ns/net", pid);
+	return buf;
+}
+
+uint64_t netns_of(int pid)
+{
+	char path[64];
+	struct stat st;
+
+	return stat(path_of(pid, path, sizeof(path)), &st) ? 0 : st.st_ino;
+}
+
+int netns_open(int pid)
+{
+	char path[64];
+	int fd = open(path_of(pid, path, sizeof(path)), O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int netns_enter(int fd)
+{
+	return setns(fd, CLONE_NEWNET) ? -errno : 0;
+}
+
+void netns_leave(int home_fd)
+{
+	if (setns(home_fd, CLONE_NEWNET))
+		abort();
+}

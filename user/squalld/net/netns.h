@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Network namespaces of processes and of the calling thread, which alone moves:
+ * setns(2) is per thread. See namespaces(7).
+ */
+#ifndef SQUALLD_NETNS_H
+#define SQUALLD_NETNS_H
+
+#include <stdint.h>
+
+uint64_t netns_of(int pid); /* inode of its network namespace, 0 if it is gone */
+int netns_open(int pid);    /* a descriptor of it, or -errno */
+int netns_enter(int fd);    /* the calling thread; 0 or -errno */
+/* Back again, or the process ends: a thread that cannot come home would change the interfaces of
+ * strangers. */
+void netns_leave(int home_fd);
+
+#endif
