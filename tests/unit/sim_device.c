@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@ static struct fake {
 	bool open, fin, reset;
 } * fake;
 static int last_fd, connect_errno;
+static bool no_v6;
+static union sim_addr last_to;
 
 static struct fake *of(int fd)
 {
@@ -49,8 +52,11 @@ int socket(int domain, int type, int protocol)
 
 int connect(int fd, const struct sockaddr *a, socklen_t n)
 {
-	(void)fd, (void)a, (void)n;
+	(void)fd;
+	memcpy(&last_to, a, n);
 	errno = connect_errno ? connect_errno : EINPROGRESS;
+	if (no_v6 && a->sa_family == AF_INET6)
+		errno = ENETUNREACH;
 	return -1;
 }
 
@@ -364,6 +370,131 @@ static void refused(void **state)
 		assert_int_equal(ln->type->dev->state, D_WAIT);
 		shard_free();
 	}
+}
+
+/* One of a broker's addresses has no route: the other is taken, and nothing has failed. */
+static void other_family(void **state)
+{
+	union sim_addr *a;
+	struct device *d;
+
+	(void)state;
+	shard_new("backoff 100ms..100ms");
+	a = ln->type->p.addr;
+	a[1] = a[0];
+	a[0].in6 =
+		(struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	ln->type->p.naddrs = 2;
+	no_v6 = true;
+	for (unsigned i = 0; i < 2; i++) {
+		d = start(i);
+		assert_int_equal(d->state, D_TCP);
+		assert_int_equal(last_to.sa.sa_family, AF_INET);
+	}
+	assert_int_equal(tot()->connect_failures, 0);
+	no_v6 = false;
+	d = ln->type->dev;
+	dev_event(ln, d, EPOLLERR | EPOLLHUP | EPOLLOUT);
+	dev_drop(ln, d);
+	shard_free();
+}
+
+/* MQTT 5 CONNACK or DISCONNECT with a reason and a server reference. */
+static void sends_away(struct device *d, uint8_t type, uint8_t reason, const char *ref)
+{
+	uint8_t p[128], *at = p + 2;
+	size_t n = strlen(ref);
+
+	if (type == MQTT_CONNACK)
+		*at++ = 0;
+	*at++ = reason;
+	*at++ = (uint8_t)(n + 3);
+	*at++ = MQTT_P_SERVER_REFERENCE;
+	*at++ = 0;
+	*at++ = (uint8_t)n;
+	memcpy(at, ref, n);
+	at += n;
+	p[0] = (uint8_t)(type << 4);
+	p[1] = (uint8_t)(at - p - 2);
+	gives(d, p, (size_t)(at - p), 0);
+}
+#define CONNACK_5 "\x20\x03\0\0\0"
+#define UP_5(d)	  up(d, CONNACK_5, 5)
+
+static void redirect(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("protocol 5 follow-redirect true backoff 100ms..100ms interval 1h");
+	d = start(0);
+	dev_event(ln, d, EPOLLOUT);
+	sends_away(d, MQTT_CONNACK, 0x9c, "127.0.0.9:1999 127.0.0.8");
+	assert_int_equal(failed(F_CONNACK), 1);
+	pass_ms(120);
+	assert_int_equal(ntohs(last_to.in.sin_port), 1999);
+	assert_int_equal(ntohl(last_to.in.sin_addr.s_addr), 0x7f000009);
+	UP_5(d);
+	/* "Use another server" is for once; "server moved" for good. */
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLRDHUP | EPOLLIN);
+	pass_ms(120);
+	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
+	UP_5(d);
+	sends_away(d, MQTT_DISCONNECT, 0x9d, "[::1]:1884");
+	assert_int_equal(failed(F_DISCONNECT), 1);
+	for (unsigned i = 0; i < 2; i++) {
+		pass_ms(120);
+		assert_int_equal(last_to.sa.sa_family, AF_INET6);
+		assert_int_equal(ntohs(last_to.in6.sin6_port), 1884);
+		UP_5(d);
+		sock(d)->fin = true;
+		dev_event(ln, d, EPOLLRDHUP | EPOLLIN);
+	}
+	/* Until it is not let in there. */
+	pass_ms(120);
+	dev_event(ln, d, EPOLLOUT);
+	gives(d, "\x20\x03\0\x88\0", 5, 0);
+	pass_ms(120);
+	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
+	dev_event(ln, d, EPOLLOUT);
+	sends_away(d, MQTT_CONNACK, 0x9d, "");
+	pass_ms(120);
+	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
+	shard_free();
+	/* Nobody asked to follow. */
+	shard_new("protocol 5 backoff 100ms..100ms");
+	d = start(0);
+	dev_event(ln, d, EPOLLOUT);
+	sends_away(d, MQTT_CONNACK, 0x9d, "127.0.0.9:1999");
+	pass_ms(120);
+	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
+	shard_free();
+}
+
+static void scheduled_time(void **state)
+{
+	struct mqtt_packet k;
+	struct device *d;
+	uint64_t due;
+	char text[24];
+
+	(void)state;
+	shard_new("qos 1 interval 1s inflight 1 payload {{sched_ms}} topic t");
+	d = start(0);
+	UP(d);
+	pass_ms(1010);
+	/* The second falls due in the window's shadow and leaves later. */
+	due = d->due_ns;
+	pass_ms(1500);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 1);
+	acks(d, MQTT_PUBACK, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 2);
+	assert_true(mqtt_decode(MQTT_V311, nth(d, MQTT_PUBLISH, 1), 1000, 1000, &k) > 0);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)(wheel_round(due) / 1000000));
+	assert_int_equal(k.payload.n, strlen(text));
+	assert_memory_equal(k.payload.p, text, k.payload.n);
+	shard_free();
 }
 
 static void timeouts(void **state)
@@ -919,15 +1050,17 @@ static void commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(life),		  cmocka_unit_test(refused),
-		cmocka_unit_test(timeouts),	  cmocka_unit_test(data_with_fin),
-		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
-		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),
-		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
-		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
-		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
-		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
-		cmocka_unit_test(thrown_out),	  cmocka_unit_test(downgraded),
+		cmocka_unit_test(life),		 cmocka_unit_test(refused),
+		cmocka_unit_test(timeouts),	 cmocka_unit_test(other_family),
+		cmocka_unit_test(redirect),	 cmocka_unit_test(scheduled_time),
+		cmocka_unit_test(data_with_fin), cmocka_unit_test(pieces),
+		cmocka_unit_test(nonsense),	 cmocka_unit_test(blocked),
+		cmocka_unit_test(flood),	 cmocka_unit_test(lost_in_resend),
+		cmocka_unit_test(receive_max),	 cmocka_unit_test(qos2),
+		cmocka_unit_test(stop_draining), cmocka_unit_test(busy),
+		cmocka_unit_test(commands),	 cmocka_unit_test(limits),
+		cmocka_unit_test(max_packet),	 cmocka_unit_test(thrown_out),
+		cmocka_unit_test(downgraded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,9 +2,11 @@
 /* The way to a session: socket, TLS handshake, CONNECT and what it granted, SUBSCRIBE. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <openssl/err.h>
 #include "sim/device/lean.h"
 
@@ -36,19 +38,98 @@ static int refused(struct device *d, int e)
 	}
 }
 
-int con_open(struct lean *ln, struct device *d)
+/* A server's references are for the devices it sends away; its own host is for all. */
+bool con_waits(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
-	const union sim_addr *to = &ty->p.addr[ty->next_addr++ % ty->p.naddrs];
+	struct extra *x = d->x;
+	union sim_addr a;
+	int rc;
+
+	if (!x || !x->redirect) {
+		if (ty->host)
+			sim_host_news(ty->host, &ty->host_gen, ty->p.addr, &ty->p.naddrs);
+		return false;
+	}
+	rc = sim_host_pick(x->redirect, 0, &a);
+	if (rc == -EAGAIN && ln->led.now - d->connect_ns < ty->p.connect_timeout_ns) {
+		sim_host_want(x->redirect);
+		return true;
+	}
+	return false;
+}
+
+void con_redirect(struct lean *ln, struct device *d, uint8_t reason, const struct mqtt_props *props)
+{
+	struct stype *ty = type_of(ln, d);
+	struct mqtt_slice ref = props->server_reference;
+	unsigned long port = ty->p.port;
+	char text[256], *host = text, *end;
+	struct sim_host *h;
+	struct extra *x;
+	size_t n = 0;
+
+	if (!ty->p.follow_redirect || !MQTT_HAS(props, MQTT_P_SERVER_REFERENCE) ||
+	    (reason != 0x9c && reason != 0x9d))
+		return;
+	/* A list with blanks between: HOST, HOST:PORT, [ADDRESS]:PORT; the first is taken. */
+	while (n < ref.n && n < sizeof(text) - 1 && ref.p[n] != ' ') {
+		text[n] = (char)ref.p[n];
+		n++;
+	}
+	text[n] = 0;
+	end = strrchr(text, ':');
+	if (*text == '[' && strchr(text, ']')) {
+		host++;
+		end = strchr(text, ']');
+		*end++ = 0;
+	} else if (end && strchr(text, ':') != end) {
+		end = text + n; /* an IPv6 address without a port */
+	}
+	if (end && *end == ':') {
+		*end++ = 0;
+		port = strtoul(end, NULL, 10);
+	}
+	x = dev_extra(d);
+	h = *host && port && port < 65536 ? sim_host_get(host, (uint16_t)port, sim_families(&ty->p))
+					  : NULL;
+	if (!x || !h)
+		return;
+	x->redirect = h;
+	x->moved = reason == 0x9d;
+	x->sent_away = true;
+}
+
+void con_lost(struct lean *ln, struct device *d, bool was_up)
+{
+	struct stype *ty = type_of(ln, d);
+	struct extra *x = d->x;
+
+	if (ty->host)
+		sim_host_want(ty->host);
+	if (!x || !x->redirect)
+		return;
+	/*
+	 * "Use another server" is for this time, "server moved" for good; but a device that
+	 * does not get in there asks again where it was told to begin.
+	 */
+	if (!x->sent_away && (!was_up || !x->moved))
+		x->redirect = NULL;
+	x->sent_away = false;
+	/* A session of another server is no use. */
+	SSL_SESSION_free(d->session);
+	d->session = NULL;
+}
+
+/* 0, or the errno of what this machine or its routes refuse. */
+static int open_to(struct stype *ty, struct device *d, const union sim_addr *to)
+{
 	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
-	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-				 .data.ptr = d};
 	int one = 1;
 
 	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0) {
-		return lost(d, F_SOCKET, (uint32_t)errno);
-	}
+	if (d->fd < 0)
+		return errno;
 	/* A device's small messages must not wait for each other's ACKs. */
 	setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (ty->p.nbinds) {
@@ -62,16 +143,40 @@ int con_open(struct lean *ln, struct device *d)
 		/* The port is chosen at connect(), per destination: bind() alone would halve them.
 		 */
 		setsockopt(d->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-		if (from && bind(d->fd, &from->sa, len)) {
-			return lost(d, F_SOCKET, (uint32_t)errno);
-		}
+		if (from && bind(d->fd, &from->sa, len))
+			return errno;
 	}
-	if (connect(d->fd, &to->sa, len) && errno != EINPROGRESS)
-		return refused(d, errno);
+	return connect(d->fd, &to->sa, len) && errno != EINPROGRESS ? errno : 0;
+}
+
+int con_open(struct lean *ln, struct device *d)
+{
+	struct stype *ty = type_of(ln, d);
+	struct sim_host *other = d->x ? d->x->redirect : NULL;
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = d};
+	unsigned tries = other ? 1 : ty->p.naddrs;
+	int e;
+
+	for (;;) {
+		union sim_addr to = ty->p.addr[ty->next_addr++ % ty->p.naddrs];
+
+		if (other && sim_host_pick(other, ty->next_addr, &to))
+			return lost(d, F_UNRESOLVED, 0);
+		e = open_to(ty, d, &to);
+		/* No route to this one, as to IPv6 on many machines: another may have one. */
+		if ((e != ENETUNREACH && e != EHOSTUNREACH) || !--tries)
+			break;
+		close(d->fd);
+		d->fd = -1;
+	}
+	if (d->fd < 0)
+		return lost(d, F_SOCKET, (uint32_t)e);
+	if (e)
+		return refused(d, e);
 	/* Edge-triggered for both: no epoll_ctl() ever again for this socket. */
-	if (epoll_ctl(ln->epfd, EPOLL_CTL_ADD, d->fd, &ev)) {
+	if (epoll_ctl(ln->epfd, EPOLL_CTL_ADD, d->fd, &ev))
 		return lost(d, F_SOCKET, (uint32_t)errno);
-	}
 	return 0;
 }
 
@@ -95,7 +200,8 @@ int con_opened(struct lean *ln, struct device *d, uint32_t events)
 		resume = NULL;
 	if (!ty->tls)
 		return lost(d, F_CERT, 0);
-	d->ssl = sim_tls_connect(ty->tls, d->fd, resume, d);
+	d->ssl = sim_tls_connect(ty->tls, d->fd, resume, d,
+				 d->x && d->x->redirect ? sim_host_name(d->x->redirect) : NULL);
 	return d->ssl ? 0 : lost(d, F_MEMORY, 0);
 }
 

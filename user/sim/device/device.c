@@ -51,6 +51,10 @@ static void connect_now(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 
+	if (con_waits(ln, d)) {
+		wheel_arm(&ln->wheel, &d->life, ln->led.now + 20000000);
+		return;
+	}
 	if (ty->p.aws) {
 		/* The account's 500 connects per second, shared by the shards. */
 		if (ln->next_connect_ns > ln->led.now) {
@@ -94,8 +98,10 @@ static void on_connack(struct lean *ln, struct device *d, const struct mqtt_pack
 {
 	struct stype *ty = type_of(ln, d);
 
-	if (!con_granted(ln, d, p))
+	if (!con_granted(ln, d, p)) {
+		con_redirect(ln, d, p->reason, &p->props);
 		return;
+	}
 	stat_ok(&ln->led, d->type, SIM_CONNECT, d->connect_ns, ln->led.now, 0);
 	SIM_ADD(&ln->led.pub->tot.connects, 1);
 	if (d->connected_once)
@@ -154,8 +160,10 @@ static void readable(struct lean *ln, struct device *d)
 			on_connack(ln, d, &p);
 		else if (p.type == MQTT_SUBACK)
 			on_suback(ln, d, &p);
-		else
+		else {
+			con_redirect(ln, d, p.reason, &p.props);
 			dev_fail_props(ln, d, F_DISCONNECT, p.reason, &p.props);
+		}
 	}
 }
 
@@ -185,6 +193,7 @@ static void off(struct lean *ln, struct device *d, bool reset)
 	if (d->x) {
 		free(d->x->walk);
 		d->x->walk = NULL;
+		d->x->redirect = NULL;
 		free(d->x->qos2);
 		d->x->qos2 = NULL;
 		d->x->nqos2 = 0;
@@ -227,6 +236,7 @@ static void lost(struct lean *ln, struct device *d)
 	else
 		SIM_ADD(&tot->connect_failures, 1);
 	close_it(ln, d, false, F_UNSENT, F_LOST, !type_of(ln, d)->p.clean);
+	con_lost(ln, d, was_up);
 	if (stopping)
 		off(ln, d, false);
 	else

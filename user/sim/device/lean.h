@@ -23,6 +23,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 #include "sim/base/wheel.h"
+#include "sim/fleet/resolve.h"
 #include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
 #include "sim/ledger/stats.h"
@@ -95,7 +96,8 @@ struct extra {
 		uint64_t seen; /* bit i: high - i has arrived */
 	} * heard;
 	uint32_t nheard, capheard;
-	bool ever_subscribed;
+	struct sim_host *redirect; /* where a server has sent it */
+	bool ever_subscribed, moved /* for good */, sent_away /* by the loss of this turn */;
 };
 
 /*
@@ -159,6 +161,8 @@ struct stype {
 	uint32_t started, cap;
 	uint64_t churn_ns;
 	unsigned next_addr, next_bind;
+	struct sim_host *host; /* to look up again; NULL: an address, or --resolve once */
+	uint32_t host_gen;
 };
 
 /* What the devices of a shard share, whoever runs them. */
@@ -338,6 +342,13 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
 
 /* connect.c: 0 done, 1 not yet, -1 lost (dev_fail) */
 int con_open(struct lean *ln, struct device *d);
+/* True while the address to connect to is being looked up. */
+bool con_waits(struct lean *ln, struct device *d);
+/* A server's DISCONNECT or CONNACK may name another, to go to next (--follow-redirect). */
+void con_redirect(struct lean *ln, struct device *d, uint8_t reason,
+		  const struct mqtt_props *props);
+/* The connection is lost, or never was: where to go next may have changed. */
+void con_lost(struct lean *ln, struct device *d, bool was_up);
 int con_opened(struct lean *ln, struct device *d, uint32_t events);
 int con_tls(struct lean *ln, struct device *d);
 void con_hello(struct lean *ln, struct device *d); /* CONNECT */

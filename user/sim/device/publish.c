@@ -167,13 +167,14 @@ static void make_mark(struct lean *ln, const struct device *d, uint32_t seq, uin
 }
 
 static long render_payload(struct lean *ln, struct device *d, const struct sim_tmpl *t,
-			   const char *mark, char *buf, size_t cap)
+			   uint64_t sched_ns, const char *mark, char *buf, size_t cap)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
 	unsigned walks = sim_tmpl_walks(t);
 
 	c.mark = mark;
+	c.sched_ms = ((int64_t)sched_ns + ln->led.a->epoch_off_ns) / 1000000;
 	if (walks) {
 		struct extra *x = dev_extra(d);
 
@@ -220,8 +221,8 @@ static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 		memcpy(ln->payload, head, sizeof(head) - 1);
 		at = sizeof(head) - 1;
 	}
-	n = render_payload(ln, d, ty->payload, ty->p.e2e ? ln->mark : NULL, ln->payload + at,
-			   SIM_RENDER_MAX);
+	n = render_payload(ln, d, ty->payload, sched_ns, ty->p.e2e ? ln->mark : NULL,
+			   ln->payload + at, SIM_RENDER_MAX);
 	if (n < 0)
 		return false;
 	if (ty->p.e2e && sim_tmpl_is_size(ty->payload))
@@ -412,7 +413,9 @@ void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 	if (!payload.p) {
 		/* Not ln->payload: the topic may lie in a buffer that rendering uses. */
 		text = malloc(SIM_RENDER_MAX);
-		n = text ? render_payload(ln, d, ty->answer, NULL, text, SIM_RENDER_MAX) : -ENOMEM;
+		n = text ? render_payload(ln, d, ty->answer, ln->led.now, NULL, text,
+					  SIM_RENDER_MAX)
+			 : -ENOMEM;
 		if (n < 0) {
 			free(text);
 			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);

@@ -74,6 +74,9 @@ int stype_compile(struct stype *ty, struct sim_err *err)
 	if (rc)
 		return rc;
 	name_client(ty);
+	ty->host = p->resolve == SIM_RESOLVE_ONCE || sim_host_literal(p->host)
+			   ? NULL
+			   : sim_host_get(p->host, p->port, sim_families(p));
 	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
 		ty->fixed_payload = NULL;
 	return 0;

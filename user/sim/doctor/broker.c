@@ -61,7 +61,7 @@ static void handshake(json_t *list, const struct sim_profile *p, int fd)
 	X509 *cert;
 
 	if (sim_tls_new(p, &t, &err) || sim_tls_identity(t, 0, p->first, p->thing, &err) ||
-	    !(ssl = sim_tls_connect(t, fd, NULL, NULL))) {
+	    !(ssl = sim_tls_connect(t, fd, NULL, NULL, NULL))) {
 		checkup_add(list, "tls", CHECKUP_BAD, "mend what is named", "%s", err.text);
 	} else if (SSL_connect(ssl) != 1) {
 		long verify = SSL_get_verify_result(ssl);

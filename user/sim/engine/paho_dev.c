@@ -97,7 +97,8 @@ static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
 		called_back(ctx, F_LOST, 0);
 }
 
-static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t cap)
+static long render(struct pdev *d, const struct sim_tmpl *t, uint64_t sched_ns, char *buf,
+		   size_t cap)
 {
 	struct stype *ty = stype_of(d);
 	struct sim_tmpl_ctx c = {.thing = d->thing,
@@ -105,6 +106,8 @@ static long render(struct pdev *d, const struct sim_tmpl *t, char *buf, size_t c
 				 .type = ty->p.name,
 				 .index = d->index + ty->p.first,
 				 .seq = d->seq,
+				 .sched_ms =
+					 ((int64_t)sched_ns + ph->led.a->epoch_off_ns) / 1000000,
 				 .rng = &d->rng};
 	long n;
 
@@ -133,9 +136,9 @@ void pdev_publish(struct pdev *d, uint64_t sched_ns)
 
 	d->seq++;
 	d->published++;
-	n = render(d, ty->topic, topic, sizeof(topic));
+	n = render(d, ty->topic, sched_ns, topic, sizeof(topic));
 	if (n >= 0)
-		n = render(d, ty->payload, ph->text, sizeof(ph->text));
+		n = render(d, ty->payload, sched_ns, ph->text, sizeof(ph->text));
 	pdev_lock();
 	msg_scheduled(&ph->led);
 	if (!m || n < 0 || !d->up) {
@@ -204,7 +207,7 @@ static void on_connected(void *ctx, char *cause)
 	for (unsigned i = 0; i < ty->nsubs; i++) {
 		topics[i] = text[i];
 		qos[i] = ty->p.sub_qos;
-		if (render(d, ty->sub[i], text[i], sizeof(text[i])) < 0)
+		if (render(d, ty->sub[i], 0, text[i], sizeof(text[i])) < 0)
 			return;
 	}
 	if (ty->nsubs)
@@ -278,6 +281,21 @@ static uint64_t seconds(uint64_t ns)
 	return ns < 1000000000 ? 1 : ns / 1000000000;
 }
 
+/* A certificate's or key's file. */
+static bool path_of(struct pdev *d, const char *text, char *buf, size_t cap)
+{
+	struct sim_tmpl *t;
+	struct sim_err err;
+	bool ok;
+
+	if (sim_tmpl_name(text, "cert", &t, &err))
+		return false;
+	sim_tmpl_client(t, stype_of(d)->client);
+	ok = render(d, t, 0, buf, cap) >= 0;
+	sim_tmpl_free(t);
+	return ok;
+}
+
 void pdev_connect(struct pdev *d)
 {
 	struct stype *ty = stype_of(d);
@@ -287,8 +305,6 @@ void pdev_connect(struct pdev *d)
 	MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
 	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
 	char user[256], topic[1024], payload[4096], cert[512], key[512];
-	struct sim_tmpl *t;
-	struct sim_err err;
 	int rc;
 
 	o.MQTTVersion = ty->p.version;
@@ -306,12 +322,12 @@ void pdev_connect(struct pdev *d)
 		o.cleansession = ty->p.clean;
 		o.onFailure = on_refused;
 	}
-	if (*ty->p.username && render(d, ty->user, user, sizeof(user)) >= 0)
+	if (*ty->p.username && render(d, ty->user, 0, user, sizeof(user)) >= 0)
 		o.username = user;
 	if (*ty->p.password)
 		o.password = ty->p.password;
-	if (ty->will && render(d, ty->will, topic, sizeof(topic)) >= 0 &&
-	    render(d, ty->will_payload, payload, sizeof(payload)) >= 0) {
+	if (ty->will && render(d, ty->will, 0, topic, sizeof(topic)) >= 0 &&
+	    render(d, ty->will_payload, 0, payload, sizeof(payload)) >= 0) {
 		will.topicName = topic;
 		will.message = payload;
 		will.qos = ty->p.will_qos;
@@ -322,16 +338,10 @@ void pdev_connect(struct pdev *d)
 		ssl.verify = !ty->p.insecure;
 		ssl.enableServerCertAuth = !ty->p.insecure;
 		ssl.trustStore = *ty->p.ca ? ty->p.ca : NULL;
-		if (*ty->p.cert && !sim_tmpl_name(ty->p.cert, "cert", &t, &err)) {
-			if (render(d, t, cert, sizeof(cert)) >= 0)
-				ssl.keyStore = cert;
-			sim_tmpl_free(t);
-		}
-		if (*ty->p.key && !sim_tmpl_name(ty->p.key, "key", &t, &err)) {
-			if (render(d, t, key, sizeof(key)) >= 0)
-				ssl.privateKey = key;
-			sim_tmpl_free(t);
-		}
+		if (*ty->p.cert && path_of(d, ty->p.cert, cert, sizeof(cert)))
+			ssl.keyStore = cert;
+		if (*ty->p.key && path_of(d, ty->p.key, key, sizeof(key)))
+			ssl.privateKey = key;
 		o.ssl = &ssl;
 	}
 	rc = MQTTAsync_connect(d->client, &o);
@@ -349,8 +359,8 @@ void pdev_start(struct pdev *d, uint64_t sched_ns)
 
 	free(d->thing); /* of an attempt that failed below */
 	d->thing = NULL;
-	if (render(d, ty->thing, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
-	    render(d, ty->client, id, sizeof(id)) < 0) {
+	if (render(d, ty->thing, 0, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
+	    render(d, ty->client, 0, id, sizeof(id)) < 0) {
 		pdev_lock();
 		stat_fail(&ph->led, d->type, SIM_CONNECT, F_NAME, 0, NULL);
 		SIM_ADD(&ph->led.pub->tot.connect_failures, 1);

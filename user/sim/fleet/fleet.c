@@ -21,6 +21,7 @@ struct file {
 	const char *path;
 	yaml_document_t *doc; /* `own`, or a document that holds a fleet among other things */
 	yaml_document_t own;
+	const struct sim_run *run; /* whose command line goes over it; may be NULL */
 };
 
 static int bad_at(const struct file *f, const yaml_node_t *n, const char *what, struct sim_err *err)
@@ -167,6 +168,25 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 	return set_map(f, map, NULL, p, NULL, err);
 }
 
+/* What the command line gave, over what the file said. Lists have been added to. */
+static int again(const struct sim_run *r, void *run, struct sim_profile *p, const char *only,
+		 struct sim_err *err)
+{
+	for (unsigned i = 0; r && i < r->ngiven; i++) {
+		const struct sim_opt *o = r->given[i].o;
+		bool of_run = o >= sim_run_opts && o < sim_run_opts + sim_run_nopts;
+		int rc = 0;
+
+		if ((only && strcmp(o->name, only)) || !strcmp(o->name, "subscribe") ||
+		    (of_run && (!run || o->kind == SIM_OPT_CALL)))
+			continue;
+		rc = sim_opt_set(o, of_run ? run : p, r->given[i].value, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int load_types(struct file *f, const yaml_node_t *types, const struct sim_profile *base,
 		      struct sim_fleet *ret, struct sim_err *err)
 {
@@ -184,6 +204,7 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 		yaml_node_t *map = yaml_document_get_node(f->doc, *i);
 
 		rc = one_type(f, map, base, &ret->type[ret->ntypes], err);
+		rc = rc ? rc : again(f->run, NULL, &ret->type[ret->ntypes], "broker", err);
 		for (unsigned k = 0; !rc && k < ret->ntypes; k++)
 			if (!strcmp(ret->type[k].name, ret->type[ret->ntypes].name))
 				rc = bad_at(f, map, "name: another type has it already", err);
@@ -203,7 +224,9 @@ static int load(const char *path, void *run, struct sim_profile *base, struct si
 
 	if (rc)
 		return rc;
+	f.run = ret ? run : NULL;
 	rc = set_map(&f, yaml_document_get_root_node(f.doc), run, base, &types, err);
+	rc = rc ? rc : again(f.run, run, base, NULL, err);
 	if (rc || !ret) {
 		if (!rc && types)
 			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);

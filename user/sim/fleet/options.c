@@ -245,6 +245,13 @@ const struct sim_opt sim_profile_opts[] = {
 	{"bind", "ADDR,...", "Broker",
 	 "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
 	 NULL},
+	{"resolve", "each|once", "Broker",
+	 "look the broker's name up again when a connection was lost (one look-up a second and "
+	 "process at most), or only at the start; all its addresses are used in turn",
+	 CHOICE(resolve, "each=0 once=1"), "each"},
+	{"follow-redirect", NULL, "Broker",
+	 "MQTT 5: go where a server's reference says, with its reasons 0x9c and 0x9d",
+	 FLAG(follow_redirect), NULL},
 
 	{"thing", "NAME", "Identity", "thing name; {index} is the device's number, {type} its type",
 	 STR(thing), "squall-{index}, in a fleet {type}-{index}"},
@@ -281,7 +288,8 @@ const struct sim_opt sim_profile_opts[] = {
 	 STR(topic), "dt/{thing}/telemetry"},
 	{"payload", "SIZE|@FILE|lines:FILE|TEXT", "Messages",
 	 "bytes of a size, a file's template, its lines in turn, or a template itself: {{seq}} "
-	 "{{now_ms}} {{now}} {{thing}} {{index}} {{rand MIN MAX}} {{walk MIN MAX STEP}} {{pick A B "
+	 "{{now_ms}} {{sched_ms}} {{now}} {{thing}} {{index}} {{rand MIN MAX}} {{walk MIN MAX "
+	 "STEP}} {{pick A B "
 	 "C}} {{mark}}",
 	 STR(payload), "128"},
 	{"retain", NULL, "Messages", "set the retain flag", FLAG(retain), NULL},

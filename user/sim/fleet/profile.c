@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Defaults of a device type, and the check of the whole before anything connects. */
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim/mqtt/mqtt.h"
 #include "sim/fleet/options.h"
+#include "sim/fleet/resolve.h"
 #include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
 
@@ -183,53 +183,6 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 	return 0;
 }
 
-static int resolve(struct sim_profile *p, struct sim_err *err)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
-	char port[8];
-	unsigned n = 0;
-	int rc;
-
-	snprintf(port, sizeof(port), "%u", p->port);
-	rc = getaddrinfo(p->host, port, &hints, &list);
-	if (rc)
-		return sim_bad(err, "broker '%.200s': the name does not resolve: %s", p->host,
-			       rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
-	for (a = list; a && n < SIM_MAX_ADDRS; a = a->ai_next) {
-		bool fits = !p->nbinds;
-
-		if (a->ai_family != AF_INET && a->ai_family != AF_INET6)
-			continue;
-		for (unsigned i = 0; i < p->nbinds; i++)
-			fits |= p->bind[i].sa.sa_family == a->ai_family;
-		if (!fits)
-			continue;
-		memset(&p->addr[n], 0, sizeof(p->addr[n]));
-		memcpy(&p->addr[n++], a->ai_addr, a->ai_addrlen);
-	}
-	freeaddrinfo(list);
-	if (!n)
-		return sim_bad(err,
-			       "bind: none of the addresses is of the same family as broker "
-			       "'%.200s'",
-			       p->host);
-	/* localhost resolves to ::1 first, where few brokers listen: prefer IPv4 there. */
-	if (!strcmp(p->host, "localhost") && n > 1 && p->addr[0].sa.sa_family == AF_INET6) {
-		for (unsigned i = 1; i < n; i++) {
-			if (p->addr[i].sa.sa_family == AF_INET) {
-				p->addr[0] = p->addr[i];
-				break;
-			}
-		}
-	}
-	p->naddrs = 1;
-	for (unsigned i = 1; i < n; i++)
-		if (p->addr[i].sa.sa_family == p->addr[0].sa.sa_family &&
-		    strcmp(p->host, "localhost"))
-			p->addr[p->naddrs++] = p->addr[i];
-	return 0;
-}
-
 static int check_tls(const struct sim_profile *p, const char *thing, struct sim_err *err)
 {
 	struct sim_tls *t;
@@ -347,7 +300,7 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	rc = check_tls(p, thing, err);
 	if (rc)
 		return rc;
-	return resolve(p, err);
+	return sim_resolve(p, err);
 }
 
 void sim_fleet_free(struct sim_fleet *f)

@@ -27,6 +27,7 @@ union sim_addr {
 };
 
 enum sim_engine_kind { SIM_LEAN, SIM_PAHO };
+enum sim_resolve { SIM_RESOLVE_EACH, SIM_RESOLVE_ONCE };
 enum sim_resume { SIM_RESUME_FULL, SIM_RESUME_ALWAYS, SIM_RESUME_MIXED };
 
 struct sim_profile {
@@ -44,6 +45,8 @@ struct sim_profile {
 	char host[200];
 	uint16_t port;
 	uint8_t naddrs, nbinds;
+	uint8_t resolve; /* enum sim_resolve */
+	bool follow_redirect;
 	union sim_addr addr[SIM_MAX_ADDRS], bind[SIM_MAX_ADDRS];
 
 	/* who */

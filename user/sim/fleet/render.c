@@ -142,6 +142,9 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 			n += put_u64(buf + n,
 				     (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
 			break;
+		case SCHED_MS:
+			n += put_u64(buf + n, (uint64_t)c->sched_ms);
+			break;
 		case NOW:
 			n += put_now(buf + n, 64);
 			break;

@@ -30,7 +30,7 @@ struct identity {
  */
 struct early {
 	struct early *next;
-	char cert[256], key[256], thing[128], type[SIM_TYPE_NAME];
+	char cert[256], key[256], thing[128], client[160], type[SIM_TYPE_NAME];
 	uint32_t first, n;
 	struct identity id[];
 };
@@ -42,6 +42,7 @@ struct sim_tls {
 	char sni[200];
 	bool literal;		     /* an address, which is not a server name (RFC 6066) */
 	struct sim_tmpl *cert, *key; /* NULL: one on the context, or none */
+	struct sim_tmpl *client;     /* what {client_id} in them is */
 	struct early *early;
 	struct identity *id; /* by slot, of devices that are not in `early` */
 	uint32_t nid;
@@ -77,6 +78,7 @@ void sim_tls_free(struct sim_tls *t)
 	free(t->id);
 	sim_tmpl_free(t->cert);
 	sim_tmpl_free(t->key);
+	sim_tmpl_free(t->client);
 	SSL_CTX_free(t->ctx);
 	free(t);
 }
@@ -192,7 +194,7 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
 
 int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
-	struct sim_tmpl *thing = NULL, *cert = NULL, *key = NULL;
+	struct sim_tmpl *thing = NULL, *cert = NULL, *key = NULL, *client = NULL;
 	struct early *e = NULL;
 	int rc;
 
@@ -201,6 +203,9 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 	rc = sim_tmpl_name(p->thing, "thing", &thing, err);
 	rc = rc ? rc : sim_tmpl_name(p->cert, "cert", &cert, err);
 	rc = rc ? rc : sim_tmpl_name(p->key, "key", &key, err);
+	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &client, err);
+	sim_tmpl_client(cert, client);
+	sim_tmpl_client(key, client);
 	/* One for all has been checked with the context it lives on. */
 	if (rc || (!sim_tmpl_per_device(cert) && !sim_tmpl_per_device(key)))
 		goto out;
@@ -212,6 +217,7 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 	snprintf(e->cert, sizeof(e->cert), "%s", p->cert);
 	snprintf(e->key, sizeof(e->key), "%s", p->key);
 	snprintf(e->thing, sizeof(e->thing), "%s", p->thing);
+	snprintf(e->client, sizeof(e->client), "%s", p->client_id);
 	snprintf(e->type, sizeof(e->type), "%s", p->name);
 	e->first = p->first;
 	for (; e->n < n && !rc; e->n++) {
@@ -228,6 +234,7 @@ out:
 	sim_tmpl_free(thing);
 	sim_tmpl_free(cert);
 	sim_tmpl_free(key);
+	sim_tmpl_free(client);
 	return rc;
 }
 
@@ -247,9 +254,9 @@ static struct early *early_find(const struct sim_profile *p)
 {
 	struct early *e = early_list;
 
-	while (e &&
-	       (strcmp(e->cert, p->cert) || strcmp(e->key, p->key) || strcmp(e->thing, p->thing) ||
-		strcmp(e->type, p->name) || e->first != p->first))
+	while (e && (strcmp(e->cert, p->cert) || strcmp(e->key, p->key) ||
+		     strcmp(e->thing, p->thing) || strcmp(e->client, p->client_id) ||
+		     strcmp(e->type, p->name) || e->first != p->first))
 		e = e->next;
 	return e;
 }
@@ -321,12 +328,26 @@ static int set_alpn(SSL_CTX *ctx, const char *name)
 	return SSL_CTX_set_alpn_protos(ctx, wire, (unsigned)(n + 1));
 }
 
+static bool is_address(const char *name)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET, name, raw) == 1 || inet_pton(AF_INET6, name, raw) == 1;
+}
+
+static void name_server(X509_VERIFY_PARAM *param, const char *name)
+{
+	/* Each takes the other's place: a certificate is for a name or for an address. */
+	X509_VERIFY_PARAM_set1_host(param, is_address(name) ? NULL : name, 0);
+	if (is_address(name))
+		X509_VERIFY_PARAM_set1_ip_asc(param, name);
+	else
+		X509_VERIFY_PARAM_set1_ip(param, NULL, 0);
+}
+
 static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *name,
 		      struct sim_err *err)
 {
-	X509_VERIFY_PARAM *param;
-	unsigned char raw[16];
-
 	if (p->insecure)
 		return 0;
 	if (*p->ca) {
@@ -339,11 +360,7 @@ static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *nam
 		return sim_bad(err, "ca: the system's certificates cannot be read; give --ca FILE");
 	}
 	/* On the context, so that no connection pays for it. */
-	param = SSL_CTX_get0_param(ctx);
-	if (inet_pton(AF_INET, name, raw) == 1 || inet_pton(AF_INET6, name, raw) == 1)
-		X509_VERIFY_PARAM_set1_ip_asc(param, name);
-	else
-		X509_VERIFY_PARAM_set1_host(param, name, 0);
+	name_server(SSL_CTX_get0_param(ctx), name);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	return 0;
 }
@@ -352,7 +369,6 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 {
 	struct sim_tls *t = calloc(1, sizeof(*t));
 	struct identity id = {0};
-	unsigned char raw[16];
 	const char *s;
 	size_t n;
 	int rc;
@@ -362,7 +378,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 	t->p = p;
 	t->early = early_find(p);
 	snprintf(t->sni, sizeof(t->sni), "%s", *p->sni ? p->sni : p->host);
-	t->literal = inet_pton(AF_INET, t->sni, raw) == 1 || inet_pton(AF_INET6, t->sni, raw) == 1;
+	t->literal = is_address(t->sni);
 	t->ctx = SSL_CTX_new(TLS_client_method());
 	if (!t->ctx) {
 		free(t);
@@ -399,6 +415,10 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 		rc = sim_tmpl_name(p->cert, "cert", &t->cert, err);
 		if (!rc)
 			rc = sim_tmpl_name(p->key, "key", &t->key, err);
+		if (!rc)
+			rc = sim_tmpl_name(p->client_id, "client-id", &t->client, err);
+		sim_tmpl_client(t->cert, t->client);
+		sim_tmpl_client(t->key, t->client);
 		if (!rc && sim_tmpl_fixed(t->cert, &s, &n) && sim_tmpl_fixed(t->key, &s, &n)) {
 			/* One for all lives on the context, chain included. */
 			rc = load(p->cert, p->key, &id, err);
@@ -425,7 +445,8 @@ void sim_tls_on_session(struct sim_tls *t, int (*cb)(SSL *ssl, SSL_SESSION *sess
 	SSL_CTX_sess_set_new_cb(t->ctx, cb);
 }
 
-SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner)
+SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner,
+		     const char *server)
 {
 	SSL *ssl = SSL_new(t->ctx);
 
@@ -437,8 +458,12 @@ SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner
 		ERR_clear_error();
 		return NULL;
 	}
-	if (!t->literal)
-		SSL_set_tlsext_host_name(ssl, t->sni);
+	if (server && *t->p->sni)
+		server = NULL; /* the name that the user says holds everywhere */
+	if (server)
+		name_server(SSL_get0_param(ssl), server);
+	if (server ? !is_address(server) : !t->literal)
+		SSL_set_tlsext_host_name(ssl, server ? (char *)(uintptr_t)server : t->sni);
 	if (resume)
 		SSL_set_session(ssl, resume);
 	SSL_set_connect_state(ssl);

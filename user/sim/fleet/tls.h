@@ -35,8 +35,12 @@ void sim_tls_check_free(void);
  */
 int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const char *thing,
 		     struct sim_err *err);
-/* A connection's SSL over `fd`, with `resume` (may be NULL). `owner`: SSL_get_app_data(). */
-SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner);
+/*
+ * A connection's SSL over `fd`, with `resume` (may be NULL). `owner`: SSL_get_app_data().
+ * `server`: whom to ask for and to verify, where that is not the profile's; else NULL.
+ */
+SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner,
+		     const char *server);
 
 /*
  * A session to keep while there is no connection: without the server's parsed

@@ -96,8 +96,9 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	static const struct {
 		const char *word;
 		enum op_kind kind;
-	} plain[] = {{"seq", SEQ},     {"now_ms", NOW_MS}, {"now", NOW},	  {"thing", THING},
-		     {"index", INDEX}, {"type", TYPE},	   {"client_id", CLIENT}, {"mark", MARK}};
+	} plain[] = {{"seq", SEQ},   {"now_ms", NOW_MS},    {"sched_ms", SCHED_MS},
+		     {"now", NOW},   {"thing", THING},	    {"index", INDEX},
+		     {"type", TYPE}, {"client_id", CLIENT}, {"mark", MARK}};
 	char *arg[68], *save = NULL;
 	unsigned n = 0;
 	struct op *o;
@@ -164,10 +165,11 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 				return sim_bad(err, "%s: out of memory", field);
 		return 0;
 	}
-	return sim_bad(err,
-		       "%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, now, thing, index, "
-		       "type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ...",
-		       field, arg[0]);
+	return sim_bad(
+		err,
+		"%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, sched_ms, now, thing, index, "
+		"type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ...",
+		field, arg[0]);
 }
 
 static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *field,

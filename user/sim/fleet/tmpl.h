@@ -21,6 +21,7 @@ struct sim_tmpl_ctx {
 	uint32_t index, seq;
 	uint64_t *rng;
 	double *walk;
+	int64_t sched_ms; /* wall clock: when the message fell due */
 	const char *mark; /* SIM_MARK_LEN bytes, or NULL */
 };
 

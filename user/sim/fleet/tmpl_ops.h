@@ -10,7 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum op_kind { TEXT, SEQ, NOW_MS, NOW, THING, INDEX, TYPE, CLIENT, RAND, WALK, PICK, MARK };
+enum op_kind {
+	TEXT,
+	SEQ,
+	NOW_MS,
+	SCHED_MS,
+	NOW,
+	THING,
+	INDEX,
+	TYPE,
+	CLIENT,
+	RAND,
+	WALK,
+	PICK,
+	MARK
+};
 
 struct op {
 	enum op_kind kind;

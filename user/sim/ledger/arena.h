@@ -52,6 +52,7 @@ enum sim_fail {
 	F_MEMORY,
 	F_NAME,	      /* the device could not be made */
 	F_DOWNGRADED, /* PUBACK for QoS 2 */
+	F_UNRESOLVED, /* the name of a server that a redirect named */
 	F_KINDS
 };
 

@@ -41,6 +41,7 @@ static const char *const words[F_KINDS] = {
 	[F_MEMORY] = "memory",
 	[F_NAME] = "name",
 	[F_DOWNGRADED] = "downgraded",
+	[F_UNRESOLVED] = "unresolved",
 };
 
 const char *sim_name_text(enum sim_name name)
@@ -180,6 +181,9 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_DOWNGRADED:
 		snprintf(t, cap, "broker downgrades QoS 2: PUBACK where PUBREC is due");
+		break;
+	case F_UNRESOLVED:
+		snprintf(t, cap, "the name of the server redirected to does not resolve");
 		break;
 	case F_MEMORY:
 		snprintf(t, cap, "out of memory");

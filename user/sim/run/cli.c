@@ -64,7 +64,7 @@ static void hint(const struct sim_cli *c, const char *name, char *buf, size_t ca
 	}
 }
 
-int sim_cli_parse(const struct sim_cli *c, int argc, char **argv, struct sim_err *err)
+int sim_cli_parse(struct sim_cli *c, int argc, char **argv, struct sim_err *err)
 {
 	const char *config = early(argc, argv, "config");
 	int rc;
@@ -109,6 +109,8 @@ int sim_cli_parse(const struct sim_cli *c, int argc, char **argv, struct sim_err
 			value = argv[i];
 		}
 		rc = sim_opt_set(o, base, value, err);
+		if (c->given)
+			c->given[c->ngiven++] = (struct sim_given){o, value};
 	}
 	return rc;
 }
@@ -224,8 +226,9 @@ void sim_cli_man(FILE *f)
 		man_text(f, sim_aliases[i].name);
 		fprintf(f, "\\fR; in files \\fB%s\\fR.\n", sim_aliases[i].camel);
 	}
-	fputs(".SH EXIT STATUS\n0 done, 1 failed or no device ever connected, 2 bad usage "
-	      "(nothing was connected), 99 a \\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n",
+	fputs(".SH EXIT STATUS\n0 done, 1 failed, or no device ever connected, stayed "
+	      "connected or published a message, 2 bad usage (nothing was connected), 99 a "
+	      "\\-\\-fail\\-if held.\n.SH EXAMPLES\n.nf\n",
 	      f);
 	man_text(f, sim_run_examples);
 	fputs(".fi\n", f);

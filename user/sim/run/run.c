@@ -143,8 +143,9 @@ const char sim_run_examples[] =
 	"  rate               acknowledged messages per second of the publishing time\n"
 	"  lost duplicates    end to end, with --e2e; numbers (not per type)\n"
 	"A condition with nothing to judge it by holds.\n\n"
-	"Exit status: 0 done, 1 failed or no device ever connected, 2 bad usage (nothing was\n"
-	"connected), 99 a --fail-if held.\n\n"
+	"Exit status: 0 done; 1 failed, or no device ever connected, or none stayed connected\n"
+	"(every connection was lost and at the end none was up), or messages fell due and none\n"
+	"was published; 2 bad usage (nothing was connected); 99 a --fail-if held.\n\n"
 	"Examples:\n"
 	"  squall-sim run --broker mqtt://localhost --devices 1000 --ramp 200/s --qos 1 \\\n"
 	"      --interval 1s --jitter 10% --duration 60s --fail-if 'p95>500ms'\n"
@@ -381,8 +382,10 @@ static uint32_t most_devices(const struct sim_run *r)
 	return n > r->devices ? n : r->devices;
 }
 
-/* The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO when there was no run to speak of. */
-static int judge(const struct sim_run *r, struct sim_tally *t, struct sim_err *err)
+/* `connected`: devices at the end of the publishing. The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO
+ * when there was no run to speak of. */
+static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connected,
+		 struct sim_err *err)
 {
 	unsigned held = 0;
 
@@ -403,6 +406,24 @@ static int judge(const struct sim_run *r, struct sim_tally *t, struct sim_err *e
 			t->nerrors ? t->error[0].text : "unknown");
 		return -EIO;
 	}
+	/* A broker that takes connections and throws them away is an outage as well. */
+	if (t->tot.connects && !connected &&
+	    t->tot.lost_connections + t->tot.connect_failures >= t->tot.connects) {
+		sim_bad(err,
+			"no device stayed connected: %llu connections were made and all lost, the "
+			"first kind of failure: %s",
+			(unsigned long long)t->tot.connects,
+			t->nerrors ? t->error[0].text : "unknown");
+		return -EIO;
+	}
+	if (t->tot.scheduled && !t->tot.acked && t->tot.failed) {
+		sim_bad(err,
+			"nothing was published: %llu messages fell due and none was acknowledged, "
+			"the first kind of failure: %s",
+			(unsigned long long)t->tot.scheduled,
+			t->nerrors ? t->error[0].text : "unknown");
+		return -EIO;
+	}
 	return held ? SIM_EXIT_THRESHOLD : 0;
 }
 
@@ -413,6 +434,7 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 		.shards = r->threads, .max_devices = most_devices(r), .seed = r->seed};
 	struct live l = {.r = r, .first = true, .tty = isatty(STDOUT_FILENO)};
 	struct sim_web *web = NULL;
+	uint32_t connected;
 	int rc;
 
 	rc = sim_engine_new(fleet, &o, &l.e, err);
@@ -452,6 +474,7 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	rc = watch(&l, sigfd, err);
 	sim_tally_update(l.t); /* the publishing ends here: what comes now is the drain */
 	pthread_mutex_lock(&l.t->lock);
+	connected = l.t->counts.connected;
 	l.t->state = "stopping";
 	pthread_mutex_unlock(&l.t->lock);
 	sim_engine_stop(l.e, r->drain_ns);
@@ -467,7 +490,7 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	else
 		sim_show_summary(l.t, stdout);
 	if (!rc)
-		rc = judge(r, l.t, err);
+		rc = judge(r, l.t, connected, err);
 	pthread_mutex_unlock(&l.t->lock);
 out:
 	sim_web_stop(web);
@@ -490,12 +513,13 @@ int sim_run_main(int argc, char **argv)
 			      .opts = sim_run_opts,
 			      .nopts = sim_run_nopts,
 			      .base = r,
-			      .profile = base};
+			      .profile = base,
+			      .given = calloc((size_t)argc, sizeof(*cli.given))};
 	struct sim_err err = {""};
 	sigset_t set;
 	int rc, sigfd, code = SIM_EXIT_OK;
 
-	if (!r || !base) {
+	if (!r || !base || !cli.given) {
 		fputs("squall-sim: out of memory\n", stderr);
 		return SIM_EXIT_FAIL;
 	}
@@ -514,6 +538,8 @@ int sim_run_main(int argc, char **argv)
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
+	r->given = cli.given;
+	r->ngiven = cli.ngiven;
 	if (!rc)
 		rc = sim_run_prepare(r, base, &fleet, count, &err);
 	if (!rc && r->check_only)
@@ -529,6 +555,7 @@ int sim_run_main(int argc, char **argv)
 out:
 	sim_tls_check_free();
 	sim_fleet_free(&fleet);
+	free(cli.given);
 	free(base);
 	free(r);
 	return code;

@@ -15,7 +15,15 @@ struct sim_storm {
 	uint32_t ppm;
 };
 
+/* An option as the command line gave it; both live as long as argv. */
+struct sim_given {
+	const struct sim_opt *o;
+	const char *value;
+};
+
 struct sim_run {
+	const struct sim_given *given; /* to be set again over a fleet file */
+	unsigned ngiven;
 	uint32_t devices, max_devices, threads;
 	uint64_t ramp_milli, duration_ns, drain_ns, settle_ns;
 	uint32_t seed;
@@ -45,9 +53,11 @@ struct sim_cli {
 	unsigned nopts;
 	void *base;
 	struct sim_profile *profile;
+	struct sim_given *given; /* room for argc; NULL: nobody asks */
+	unsigned ngiven;
 };
 /* 0 go on, 1 help was shown, -EINVAL with err. */
-int sim_cli_parse(const struct sim_cli *c, int argc, char **argv, struct sim_err *err);
+int sim_cli_parse(struct sim_cli *c, int argc, char **argv, struct sim_err *err);
 void sim_cli_help(const struct sim_cli *c, FILE *f);
 void sim_cli_man(FILE *f);
 void sim_cli_bash(FILE *f);
@@ -62,7 +72,11 @@ extern const char sim_run_summary[], sim_run_examples[];
 
 /* fleet.c */
 int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err);
-/* As sim_fleet_load(), and the file may set options of the run as well. */
+/*
+ * As sim_fleet_load(), and the file may set options of the run as well. What the command
+ * line gave goes over what the file says for all types; a type's own words go over that,
+ * but for the broker, which is the command line's if it has one.
+ */
 int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
 		       struct sim_err *err);
 /*

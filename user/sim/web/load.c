@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sim/fleet/tmpl.h"
 #include "sim/web/web.h"
 
 static json_t *settings(struct sim_load *l)
@@ -124,8 +125,7 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 		} else if (!strcmp(name, "topic") || !strcmp(name, "payload")) {
 			/* A file of this machine is for the command line to name. */
 			if (!json_is_string(v) ||
-			    (*name == 'p' && (strchr("@/.", *json_string_value(v)) ||
-					      !strncmp(json_string_value(v), "lines:", 6)))) {
+			    (*name == 'p' && sim_tmpl_file(json_string_value(v)))) {
 				sim_bad(err, "%s: accepted: %s", name,
 					*name == 'p' ? "a size or a template" : "a topic");
 				return 400;
