@@ -181,17 +181,16 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 }
 
 /* Which of its packets will pass all the same, and why. */
-static json_t *with_notes(struct api *a, const struct target *t, json_t *entry)
+static json_t *with_notes(struct api *a, uint64_t id, json_t *entry)
 {
-	json_t *view =
-		engine_in_front(a->engine) && t->id ? engine_target_view(a->engine, t->id) : NULL;
+	json_t *view = engine_in_front(a->engine) ? engine_target_view(a->engine, id) : NULL;
 	json_t *front = json_object_get(view, "in_front"), *notes = json_array(), *who;
 	size_t i;
 
 	json_array_foreach(front, i, who) json_array_append_new(
 		notes, json_sprintf("%s is in front of squalld and may let packets pass",
 				    json_string_value(who)));
-	if (!engine_loopback(a->engine) && t->id && engine_on_host(a->engine, t->id, false))
+	if (!engine_loopback(a->engine) && engine_on_host(a->engine, id, false))
 		json_array_append_new(notes, json_string(no_loopback));
 	if (json_array_size(notes))
 		json_object_set(entry, "notes", notes);
@@ -228,16 +227,17 @@ enum MHD_Result api_rule_get(struct request *r, const char *name)
 
 /* The network a container does not have cannot be faulted, and saying "set" would be a lie. It gets
  * two seconds for its interfaces to be seen. */
+static bool wants_network(const struct target *t)
+{
+	return t->c && t->c->network_mode && strcmp(t->c->network_mode, "none") == 0 &&
+	       sq_mono_ns() - t->c->started_ns >= 2000000000u;
+}
+
 static int has_network(struct api *a, const struct target *t, struct problem *p)
 {
-	json_t *view;
-	size_t n;
+	json_t *view = engine_target_view(a->engine, t->id);
+	size_t n = json_array_size(json_object_get(view, "interfaces"));
 
-	if (!t->c || !t->c->network_mode || strcmp(t->c->network_mode, "none") != 0 ||
-	    sq_mono_ns() - t->c->started_ns < 2000000000u)
-		return 0;
-	view = engine_target_view(a->engine, t->id);
-	n = json_array_size(json_object_get(view, "interfaces"));
 	json_decref(view);
 	return n ? 0
 		 : fail(p, -ENOTCONN, "target",
@@ -245,33 +245,76 @@ static int has_network(struct api *a, const struct target *t, struct problem *p)
 			t->name);
 }
 
+/*
+ * Attached where the target lives before it gets its rule, so that an answer is about what acts;
+ * waited for without the lock. *ret_id is to be released.
+ */
+static int hold(struct api *a, const char *name, uint64_t *ret_id, struct problem *p)
+{
+	bool network = false;
+	struct target t;
+	int rc;
+
+	pthread_mutex_lock(a->lock);
+	rc = target_resolve(a->targets, name, &t, p);
+	if (rc == 0)
+		rc = target_ready(&t, p);
+	if (rc == 0)
+		network = wants_network(&t);
+	pthread_mutex_unlock(a->lock);
+	if (rc == 0)
+		p->code = rc = engine_hold(a->engine, t.id, &p->error);
+	if (rc < 0)
+		return rc;
+	rc = network ? has_network(a, &t, p) : 0;
+	if (rc < 0)
+		engine_release(a->engine, t.id);
+	else
+		*ret_id = t.id;
+	return rc;
+}
+
+/* With the lock held again: the target, which is still the one that is held, and its rule if it has
+ * one. */
+static int held_target(struct request *r, const char *name, uint64_t held, struct target *ret,
+		       struct rule_entry **ret_e, struct problem *p)
+{
+	struct api *a = api_of(r);
+
+	if (target_resolve(a->targets, name, ret, p) < 0 || target_ready(ret, p) < 0)
+		return p->code;
+	if (ret->id != held)
+		return fail(p, -EAGAIN, "target",
+			    "target: %.200s was started anew just now; try again", ret->name);
+	*ret_e = book_find(a->book, ret->name);
+	return check_preconditions(r, *ret_e, p);
+}
+
 static enum MHD_Result set_rule(struct request *r, const char *name, const struct sq_rule *rule,
 				const char *source)
 {
+	struct api *a = api_of(r);
 	struct problem p = {0};
-	enum MHD_Result result;
 	struct rule_entry *e;
+	json_t *o = NULL;
 	struct target t;
-	bool fresh;
+	bool fresh = false;
+	uint64_t id;
 
-	pthread_mutex_lock(api_of(r)->lock);
-	if (target_resolve(api_of(r)->targets, name, &t, &p) < 0 || target_ready(&t, &p) < 0) {
-		result = reply_problem(r, &p);
-	} else {
-		e = book_find(api_of(r)->book, t.name);
+	if (hold(a, name, &id, &p) < 0)
+		return reply_problem(r, &p);
+	pthread_mutex_lock(a->lock);
+	if (held_target(r, name, id, &t, &e, &p) == 0) {
 		fresh = !e;
-		if (check_preconditions(r, e, &p) < 0 || has_network(api_of(r), &t, &p) < 0 ||
-		    book_set(api_of(r)->book, &t, rule, source, &e, &p) < 0) {
-			result = reply_problem(r, &p);
-		} else {
+		if (book_set(a->book, &t, rule, source, &e, &p) == 0) {
 			audit_set(r, e);
 			book_etag(e, r->etag, sizeof(r->etag));
-			result = reply_json(r, fresh ? 201 : 200,
-					    with_notes(api_of(r), &t, book_entry_json(e)));
+			o = book_entry_json(e);
 		}
 	}
-	pthread_mutex_unlock(api_of(r)->lock);
-	return result;
+	pthread_mutex_unlock(a->lock);
+	engine_release(a->engine, id);
+	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, id, o)) : reply_problem(r, &p);
 }
 
 enum MHD_Result api_rule_put(struct request *r, const char *name)
@@ -389,35 +432,35 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 
 enum MHD_Result api_rule_patch(struct request *r, const char *name)
 {
+	struct api *a = api_of(r);
 	struct problem p = {0};
-	json_t *body = request_json(r, &p);
-	enum MHD_Result result;
+	json_t *body = request_json(r, &p), *o = NULL;
 	struct rule_entry *e;
 	struct sq_rule rule;
 	struct target t;
-	bool fresh;
+	bool fresh = false;
+	uint64_t id;
 
-	if (!body)
-		return reply_problem(r, &p);
-	pthread_mutex_lock(api_of(r)->lock);
-	if (target_resolve(api_of(r)->targets, name, &t, &p) < 0 || target_ready(&t, &p) < 0) {
-		result = reply_problem(r, &p);
-	} else if (depth(body, 8) < 0) {
+	if (body && depth(body, 8) < 0)
 		fail(&p, -EINVAL, "body", "body: objects nested deeper than a rule's");
-		result = reply_problem(r, &p);
-	} else {
-		e = book_find(api_of(r)->book, t.name);
-		fresh = !e;
-		if (check_preconditions(r, e, &p) < 0 || patched(e, body, &rule, &p) < 0 ||
-		    has_network(api_of(r), &t, &p) < 0 ||
-		    book_set(api_of(r)->book, &t, &rule, "api", &e, &p) < 0)
-			result = reply_problem(r, &p);
-		else
-			result = reply_entry(r, fresh ? 201 : 200, e);
+	if (p.code || hold(a, name, &id, &p) < 0) {
+		json_decref(body);
+		return reply_problem(r, &p);
 	}
-	pthread_mutex_unlock(api_of(r)->lock);
+	pthread_mutex_lock(a->lock);
+	if (held_target(r, name, id, &t, &e, &p) == 0) {
+		fresh = !e;
+		if (patched(e, body, &rule, &p) == 0 &&
+		    book_set(a->book, &t, &rule, "api", &e, &p) == 0) {
+			audit_set(r, e);
+			book_etag(e, r->etag, sizeof(r->etag));
+			o = book_entry_json(e);
+		}
+	}
+	pthread_mutex_unlock(a->lock);
+	engine_release(a->engine, id);
 	json_decref(body);
-	return result;
+	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, id, o)) : reply_problem(r, &p);
 }
 
 enum MHD_Result api_rule_delete(struct request *r, const char *name)

@@ -339,6 +339,28 @@ static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target
 	return answer(r, 200, &text);
 }
 
+/* Attached before it is ruled, without the lock. A target that cannot have a rule is not held: what
+ * follows says why. */
+static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct problem *p)
+{
+	struct problem ignored = {0};
+	struct target t;
+	int rc;
+
+	pthread_mutex_lock(tc->lock);
+	rc = target_resolve_container(tc->targets, name, &t, &ignored);
+	if (rc == 0)
+		rc = target_ready(&t, &ignored);
+	pthread_mutex_unlock(tc->lock);
+	json_decref(ignored.candidates);
+	if (rc < 0)
+		return 0;
+	p->code = rc = engine_hold(tc->engine, t.id, &p->error);
+	if (rc == 0)
+		*ret_id = t.id;
+	return rc;
+}
+
 enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 {
 	static const char *const names[][2] = {
@@ -349,6 +371,7 @@ enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 	struct problem p = {0};
 	enum MHD_Result result;
 	struct target t;
+	uint64_t held = 0;
 	char who[80];
 
 	for (method = INSPECT; method < NONE; method++)
@@ -374,6 +397,8 @@ enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 	if (r->n_seg > 1)
 		return refuse(r, 404, "Error: there is nothing at this path");
 
+	if (method == SET && hold(tc, r->seg[0], &held, &p) < 0)
+		return refuse_problem(r, &p);
 	pthread_mutex_lock(tc->lock);
 	if (target_resolve_container(tc->targets, r->seg[0], &t, &p) < 0) {
 		json_decref(p.candidates);
@@ -402,5 +427,7 @@ enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 		result = reply_empty(r, 200);
 	}
 	pthread_mutex_unlock(tc->lock);
+	if (held)
+		engine_release(tc->engine, held);
 	return result;
 }

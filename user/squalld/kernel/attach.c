@@ -313,8 +313,10 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 		}
 		err = attach_link(e, s, k, &att);
 		/* A link can go away under us; anything else is worth telling. */
-		if (err && err != -ENODEV && !first)
-			first = err;
+		if (err && err != -ENODEV) {
+			scan_failed(e, s->ino, att.peer_nsid, err, k->name);
+			first = first ? first : err;
+		}
 	}
 	/* Links that are gone: their filters went with them. */
 	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++) {
@@ -449,6 +451,7 @@ static int scan_inside(struct engine *e, struct seen *seen)
 			}
 			res = space_add(e, sp->ino, fd, false);
 			if (res) {
+				scan_failed(e, sp->ino, -1, res, SEG_OUT);
 				close(fd);
 				err = err ? err : res;
 				continue;
@@ -466,6 +469,16 @@ static int scan_inside(struct engine *e, struct seen *seen)
 	return err;
 }
 
+void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, const char *what)
+{
+	bool room = e->n_failed < SCAN_FAILURES;
+	struct scan_failure *f = &e->failed[room ? e->n_failed++ : SCAN_FAILURES - 1];
+
+	*f = (struct scan_failure){
+		.ino = room ? ino : 0, .peer_nsid = room ? peer_nsid : -1, .error = error};
+	snprintf(f->what, sizeof(f->what), "%s", what);
+}
+
 int attach_scan(struct engine *e, bool links_changed)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
@@ -473,6 +486,7 @@ int attach_scan(struct engine *e, bool links_changed)
 	bool full;
 
 	pthread_mutex_lock(&e->att_lock);
+	e->n_failed = 0;
 	if (err)
 		goto out;
 	full = links_changed || !e->seen || !seen_same(e->seen, seen) ||
@@ -500,6 +514,8 @@ int attach_scan(struct engine *e, bool links_changed)
 		if (!e->spaces[i].wanted)
 			space_drop(e, &e->spaces[i]);
 out:
+	if (err && !e->n_failed)
+		scan_failed(e, 0, -1, err, "");
 	/* After a failure nothing is known, so the next scan is a full one. */
 	seen_free(e->seen);
 	e->seen = err ? NULL : seen;
@@ -525,24 +541,4 @@ void attach_stop(struct engine *e, bool keep)
 	e->n_spaces = 0;
 	seen_free(e->seen);
 	e->seen = NULL;
-}
-
-static int unattached(int pid, void *arg)
-{
-	struct engine *e = arg;
-	uint64_t ino = netns_of(pid);
-
-	if (!ino || ino == e->host_ino || space_of(e, ino))
-		return 0;
-	return 1;
-}
-
-bool attach_needed(struct engine *e, const char *path)
-{
-	bool needed;
-
-	pthread_mutex_lock(&e->att_lock);
-	needed = cgroup_each_pid(path, unattached, e) == 1;
-	pthread_mutex_unlock(&e->att_lock);
-	return needed;
 }

@@ -162,10 +162,11 @@ void engine_rescan(struct engine *e)
 	wake(e);
 }
 
-void attach_scan_wait(struct engine *e)
+int attach_scan_wait(struct engine *e)
 {
 	struct timespec until;
 	uint64_t mine;
+	bool done;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 10;
@@ -175,7 +176,9 @@ void attach_scan_wait(struct engine *e)
 	while (e->scans_done < mine && !e->stop &&
 	       !pthread_cond_timedwait(&e->scanned, &e->lock, &until))
 		;
+	done = e->scans_done >= mine;
 	pthread_mutex_unlock(&e->lock);
+	return done ? 0 : -EAGAIN;
 }
 
 /* --- open --------------------------------------------------------------------- */
@@ -345,7 +348,8 @@ static int start_threads(struct engine *e, struct sq_error *err)
 		pthread_cond_wait(&e->scanned, &e->lock);
 	res = e->scan_error;
 	pthread_mutex_unlock(&e->lock);
-	if (res)
+	/* Somebody else's ingress qdisc on one interface: health names it, the others act. */
+	if (res && res != -ENOTUNIQ)
 		return engine_fail(err, res, "cannot attach: %s", strerror(-res));
 	res = -pthread_create(&e->lease, NULL, lease_main, e);
 	if (res)

@@ -46,9 +46,19 @@ int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err);
 int engine_cgroup_path(uint64_t id, char *ret_path, size_t size);
 
 /*
+ * Attaches wherever this cgroup's packets are, before it gets a rule, and keeps it so until
+ * engine_release(). Waits for the plumber, 10 s at most: not for callers with a lock that others
+ * need. -ENOENT: no such cgroup. -EIO: some interface of its could not be attached to. -EAGAIN:
+ * the plumber did not come. After a failure there is nothing to release.
+ */
+int engine_hold(struct engine *engine, uint64_t cgroup_id, struct sq_error *err);
+void engine_release(struct engine *engine, uint64_t cgroup_id);
+
+/*
  * Puts a whole rule in force for a target, atomically; the kernel has it when
- * this returns. Draws a seed if none was given, sets id, counters, set_ns and
- * expires_ns. *ret (may be NULL) is the rule as the kernel now has it.
+ * this returns. Waits for nothing: where the target is not held, attaching where it
+ * lives follows soon, and engine_health() says if that fails. Draws a seed if none was given, sets
+ * id, counters, set_ns and expires_ns. *ret (may be NULL) is the rule as the kernel now has it.
  * -EOPNOTSUPP: this kernel, lane or target cannot do what the rule asks.
  */
 int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule,

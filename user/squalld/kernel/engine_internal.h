@@ -86,6 +86,21 @@ struct ruled {
 
 #define RULE_BUCKETS 16384
 
+/* A cgroup that is about to get a rule: a scan takes it for ruled. */
+struct held {
+	uint64_t id;
+	struct held *next;
+};
+
+/* What the last scan could not attach to. Those that no longer fit make ino 0: everything. */
+#define SCAN_FAILURES 16
+struct scan_failure {
+	uint64_t ino;	   /* of the interface's namespace; 0: any */
+	int32_t peer_nsid; /* an edge: the namespace behind it; -1 otherwise */
+	int error;
+	char what[IFNAMSIZ];
+};
+
 struct engine {
 	struct squall_bpf *skel;
 	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
@@ -111,7 +126,10 @@ struct engine {
 	bool stop;
 	uint64_t scans_done, scans_asked;
 	int scan_error;
-	uint64_t scan_ns;  /* when the last scan ended */
+	uint64_t scan_ns; /* when the last scan ended */
+	struct held *held;
+	struct scan_failure failed[SCAN_FAILURES]; /* of the last scan; att_lock */
+	int n_failed;
 	struct seen *seen; /* by the last scan; att_lock */
 	uint32_t told; /* losses of the lanes that the log has: bits by enum lane_loss; plumber */
 	uint64_t pacer_dropped_seen, swept_ns;
@@ -185,10 +203,14 @@ int att_publish(struct engine *e, const struct attachment *a);
 int attach_scan(struct engine *e, bool links_changed);
 int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);
-/* Asks the plumber for a scan and waits for its end (at most 10 s). Lock not held. */
-void attach_scan_wait(struct engine *e);
-/* Does some process of the cgroup live in a namespace nobody is attached to? Lock not held. */
-bool attach_needed(struct engine *e, const char *path);
+/* Asks the plumber for a scan and waits for its end (at most 10 s: -EAGAIN). Lock not held. */
+int attach_scan_wait(struct engine *e);
+void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, const char *what);
+
+/* seen.c */
+/* "interface eth0: No such device"; buf: 160 bytes. */
+const char *failure_text(const struct scan_failure *f, char *buf, size_t size);
+bool is_held(const struct engine *e, uint64_t cgroup_id); /* lock held */
 
 /* front.c. The plumber, in the host's namespace, att_lock held; front_clean(): anybody,
  * in the interface's namespace. */

@@ -201,8 +201,7 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 }
 
 /* What is kept of a target that gets its first rule. */
-static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret, bool *ret_scan,
-		      struct sq_error *err)
+static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *err)
 {
 	uint64_t chain[SQ_MAX_LEVELS], id = 0;
 	char path[PATH_MAX];
@@ -231,7 +230,6 @@ static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret, 
 		return engine_fail(err, -ENOENT, "target: the cgroup was removed just now");
 	}
 	r->level = level;
-	*ret_scan = attach_needed(e, path);
 	*ret = r;
 	return 0;
 }
@@ -261,7 +259,7 @@ int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *
 	r = find(e, cgroup_id);
 	pthread_mutex_unlock(&e->lock);
 	if (!r) {
-		res = ruled_make(e, cgroup_id, &fresh, &scan, err);
+		res = ruled_make(cgroup_id, &fresh, err);
 		if (res)
 			return res;
 	}
@@ -305,6 +303,7 @@ int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *
 	} else {
 		r = fresh;
 		fresh = NULL;
+		scan = !is_held(e, cgroup_id);
 		r->next = *bucket(e, cgroup_id);
 		*bucket(e, cgroup_id) = r;
 		e->n_rules++;
@@ -322,8 +321,8 @@ out:
 		close(fresh->fd);
 		free(fresh);
 	}
-	if (!res && scan)
-		attach_scan_wait(e);
+	if (scan)
+		engine_rescan(e);
 	return res;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A look at all processes: which network namespaces there are, and whose each is.
+ * A look at all processes: which network namespaces there are, and whose each is; and the
+ * wait for one's attachments before it gets a rule (engine_hold()).
  * The longest cgroup path that all of a namespace's processes share owns it.
  */
 #include <dirent.h>
@@ -132,6 +133,8 @@ static int see(struct engine *e, struct seen *s, int pid)
 		depth = seen_chain(path, chain);
 		pthread_mutex_lock(&e->lock);
 		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
+		for (int i = 0; i < depth && !sp->ruled; i++)
+			sp->ruled = is_held(e, chain[i]);
 		pthread_mutex_unlock(&e->lock);
 	}
 	return 0;
@@ -211,4 +214,144 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 		}
 	}
 	return err;
+}
+
+/* --- attached before it is ruled -------------------------------------------------- */
+
+bool is_held(const struct engine *e, uint64_t cgroup_id)
+{
+	const struct held *h = e->held;
+
+	while (h && h->id != cgroup_id)
+		h = h->next;
+	return h;
+}
+
+static int unattached(int pid, void *arg)
+{
+	const struct engine *e = arg;
+	uint64_t ino = netns_of(pid);
+	const struct seen_space *sp;
+
+	if (!ino || ino == e->host_ino)
+		return 0;
+	/* Nobody looks into a namespace without rules. */
+	sp = e->seen ? seen_find(e->seen, ino) : NULL;
+	if (!sp || !sp->ruled)
+		return 1;
+	for (int i = 0; i < e->n_spaces && !sp->edges; i++)
+		if (e->spaces[i].ino == ino)
+			return 0;
+	return !sp->edges;
+}
+
+const char *failure_text(const struct scan_failure *f, char *buf, size_t size)
+{
+	if (f->error == -ENOTUNIQ)
+		snprintf(buf, size,
+			 "interface %s has an ingress qdisc where clsact must be (tc qdisc del dev "
+			 "%s ingress)",
+			 f->what, f->what);
+	else if (!strcmp(f->what, SEG_OUT))
+		snprintf(buf, size, "the lane cannot be made there: %s%s", strerror(-f->error),
+			 f->error == -EBUSY ? " (another squalld is attached there)" : "");
+	else
+		snprintf(buf, size, "%s%s%s%s", f->what[0] ? "interface " : "", f->what,
+			 f->what[0] ? ": " : "", strerror(-f->error));
+	return buf;
+}
+
+struct failure_of {
+	const struct engine *e;
+	struct scan_failure found;
+};
+
+static int find_failure(int pid, void *arg)
+{
+	struct failure_of *x = arg;
+	uint64_t ino = netns_of(pid);
+	int32_t nsid = -1;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	fd = ino && ino != x->e->host_ino ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		nl_nsid(fd, false, &nsid);
+		close(fd);
+	}
+	for (int i = 0; ino && i < x->e->n_failed; i++) {
+		const struct scan_failure *f = &x->e->failed[i];
+		bool edge = f->peer_nsid >= 0;
+
+		if (!f->ino || (edge ? f->peer_nsid == nsid : f->ino == ino)) {
+			x->found = *f;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Of the last scan: what went wrong where this cgroup's processes are. */
+static int failure_of(struct engine *e, const char *path, struct sq_error *err)
+{
+	struct failure_of x = {.e = e};
+	char why[160];
+	int res = 0;
+
+	pthread_mutex_lock(&e->att_lock);
+	if (e->n_failed && cgroup_each_pid(path, find_failure, &x) == 1)
+		res = engine_fail(err, -EIO,
+				  "attach: squalld cannot see the target's packets%s: %s; nothing "
+				  "was changed",
+				  x.found.ino == e->host_ino ? "" : " in its network namespace",
+				  failure_text(&x.found, why, sizeof(why)));
+	pthread_mutex_unlock(&e->att_lock);
+	return res;
+}
+
+int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
+{
+	struct held *h;
+	char path[PATH_MAX];
+	bool needed;
+	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
+
+	if (res)
+		return engine_fail(err, res, "target: no cgroup with id %llu (%s)",
+				   (unsigned long long)cgroup_id, strerror(-res));
+	h = malloc(sizeof(*h));
+	if (!h)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	h->id = cgroup_id;
+	pthread_mutex_lock(&e->lock);
+	h->next = e->held;
+	e->held = h;
+	pthread_mutex_unlock(&e->lock);
+	pthread_mutex_lock(&e->att_lock);
+	needed = cgroup_each_pid(path, unattached, e) == 1;
+	pthread_mutex_unlock(&e->att_lock);
+	if (needed && attach_scan_wait(e))
+		res = engine_fail(err, -EAGAIN,
+				  "attach: squalld is still busy attaching after 10 s; nothing was "
+				  "changed, try again");
+	if (!res)
+		res = failure_of(e, path, err);
+	if (res)
+		engine_release(e, cgroup_id);
+	return res;
+}
+
+void engine_release(struct engine *e, uint64_t cgroup_id)
+{
+	struct held **link = &e->held, *h;
+
+	pthread_mutex_lock(&e->lock);
+	while (*link && (*link)->id != cgroup_id)
+		link = &(*link)->next;
+	h = *link;
+	if (h)
+		*link = h->next;
+	pthread_mutex_unlock(&e->lock);
+	free(h);
 }

@@ -243,7 +243,7 @@ json_t *engine_status(struct engine *e)
 int engine_health(struct engine *e, struct sq_error *err)
 {
 	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
-	char why[96];
+	char why[160];
 	int scan_error;
 
 	if (now > lease + SQ_LEASE_NS)
@@ -255,11 +255,13 @@ int engine_health(struct engine *e, struct sq_error *err)
 	if (lane_ill(e, why, sizeof(why)))
 		return engine_fail(err, -ENODEV,
 				   "lane: %s: packets pass without faults that need it", why);
-	pthread_mutex_lock(&e->lock);
-	scan_error = e->scan_error;
-	pthread_mutex_unlock(&e->lock);
+	pthread_mutex_lock(&e->att_lock);
+	scan_error = e->n_failed ? e->failed[0].error : 0;
 	if (scan_error)
-		return engine_fail(err, scan_error, "attach: the last scan failed: %s",
-				   strerror(-scan_error));
+		failure_text(&e->failed[0], why, sizeof(why));
+	pthread_mutex_unlock(&e->att_lock);
+	if (scan_error)
+		return engine_fail(err, scan_error == -ENOTUNIQ ? 1 : scan_error,
+				   "attach: the last scan failed: %s", why);
 	return attach_check(e, err);
 }

@@ -251,14 +251,23 @@ static struct nlmsghdr *tc_request(char *buf, int type, int flags, uint32_t ifin
 	return nlh;
 }
 
-int nl_clsact_add(uint32_t ifindex)
+static int clsact_ask(uint32_t ifindex, uint16_t flags)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct nlmsghdr *nlh = tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-					  ifindex, TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), 0);
+	struct nlmsghdr *nlh = tc_request(buf, RTM_NEWQDISC, NLM_F_ACK | flags, ifindex,
+					  TC_H_CLSACT, TC_H_MAKE(TC_H_CLSACT, 0), 0);
 
 	mnl_attr_put_strz(nlh, TCA_KIND, "clsact");
 	return nl_talk(nlh, NULL, NULL);
+}
+
+int nl_clsact_add(uint32_t ifindex)
+{
+	int err = clsact_ask(ifindex, NLM_F_CREATE | NLM_F_EXCL);
+
+	/* Whose handle and place are the same: the qdisc "ingress". An egress filter given to it
+	 * would run at ingress. A change of nothing fails where the kind is another. */
+	return err == -EEXIST && clsact_ask(ifindex, 0) == -EINVAL ? -ENOTUNIQ : err;
 }
 
 int nl_clsact_delete(uint32_t ifindex)

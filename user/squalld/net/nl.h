@@ -34,7 +34,8 @@ int nl_veth_create(const char *name, const char *peer);
 int nl_link_delete(const char *name);
 int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen); /* and up */
 
-int nl_clsact_add(uint32_t ifindex); /* -EEXIST: there already */
+/* -EEXIST: there already. -ENOTUNIQ: an ingress qdisc is, which has no egress half. */
+int nl_clsact_add(uint32_t ifindex);
 int nl_clsact_delete(uint32_t ifindex);
 /* Whether any filter of anybody hangs on the clsact of ifindex. */
 int nl_clsact_in_use(uint32_t ifindex, bool *ret);
