@@ -37,6 +37,9 @@ int sq_percent_to_fraction(double percent, uint32_t *ret_fraction);
 
 /* The shortest text that parses back to the same value. Return buf. */
 char *sq_format_time(uint64_t ns, char *buf, size_t size);
+/* The same for how long something lasts: whole hours as "1h", whole minutes from two on as "10m",
+ * else as sq_format_time() has it. */
+char *sq_format_duration(uint64_t ns, char *buf, size_t size);
 char *sq_format_rate(uint64_t bps, char *buf, size_t size);
 char *sq_format_size(uint64_t bytes, char *buf, size_t size);
 char *sq_format_percent(uint32_t fraction, char *buf, size_t size);

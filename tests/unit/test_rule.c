@@ -101,7 +101,7 @@ static const struct {
 	{"up loss 1% seed 0", NULL},
 	{"up loss 1% seed 9223372036854775807", NULL},
 	{"up loss 1% on-crash clear", "up loss 1%"},
-	{"up loss 1% on-crash keep for 5m seed 1", "up loss 1% for 300s seed 1 on-crash keep"},
+	{"up loss 1% on-crash keep for 5m seed 1", "up loss 1% for 5m seed 1 on-crash keep"},
 	{"up loss 1% except port 5557 except to 10.0.0.0/8 proto tcp except proto icmp",
 	 "up loss 1% except port 5557 except proto tcp to 10.0.0.0/8 except proto icmp"},
 	{"up loss 1% also up loss 50% match dport 80",

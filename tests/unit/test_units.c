@@ -285,6 +285,11 @@ static void formats_are_short(void **state)
 	assert_string_equal(sq_format_time(1500000000, text, sizeof(text)), "1.5s");
 	assert_string_equal(sq_format_time(0, text, sizeof(text)), "0s");
 	assert_string_equal(sq_format_time(50290000, text, sizeof(text)), "50.29ms");
+	assert_string_equal(sq_format_duration(600000000000, text, sizeof(text)), "10m");
+	assert_string_equal(sq_format_duration(60000000000, text, sizeof(text)), "60s");
+	assert_string_equal(sq_format_duration(90000000000, text, sizeof(text)), "90s");
+	assert_string_equal(sq_format_duration(7200000000000, text, sizeof(text)), "2h");
+	assert_string_equal(sq_format_duration(0, text, sizeof(text)), "0s");
 	assert_string_equal(sq_format_rate(1000000, text, sizeof(text)), "1mbit");
 	assert_string_equal(sq_format_rate(8, text, sizeof(text)), "8bit");
 	assert_string_equal(sq_format_size(5120, text, sizeof(text)), "5kb");

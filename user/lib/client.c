@@ -375,8 +375,10 @@ int client_answer_error(const struct sq_client *c, const json_t *body, struct sq
 	if (detail || title)
 		sq_error_set(err, r, NULL, "%s", detail ? detail : title);
 	else
-		sq_error_set(err, r, NULL, "%s answers %ld without a reason; is it squalld?",
-			     c->peer, c->status);
+		sq_error_set(err, r, NULL,
+			     "%s gives no reason for its answer: is it squalld (and this "
+			     "version, " SQUALL_VERSION ")?",
+			     c->peer);
 	add_candidates(body, err);
 	if (field)
 		snprintf(err->field, sizeof(err->field), "%s", field);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/cgroup.h"
 #include "lib/error.h"
 #include "squall/cli.h"
 #include "squall/help/suggest.h"
@@ -52,6 +53,22 @@ static void to_our_words(struct sq_error *err)
 	}
 }
 
+/* "/worker", "/sys/fs/cgroup/worker", "system.slice/x.service": paths of cgroups, as others write
+ * them. The start of what is to come after "cgroup:/", or NULL. */
+static const char *path_of_cgroup(const char *name)
+{
+	const char *mount = cgroup_mount();
+	size_t n = mount ? strlen(mount) : 0;
+
+	if (n && !strncmp(name, mount, n) && name[n] == '/')
+		name += n;
+	else if (!strncmp(name, "/sys/fs/cgroup/", 15))
+		name += 14;
+	if (!strncmp(name, "cgroup:", 7))
+		return name[7] != '/' ? name + 7 : NULL;
+	return strchr(name, '/') ? name + strspn(name, "/") : NULL;
+}
+
 /* A name that is not there: the nearest of those that are. */
 static void suggest_name(struct cli *cli, const char *name, const char *path, const char *list,
 			 const char *key, struct sq_error *err)
@@ -59,8 +76,19 @@ static void suggest_name(struct cli *cli, const char *name, const char *path, co
 	struct suggestion s = {.word = name};
 	json_t *answer = NULL, *one;
 	size_t i, end = strlen(err->text);
+	const char *cgroup = strcmp(key, "target") ? NULL : path_of_cgroup(name);
 	struct sq_error ignored;
 
+	if (strstr(err->text, "has no schedule")) {
+		snprintf(err->text + end, sizeof(err->text) - end,
+			 "; \"squall schedule set\" writes one");
+		return;
+	}
+	if (cgroup && *cgroup) {
+		snprintf(err->text + end, sizeof(err->text) - end,
+			 "; did you mean \"cgroup:/%.200s\"?", cgroup);
+		return;
+	}
 	if (sq_client_request(cli->client, "GET", path, NULL, &answer, &ignored))
 		return;
 	json_array_foreach(json_object_get(answer, list), i, one)
@@ -118,7 +146,7 @@ int api_target(struct cli *cli, const char *method, const char *prefix, const ch
 		r = sq_client_request(cli->client, method, path, body, ret, &err);
 		if (r) {
 			to_our_words(&err);
-			if (r == -ENOENT && !strcmp(err.field, "target"))
+			if ((r == -ENOENT || r == -EINVAL) && !strcmp(err.field, "target"))
 				suggest_name(cli, target, "/api/v1/targets", "targets", "target",
 					     &err);
 			if (r == -ENOENT && !strcmp(err.field, "name"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* squall fault: rules in, rules out. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -110,16 +111,19 @@ int cmd_fault_check(struct cli *cli, int argc, char **argv)
 	return 0;
 }
 
-/* "42.1s left" */
+/* "42.1s left", "9m59s left" */
 static void print_left(const json_t *rule)
 {
 	const json_t *v = json_object_get(rule, "expires_in_ns");
+	uint64_t tenths = (uint64_t)json_integer_value(v) / 100000000, s = tenths / 10;
 	char text[32];
 
 	if (!v)
 		return;
-	printf("%s left, ", sq_format_time((uint64_t)json_integer_value(v) / 100000000 * 100000000,
-					   text, sizeof(text)));
+	if (s >= 120)
+		printf("%" PRIu64 "m%02us left, ", s / 60, (unsigned int)(s % 60));
+	else
+		printf("%s left, ", sq_format_time(tenths * 100000000, text, sizeof(text)));
 }
 
 static void print_entry(const struct cli *cli, const json_t *entry)

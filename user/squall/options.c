@@ -252,7 +252,7 @@ static int no_such_command(const struct cli *cli, int argc, char **argv)
 			     argv[0], argv[1], verbs, argv[0]);
 }
 
-static int check_arguments(const struct cli *cli, const struct command *c, int n)
+static int check_arguments(const struct cli *cli, const struct command *c, int n, char **argv)
 {
 	const struct option_def *o;
 	uint32_t extra = cli->given & ~(OPT_GLOBAL | c->options);
@@ -268,8 +268,9 @@ static int check_arguments(const struct cli *cli, const struct command *c, int n
 		return complain_text(cli, EXIT_USAGE, "too few arguments; usage: squall %s%s%s %s",
 				     c->object, space, verb, c->args);
 	if (c->max >= 0 && n > c->max)
-		return complain_text(cli, EXIT_USAGE, "too many arguments; usage: squall %s%s%s %s",
-				     c->object, space, verb, c->args);
+		return complain_text(cli, EXIT_USAGE,
+				     "\"%.64s\" is one argument too many; usage: squall %s%s%s %s",
+				     argv[c->max], c->object, space, verb, c->args);
 	return 0;
 }
 
@@ -331,7 +332,7 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	c = find_command(cli->table, argc, argv, &words);
 	if (!c)
 		return no_such_command(cli, argc, argv);
-	r = check_arguments(cli, c, argc - words);
+	r = check_arguments(cli, c, argc - words, argv + words);
 	if (r)
 		return r;
 	return c->run(cli, argc - words, argv + words);

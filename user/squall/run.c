@@ -251,7 +251,13 @@ static void tell(struct run *run)
 
 	if (path && !(run->cli->given & OPT_QUIET) &&
 	    !sq_client_request(run->cli->client, "GET", path, NULL, &answer, &ignored)) {
-		if (json_array_size(json_object_get(answer, "counters")))
+		/* Standard output is the command's. */
+		if (run->cli->json) {
+			json_dumpf(answer, stderr,
+				   SQ_JSON_FLAGS |
+					   (run->cli->pretty ? JSON_INDENT(2) : JSON_COMPACT));
+			fputc('\n', stderr);
+		} else if (json_array_size(json_object_get(answer, "counters")))
 			counters_print(answer, stderr);
 		else
 			fputs("squall: run: the rule ended before the command, its counters "

@@ -45,8 +45,9 @@ static void print_steps(const json_t *schedule)
 		printf("%c at %-8s ",
 		       json_is_integer(current) && (size_t)json_integer_value(current) == i ? '>'
 											    : ' ',
-		       sq_format_time((uint64_t)json_integer_value(json_object_get(step, "at_ns")),
-				      time, sizeof(time)));
+		       sq_format_duration(
+			       (uint64_t)json_integer_value(json_object_get(step, "at_ns")), time,
+			       sizeof(time)));
 		if (profile && !json_is_null(profile)) {
 			printf("profile ");
 			print_safe(stdout, json_string_value(profile) ?: "");
@@ -57,9 +58,9 @@ static void print_steps(const json_t *schedule)
 		}
 		putchar('\n');
 	}
-	printf("  length %s",
-	       sq_format_time((uint64_t)json_integer_value(json_object_get(schedule, "length_ns")),
-			      time, sizeof(time)));
+	printf("  length %s", sq_format_duration((uint64_t)json_integer_value(
+							 json_object_get(schedule, "length_ns")),
+						 time, sizeof(time)));
 	printf(", repeat %lld, %s\n",
 	       (long long)json_integer_value(json_object_get(schedule, "repeat")),
 	       json_is_true(json_object_get(schedule, "running")) ? "running" : "stopped");
@@ -90,6 +91,27 @@ int cmd_schedule_show(struct cli *cli, int argc, char **argv)
 	return r;
 }
 
+/* "lenght" in a step is a word of the rule to the parser. */
+static void suggest_boundary(int n, char **w, struct sq_error *err)
+{
+	size_t end = strlen(err->text);
+	struct suggestion s = {0};
+	char quoted[72];
+	int i;
+
+	for (i = 0; i < n && !s.best && !strstr(err->text, "did you mean"); i++) {
+		snprintf(quoted, sizeof(quoted), "\"%.64s\"", w[i]);
+		s.word = w[i];
+		if (strlen(w[i]) > 3 && strstr(err->text, quoted)) {
+			suggest_from(&s, "length");
+			suggest_from(&s, "repeat");
+		}
+	}
+	if (s.best)
+		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s\"?",
+			 s.best);
+}
+
 /* One step's words, up to the next "at", "length" or "repeat". */
 static int step_of_words(const struct cli *cli, uint64_t at_ns, int n, char **w, json_t *steps)
 {
@@ -107,6 +129,7 @@ static int step_of_words(const struct cli *cli, uint64_t at_ns, int n, char **w,
 		if (e) {
 			json_decref(step);
 			suggest_rule(n, w, &err);
+			suggest_boundary(n, w, &err);
 			return complain_text(cli, e == -ENOMEM ? EXIT_FAILED : EXIT_USAGE,
 					     "steps[%zu].%s", json_array_size(steps), err.text);
 		}
@@ -177,7 +200,8 @@ static int schedule_of_words(const struct cli *cli, int n, char **w, json_t *bod
 		} else {
 			return complain_text(cli, EXIT_USAGE,
 					     "schedule: \"%.32s\" is not "
-					     "accepted: at, length or repeat comes here",
+					     "accepted: at, length or repeat comes here, as in "
+					     "\"at 0s loss 5%% length 20s\"",
 					     word);
 		}
 	}
@@ -209,6 +233,7 @@ int cmd_schedule_set(struct cli *cli, int argc, char **argv)
 {
 	json_t *body, *answer = NULL;
 	char what[96];
+	size_t n;
 	int r;
 
 	if (!strcmp(argv[1], "file")) {
@@ -226,10 +251,11 @@ int cmd_schedule_set(struct cli *cli, int argc, char **argv)
 	if (!r)
 		r = api_target(cli, "PUT", "/api/v1/schedules/", argv[0], "", body, &answer);
 	json_decref(body);
+	n = json_array_size(json_object_get(answer, "steps"));
 	if (!r)
 		snprintf(what, sizeof(what),
-			 "schedule saved, %zu steps; \"squall schedule start\" begins it",
-			 json_array_size(json_object_get(answer, "steps")));
+			 "schedule saved, %zu step%s; \"squall schedule start\" begins it", n,
+			 n == 1 ? "" : "s");
 	return done(cli, r, answer, argv[0], what);
 }
 

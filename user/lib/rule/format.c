@@ -166,7 +166,7 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size)
 		put_match(&o, &rule->except[i]);
 	}
 	if (rule->for_ns)
-		put(&o, " for %s", sq_format_time(rule->for_ns, text, sizeof(text)));
+		put(&o, " for %s", sq_format_duration(rule->for_ns, text, sizeof(text)));
 	if (rule->flags & SQ_R_SEED_GIVEN)
 		put(&o, " seed %llu", (unsigned long long)rule->seed);
 	if (rule->flags & SQ_R_KEEP)

@@ -352,6 +352,18 @@ char *sq_format_time(uint64_t ns, char *buf, size_t size)
 	return format_decimal(ns, 0, "ns", buf, size);
 }
 
+char *sq_format_duration(uint64_t ns, char *buf, size_t size)
+{
+	const uint64_t minute = 60000000000ull, hour = 60 * minute;
+
+	if (ns && ns % hour == 0)
+		return format_decimal(ns / hour, 0, "h", buf, size);
+	/* "for 60s" is what everybody writes. */
+	if (ns > minute && ns % minute == 0)
+		return format_decimal(ns / minute, 0, "m", buf, size);
+	return sq_format_time(ns, buf, size);
+}
+
 char *sq_format_rate(uint64_t bps, char *buf, size_t size)
 {
 	static const char *const names[] = {"bit", "kbit", "mbit", "gbit", "tbit"};

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/stamp.h"
 #include "sim/base/heap.h"
 #include "sim/fleet/options.h"
 #include "sim/engine/shard.h"
@@ -23,6 +24,7 @@ static void stype_update(struct shard *sh, unsigned t)
 {
 	struct stype *ty = &sh->l.type[t];
 	struct sim_profile old = ty->p;
+	char when[SQ_STAMP_SIZE];
 	struct sim_err err;
 	bool tls_changed;
 
@@ -32,7 +34,7 @@ static void stype_update(struct shard *sh, unsigned t)
 	pthread_mutex_unlock(&sh->l.led.a->lock);
 	if (stype_compile(ty, &err)) {
 		/* A file has gone since the check: keep what worked. */
-		fprintf(stderr, "squall-sim: %s\n", err.text);
+		fprintf(stderr, "%ssquall-sim: %s\n", sq_stamp(when), err.text);
 		ty->p = old;
 		stype_compile(ty, &err);
 	}
@@ -46,7 +48,7 @@ static void stype_update(struct shard *sh, unsigned t)
 		sim_tls_free(ty->tls);
 		ty->tls = NULL;
 		if (sim_tls_new(&ty->p, &ty->tls, &err))
-			fprintf(stderr, "squall-sim: %s\n", err.text);
+			fprintf(stderr, "%ssquall-sim: %s\n", sq_stamp(when), err.text);
 		else
 			sim_tls_on_session(ty->tls, io_session);
 	}

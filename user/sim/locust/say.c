@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+#include "lib/stamp.h"
 
 uint64_t locust_now_ns(void)
 {
@@ -15,11 +16,11 @@ uint64_t locust_now_ns(void)
 
 void locust_say(const char *fmt, ...)
 {
-	char line[1024];
+	char line[1024], when[SQ_STAMP_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "squall-sim worker: %s\n", line);
+	fprintf(stderr, "%ssquall-sim worker: %s\n", sq_stamp(when), line);
 }

@@ -58,64 +58,13 @@ void suggest_from(struct suggestion *s, const char *name)
 	s->distance = d;
 }
 
-struct synonym {
-	const char *theirs, *ours;
-};
-
-static const char *look_up(const struct synonym *table, const char *word)
+const char *suggest_look_up(const struct synonym *table, const char *word)
 {
 	for (; table->theirs; table++)
 		if (!strcasecmp(table->theirs, word))
 			return table->ours;
 	return NULL;
 }
-
-static const struct synonym rule_words[] = {
-	{"latency", "delay"},
-	{"lag", "delay"},
-	{"slow", "delay"},
-	{"wait", "delay"},
-	{"bandwidth", "rate"},
-	{"throttle", "rate"},
-	{"speed", "rate"},
-	{"limit-rate", "rate"},
-	{"egress", "up"},
-	{"out", "up"},
-	{"outgoing", "up"},
-	{"upload", "up"},
-	{"upstream", "up"},
-	{"tx", "up"},
-	{"ingress", "down"},
-	{"in", "down"},
-	{"incoming", "down"},
-	{"download", "down"},
-	{"downstream", "down"},
-	{"rx", "down"},
-	{"drop", "loss"},
-	{"lose", "loss"},
-	{"packet-loss", "loss"},
-	{"packetloss", "loss"},
-	{"packet_loss", "loss"},
-	{"jitter", "delay TIME JITTER"},
-	{"dup", "duplicate"},
-	{"duplication", "duplicate"},
-	{"corruption", "corrupt"},
-	{"reordering", "reorder"},
-	{"block", "blackhole"},
-	{"partition", "blackhole"},
-	{"offline", "blackhole"},
-	{"disconnect", "blackhole"},
-	{"duration", "for"},
-	{"timeout", "for"},
-	{"dst", "to"},
-	{"host", "to"},
-	{"protocol", "proto"},
-	{"filter", "match"},
-	{"only", "match"},
-	{"exclude", "except"},
-	{"and", "also"},
-	{NULL, NULL},
-};
 
 static const struct synonym verbs[] = {
 	{"add", "set"},	     {"create", "set"},	 {"put", "set"},    {"inject", "set"},
@@ -142,68 +91,12 @@ static const struct synonym objects[] = {
 	{"man", "help"},	  {"version", "--version"},   {NULL, NULL},
 };
 
-const char *suggest_rule_word(const char *word)
-{
-	static const char *const names[] = {
-		"up",		"down",	   "both",  "loss",	 "delay",   "duplicate",
-		"corrupt",	"reorder", "rate",  "blackhole", "match",   "except",
-		"also",		"for",	   "seed",  "on-crash",	 "proto",   "to",
-		"dport",	"sport",   "port",  "gap",	 "burst",   "limit",
-		"distribution", "gemodel", "state", "normal",	 "uniform", "pareto",
-		"paretonormal", "latency", "mtu",   "syn",	 "fin",	    "rst",
-	};
-	struct suggestion s = {.word = word};
-	const char *ours = look_up(rule_words, word);
-	size_t i;
-
-	for (i = 0; !ours && i < sizeof(names) / sizeof(names[0]); i++)
-		suggest_from(&s, names[i]);
-	return ours ? ours : s.best;
-}
-
 const char *suggest_verb(const char *verb)
 {
-	return look_up(verbs, verb);
+	return suggest_look_up(verbs, verb);
 }
 
 const char *suggest_object(const char *object)
 {
-	return look_up(objects, object);
-}
-
-static bool is_number(const char *w)
-{
-	return *w && w[strspn(w, "0123456789.")] == 0;
-}
-
-void suggest_rule(int n, char *const *words, struct sq_error *err)
-{
-	const char *best = NULL;
-	char quoted[WORD_MAX + 3];
-	size_t end = strlen(err->text);
-	int i;
-
-	for (i = 0; i < n && !best; i++) {
-		/* Only the word that the error itself quotes; "latency" is tbf's, too. */
-		snprintf(quoted, sizeof(quoted), "\"%.*s\"", WORD_MAX, words[i]);
-		if (!is_number(words[i]) && strstr(err->text, quoted))
-			best = suggest_rule_word(words[i]);
-		else if (!strcmp(words[i], "latency") && strstr(err->text, "without rate"))
-			best = "delay";
-		if (best && !strcmp(best, words[i]))
-			best = NULL;
-	}
-	if (best)
-		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s\"?", best);
-}
-
-const char *bare_delay(int n, char *const *words)
-{
-	int i;
-
-	for (i = 0; i + 1 < n; i++)
-		if (!strcmp(words[i], "delay") && is_number(words[i + 1]) &&
-		    strspn(words[i + 1], "0.") < strlen(words[i + 1]))
-			return words[i + 1];
-	return NULL;
+	return suggest_look_up(objects, object);
 }

@@ -16,6 +16,12 @@ struct suggestion {
 	size_t distance;
 };
 
+/* A word of others and ours; a table ends with theirs NULL. Capitals do not count. */
+struct synonym {
+	const char *theirs, *ours;
+};
+const char *suggest_look_up(const struct synonym *table, const char *word); /* NULL: not there */
+
 /* Sees one name that would be accepted. Slips of up to a third of the word count as near. */
 void suggest_from(struct suggestion *s, const char *name);
 /* Our word for a word of tc, Toxiproxy, Pumba, Chaos Mesh or plain English; NULL if there is none.

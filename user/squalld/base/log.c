@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/stamp.h"
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static _Atomic enum log_level max_level = LOG_L_INFO;
@@ -77,7 +78,10 @@ void log_line(enum log_level level, const char *fmt, ...)
 			     "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"message\":\"%s\"}\n", when,
 			     ts.tv_nsec / 1000000, level_names[level], safe);
 	} else {
-		n = snprintf(line, sizeof(line), "squalld: %s: %s\n", level_names[level], safe);
+		char when[SQ_STAMP_SIZE];
+
+		n = snprintf(line, sizeof(line), "%ssqualld: %s: %s\n", sq_stamp(when),
+			     level_names[level], safe);
 	}
 	if (n > (int)sizeof(line) - 1)
 		n = sizeof(line) - 1;

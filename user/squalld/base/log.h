@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One line per event on stderr: for people ("squalld: info: text") or for
+ * One line per event on stderr: for people (the time, "squalld: info: text") or for
  * machines (one JSON object). Thread-safe; a line is one write(2).
  */
 #ifndef SQUALLD_LOG_H
