@@ -131,10 +131,10 @@ struct how {
 static int do_send(const char *addr, const char *port, const char *from, uint64_t count,
 		   const struct how *how)
 {
-	union {
+	static union {
 		struct datagram d;
 		uint8_t bytes[MAX_SIZE];
-	} u = {.d = {.magic = MAGIC, .count = count}};
+	} u;
 	size_t size = how->size;
 	uint64_t start, failed = 0, last_ns;
 	int err = 0, buf = 8 << 20, fds[MAX_FLOWS];
@@ -154,6 +154,8 @@ static int do_send(const char *addr, const char *port, const char *from, uint64_
 						     &how->priority, sizeof(how->priority)))
 			perror("udpseq: SO_PRIORITY");
 	}
+	u.d.magic = MAGIC;
+	u.d.count = count;
 	for (size_t i = sizeof(u.d); i < size; i++)
 		u.bytes[i] = (uint8_t)(i * 131 + 7);
 	start = now_ns(CLOCK_MONOTONIC);

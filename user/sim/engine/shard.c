@@ -23,11 +23,12 @@
 static void stype_update(struct shard *sh, unsigned t)
 {
 	struct stype *ty = &sh->l.type[t];
-	struct sim_profile old = ty->p;
+	struct sim_profile *old = sh->old;
 	char when[SQ_STAMP_SIZE];
 	struct sim_err err;
 	bool tls_changed;
 
+	*old = ty->p;
 	pthread_mutex_lock(&sh->l.led.a->lock);
 	ty->p = sh->l.led.a->conf[t];
 	ty->gen = sh->l.led.a->conf_gen[t];
@@ -35,15 +36,15 @@ static void stype_update(struct shard *sh, unsigned t)
 	if (stype_compile(ty, &err)) {
 		/* A file has gone since the check: keep what worked. */
 		fprintf(stderr, "%ssquall-sim: %s\n", sq_stamp(when), err.text);
-		ty->p = old;
+		ty->p = *old;
 		stype_compile(ty, &err);
 	}
 	tls_changed =
-		ty->p.tls && (!ty->tls || strcmp(old.cert, ty->p.cert) ||
-			      strcmp(old.key, ty->p.key) || strcmp(old.ca, ty->p.ca) ||
-			      strcmp(old.alpn, ty->p.alpn) || strcmp(old.sni, ty->p.sni) ||
-			      strcmp(old.host, ty->p.host) || old.insecure != ty->p.insecure ||
-			      old.tls_min != ty->p.tls_min || old.tls_max != ty->p.tls_max);
+		ty->p.tls && (!ty->tls || strcmp(old->cert, ty->p.cert) ||
+			      strcmp(old->key, ty->p.key) || strcmp(old->ca, ty->p.ca) ||
+			      strcmp(old->alpn, ty->p.alpn) || strcmp(old->sni, ty->p.sni) ||
+			      strcmp(old->host, ty->p.host) || old->insecure != ty->p.insecure ||
+			      old->tls_min != ty->p.tls_min || old->tls_max != ty->p.tls_max);
 	if (tls_changed) {
 		sim_tls_free(ty->tls);
 		ty->tls = NULL;
@@ -77,10 +78,11 @@ int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakef
 	sh->l.epfd = epoll_create1(EPOLL_CLOEXEC);
 	sh->l.type = calloc(a->ntypes, sizeof(*sh->l.type));
 	sh->l.tx = malloc(SIM_TX_CAP);
+	sh->old = malloc(sizeof(*sh->old));
 	/* Touched only as far as packets are long. */
 	sh->l.rx = mmap(NULL, SIM_RX_MAX + 65536, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (sh->l.epfd < 0 || !sh->l.type || !sh->l.tx || sh->l.rx == MAP_FAILED)
+	if (sh->l.epfd < 0 || !sh->l.type || !sh->l.tx || !sh->old || sh->l.rx == MAP_FAILED)
 		return -ENOMEM;
 	if (epoll_ctl(sh->l.epfd, EPOLL_CTL_ADD, wakefd, &ev))
 		return -errno;
@@ -309,6 +311,7 @@ static void finish(struct shard *sh)
 	close(sh->l.epfd);
 	free(sh->l.type);
 	free(sh->l.tx);
+	free(sh->old);
 	munmap(sh->l.rx, SIM_RX_MAX + 65536);
 	SIM_STORE(&sh->l.led.pub->state, 2u);
 }

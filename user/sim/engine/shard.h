@@ -13,7 +13,8 @@ struct shard {
 	uint32_t gen, storm;
 	struct sim_ramp ramp[SIM_MAX_TYPES];
 	uint64_t rng;
-	struct lean l; /* last: see sim_shard_init() */
+	struct sim_profile *old; /* while a type takes over new options: 77 KB */
+	struct lean l;		 /* last: see sim_shard_init() */
 };
 
 void *sim_shard_main(void *shard);

@@ -53,6 +53,7 @@ struct cgwatch {
 	bool telling;	      /* false while the tree is read for the first time */
 	struct change change[ONE_BY_ONE];
 	unsigned int n_changes;
+	char events[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
 };
 
 static struct dir **slot(struct cgwatch *w, int wd)
@@ -212,11 +213,10 @@ static void one_event(struct cgwatch *w, const struct inotify_event *e)
 
 static void drain(struct cgwatch *w)
 {
-	char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
 
-	while ((n = read(w->fd, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
+	while ((n = read(w->fd, w->events, sizeof(w->events))) > 0) {
+		for (char *p = w->events; p < w->events + n;) {
 			const struct inotify_event *e = (const void *)p;
 
 			one_event(w, e);
