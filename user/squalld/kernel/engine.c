@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine as a whole: opens and closes in order, and runs the two threads: the plumber,
- * which attaches, and the one that renews the lease.
+ * The engine as a whole: opens and closes in order, and the thread that renews the lease.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,8 +26,6 @@
 #include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
 
-#define TICK_MS	      250
-#define SCAN_EVERY_NS 1000000000ull
 #define LEASE_TICK_NS 200000000
 #define LANE_BYTES    (256u << 20)
 
@@ -61,73 +58,7 @@ int engine_cgroup_path(uint64_t id, char *ret_path, size_t size)
 	return cgroup_path_of(id, ret_path, size);
 }
 
-/* --- threads ------------------------------------------------------------------ */
-
-/* Waits for a request, an event of some namespace that we are in, or the next tick. Were there
- * events? Only this thread changes the list of spaces. */
-static bool plumber_wait(struct engine *e)
-{
-	int n = 2 + e->n_spaces;
-	struct pollfd few[2], *fds = calloc(n, sizeof(*fds));
-	uint64_t drain;
-	bool event = false;
-
-	if (!fds) {
-		fds = few;
-		n = 2;
-	}
-	fds[0] = (struct pollfd){.fd = e->wake_fd, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = e->monitor_fd, .events = POLLIN};
-	for (int i = 2; i < n; i++)
-		fds[i] = (struct pollfd){.fd = e->spaces[i - 2].monitor_fd, .events = POLLIN};
-	if (poll(fds, n, TICK_MS) > 0) {
-		if (fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
-			drain = 0;
-		for (int i = 1; i < n; i++)
-			if (fds[i].revents) {
-				nl_monitor_drain(fds[i].fd);
-				event = true;
-			}
-	}
-	if (fds != few)
-		free(fds);
-	return event;
-}
-
-static void *plumber_main(void *arg)
-{
-	struct engine *e = arg;
-	uint64_t asked;
-	bool event;
-	int n;
-
-	prctl(PR_SET_NAME, "squall-plumber");
-	for (;;) {
-		event = plumber_wait(e);
-		pthread_mutex_lock(&e->lock);
-		if (e->stop) {
-			pthread_mutex_unlock(&e->lock);
-			return NULL;
-		}
-		rules_expire(e);
-		asked = e->scans_asked;
-		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
-			pthread_mutex_unlock(&e->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&e->lock);
-		lanes_heal(e);
-		pins_heal(e);
-		lane_sweep(e);
-		n = attach_scan(e, event);
-		pthread_mutex_lock(&e->lock);
-		e->scan_error = n;
-		e->scans_done = asked;
-		e->scan_ns = engine_now();
-		pthread_cond_broadcast(&e->scanned);
-		pthread_mutex_unlock(&e->lock);
-	}
-}
+/* --- the lease ------------------------------------------------------------ */
 
 static void *lease_main(void *arg)
 {
@@ -144,41 +75,6 @@ static void *lease_main(void *arg)
 		pthread_mutex_unlock(&e->lock);
 	}
 	return NULL;
-}
-
-static void wake(struct engine *e)
-{
-	uint64_t one = 1;
-
-	if (write(e->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: awake already */
-}
-
-void engine_rescan(struct engine *e)
-{
-	pthread_mutex_lock(&e->lock);
-	e->scans_asked++;
-	pthread_mutex_unlock(&e->lock);
-	wake(e);
-}
-
-int attach_scan_wait(struct engine *e)
-{
-	struct timespec until;
-	uint64_t mine;
-	bool done;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
-	pthread_mutex_lock(&e->lock);
-	mine = ++e->scans_asked;
-	wake(e);
-	while (e->scans_done < mine && !e->stop &&
-	       !pthread_cond_timedwait(&e->scanned, &e->lock, &until))
-		;
-	done = e->scans_done >= mine;
-	pthread_mutex_unlock(&e->lock);
-	return done ? 0 : -EAGAIN;
 }
 
 /* --- open --------------------------------------------------------------------- */
@@ -338,19 +234,9 @@ static int start_threads(struct engine *e, struct sq_error *err)
 		if (res)
 			return engine_fail(err, res, "cannot start the pacer: %s", strerror(-res));
 	}
-	e->scans_asked = 1;
-	res = -pthread_create(&e->plumber, NULL, plumber_main, e);
+	res = plumber_start(e, err);
 	if (res)
-		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
-	e->plumber_runs = true;
-	pthread_mutex_lock(&e->lock);
-	while (!e->scans_done)
-		pthread_cond_wait(&e->scanned, &e->lock);
-	res = e->scan_error;
-	pthread_mutex_unlock(&e->lock);
-	/* Somebody else's ingress qdisc on one interface: health names it, the others act. */
-	if (res && res != -ENOTUNIQ)
-		return engine_fail(err, res, "cannot attach: %s", strerror(-res));
+		return res;
 	res = -pthread_create(&e->lease, NULL, lease_main, e);
 	if (res)
 		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
@@ -360,16 +246,10 @@ static int start_threads(struct engine *e, struct sq_error *err)
 
 static void stop_threads(struct engine *e)
 {
-	pthread_mutex_lock(&e->lock);
-	e->stop = true;
-	pthread_mutex_unlock(&e->lock);
-	if (e->plumber_runs) {
-		wake(e);
-		pthread_join(e->plumber, NULL);
-	}
+	plumber_stop(e); /* says so to the lease's thread too */
 	if (e->lease_runs)
 		pthread_join(e->lease, NULL);
-	e->plumber_runs = e->lease_runs = false;
+	e->lease_runs = false;
 }
 
 static void unpin(const char *dir)
@@ -440,6 +320,7 @@ static void engine_shut(struct engine *e, bool keep)
 int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
+	pthread_condattr_t attr;
 	bool adopted;
 	size_t n = 0;
 	int res;
@@ -449,7 +330,11 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
-	pthread_cond_init(&e->scanned, NULL);
+	/* The wall clock may be set while somebody waits. */
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->scanned, &attr);
+	pthread_condattr_destroy(&attr);
 	while (o->ifaces && o->ifaces[n])
 		n++;
 	if (n)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the engine's files share:
- *   engine.c    open, close, lease, status      rules.c   rules and counters
+ *   engine.c    open, close, lease              rules.c   rules and counters
+ *   plumber.c   its thread, and who waits for it
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost
  *   probe.c     what this kernel can            trace.c   sampled packets
@@ -203,14 +204,13 @@ int att_publish(struct engine *e, const struct attachment *a);
 int attach_scan(struct engine *e, bool links_changed);
 int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);
-/* Asks the plumber for a scan and waits for its end (at most 10 s: -EAGAIN). Lock not held. */
-int attach_scan_wait(struct engine *e);
 void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, const char *what);
 
-/* seen.c */
+/* plumber.c. start: the first scan is done when it returns. */
+int plumber_start(struct engine *e, struct sq_error *err);
+void plumber_stop(struct engine *e); /* and whoever looks at e->stop */
 /* "interface eth0: No such device"; buf: 160 bytes. */
 const char *failure_text(const struct scan_failure *f, char *buf, size_t size);
-bool is_held(const struct engine *e, uint64_t cgroup_id); /* lock held */
 
 /* front.c. The plumber, in the host's namespace, att_lock held; front_clean(): anybody,
  * in the interface's namespace. */
@@ -229,12 +229,17 @@ void attach_clean_all(int att_fd);
 int pins_ready(const char *pin_dir, char **ret, struct sq_error *err);
 
 /* rules.c; lock held. */
+bool is_held(const struct engine *e, uint64_t cgroup_id); /* by engine_hold() */
 void rules_expire(struct engine *e);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 int rules_adopt(struct engine *e, struct sq_error *err);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
 bool rules_covers(struct engine *e, const uint64_t *chain, int depth);
+
+/* The same, lock not held: engine_set_rule() but for the scan that a fresh one may need. */
+int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
+	      struct sq_rule *ret, bool *ret_fresh, struct sq_error *err);
 
 void trace_stop(struct engine *e);
 

@@ -41,6 +41,15 @@ static struct ruled *find(struct engine *e, uint64_t id)
 	return r;
 }
 
+bool is_held(const struct engine *e, uint64_t cgroup_id)
+{
+	const struct held *h = e->held;
+
+	while (h && h->id != cgroup_id)
+		h = h->next;
+	return h;
+}
+
 static bool rule_has_down(const struct sq_rule *rule)
 {
 	for (uint32_t i = 0; i < rule->n_clauses; i++)
@@ -234,16 +243,16 @@ static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *e
 	return 0;
 }
 
-int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
-		    struct sq_rule *ret, struct sq_error *err)
+int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
+	      struct sq_rule *ret, bool *ret_fresh, struct sq_error *err)
 {
 	struct sq_rule rule = *asked;
 	struct sq_target value = {0};
 	struct ruled *r, *fresh = NULL;
 	struct timespec now;
-	bool scan = false;
 	int res;
 
+	*ret_fresh = false;
 	res = acceptable(e, &rule, err);
 	if (res)
 		return res;
@@ -303,7 +312,7 @@ int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *
 	} else {
 		r = fresh;
 		fresh = NULL;
-		scan = !is_held(e, cgroup_id);
+		*ret_fresh = true;
 		r->next = *bucket(e, cgroup_id);
 		*bucket(e, cgroup_id) = r;
 		e->n_rules++;
@@ -321,8 +330,6 @@ out:
 		close(fresh->fd);
 		free(fresh);
 	}
-	if (scan)
-		engine_rescan(e);
 	return res;
 }
 

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The plumber: the thread that makes every change to interfaces, and what waits
+ * for it. Who sets a rule holds the target first, so that squalld is attached
+ * where it lives before the rule is in force.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+#include "lib/cgroup.h"
+#include "squalld/kernel/engine_internal.h"
+#include "squalld/kernel/seen.h"
+
+#define TICK_MS	      250
+#define SCAN_EVERY_NS 1000000000ull
+
+/* Waits for a request, an event of some namespace that we are in, or the next tick. Were there
+ * events? Only this thread changes the list of spaces. */
+static bool plumber_wait(struct engine *e)
+{
+	int n = 2 + e->n_spaces;
+	struct pollfd few[2], *fds = calloc(n, sizeof(*fds));
+	uint64_t drain;
+	bool event = false;
+
+	if (!fds) {
+		fds = few;
+		n = 2;
+	}
+	fds[0] = (struct pollfd){.fd = e->wake_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = e->monitor_fd, .events = POLLIN};
+	for (int i = 2; i < n; i++)
+		fds[i] = (struct pollfd){.fd = e->spaces[i - 2].monitor_fd, .events = POLLIN};
+	if (poll(fds, n, TICK_MS) > 0) {
+		if (fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
+			drain = 0;
+		for (int i = 1; i < n; i++)
+			if (fds[i].revents) {
+				nl_monitor_drain(fds[i].fd);
+				event = true;
+			}
+	}
+	if (fds != few)
+		free(fds);
+	return event;
+}
+
+static void *plumber_main(void *arg)
+{
+	struct engine *e = arg;
+	uint64_t asked;
+	bool event;
+	int n;
+
+	prctl(PR_SET_NAME, "squall-plumber");
+	for (;;) {
+		event = plumber_wait(e);
+		pthread_mutex_lock(&e->lock);
+		if (e->stop) {
+			pthread_mutex_unlock(&e->lock);
+			return NULL;
+		}
+		rules_expire(e);
+		asked = e->scans_asked;
+		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
+			pthread_mutex_unlock(&e->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&e->lock);
+		lanes_heal(e);
+		pins_heal(e);
+		lane_sweep(e);
+		n = attach_scan(e, event);
+		pthread_mutex_lock(&e->lock);
+		e->scan_error = n;
+		e->scans_done = asked;
+		e->scan_ns = engine_now();
+		pthread_cond_broadcast(&e->scanned);
+		pthread_mutex_unlock(&e->lock);
+	}
+}
+
+static void wake(struct engine *e)
+{
+	uint64_t one = 1;
+
+	if (write(e->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: awake already */
+}
+
+void engine_rescan(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->scans_asked++;
+	pthread_mutex_unlock(&e->lock);
+	wake(e);
+}
+
+/* Asks for a scan and waits for its end. -EAGAIN: it did not come within 10 s. */
+static int scan_wait(struct engine *e)
+{
+	struct timespec until;
+	uint64_t mine;
+	bool done;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 10;
+	pthread_mutex_lock(&e->lock);
+	mine = ++e->scans_asked;
+	wake(e);
+	while (e->scans_done < mine && !e->stop &&
+	       !pthread_cond_timedwait(&e->scanned, &e->lock, &until))
+		;
+	done = e->scans_done >= mine;
+	pthread_mutex_unlock(&e->lock);
+	return done ? 0 : -EAGAIN;
+}
+
+int plumber_start(struct engine *e, struct sq_error *err)
+{
+	int res;
+
+	e->scans_asked = 1;
+	res = -pthread_create(&e->plumber, NULL, plumber_main, e);
+	if (res)
+		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
+	e->plumber_runs = true;
+	pthread_mutex_lock(&e->lock);
+	while (!e->scans_done)
+		pthread_cond_wait(&e->scanned, &e->lock);
+	res = e->scan_error;
+	pthread_mutex_unlock(&e->lock);
+	/* Somebody else's ingress qdisc on one interface: health names it, the others act. */
+	if (res && res != -ENOTUNIQ)
+		return engine_fail(err, res, "cannot attach: %s", strerror(-res));
+	return 0;
+}
+
+void plumber_stop(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->stop = true;
+	pthread_mutex_unlock(&e->lock);
+	if (e->plumber_runs) {
+		wake(e);
+		pthread_join(e->plumber, NULL);
+	}
+	e->plumber_runs = false;
+}
+
+/* --- attached before it is ruled -------------------------------------------------- */
+
+static int unattached(int pid, void *arg)
+{
+	const struct engine *e = arg;
+	uint64_t ino = netns_of(pid);
+	const struct seen_space *sp;
+
+	if (!ino || ino == e->host_ino)
+		return 0;
+	/* Nobody looks into a namespace without rules. */
+	sp = e->seen ? seen_find(e->seen, ino) : NULL;
+	if (!sp || !sp->ruled)
+		return 1;
+	for (int i = 0; i < e->n_spaces && !sp->edges; i++)
+		if (e->spaces[i].ino == ino)
+			return 0;
+	return !sp->edges;
+}
+
+const char *failure_text(const struct scan_failure *f, char *buf, size_t size)
+{
+	if (f->error == -ENOTUNIQ)
+		snprintf(buf, size,
+			 "interface %s has an ingress qdisc where clsact must be (tc qdisc del dev "
+			 "%s ingress)",
+			 f->what, f->what);
+	else if (!strcmp(f->what, SEG_OUT))
+		snprintf(buf, size, "the lane cannot be made there: %s%s", strerror(-f->error),
+			 f->error == -EBUSY ? " (another squalld is attached there)" : "");
+	else
+		snprintf(buf, size, "%s%s%s%s", f->what[0] ? "interface " : "", f->what,
+			 f->what[0] ? ": " : "", strerror(-f->error));
+	return buf;
+}
+
+struct failure_of {
+	const struct engine *e;
+	struct scan_failure found;
+};
+
+static int find_failure(int pid, void *arg)
+{
+	struct failure_of *x = arg;
+	uint64_t ino = netns_of(pid);
+	int32_t nsid = -1;
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	fd = ino && ino != x->e->host_ino ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		nl_nsid(fd, false, &nsid);
+		close(fd);
+	}
+	for (int i = 0; ino && i < x->e->n_failed; i++) {
+		const struct scan_failure *f = &x->e->failed[i];
+		bool edge = f->peer_nsid >= 0;
+
+		if (!f->ino || (edge ? f->peer_nsid == nsid : f->ino == ino)) {
+			x->found = *f;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Of the last scan: what went wrong where this cgroup's processes are. */
+static int failure_of(struct engine *e, const char *path, struct sq_error *err)
+{
+	struct failure_of x = {.e = e};
+	char why[160];
+	int res = 0;
+
+	pthread_mutex_lock(&e->att_lock);
+	if (e->n_failed && cgroup_each_pid(path, find_failure, &x) == 1)
+		res = engine_fail(err, -EIO,
+				  "attach: squalld cannot see the target's packets%s: %s; nothing "
+				  "was changed",
+				  x.found.ino == e->host_ino ? "" : " in its network namespace",
+				  failure_text(&x.found, why, sizeof(why)));
+	pthread_mutex_unlock(&e->att_lock);
+	return res;
+}
+
+int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
+{
+	struct held *h;
+	char path[PATH_MAX];
+	bool needed;
+	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
+
+	if (res)
+		return engine_fail(err, res, "target: no cgroup with id %llu (%s)",
+				   (unsigned long long)cgroup_id, strerror(-res));
+	h = malloc(sizeof(*h));
+	if (!h)
+		return engine_fail(err, -ENOMEM, "out of memory");
+	h->id = cgroup_id;
+	pthread_mutex_lock(&e->lock);
+	h->next = e->held;
+	e->held = h;
+	pthread_mutex_unlock(&e->lock);
+	pthread_mutex_lock(&e->att_lock);
+	needed = cgroup_each_pid(path, unattached, e) == 1;
+	pthread_mutex_unlock(&e->att_lock);
+	if (needed && scan_wait(e))
+		res = engine_fail(err, -EAGAIN,
+				  "attach: squalld is still busy attaching after 10 s; nothing was "
+				  "changed, try again");
+	if (!res)
+		res = failure_of(e, path, err);
+	if (res)
+		engine_release(e, cgroup_id);
+	return res;
+}
+
+void engine_release(struct engine *e, uint64_t cgroup_id)
+{
+	struct held **link = &e->held, *h;
+
+	pthread_mutex_lock(&e->lock);
+	while (*link && (*link)->id != cgroup_id)
+		link = &(*link)->next;
+	h = *link;
+	if (h)
+		*link = h->next;
+	pthread_mutex_unlock(&e->lock);
+	free(h);
+}
+
+int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *rule,
+		    struct sq_rule *ret, struct sq_error *err)
+{
+	bool fresh, held;
+	int res = rules_put(e, cgroup_id, rule, ret, &fresh, err);
+
+	if (res || !fresh)
+		return res;
+	pthread_mutex_lock(&e->lock);
+	held = is_held(e, cgroup_id);
+	pthread_mutex_unlock(&e->lock);
+	if (!held)
+		engine_rescan(e);
+	return 0;
+}
