@@ -86,8 +86,7 @@ static bool make_lab(void)
 
 	if (geteuid() || !cgroup_mount() || !mkdtemp(dir) || pipe(told) ||
 	    unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("bpf", dir, "bpf", 0, NULL))
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", dir, "bpf", 0, NULL))
 		return false;
 	snprintf(pins, sizeof(pins), "%s/pins", dir);
 	snprintf(group, sizeof(group), "/squall-unit-%d", getpid());
@@ -151,7 +150,6 @@ static void close_now(bool keep)
 	engine_close(e, keep);
 	e = NULL;
 }
-
 
 /* A test that failed leaves none behind. */
 static int tidy(void **state)

@@ -33,6 +33,32 @@ static struct fake_engine {
 	unsigned int overrides, first;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX};
 
+/* What a test reads and sets while the worker runs. */
+#define fake_get(field)                                                                            \
+	({                                                                                         \
+		pthread_mutex_lock(&fake.lock);                                                    \
+		typeof(fake.field) got_ = fake.field;                                              \
+		pthread_mutex_unlock(&fake.lock);                                                  \
+		got_;                                                                              \
+	})
+#define fake_put(field, value)                                                                     \
+	do {                                                                                       \
+		pthread_mutex_lock(&fake.lock);                                                    \
+		fake.field = (value);                                                              \
+		pthread_mutex_unlock(&fake.lock);                                                  \
+	} while (0)
+
+/* A copy of one of fake's texts, until the next call. */
+static inline const char *fake_text(const char *text)
+{
+	static char copy[sizeof(fake.payload)];
+
+	pthread_mutex_lock(&fake.lock);
+	snprintf(copy, sizeof(copy), "%s", text);
+	pthread_mutex_unlock(&fake.lock);
+	return copy;
+}
+
 static uint64_t fake_now(void)
 {
 	struct timespec ts;
@@ -41,6 +67,7 @@ static uint64_t fake_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
+/* The lock is held. */
 static uint32_t fake_allowed(const struct fake_type *t)
 {
 	uint64_t gone = fake_now() - t->start;
@@ -57,6 +84,16 @@ static void fake_add(uint64_t results, uint64_t failures)
 	fake.results += results;
 	fake.failures += failures;
 	pthread_mutex_unlock(&fake.lock);
+}
+
+static inline uint32_t fake_running(unsigned int type)
+{
+	uint32_t n;
+
+	pthread_mutex_lock(&fake.lock);
+	n = fake_allowed(&fake.type[type]);
+	pthread_mutex_unlock(&fake.lock);
+	return n;
 }
 
 static uint32_t fake_target(unsigned int type)
@@ -83,9 +120,11 @@ int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t 
 	(void)e;
 	if (type >= FAKE_TYPES)
 		return -EINVAL;
-	if (n > fake.limit)
-		return -E2BIG;
 	pthread_mutex_lock(&fake.lock);
+	if (n > fake.limit) {
+		pthread_mutex_unlock(&fake.lock);
+		return -E2BIG;
+	}
 	*t = (struct fake_type){fake_allowed(t), n, fake_now(), over_ns};
 	pthread_mutex_unlock(&fake.lock);
 	return 0;
@@ -125,7 +164,7 @@ int sim_engine_override(struct sim_engine *e, int type, const char *key, const c
 	(void)e;
 	(void)err;
 	if (type == 0 && !strcmp(key, "first"))
-		fake.first = (unsigned int)atoi(value);
+		fake_put(first, (unsigned int)atoi(value));
 	return 0;
 }
 

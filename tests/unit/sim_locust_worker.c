@@ -129,9 +129,9 @@ static void run_stop_again_quit(void **state)
 	spawn(node, t, 90, 10, NULL, NULL);
 	expect("spawning", 500);
 	usleep(300000);
-	assert_in_range(fake_allowed(&fake.type[0]), 10, 60);
+	assert_in_range(fake_running(0), 10, 60);
 	/* Worker 3 of those that share a fleet file: its devices have names of their own. */
-	assert_int_equal(fake.first, 3000);
+	assert_int_equal(fake_get(first), 3000);
 	expect("spawning_complete", 3000);
 	assert_in_range(fake_now() - asked, 850 * MS, 3000 * MS);
 	assert_int_equal(users(), 100);
@@ -356,16 +356,16 @@ static void options_from_the_form(void **state)
 	join_master(0);
 	spawn(node, 1, 3, 0, "mqtt_topic", "form/topic");
 	expect("spawning_complete", 3000);
-	assert_string_equal(fake.topic, "form/topic");
-	assert_int_equal(fake.overrides, 1);
+	assert_string_equal(fake_text(fake.topic), "form/topic");
+	assert_int_equal(fake_get(overrides), 1);
 	/* The same in each step of the ramp: nothing to do. */
 	spawn(node, 2, 4, 0, "mqtt_topic", "form/topic");
 	expect("spawning_complete", 3000);
-	assert_int_equal(fake.overrides, 1);
+	assert_int_equal(fake_get(overrides), 1);
 	/* Emptied: as the fleet file says. */
 	spawn(node, 3, 4, 0, "mqtt_topic", "");
 	expect("spawning_complete", 3000);
-	assert_string_equal(fake.topic, "own/topic");
+	assert_string_equal(fake_text(fake.topic), "own/topic");
 	/* Wrong: said, and no load under settings that nobody asked for. */
 	spawn(node, 4, 5, 0, "mqtt_qos", "3");
 	expect("exception", 1000);
@@ -375,7 +375,7 @@ static void options_from_the_form(void **state)
 	spawn(node, 5, 5, 0, "mqtt_qos", "2");
 	expect("spawning_complete", 3000);
 	assert_int_equal(users(), 5);
-	assert_string_equal(fake.qos, "2");
+	assert_string_equal(fake_text(fake.qos), "2");
 	quit_worker();
 }
 
@@ -410,7 +410,7 @@ static void files_from_the_form(void **state)
 	snprintf(path, sizeof(path), "%s/allowed/up", base);
 	assert_int_equal(symlink("..", path), 0);
 
-	*fake.payload = 0;
+	fake_put(payload[0], 0);
 	start_worker();
 	join_master(0);
 	spawn(node, stamp++, 3, 0, "mqtt_payload", "@in/good");
@@ -419,7 +419,7 @@ static void files_from_the_form(void **state)
 	expect("spawning_complete", 3000);
 	assert_int_equal(users(), 0);
 	quit_worker();
-	assert_string_equal(fake.payload, "");
+	assert_string_equal(fake_text(fake.payload), "");
 
 	allow_files = dir;
 	start_worker();
@@ -430,13 +430,13 @@ static void files_from_the_form(void **state)
 		assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "no such file below"));
 		expect("spawning_complete", 3000);
 		assert_int_equal(users(), 0);
-		assert_string_equal(fake.payload, "");
+		assert_string_equal(fake_text(fake.payload), "");
 	}
 	spawn(node, stamp++, 3, 0, "mqtt_payload", "@in/good");
 	expect("spawning_complete", 3000);
 	assert_int_equal(users(), 3);
 	snprintf(want, sizeof(want), "@%s/in/good", dir);
-	assert_string_equal(fake.payload, want);
+	assert_string_equal(fake_text(fake.payload), want);
 	quit_worker();
 	allow_files = NULL;
 	snprintf(path, sizeof(path), "rm -r %s", base);
@@ -448,16 +448,16 @@ static void counts_are_connections(void **state)
 {
 	(void)state;
 	start_worker();
-	fake.refuse = 6;
+	fake_put(refuse, 6);
 	join_master(0);
 	spawn(node, 1, 10, 0, NULL, NULL);
 	expect("spawning_complete", 3000);
 	assert_int_equal(users(), 6);
-	fake.refuse = UINT32_MAX;
+	fake_put(refuse, UINT32_MAX);
 	/* Told soon, with the next report. */
 	expect("stats", 1500);
 	assert_int_equal(users(), 10);
-	fake.limit = 20;
+	fake_put(limit, 20);
 	spawn(node, 5, 21, 0, NULL, NULL);
 	expect("exception", 1000);
 	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "--max-devices"));
@@ -472,12 +472,12 @@ static void start_while_stopping(void **state)
 	join_master(0);
 	spawn(node, 1, 10, 0, NULL, NULL);
 	expect("spawning_complete", 3000);
-	fake.drain_ns = 1500 * MS;
+	fake_put(drain_ns, 1500 * MS);
 	tell(node, "stop");
 	usleep(200000);
 	spawn(node, 2, 5, 0, NULL, NULL);
 	expect("client_stopped", 3000);
-	fake.drain_ns = 0;
+	fake_put(drain_ns, 0);
 	expect("client_ready", 1000);
 	ack(node, 0);
 	expect("spawning_complete", 4000);
