@@ -169,7 +169,7 @@ static void settle_device(struct lean *ln, struct stype *ty, struct device *d)
 				SIM_ADD(&ln->led.pub->tot.lost, acked - before - h->unique);
 		}
 	}
-	for (unsigned i = 0; i < ty->nsubs; i++)
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
 		free(filters[i]);
 }
 

@@ -296,8 +296,10 @@ static void engine_shut(struct engine *e, bool keep)
 	if (e->cfg)
 		trace_stop(e);
 	/* A stale lease would take 2 s to end `clear` rules. */
-	if (e->cfg)
-		e->cfg->lease_ns = e->cfg->pacer_ns = 0;
+	if (e->cfg) {
+		__atomic_store_n(&e->cfg->lease_ns, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&e->cfg->pacer_ns, 0, __ATOMIC_RELEASE);
+	}
 	if (!keep && e->skel && e->skel->maps.sq_targets)
 		rules_clear(e);
 	/* New packets pass from here on; with `keep`, fq goes on without us. */

@@ -242,7 +242,8 @@ json_t *engine_status(struct engine *e)
 
 int engine_health(struct engine *e, struct sq_error *err)
 {
-	uint64_t now = engine_now(), lease = e->cfg->lease_ns, pacer = e->cfg->pacer_ns;
+	uint64_t now = engine_now(), lease = __atomic_load_n(&e->cfg->lease_ns, __ATOMIC_ACQUIRE);
+	uint64_t pacer = __atomic_load_n(&e->cfg->pacer_ns, __ATOMIC_ACQUIRE);
 	char why[160];
 	int scan_error;
 
