@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -34,6 +35,10 @@ static struct fake {
 } * fake;
 static int last_fd, connect_errno;
 static bool no_v6;
+static struct opt_set {
+	int level, name, value;
+} opts_set[16];
+static unsigned nopts;
 static union sim_addr last_to;
 
 static struct fake *of(int fd)
@@ -62,7 +67,9 @@ int connect(int fd, const struct sockaddr *a, socklen_t n)
 
 int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 {
-	(void)fd, (void)level, (void)name, (void)v, (void)n;
+	(void)fd, (void)n;
+	if (nopts < 16)
+		opts_set[nopts++] = (struct opt_set){level, name, *(const int *)v};
 	return 0;
 }
 
@@ -494,6 +501,111 @@ static void scheduled_time(void **state)
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)(wheel_round(due) / 1000000));
 	assert_int_equal(k.payload.n, strlen(text));
 	assert_memory_equal(k.payload.p, text, k.payload.n);
+	shard_free();
+}
+
+static bool was_set(int level, int name, int value)
+{
+	for (unsigned i = 0; i < nopts; i++)
+		if (opts_set[i].level == level && opts_set[i].name == name &&
+		    opts_set[i].value == value)
+			return true;
+	return false;
+}
+
+static void socket_options(void **state)
+{
+	(void)state;
+	shard_new("");
+	nopts = 0;
+	start(0);
+	assert_true(was_set(IPPROTO_TCP, TCP_NODELAY, 1));
+	assert_int_equal(nopts, 1);
+	shard_free();
+	shard_new("tcp-nodelay off tcp-keepalive 60s:10s:3 tcp-user-timeout 1500ms sndbuf 8KiB");
+	nopts = 0;
+	start(0);
+	assert_false(was_set(IPPROTO_TCP, TCP_NODELAY, 1));
+	assert_true(was_set(SOL_SOCKET, SO_KEEPALIVE, 1));
+	assert_true(was_set(IPPROTO_TCP, TCP_KEEPIDLE, 60));
+	assert_true(was_set(IPPROTO_TCP, TCP_KEEPINTVL, 10));
+	assert_true(was_set(IPPROTO_TCP, TCP_KEEPCNT, 3));
+	assert_true(was_set(IPPROTO_TCP, TCP_USER_TIMEOUT, 1500));
+	assert_true(was_set(SOL_SOCKET, SO_SNDBUF, 8192));
+	shard_free();
+}
+
+static struct mqtt_packet publish_of(const struct device *d, unsigned n)
+{
+	struct mqtt_packet k;
+
+	assert_true(mqtt_decode(MQTT_V5, nth(d, MQTT_PUBLISH, n), 1 << 20, 1 << 20, &k) > 0);
+	return k;
+}
+
+/* The topic once a connection, then its alias; what another connection sends again has it. */
+static void topic_alias(void **state)
+{
+	struct mqtt_packet k;
+	struct device *d;
+
+	(void)state;
+	shard_new(
+		"protocol 5 qos 1 persistent true topic-alias true interval 100ms topic t/{thing} "
+		"backoff 100ms..100ms user-property a=b user-property c=d");
+	d = start(0);
+	up(d, "\x20\x06\0\0\x03\x22\0\x05", 8);
+	pass_ms(350);
+	assert_true(sent(d, MQTT_PUBLISH) >= 3);
+	k = publish_of(d, 0);
+	assert_int_equal(k.topic.n, 10);
+	assert_int_equal(k.props.topic_alias, 1);
+	k = publish_of(d, 2);
+	assert_int_equal(k.topic.n, 0);
+	assert_int_equal(k.props.topic_alias, 1);
+	assert_int_equal(k.props.raw.n, 3 + 2 * 7);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLRDHUP | EPOLLIN);
+	pass_ms(120);
+	/* This broker takes none. */
+	up(d, "\x20\x03\1\0\0", 5);
+	pass_ms(150);
+	for (unsigned i = 0; i < sent(d, MQTT_PUBLISH); i++) {
+		k = publish_of(d, i);
+		assert_int_equal(k.topic.n, 10);
+		assert_false(MQTT_HAS(&k.props, MQTT_P_TOPIC_ALIAS));
+		assert_true(MQTT_HAS(&k.props, MQTT_P_USER));
+	}
+	assert_true(sent(d, MQTT_PUBLISH) >= 4);
+	shard_free();
+}
+
+/* AWS IoT Core takes eight filters in a SUBSCRIBE; online is who has all SUBACKs. */
+static void many_filters(void **state)
+{
+	struct device *d;
+	char f[16];
+
+	(void)state;
+	shard_new("interval 1h");
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(f, sizeof(f), "f/%u", i);
+		set("subscribe", f);
+	}
+	ln->type->p.aws = true;
+	stype_compile(ln->type, NULL);
+	d = start(0);
+	UP(d);
+	assert_int_equal(sent(d, MQTT_SUBSCRIBE), 3);
+	gives(d, "\x90\x0a\xff\xff\0\0\0\0\0\0\0\0", 12, 0);
+	gives(d, "\x90\x06\xff\xfd\0\0\0\0", 8, 0);
+	assert_int_equal(d->state, D_SUBACK);
+	gives(d, "\x90\x0a\xff\xfe\0\0\0\0\0\0\0\0", 12, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_int_equal(tot()->subscribed, 20);
+	/* One of them twice. */
+	gives(d, "\x90\x06\xff\xfd\0\0\0\0", 8, 0);
+	assert_int_equal(failed(F_PROTOCOL), 1);
 	shard_free();
 }
 
@@ -1050,17 +1162,18 @@ static void commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(life),		 cmocka_unit_test(refused),
-		cmocka_unit_test(timeouts),	 cmocka_unit_test(other_family),
-		cmocka_unit_test(redirect),	 cmocka_unit_test(scheduled_time),
-		cmocka_unit_test(data_with_fin), cmocka_unit_test(pieces),
-		cmocka_unit_test(nonsense),	 cmocka_unit_test(blocked),
-		cmocka_unit_test(flood),	 cmocka_unit_test(lost_in_resend),
-		cmocka_unit_test(receive_max),	 cmocka_unit_test(qos2),
-		cmocka_unit_test(stop_draining), cmocka_unit_test(busy),
-		cmocka_unit_test(commands),	 cmocka_unit_test(limits),
-		cmocka_unit_test(max_packet),	 cmocka_unit_test(thrown_out),
-		cmocka_unit_test(downgraded),
+		cmocka_unit_test(life),		  cmocka_unit_test(refused),
+		cmocka_unit_test(timeouts),	  cmocka_unit_test(other_family),
+		cmocka_unit_test(redirect),	  cmocka_unit_test(socket_options),
+		cmocka_unit_test(topic_alias),	  cmocka_unit_test(many_filters),
+		cmocka_unit_test(scheduled_time), cmocka_unit_test(data_with_fin),
+		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
+		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),
+		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
+		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
+		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
+		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
+		cmocka_unit_test(thrown_out),	  cmocka_unit_test(downgraded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,8 +186,8 @@ static const char *render(const char *text, bool name, uint32_t seq)
 	struct sim_err err;
 	long n;
 
-	assert_int_equal(name ? sim_tmpl_name(text, "x", &t, &err)
-			      : sim_tmpl_payload(text, "x", &t, &err),
+	assert_int_equal(name ? sim_tmpl_name(text, "x", NULL, &t, &err)
+			      : sim_tmpl_payload(text, "x", NULL, &t, &err),
 			 0);
 	n = sim_tmpl_render(t, &c, buf, sizeof(buf) - 1);
 	assert_true(n >= 0);

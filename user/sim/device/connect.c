@@ -121,6 +121,33 @@ void con_lost(struct lean *ln, struct device *d, bool was_up)
 	d->session = NULL;
 }
 
+static void set(int fd, int level, int name, uint32_t value)
+{
+	int v = (int)value;
+
+	/* Checked against the kernel's bounds when the option was read. */
+	setsockopt(fd, level, name, &v, sizeof(v));
+}
+
+static void tune(int fd, const struct sim_profile *p)
+{
+	/* A device's small messages must not wait for each other's ACKs. */
+	if (p->nodelay)
+		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (p->sndbuf)
+		set(fd, SOL_SOCKET, SO_SNDBUF, p->sndbuf);
+	if (p->user_timeout_ns)
+		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (uint32_t)(p->user_timeout_ns / 1000000));
+	if (!p->tcp_idle_s)
+		return;
+	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, p->tcp_idle_s);
+	if (p->tcp_interval_s)
+		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, p->tcp_interval_s);
+	if (p->tcp_probes)
+		set(fd, IPPROTO_TCP, TCP_KEEPCNT, p->tcp_probes);
+}
+
 /* 0, or the errno of what this machine or its routes refuse. */
 static int open_to(struct stype *ty, struct device *d, const union sim_addr *to)
 {
@@ -130,8 +157,7 @@ static int open_to(struct stype *ty, struct device *d, const union sim_addr *to)
 	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0)
 		return errno;
-	/* A device's small messages must not wait for each other's ACKs. */
-	setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	tune(d->fd, &ty->p);
 	if (ty->p.nbinds) {
 		const union sim_addr *from = NULL;
 
@@ -249,7 +275,8 @@ void con_hello(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
-	char id[256], user[256], will[1024], will_payload[4096];
+	char id[256], user[SIM_USER_MAX], will[1024], will_payload[4096];
+	char *password = ln->payload; /* nothing is rendered there while it connects */
 	struct mqtt_connect m = {
 		.version = ty->p.version, .clean = ty->p.clean, .keepalive = d->keepalive_s};
 	struct mqtt_props props = {0};
@@ -265,7 +292,7 @@ void con_hello(struct lean *ln, struct device *d)
 	}
 	if (*ty->p.password) {
 		m.has_password = true;
-		m.password = mqtt_slice(ty->p.password, strlen(ty->p.password));
+		m.password = render(ty->password, &c, password, SIM_PASSWORD_MAX);
 	}
 	if (ty->will) {
 		m.has_will = true;
@@ -285,7 +312,7 @@ void con_hello(struct lean *ln, struct device *d)
 		props.session_expiry = ty->p.session_expiry_s;
 		props.have |= 1ull << MQTT_P_SESSION_EXPIRY;
 	}
-	at = out_room(ln, 8192, &cap);
+	at = out_room(ln, 32768, &cap);
 	if (!at)
 		return;
 	n = mqtt_enc_connect(at, cap, &m, &props);
@@ -301,23 +328,32 @@ void con_subscribe(struct lean *ln, struct device *d)
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
 	struct mqtt_filter f[SIM_MAX_SUBS + 4];
-	char text[SIM_MAX_SUBS + 4][512];
-	uint8_t *at;
+	unsigned most = ty->p.aws ? CON_SUB_AWS : ty->nsubs, n = 0;
 	size_t cap;
-	long n;
 
-	for (unsigned i = 0; i < ty->nsubs; i++) {
-		f[i].filter = render(ty->sub[i], &c, text[i], sizeof(text[i]));
-		f[i].options = ty->p.sub_qos;
+	d->subacks = 0;
+	for (unsigned from = 0; from < ty->nsubs; from += n) {
+		unsigned nth = from / most;
+		uint8_t *at = out_room(ln, 65536, &cap);
+		long len;
+
+		if (!at)
+			return;
+		n = ty->nsubs - from < most ? ty->nsubs - from : most;
+		for (unsigned i = 0; i < n; i++) {
+			/* Filters lie where messages are made, which there are none of yet. */
+			f[i].filter = render(ty->sub[from + i], &c, ln->payload + i * 512, 512);
+			f[i].options = ty->p.sub_qos;
+		}
+		len = mqtt_enc_subscribe(at, cap, ty->p.version, (uint16_t)(CON_SUB_ID - nth), f, n,
+					 NULL);
+		if (len < 0 || (d->max_packet && len > d->max_packet)) {
+			dev_fail(d, F_TOO_BIG, 0);
+			return;
+		}
+		out_wrote(ln, len);
+		d->subacks |= (uint8_t)(1u << nth);
 	}
-	at = out_room(ln, 8192, &cap);
-	if (!at)
-		return;
-	n = mqtt_enc_subscribe(at, cap, ty->p.version, CON_SUB_ID, f, ty->nsubs, NULL);
-	if (n < 0 || (d->max_packet && n > d->max_packet))
-		dev_fail(d, F_TOO_BIG, 0);
-	else
-		out_wrote(ln, n);
 }
 
 /* What the device does and this broker says it has not; -1: nothing. */
@@ -363,6 +399,8 @@ bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 		d->keepalive_s = props->server_keepalive;
 	if (MQTT_HAS(props, MQTT_P_RECEIVE_MAX))
 		d->recv_max = props->receive_max;
+	if (MQTT_HAS(props, MQTT_P_ALIAS_MAX))
+		d->alias_max = props->alias_max;
 	if (MQTT_HAS(props, MQTT_P_MAX_PACKET))
 		d->max_packet = props->max_packet;
 	return true;

@@ -32,10 +32,14 @@ static void set_state(struct lean *ln, struct device *d, enum dev_state to)
 
 static int name_device(struct stype *ty, struct device *d)
 {
-	struct sim_tmpl_ctx c = {.type = ty->p.name, .index = d->index + ty->p.first};
+	struct sim_tmpl_ctx c = {.type = ty->p.name,
+				 .index = d->index + ty->p.first,
+				 .row = d->index + ty->p.credentials_skip};
 	char buf[256];
 	long n;
 
+	if (ty->creds && c.row >= sim_creds_rows(ty->creds))
+		return -ENOENT;
 	n = sim_tmpl_render(ty->thing, &c, buf, sizeof(buf) - 1);
 	if (n < 0)
 		return (int)n;
@@ -67,6 +71,8 @@ static void connect_now(struct lean *ln, struct device *d)
 	d->keepalive_s = (uint16_t)ty->p.keepalive_s;
 	d->recv_max = 0;
 	d->max_packet = 0;
+	d->alias_max = 0;
+	d->aliased = false;
 	set_state(ln, d, D_TCP);
 	if (!con_open(ln, d))
 		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.connect_timeout_ns);
@@ -128,7 +134,9 @@ static void on_suback(struct lean *ln, struct device *d, const struct mqtt_packe
 {
 	struct extra *x;
 
-	if (d->state != D_SUBACK || p->id != CON_SUB_ID) {
+	unsigned nth = CON_SUB_ID - p->id;
+
+	if (d->state != D_SUBACK || nth > 7 || !(d->subacks & 1u << nth)) {
 		dev_fail(d, F_PROTOCOL, PROTO_UNEXPECTED);
 		return;
 	}
@@ -142,6 +150,9 @@ static void on_suback(struct lean *ln, struct device *d, const struct mqtt_packe
 		}
 	}
 	SIM_ADD(&ln->led.pub->tot.subscribed, p->list.n);
+	d->subacks &= (uint8_t) ~(1u << nth);
+	if (d->subacks)
+		return;
 	x = dev_extra(d);
 	if (x && !x->ever_subscribed) {
 		x->ever_subscribed = true;

@@ -114,7 +114,9 @@ static bool wanted(const struct stype *sub, char *const *filters, const struct s
 		   uint32_t index, char *buf, size_t cap)
 {
 	char thing[256];
-	struct sim_tmpl_ctx c = {.type = pubtype->p.name, .index = index + pubtype->p.first};
+	struct sim_tmpl_ctx c = {.type = pubtype->p.name,
+				 .index = index + pubtype->p.first,
+				 .row = index + pubtype->p.credentials_skip};
 	long n = sim_tmpl_render(pubtype->thing, &c, thing, sizeof(thing) - 1);
 
 	if (n < 0)

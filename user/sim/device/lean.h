@@ -141,7 +141,10 @@ struct device {
 	bool timed_out;	     /* draining: what is left has had its time */
 	uint32_t max_packet; /* the broker takes no longer one; 0: any */
 	uint32_t up_ms;	     /* when it came online */
-	uint8_t pad[12];
+	uint16_t alias_max;  /* topic aliases that the broker takes */
+	uint8_t subacks;     /* bit i: the one of SUBSCRIBE i has not come */
+	bool aliased;	     /* on this connection: alias 1 stands for the topic */
+	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
 
@@ -150,8 +153,12 @@ struct stype {
 	uint32_t gen;
 	bool any, lean;
 	struct sim_tmpl *thing, *client, *user, *topic, *payload, *response, *answer, *will,
-		*will_payload, *command, *sub[SIM_MAX_SUBS + 4];
+		*will_payload, *command, *password, *reply_to, *sub[SIM_MAX_SUBS + 4];
 	unsigned nsubs;
+	const struct sim_creds *creds;
+	struct mqtt_props props; /* of each message, but what differs between them */
+	uint8_t users[SIM_MAX_USER_PROPS * 264]; /* user properties behind the first, encoded */
+	bool alias;				 /* the topic is one that an alias can stand for */
 	const char *fixed_payload;
 	size_t fixed_len;
 	struct sim_tls *tls;
@@ -194,7 +201,7 @@ struct lean {
 	uint32_t rx_at, rx_len;
 	char note[SIM_NOTE]; /* what the broker said about the loss of this turn's device */
 	bool rx_acks;	     /* the window has got room since the last look at the backlog */
-	char topic[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
+	char topic[1024], reply_to[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
 };
 
 /*
@@ -221,6 +228,7 @@ static inline struct sim_tmpl_ctx names_of(const struct stype *ty, struct device
 				     .client_id = d->thing,
 				     .type = ty->p.name,
 				     .index = d->index + ty->p.first,
+				     .row = d->index + ty->p.credentials_skip,
 				     .seq = d->seq,
 				     .rng = &d->rng};
 }
@@ -338,7 +346,9 @@ void rx_begin(struct lean *ln, struct device *d);
  */
 bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
 
-#define CON_SUB_ID 65535 /* no message has its slot before the SUBACK has come */
+#define CON_SUB_ID  65535 /* the first SUBSCRIBE; the next ones count down */
+#define CON_SUB_AWS 8	  /* filters of a SUBSCRIBE at most (AWS IoT Core quotas) */
+/* no message has its slot before the SUBACK has come */
 
 /* connect.c: 0 done, 1 not yet, -1 lost (dev_fail) */
 int con_open(struct lean *ln, struct device *d);

@@ -236,6 +236,90 @@ static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 	return true;
 }
 
+/* What a message of the schedule carries besides; NULL: nothing. */
+static const struct mqtt_props *own_props(struct lean *ln, struct device *d, struct mqtt_props *ret)
+{
+	struct stype *ty = type_of(ln, d);
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	long n;
+
+	if (ty->p.version != MQTT_V5 || (!ty->props.have && !ty->reply_to && !ty->alias))
+		return NULL;
+	*ret = ty->props;
+	if (ty->reply_to) {
+		n = sim_tmpl_render(ty->reply_to, &c, ln->reply_to, sizeof(ln->reply_to));
+		ret->response_topic = mqtt_slice(ln->reply_to, n < 0 ? 0 : (size_t)n);
+		ret->have |= 1ull << MQTT_P_RESPONSE_TOPIC;
+	}
+	return ret;
+}
+
+/*
+ * For a session that goes on. An alias ends with its connection: the copy, which another
+ * connection may carry, has the topic.
+ */
+static void keep_copy(struct lean *ln, struct device *d, struct inflight *slot,
+		      const struct mqtt_publish *m, const struct mqtt_props *props)
+{
+	size_t cap = (size_t)m->topic.n + m->payload.n + 16384;
+	uint8_t *buf = malloc(cap), *fits;
+	long n = buf ? mqtt_enc_publish(buf, cap, type_of(ln, d)->p.version, m, props) : -1;
+
+	if (n < 0) {
+		free(buf);
+		return;
+	}
+	fits = realloc(buf, (size_t)n);
+	slot->copy = fits ? fits : buf;
+	slot->copy_len = (uint32_t)n;
+}
+
+/* At the outbox's end; how long it is, or negative. */
+static long encode(struct lean *ln, struct device *d, const struct mqtt_publish *m,
+		   const struct mqtt_props *props, bool alias)
+{
+	struct stype *ty = type_of(ln, d);
+	uint8_t *at = ln->tx + ln->tx_len;
+	size_t cap = SIM_TX_CAP - ln->tx_len;
+	struct mqtt_publish short_m = *m;
+	struct mqtt_props with;
+	long n;
+
+	if (!alias)
+		return mqtt_enc_publish(at, cap, ty->p.version, m, props);
+	with = *props;
+	with.have |= 1ull << MQTT_P_TOPIC_ALIAS;
+	if (d->aliased)
+		short_m.topic.n = 0;
+	n = mqtt_enc_publish(at, cap, ty->p.version, &short_m, &with);
+	if (n > 0 && (!d->max_packet || n <= d->max_packet))
+		d->aliased = true;
+	return n;
+}
+
+/* It waits in the window for its acknowledgement. */
+static void in_window(struct lean *ln, struct device *d, struct inflight *slot, uint64_t sched_ns,
+		      const struct mqtt_publish *m, const struct mqtt_props *props, bool marked)
+{
+	struct stype *ty = type_of(ln, d);
+
+	*slot = (struct inflight){.sched_ns = sched_ns,
+				  .sent_ms = ms_of(ln->led.now),
+				  .seq = d->seq,
+				  .id = m->id,
+				  .marked = marked,
+				  .sent = true,
+				  .await = m->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
+	if (!ty->p.clean)
+		keep_copy(ln, d, slot, m, props);
+	d->win->nsent++;
+	/* The timer looks at the window from the first message on. */
+	if (!d->win->n++ &&
+	    (!d->life.pprev || d->life.tick << WHEEL_SHIFT > ln->led.now + ty->p.ack_timeout_ns))
+		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
+}
+
+/* Topic, payload and properties are an answer's; NULL: those of the schedule. */
 static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 			 const struct mqtt_slice *topic, const struct mqtt_slice *payload,
 			 const struct mqtt_props *props)
@@ -243,9 +327,8 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	struct stype *ty = type_of(ln, d);
 	struct mqtt_publish m = {.qos = ty->p.qos, .retain = ty->p.retain};
 	struct inflight *slot = NULL;
+	struct mqtt_props own;
 	bool marked = false;
-	uint8_t *at;
-	size_t cap;
 	long n;
 
 	if (ln->tx_len > SIM_TX_FULL || ln->tx_n == SIM_TX_MSGS) {
@@ -267,6 +350,8 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		return;
 	}
 	m.topic = topic ? *topic : render_topic(ln, d, ty->topic);
+	if (!payload)
+		props = own_props(ln, d, &own);
 	if (m.qos) {
 		slot = win_slot(ty, d);
 		if (!slot) {
@@ -275,34 +360,13 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		}
 		m.id = d->next_id;
 	}
-	at = ln->tx + ln->tx_len;
-	cap = SIM_TX_CAP - ln->tx_len;
-	n = mqtt_enc_publish(at, cap, ty->p.version, &m, props);
+	n = encode(ln, d, &m, props, !topic && ty->alias && d->alias_max && props);
 	if (n < 0 || (d->max_packet && n > d->max_packet)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
-	if (slot) {
-		*slot = (struct inflight){.sched_ns = sched_ns,
-					  .sent_ms = ms_of(ln->led.now),
-					  .seq = d->seq,
-					  .id = m.id,
-					  .marked = marked,
-					  .sent = true,
-					  .await = m.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
-		if (!ty->p.clean) {
-			slot->copy = malloc((size_t)n);
-			if (slot->copy) {
-				memcpy(slot->copy, at, (size_t)n);
-				slot->copy_len = (uint32_t)n;
-			}
-		}
-		d->win->nsent++;
-		/* The timer looks at the window from the first message on. */
-		if (!d->win->n++ && (!d->life.pprev || d->life.tick << WHEEL_SHIFT >
-							       ln->led.now + ty->p.ack_timeout_ns))
-			wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
-	}
+	if (slot)
+		in_window(ln, d, slot, sched_ns, &m, props, marked);
 	if (ty->p.publish_cap)
 		d->cap_n++;
 	out_wrote(ln, n);

@@ -141,6 +141,10 @@ static bool one_packet(struct lean *ln, struct device *d, const struct mqtt_pack
 {
 	if (p->type == MQTT_CONNACK && d->state == D_CONNACK)
 		return true;
+	if (p->type == MQTT_AUTH) {
+		dev_fail(d, F_PROTOCOL, PROTO_AUTH);
+		return false;
+	}
 	if (d->state < D_SUBACK) {
 		dev_fail(d, F_PROTOCOL, PROTO_CONNACK);
 		return false;

@@ -7,9 +7,9 @@
 
 void stype_clear(struct stype *ty)
 {
-	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	  &ty->topic,
-				   &ty->payload,      &ty->response, &ty->answer, &ty->will,
-				   &ty->will_payload, &ty->command};
+	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	    &ty->topic,
+				   &ty->payload,      &ty->response, &ty->answer,   &ty->will,
+				   &ty->will_payload, &ty->command,  &ty->password, &ty->reply_to};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		sim_tmpl_free(*all[i]);
@@ -21,16 +21,18 @@ void stype_clear(struct stype *ty)
 	ty->fixed_payload = NULL;
 }
 
-static int add_sub(struct stype *ty, const char *filter, struct sim_err *err)
+static int add_sub(struct stype *ty, const char *filter, const struct sim_creds *creds,
+		   struct sim_err *err)
 {
-	return sim_tmpl_name(filter, "subscribe", &ty->sub[ty->nsubs++], err);
+	return sim_tmpl_name(filter, "subscribe", creds, &ty->sub[ty->nsubs++], err);
 }
 
 /* {client_id} in the others is what the client identifier's own template makes. */
 static void name_client(struct stype *ty)
 {
-	struct sim_tmpl *const all[] = {ty->user,     ty->topic, ty->payload,	   ty->answer,
-					ty->response, ty->will,	 ty->will_payload, ty->command};
+	struct sim_tmpl *const all[] = {ty->user,     ty->topic,   ty->payload,	     ty->answer,
+					ty->response, ty->will,	   ty->will_payload, ty->command,
+					ty->password, ty->reply_to};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		sim_tmpl_client(all[i], ty->client);
@@ -38,42 +40,84 @@ static void name_client(struct stype *ty)
 		sim_tmpl_client(ty->sub[i], ty->client);
 }
 
+/* MQTT 5: what is the same in each message. */
+static void fixed_props(struct stype *ty)
+{
+	const struct sim_profile *p = &ty->p;
+	struct mqtt_props *to = &ty->props;
+	size_t at = 0;
+
+	*to = (struct mqtt_props){.message_expiry = p->message_expiry_s,
+				  .content_type =
+					  mqtt_slice(p->content_type, strlen(p->content_type)),
+				  .topic_alias = 1};
+	to->have = (p->message_expiry_s ? 1ull << MQTT_P_MESSAGE_EXPIRY : 0) |
+		   (*p->content_type ? 1ull << MQTT_P_CONTENT_TYPE : 0) |
+		   (p->nuser_props ? 1ull << MQTT_P_USER : 0);
+	for (unsigned i = 0; i < p->nuser_props; i++) {
+		const char *name = p->user_prop[i], *eq = strchr(name, '=');
+		struct mqtt_slice key = mqtt_slice(name, (size_t)(eq - name)),
+				  value = mqtt_slice(eq + 1, strlen(eq + 1));
+		long n;
+
+		if (!i) {
+			to->user_key = key;
+			to->user_value = value;
+			continue;
+		}
+		n = mqtt_enc_user(ty->users + at, sizeof(ty->users) - at, key, value);
+		at += n > 0 ? (size_t)n : 0;
+	}
+	to->users = mqtt_slice(ty->users, at);
+	ty->alias = p->topic_alias && !sim_tmpl_per_message(ty->topic);
+}
+
 int stype_compile(struct stype *ty, struct sim_err *err)
 {
 	static const char *const shadow[] = {"accepted", "rejected", "delta"};
 	const struct sim_profile *p = &ty->p;
+	const struct sim_creds *creds;
 	char text[512];
 	int rc;
 
 	stype_clear(ty);
-	rc = sim_tmpl_name(p->thing, "thing", &ty->thing, err);
-	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &ty->client, err);
-	rc = rc ? rc : sim_tmpl_name(p->username, "username", &ty->user, err);
+	rc = sim_creds_get(p->credentials, &creds, err);
+	ty->creds = creds;
+	rc = rc ? rc : sim_tmpl_name(p->thing, "thing", creds, &ty->thing, err);
+	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", creds, &ty->client, err);
+	rc = rc ? rc : sim_tmpl_name(p->username, "username", creds, &ty->user, err);
 	rc = rc ? rc
-		: sim_tmpl_name(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic, "topic",
-				&ty->topic, err);
-	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", &ty->payload, err);
-	rc = rc ? rc : sim_tmpl_payload(p->response_payload, "response-payload", &ty->answer, err);
+		: sim_tmpl_topic(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic,
+				 "topic", creds, &ty->topic, err);
+	rc = rc ? rc : sim_tmpl_password(p->password, "password", creds, &ty->password, err);
+	if (!rc && *p->response_topic)
+		rc = sim_tmpl_name(p->response_topic, "response-topic", creds, &ty->reply_to, err);
+	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", creds, &ty->payload, err);
+	rc = rc ? rc
+		: sim_tmpl_payload(p->response_payload, "response-payload", creds, &ty->answer,
+				   err);
 	if (!rc && *p->response)
-		rc = sim_tmpl_name(p->response, "response", &ty->response, err);
+		rc = sim_tmpl_name(p->response, "response", creds, &ty->response, err);
 	if (!rc && *p->will_topic) {
-		rc = sim_tmpl_name(p->will_topic, "will-topic", &ty->will, err);
+		rc = sim_tmpl_name(p->will_topic, "will-topic", creds, &ty->will, err);
 		rc = rc ? rc
-			: sim_tmpl_payload(p->will_payload, "will-payload", &ty->will_payload, err);
+			: sim_tmpl_payload(p->will_payload, "will-payload", creds,
+					   &ty->will_payload, err);
 	}
 	for (unsigned i = 0; !rc && i < p->nsubs; i++)
-		rc = add_sub(ty, p->sub[i], err);
+		rc = add_sub(ty, p->sub[i], creds, err);
 	if (!rc && *p->command) {
-		rc = sim_tmpl_name(p->command, "command", &ty->command, err);
-		rc = rc ? rc : add_sub(ty, p->command, err);
+		rc = sim_tmpl_name(p->command, "command", creds, &ty->command, err);
+		rc = rc ? rc : add_sub(ty, p->command, creds, err);
 	}
 	for (unsigned i = 0; !rc && p->shadow && i < 3; i++) {
 		snprintf(text, sizeof(text), "$aws/things/{thing}/shadow/update/%s", shadow[i]);
-		rc = add_sub(ty, text, err);
+		rc = add_sub(ty, text, creds, err);
 	}
 	if (rc)
 		return rc;
 	name_client(ty);
+	fixed_props(ty);
 	ty->host = p->resolve == SIM_RESOLVE_ONCE || sim_host_literal(p->host)
 			   ? NULL
 			   : sim_host_get(p->host, p->port, sim_families(p));

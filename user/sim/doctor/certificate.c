@@ -63,15 +63,20 @@ static X509 *read_certificate(const char *path)
 /* The one that ends first is told; all were read by sim_tls_check(), so none lacks. */
 void doctor_certificates(json_t *list, const struct sim_profile *p, uint32_t n)
 {
-	struct sim_tmpl *thing = NULL, *path = NULL;
+	struct sim_tmpl *thing = NULL, *path = NULL, *client = NULL;
+	const struct sim_creds *creds;
 	struct sim_err err = {""};
 	X509 *first = NULL;
 
-	if (!*p->cert || sim_tmpl_name(p->thing, "thing", &thing, &err) ||
-	    sim_tmpl_name(p->cert, "cert", &path, &err))
+	if (!*p->cert || sim_creds_get(p->credentials, &creds, &err) ||
+	    sim_tmpl_name(p->thing, "thing", creds, &thing, &err) ||
+	    sim_tmpl_name(p->client_id, "client-id", creds, &client, &err) ||
+	    sim_tmpl_name(p->cert, "cert", creds, &path, &err))
 		n = 0;
+	sim_tmpl_client(path, client);
 	for (uint32_t i = 0; i < n; i++) {
-		struct sim_tmpl_ctx c = {.type = p->name, .index = p->first + i};
+		struct sim_tmpl_ctx c = {
+			.type = p->name, .index = p->first + i, .row = p->credentials_skip + i};
 		char who[256], file[512];
 		long len = sim_tmpl_render(thing, &c, who, sizeof(who) - 1);
 		X509 *cert;
@@ -97,4 +102,5 @@ void doctor_certificates(json_t *list, const struct sim_profile *p, uint32_t n)
 	X509_free(first);
 	sim_tmpl_free(thing);
 	sim_tmpl_free(path);
+	sim_tmpl_free(client);
 }

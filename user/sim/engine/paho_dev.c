@@ -288,7 +288,7 @@ static bool path_of(struct pdev *d, const char *text, char *buf, size_t cap)
 	struct sim_err err;
 	bool ok;
 
-	if (sim_tmpl_name(text, "cert", &t, &err))
+	if (sim_tmpl_name(text, "cert", NULL, &t, &err))
 		return false;
 	sim_tmpl_client(t, stype_of(d)->client);
 	ok = render(d, t, 0, buf, cap) >= 0;
@@ -304,7 +304,7 @@ void pdev_connect(struct pdev *d)
 	MQTTAsync_connectOptions o = ty->p.version == MQTT_V5 ? o5 : o3;
 	MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
 	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
-	char user[256], topic[1024], payload[4096], cert[512], key[512];
+	char user[SIM_USER_MAX], password[2048], topic[1024], payload[4096], cert[512], key[512];
 	int rc;
 
 	o.MQTTVersion = ty->p.version;
@@ -324,8 +324,8 @@ void pdev_connect(struct pdev *d)
 	}
 	if (*ty->p.username && render(d, ty->user, 0, user, sizeof(user)) >= 0)
 		o.username = user;
-	if (*ty->p.password)
-		o.password = ty->p.password;
+	if (*ty->p.password && render(d, ty->password, 0, password, sizeof(password)) >= 0)
+		o.password = password;
 	if (ty->will && render(d, ty->will, 0, topic, sizeof(topic)) >= 0 &&
 	    render(d, ty->will_payload, 0, payload, sizeof(payload)) >= 0) {
 		will.topicName = topic;

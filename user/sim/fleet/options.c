@@ -2,13 +2,10 @@
 /* The device type's option table, and the setter every table uses. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <squall/units.h>
 #include "sim/fleet/options.h"
 
 #define NS_MS		1000000ull
@@ -20,65 +17,6 @@
 #define FLAG(f)		SIM_OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL
 #define CHOICE(f, c)	SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
 #define CALL(fn)	SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
-
-/*
- * Units are the library's, as everywhere in Squall. Only what is special to a
- * fleet is decided here: 0 needs no unit, a percentage needs its sign, and a
- * payload of "21.5" is text.
- */
-int sim_parse_time(const char *s, uint64_t *ret_ns)
-{
-	if (!strcmp(s, "0")) {
-		*ret_ns = 0;
-		return 0;
-	}
-	return sq_parse_duration(s, ret_ns) ? -EINVAL : 0;
-}
-
-int sim_parse_percent(const char *s, uint32_t *ret_ppm)
-{
-	uint32_t fraction;
-
-	if (!strchr(s, '%') || sq_parse_percent(s, &fraction))
-		return -EINVAL;
-	*ret_ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
-	return 0;
-}
-
-int sim_parse_size(const char *s, uint64_t *ret)
-{
-	size_t n = strlen(s);
-
-	if (n && strpbrk(s, ".eE") && s[n - 1] >= '0' && s[n - 1] <= '9')
-		return -EINVAL;
-	return sq_parse_size(s, ret) ? -EINVAL : 0;
-}
-
-/* Events per time, which no rule of the library has. */
-int sim_parse_rate(const char *s, uint64_t *ret_milli)
-{
-	char *unit;
-	double v, per;
-
-	/* strtod would take "inf", "0x1p3" and leading blanks. */
-	if (!*s || !strchr("0123456789.", *s) || s[1] == 'x' || s[1] == 'X')
-		return -EINVAL;
-	v = strtod(s, &unit);
-	if (unit == s || !isfinite(v))
-		return -EINVAL;
-	if (!*unit || !strcmp(unit, "/s"))
-		per = 1;
-	else if (!strcmp(unit, "/m") || !strcmp(unit, "/min"))
-		per = 60;
-	else if (!strcmp(unit, "/h"))
-		per = 3600;
-	else
-		return -EINVAL;
-	if (v > 1e9)
-		return -EINVAL;
-	*ret_milli = (uint64_t)llround(v * 1000 / per);
-	return v > 0 && !*ret_milli ? -EINVAL : 0;
-}
 
 /* mqtt[s]://host[:port], IPv6 in brackets. */
 static int set_broker(void *base, const char *value, struct sim_err *err)
@@ -176,6 +114,79 @@ static int set_subscribe(void *base, const char *value, struct sim_err *err)
 	return 0;
 }
 
+static int set_user_property(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	const char *eq = strchr(value, '=');
+
+	if (!eq || eq == value || strlen(value) >= sizeof(p->user_prop[0]))
+		return sim_bad(err,
+			       "user-property '%.100s': accepted: NAME=VALUE, at most %zu bytes",
+			       value, sizeof(p->user_prop[0]) - 1);
+	if (p->nuser_props == SIM_MAX_USER_PROPS)
+		return sim_bad(err, "user-property: more than %d", SIM_MAX_USER_PROPS);
+	snprintf(p->user_prop[p->nuser_props++], sizeof(p->user_prop[0]), "%s", value);
+	return 0;
+}
+
+static int set_sndbuf(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	uint64_t v;
+
+	if (sim_parse_size(value, &v) || (v && v < 2048) || v > 1 << 30)
+		return sim_bad(err,
+			       "sndbuf '%.60s': accepted: a size from 2KiB to 1GiB, or 0 for "
+			       "the system's",
+			       value);
+	p->sndbuf = (uint32_t)v;
+	return 0;
+}
+
+/* IDLE[:INTERVAL[:PROBES]], the kernel's bounds (net/ipv4/tcp.c: MAX_TCP_KEEPIDLE, -INTVL, -CNT).
+ */
+static int set_tcp_keepalive(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	uint64_t ns[2] = {0, 0};
+	unsigned long probes = 0;
+	char copy[64], *save = NULL, *word, *end;
+	unsigned n = 0;
+
+	snprintf(copy, sizeof(copy), "%s", value);
+	for (word = strtok_r(copy, ":", &save); word; word = strtok_r(NULL, ":", &save), n++) {
+		if (n < 2 && (sim_parse_time(word, &ns[n]) || ns[n] % NS_S || ns[n] > 32767 * NS_S))
+			goto bad;
+		if (n == 2) {
+			probes = strtoul(word, &end, 10);
+			if (*end || probes < 1 || probes > 127)
+				goto bad;
+		}
+	}
+	if (!n || n > 3 || strlen(value) >= sizeof(copy) || (n > 1 && (!ns[0] || !ns[1])))
+		goto bad;
+	p->tcp_idle_s = (uint32_t)(ns[0] / NS_S);
+	p->tcp_interval_s = (uint32_t)(ns[1] / NS_S);
+	p->tcp_probes = (uint32_t)probes;
+	return 0;
+bad:
+	return sim_bad(err,
+		       "tcp-keepalive '%.60s': accepted: IDLE[:INTERVAL[:PROBES]] in whole seconds "
+		       "up to 32767s and at most 127 probes, e.g. 60s:10s:3, or 0 for none",
+		       value);
+}
+
+static int refuse_auth(void *base, const char *value, struct sim_err *err)
+{
+	(void)base;
+	return sim_bad(
+		err,
+		"auth-method '%.60s': MQTT 5's enhanced authentication (AUTH packets: SCRAM, "
+		"Kerberos) is not spoken; accepted: username and password, client "
+		"certificates",
+		value);
+}
+
 static int set_preset(void *base, const char *value, struct sim_err *err)
 {
 	struct sim_profile *p = base;
@@ -259,7 +270,17 @@ const struct sim_opt sim_profile_opts[] = {
 	 STR(client_id), "{thing}"},
 	{"first", "N", "Identity", "number of the first device", U32(first, 0, 1000000000), "0"},
 	{"username", "NAME", "Identity", "user name; {thing} {index} {type}", STR(username), NULL},
-	{"password", "TEXT", "Identity", "password", STR(password), NULL},
+	{"password", "TEXT", "Identity",
+	 "password; {thing} {index} {type} {client_id} and columns; other braces are text",
+	 STR(password), NULL},
+	{"credentials", "FILE", "Identity",
+	 "CSV with a header and a row a device: {column} in names, topics, certificates and "
+	 "password, {{column}} in payloads",
+	 STR(credentials), NULL},
+	{"credentials-skip", "N", "Identity", "rows at its head that are other fleets'",
+	 U32(credentials_skip, 0, 1000000000), "0"},
+	{"auth-method", "NAME", "Identity", "MQTT 5's enhanced authentication: refused, not spoken",
+	 CALL(refuse_auth), NULL},
 	{"ca", "FILE", "Identity", "certificates that may vouch for the broker", STR(ca),
 	 "the system's"},
 	{"cert", "FILE", "Identity",
@@ -283,7 +304,7 @@ const struct sim_opt sim_profile_opts[] = {
 	 SIM_OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, "0%"},
 	{"qos", "0|1|2", "Messages", "quality of service", CHOICE(qos, "0=0 1=1 2=2"), "0"},
 	{"topic", "TOPIC", "Messages",
-	 "topic to publish to; {thing} {index} {type}; empty: publish "
+	 "topic to publish to; {thing} {index} {type} {client_id} {seq}; empty: publish "
 	 "nothing",
 	 STR(topic), "dt/{thing}/telemetry"},
 	{"payload", "SIZE|@FILE|lines:FILE|TEXT", "Messages",
@@ -292,6 +313,19 @@ const struct sim_opt sim_profile_opts[] = {
 	 "STEP}} {{pick A B "
 	 "C}} {{mark}}",
 	 STR(payload), "128"},
+	{"user-property", "NAME=VALUE", "Messages", "MQTT 5: on each message; repeatable",
+	 CALL(set_user_property), NULL},
+	{"message-expiry", "SECONDS", "Messages", "MQTT 5: how long the broker keeps a message",
+	 SIM_OPT_SECONDS, AT(message_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "for ever"},
+	{"content-type", "TEXT", "Messages", "MQTT 5: what the payload is", STR(content_type),
+	 NULL},
+	{"response-topic", "TOPIC", "Messages",
+	 "MQTT 5: where an answer to the message should go; {thing} {index}", STR(response_topic),
+	 NULL},
+	{"topic-alias", NULL, "Messages",
+	 "MQTT 5: send the topic once a connection and its alias then, where the broker takes "
+	 "aliases",
+	 FLAG(topic_alias), NULL},
 	{"retain", NULL, "Messages", "set the retain flag", FLAG(retain), NULL},
 	{"burst", "N", "Messages", "messages that fall due together each interval",
 	 U32(burst, 1, 1000), "1"},
@@ -342,6 +376,18 @@ const struct sim_opt sim_profile_opts[] = {
 	{"backoff-reset", "DURATION", "Connection",
 	 "n begins anew after a connection that lasted so long; 0: after each",
 	 TIME(backoff_reset_ns, 0, 86400 * NS_S), "10s"},
+	{"tcp-nodelay", "on|off", "Connection",
+	 "off: small segments wait for the acknowledgement of those before (Nagle)",
+	 CHOICE(nodelay, "on=1 off=0"), "on"},
+	{"tcp-keepalive", "IDLE[:INTERVAL[:PROBES]]", "Connection",
+	 "TCP's own probes of a silent connection, e.g. 60s:10s:3; 0: none",
+	 CALL(set_tcp_keepalive), "0"},
+	{"tcp-user-timeout", "DURATION", "Connection",
+	 "TCP gives up after so long without an acknowledgement; 0: the system's 15 minutes or so",
+	 TIME(user_timeout_ns, 0, 86400 * NS_S), "0"},
+	{"sndbuf", "SIZE", "Connection",
+	 "bytes that the kernel keeps of what is not acknowledged (SO_SNDBUF, which it doubles)",
+	 CALL(set_sndbuf), "the system's"},
 	{"churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
 	 SIM_OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, "0"},
 	{"will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL},

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "sim/mqtt/mqtt.h"
+#include "sim/fleet/creds.h"
 #include "sim/fleet/options.h"
 #include "sim/fleet/resolve.h"
 #include "sim/fleet/tls.h"
@@ -37,28 +38,39 @@ void sim_profile_init(struct sim_profile *p)
 	p->backoff_base_ns = 1000000000ull;
 	p->backoff_max_ns = 30000000000ull;
 	p->backoff_reset_ns = 10000000000ull;
+	p->nodelay = 1;
 }
 
 /* A device's name as text, with a placeholder of the usual length. */
 static int render_sample(const struct sim_profile *p, const char *text, const char *field,
 			 const char *thing, char *buf, size_t cap, struct sim_err *err)
 {
-	struct sim_tmpl_ctx c = {
-		.thing = thing, .client_id = thing, .type = p->name, .index = p->first};
+	struct sim_tmpl_ctx c = {.thing = thing,
+				 .client_id = thing,
+				 .type = p->name,
+				 .index = p->first,
+				 .row = p->credentials_skip};
 	struct sim_tmpl *t, *client = NULL;
+	const struct sim_creds *creds;
 	long n;
-	int rc = sim_tmpl_name(text, field, &t, err);
+	int rc = sim_creds_get(p->credentials, &creds, err);
 
+	if (!rc)
+		rc = strcmp(field, "topic") ? sim_tmpl_name(text, field, creds, &t, err)
+					    : sim_tmpl_topic(text, field, creds, &t, err);
 	if (rc)
 		return rc;
 	if (strstr(text, "{client_id}"))
-		rc = sim_tmpl_name(p->client_id, "client-id", &client, err);
+		rc = sim_tmpl_name(p->client_id, "client-id", creds, &client, err);
 	sim_tmpl_client(t, client);
 	n = rc ? 0 : sim_tmpl_render(t, &c, buf, cap - 1);
 	sim_tmpl_free(t);
 	sim_tmpl_free(client);
 	if (rc)
 		return rc;
+	if (n == -ENOENT)
+		return sim_bad(err, "credentials-skip %u: credentials '%.150s' has %u rows",
+			       p->credentials_skip, p->credentials, sim_creds_rows(creds));
 	if (n < 0)
 		return sim_bad(err, "%s: longer than %zu bytes", field, cap - 1);
 	buf[n] = 0;
@@ -168,6 +180,9 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 			       "session-expiry %u: preset aws-iot-core: at most 604800 seconds "
 			       "(7 days)",
 			       p->session_expiry_s);
+	if (p->nsubs + !!*p->command + (p->shadow ? 3 : 0) > 50)
+		return sim_bad(err, "subscribe: preset aws-iot-core: at most 50 subscriptions of a "
+				    "connection");
 	if (p->inflight > 100)
 		return sim_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
 	if (!p->interval_ns)
@@ -208,8 +223,9 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 
 int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 {
+	const struct sim_creds *creds;
 	struct sim_tmpl *t;
-	char thing[256], client[256], user[256];
+	char thing[256], client[256], user[SIM_USER_MAX];
 	size_t payload, small;
 	bool can_mark;
 	int rc;
@@ -217,6 +233,9 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	if (!*p->broker)
 		return sim_bad(err, "broker: is missing; accepted: mqtt://HOST[:PORT] or "
 				    "mqtts://HOST[:PORT]");
+	rc = sim_creds_get(p->credentials, &creds, err);
+	if (rc)
+		return rc;
 	if (!*p->thing || strstr(p->thing, "{thing}") || strstr(p->thing, "{client_id}"))
 		return sim_bad(err,
 			       "thing '%.100s': accepted: a name that may contain {index} and "
@@ -235,6 +254,10 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	rc = render_sample(p, p->username, "username", thing, user, sizeof(user), err);
 	if (rc)
 		return rc;
+	rc = sim_tmpl_password(p->password, "password", creds, &t, err);
+	if (rc)
+		return rc;
+	sim_tmpl_free(t);
 	/* An empty topic is meant: a device that only listens, or idles. */
 	if (*p->topic) {
 		rc = check_topic(p, p->topic, "topic", thing, err);
@@ -268,11 +291,11 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 		if (rc)
 			return rc;
 	}
-	rc = sim_tmpl_payload(p->response_payload, "response-payload", &t, err);
+	rc = sim_tmpl_payload(p->response_payload, "response-payload", creds, &t, err);
 	if (rc)
 		return rc;
 	sim_tmpl_free(t);
-	rc = sim_tmpl_payload(p->payload, "payload", &t, err);
+	rc = sim_tmpl_payload(p->payload, "payload", creds, &t, err);
 	if (rc)
 		return rc;
 	payload = small = sim_tmpl_max(t);
@@ -290,13 +313,27 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 		if (rc)
 			return rc;
 	}
+	if (p->version != MQTT_V5 && (p->nuser_props || p->message_expiry_s || *p->content_type ||
+				      *p->response_topic || p->topic_alias))
+		return sim_bad(err,
+			       "user-property, message-expiry, content-type, response-topic and "
+			       "topic-alias need protocol 5");
+	if (*p->response_topic) {
+		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
+		if (rc)
+			return rc;
+	}
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sim_bad(err, "backoff: BASE is larger than MAX");
-	if (p->engine == SIM_PAHO && (p->nbinds || *p->cgroup || p->shadow || *p->command ||
-				      p->churn_milli || p->e2e || !p->interval_ns || *p->alpn))
-		return sim_bad(err, "client paho: alpn, bind, cgroup, churn, command, e2e, shadow "
-				    "and interval 0 "
-				    "are of the lean client only");
+	if (p->engine == SIM_PAHO &&
+	    (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli || p->e2e ||
+	     !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
+	     p->message_expiry_s || *p->content_type || *p->response_topic || p->topic_alias ||
+	     p->follow_redirect || p->sndbuf || p->user_timeout_ns || p->tcp_idle_s || !p->nodelay))
+		return sim_bad(err,
+			       "client paho: alpn, bind, cgroup, churn, command, credentials, e2e, "
+			       "follow-redirect, shadow, interval 0, properties of messages "
+			       "and of sockets are of the lean client only");
 	rc = check_tls(p, thing, err);
 	if (rc)
 		return rc;

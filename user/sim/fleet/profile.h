@@ -14,11 +14,14 @@
 #include <stdint.h>
 #include "sim/base/err.h"
 
-#define SIM_MAX_TYPES	32
-#define SIM_MAX_ADDRS	64
-#define SIM_MAX_SUBS	8
-#define SIM_TYPE_NAME	64
-#define SIM_PAYLOAD_MAX 65536
+#define SIM_MAX_TYPES	   32
+#define SIM_MAX_ADDRS	   64
+#define SIM_MAX_SUBS	   64
+#define SIM_USER_MAX	   1024 /* a user name and a password as a broker gets them */
+#define SIM_PASSWORD_MAX   8192
+#define SIM_MAX_USER_PROPS 8
+#define SIM_TYPE_NAME	   64
+#define SIM_PAYLOAD_MAX	   65536
 
 union sim_addr {
 	struct sockaddr sa;
@@ -50,7 +53,9 @@ struct sim_profile {
 	union sim_addr addr[SIM_MAX_ADDRS], bind[SIM_MAX_ADDRS];
 
 	/* who */
-	char thing[128], client_id[160], username[128], password[128];
+	char thing[128], client_id[160], username[256], password[2048];
+	char credentials[256];	   /* CSV, a row a device */
+	uint32_t credentials_skip; /* rows at its head that are others' */
 	char ca[256], cert[256], key[256], alpn[64], sni[200];
 	uint8_t tls_min, tls_max; /* 12, 13 or 0 */
 	uint8_t resume;		  /* enum sim_resume */
@@ -78,6 +83,17 @@ struct sim_profile {
 	uint64_t connect_timeout_ns, ack_timeout_ns, backoff_base_ns, backoff_max_ns,
 		backoff_reset_ns;
 	uint64_t churn_milli; /* connections dropped per second of the whole type, in thousandths */
+	/* MQTT 5: what each message carries */
+	uint8_t nuser_props;
+	bool topic_alias;
+	char user_prop[SIM_MAX_USER_PROPS][256]; /* NAME=VALUE */
+	uint32_t message_expiry_s;
+	char content_type[128], response_topic[256];
+
+	/* its socket */
+	uint8_t nodelay;
+	uint32_t sndbuf, tcp_idle_s, tcp_interval_s, tcp_probes; /* 0: the system's */
+	uint64_t user_timeout_ns;
 	uint32_t publish_cap; /* per connection and second, 0: none */
 };
 

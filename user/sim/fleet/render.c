@@ -112,6 +112,11 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 			}
 			s = c->client_id;
 			break;
+		case COLUMN:
+			s = sim_creds_cell(t->creds, c->row, o->at, &len);
+			if (!s)
+				return -ENOENT;
+			break;
 		case MARK:
 			s = c->mark ? c->mark : "";
 			len = c->mark ? SIM_MARK_LEN : 0;
@@ -184,9 +189,19 @@ bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len)
 bool sim_tmpl_per_device(const struct sim_tmpl *t)
 {
 	for (unsigned i = 0; i < t->nops; i++)
-		if (t->op[i].kind == THING || t->op[i].kind == INDEX || t->op[i].kind == CLIENT)
+		if (t->op[i].kind == THING || t->op[i].kind == INDEX || t->op[i].kind == CLIENT ||
+		    t->op[i].kind == COLUMN)
 			return true;
 	return false;
+}
+
+bool sim_tmpl_per_message(const struct sim_tmpl *t)
+{
+	for (unsigned i = 0; i < t->nops; i++)
+		if (t->op[i].kind != TEXT && t->op[i].kind != THING && t->op[i].kind != INDEX &&
+		    t->op[i].kind != CLIENT && t->op[i].kind != COLUMN && t->op[i].kind != TYPE)
+			return true;
+	return t->lines;
 }
 
 bool sim_tmpl_is_size(const struct sim_tmpl *t)
@@ -220,6 +235,8 @@ size_t sim_tmpl_max(const struct sim_tmpl *t)
 				if (t->word[o->at + k].len > longest)
 					longest = t->word[o->at + k].len;
 			n += longest;
+		} else if (o->kind == COLUMN) {
+			n += sim_creds_longest(t->creds, o->at);
 		} else if (o->kind == MARK) {
 			n += SIM_MARK_LEN;
 		} else if (o->kind == THING || o->kind == CLIENT || o->kind == TYPE) {

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include "sim/fleet/creds.h"
 #include "sim/fleet/options.h"
 #include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
@@ -30,8 +31,8 @@ struct identity {
  */
 struct early {
 	struct early *next;
-	char cert[256], key[256], thing[128], client[160], type[SIM_TYPE_NAME];
-	uint32_t first, n;
+	char cert[256], key[256], thing[128], client[160], type[SIM_TYPE_NAME], creds[256];
+	uint32_t first, skip, n;
 	struct identity id[];
 };
 static struct early *early_list;
@@ -141,10 +142,16 @@ static int load(const char *cert_path, const char *key_path, struct identity *re
 	return 0;
 }
 
+/* Of the type's device `index`, counted from 0. */
 static int load_of(const struct sim_tmpl *cert_t, const struct sim_tmpl *key_t, const char *thing,
-		   const char *type, uint32_t index, struct identity *ret, struct sim_err *err)
+		   const struct sim_profile *p, uint32_t index, struct identity *ret,
+		   struct sim_err *err)
 {
-	struct sim_tmpl_ctx c = {.thing = thing, .client_id = thing, .type = type, .index = index};
+	struct sim_tmpl_ctx c = {.thing = thing,
+				 .client_id = thing,
+				 .type = p->name,
+				 .index = index + p->first,
+				 .row = index + p->credentials_skip};
 	char cert[512], key[512];
 	long n;
 	int rc;
@@ -189,21 +196,23 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
 	t->now = id;
 	if (id->cert || id->der)
 		return 0;
-	return load_of(t->cert, t->key, thing, t->p->name, index + t->p->first, id, err);
+	return load_of(t->cert, t->key, thing, t->p, index, id, err);
 }
 
 int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
 	struct sim_tmpl *thing = NULL, *cert = NULL, *key = NULL, *client = NULL;
+	const struct sim_creds *creds;
 	struct early *e = NULL;
 	int rc;
 
 	if (!*p->cert)
 		return 0;
-	rc = sim_tmpl_name(p->thing, "thing", &thing, err);
-	rc = rc ? rc : sim_tmpl_name(p->cert, "cert", &cert, err);
-	rc = rc ? rc : sim_tmpl_name(p->key, "key", &key, err);
-	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", &client, err);
+	rc = sim_creds_get(p->credentials, &creds, err);
+	rc = rc ? rc : sim_tmpl_name(p->thing, "thing", creds, &thing, err);
+	rc = rc ? rc : sim_tmpl_name(p->cert, "cert", creds, &cert, err);
+	rc = rc ? rc : sim_tmpl_name(p->key, "key", creds, &key, err);
+	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", creds, &client, err);
 	sim_tmpl_client(cert, client);
 	sim_tmpl_client(key, client);
 	/* One for all has been checked with the context it lives on. */
@@ -219,14 +228,18 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 	snprintf(e->thing, sizeof(e->thing), "%s", p->thing);
 	snprintf(e->client, sizeof(e->client), "%s", p->client_id);
 	snprintf(e->type, sizeof(e->type), "%s", p->name);
+	snprintf(e->creds, sizeof(e->creds), "%s", p->credentials);
 	e->first = p->first;
+	e->skip = p->credentials_skip;
 	for (; e->n < n && !rc; e->n++) {
-		struct sim_tmpl_ctx c = {.type = p->name, .index = p->first + e->n};
+		struct sim_tmpl_ctx c = {.type = p->name,
+					 .index = p->first + e->n,
+					 .row = p->credentials_skip + e->n};
 		char who[256];
 		long len = sim_tmpl_render(thing, &c, who, sizeof(who) - 1);
 
 		who[len < 0 ? 0 : len] = 0;
-		rc = load_of(cert, key, who, p->name, p->first + e->n, &e->id[e->n], err);
+		rc = load_of(cert, key, who, p, e->n, &e->id[e->n], err);
 	}
 	e->next = early_list;
 	early_list = e;
@@ -256,7 +269,8 @@ static struct early *early_find(const struct sim_profile *p)
 
 	while (e && (strcmp(e->cert, p->cert) || strcmp(e->key, p->key) ||
 		     strcmp(e->thing, p->thing) || strcmp(e->client, p->client_id) ||
-		     strcmp(e->type, p->name) || e->first != p->first))
+		     strcmp(e->type, p->name) || e->first != p->first ||
+		     strcmp(e->creds, p->credentials) || e->skip != p->credentials_skip))
 		e = e->next;
 	return e;
 }
@@ -369,6 +383,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 {
 	struct sim_tls *t = calloc(1, sizeof(*t));
 	struct identity id = {0};
+	const struct sim_creds *creds;
 	const char *s;
 	size_t n;
 	int rc;
@@ -411,12 +426,14 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 	rc = set_verify(t->ctx, p, t->sni, err);
 	if (!rc && *p->alpn && set_alpn(t->ctx, p->alpn))
 		rc = sim_bad(err, "alpn '%s': not accepted by OpenSSL", p->alpn);
+	if (!rc)
+		rc = sim_creds_get(p->credentials, &creds, err);
 	if (!rc && *p->cert) {
-		rc = sim_tmpl_name(p->cert, "cert", &t->cert, err);
+		rc = sim_tmpl_name(p->cert, "cert", creds, &t->cert, err);
 		if (!rc)
-			rc = sim_tmpl_name(p->key, "key", &t->key, err);
+			rc = sim_tmpl_name(p->key, "key", creds, &t->key, err);
 		if (!rc)
-			rc = sim_tmpl_name(p->client_id, "client-id", &t->client, err);
+			rc = sim_tmpl_name(p->client_id, "client-id", creds, &t->client, err);
 		sim_tmpl_client(t->cert, t->client);
 		sim_tmpl_client(t->key, t->client);
 		if (!rc && sim_tmpl_fixed(t->cert, &s, &n) && sim_tmpl_fixed(t->key, &s, &n)) {

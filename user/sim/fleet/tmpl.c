@@ -152,6 +152,13 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 			o->walk = t->nwalks++;
 		return 0;
 	}
+	if (n == 1 && sim_creds_column(t->creds, arg[0], strlen(arg[0])) >= 0) {
+		o = add_op(t, COLUMN);
+		if (!o)
+			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+		o->at = (uint32_t)sim_creds_column(t->creds, arg[0], strlen(arg[0]));
+		return 0;
+	}
 	if (!strcmp(arg[0], "pick")) {
 		if (n < 2)
 			return sim_bad(err, "%s: accepted: {{pick A B ...}}", field);
@@ -168,7 +175,8 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	return sim_bad(
 		err,
 		"%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, sched_ms, now, thing, index, "
-		"type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ...",
+		"type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ..., "
+		"columns of --credentials",
 		field, arg[0]);
 }
 
@@ -178,36 +186,81 @@ static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *f
 	static const struct {
 		const char *word;
 		enum op_kind kind;
-	} plain[] = {{"thing", THING}, {"index", INDEX}, {"type", TYPE}, {"client_id", CLIENT}};
+	} plain[] = {{"thing", THING},
+		     {"index", INDEX},
+		     {"type", TYPE},
+		     {"client_id", CLIENT},
+		     {"seq", SEQ}};
+	int column = sim_creds_column(t->creds, in, len);
+	char names[200];
+	struct op *o;
 
-	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain) - !t->has_seq; i++)
 		if (strlen(plain[i].word) == len && !memcmp(in, plain[i].word, len))
 			return add_op(t, plain[i].kind) ? 0 : sim_bad(err, "%s: too long", field);
-	return sim_bad(err, "%s: '{%.*s}' is unknown; accepted: {thing} {index} {type} {client_id}",
-		       field, (int)(len < 40 ? len : 40), in);
+	if (column >= 0) {
+		o = add_op(t, COLUMN);
+		if (!o)
+			return sim_bad(err, "%s: too long", field);
+		o->at = (uint32_t)column;
+		return 0;
+	}
+	sim_creds_names(t->creds, names, sizeof(names));
+	return sim_bad(err,
+		       "%s: '{%.*s}' is unknown; accepted: {thing} {index} {type} {client_id}%s%s",
+		       field, (int)(len < 40 ? len : 40), in, t->has_seq ? " {seq}" : "", names);
+}
+
+static int parts(const char *field, struct sim_err *err)
+{
+	return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+}
+
+/* A password: braces are text, but around a word of ours. */
+static int compile_lenient(struct sim_tmpl *t, const char *field, struct sim_err *err)
+{
+	size_t at = 0, n = t->text_len;
+	struct sim_err why;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *to = t->text[i] == '{' ? memchr(t->text + i, '}', n - i) : NULL;
+		struct op word;
+
+		if (!to || name_op(t, t->text + i + 1, (size_t)(to - t->text) - i - 1, field, &why))
+			continue;
+		/* What stands in front of it comes first. */
+		word = t->op[--t->nops];
+		if (add_text(t, at, i - at) || !add_op(t, TEXT))
+			return parts(field, err);
+		t->op[t->nops - 1] = word;
+		i = (size_t)(to - t->text);
+		at = i + 1;
+	}
+	return add_text(t, at, n - at) ? parts(field, err) : 0;
 }
 
 static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struct sim_err *err)
 {
-	const char *open = braces == 2 ? "{{" : "{", *close = braces == 2 ? "}}" : "}";
 	size_t at = 0;
 
 	while (at < t->text_len) {
-		char *from = memmem(t->text + at, t->text_len - at, open, braces), *to;
+		char *from = memmem(t->text + at, t->text_len - at, "{{", braces), *to;
+		unsigned wide = braces;
 		size_t in;
 		int rc;
 
 		if (!from)
-			return add_text(t, at, t->text_len - at)
-				       ? sim_bad(err, "%s: more than %d parts", field, MAX_OPS)
-				       : 0;
+			return add_text(t, at, t->text_len - at) ? parts(field, err) : 0;
+		/* Names may have their words in either kind of braces. */
+		if (from + 1 < t->text + t->text_len && from[1] == '{')
+			wide = 2;
 		if (add_text(t, at, (size_t)(from - t->text) - at))
-			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
-		in = (size_t)(from - t->text) + braces;
-		to = memmem(t->text + in, t->text_len - in, close, braces);
+			return parts(field, err);
+		in = (size_t)(from - t->text) + wide;
+		to = memmem(t->text + in, t->text_len - in, "}}", wide);
 		if (!to)
-			return sim_bad(err, "%s: '%s' at byte %zu is never closed", field, open,
-				       in - braces + 1);
+			return sim_bad(err, "%s: '%.*s' at byte %zu is never closed", field,
+				       (int)wide, "{{", in - wide + 1);
 		if (braces == 2) {
 			*to = 0; /* the inside becomes words; nothing reads the braces again */
 			rc = payload_op(t, t->text + in, in, field, err);
@@ -216,7 +269,7 @@ static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struc
 		}
 		if (rc)
 			return rc;
-		at = (size_t)(to - t->text) + braces;
+		at = (size_t)(to - t->text) + wide;
 	}
 	return 0;
 }
@@ -238,20 +291,41 @@ static struct sim_tmpl *new_tmpl(const char *text, size_t len)
 	return t;
 }
 
-int sim_tmpl_name(const char *text, const char *field, struct sim_tmpl **ret, struct sim_err *err)
+static int of_name(const char *text, const char *field, const struct sim_creds *creds, bool seq,
+		   bool lenient, struct sim_tmpl **ret, struct sim_err *err)
 {
 	struct sim_tmpl *t = new_tmpl(text, strlen(text));
 	int rc;
 
 	if (!t)
 		return sim_bad(err, "%s: out of memory", field);
-	rc = compile(t, 1, field, err);
+	t->creds = creds;
+	t->has_seq = seq;
+	rc = lenient ? compile_lenient(t, field, err) : compile(t, 1, field, err);
 	if (rc) {
 		sim_tmpl_free(t);
 		return rc;
 	}
 	*ret = t;
 	return 0;
+}
+
+int sim_tmpl_name(const char *text, const char *field, const struct sim_creds *creds,
+		  struct sim_tmpl **ret, struct sim_err *err)
+{
+	return of_name(text, field, creds, false, false, ret, err);
+}
+
+int sim_tmpl_topic(const char *text, const char *field, const struct sim_creds *creds,
+		   struct sim_tmpl **ret, struct sim_err *err)
+{
+	return of_name(text, field, creds, true, false, ret, err);
+}
+
+int sim_tmpl_password(const char *text, const char *field, const struct sim_creds *creds,
+		      struct sim_tmpl **ret, struct sim_err *err)
+{
+	return of_name(text, field, creds, false, true, ret, err);
 }
 
 static int read_file(const char *path, const char *field, size_t max, char **ret, size_t *ret_len,
@@ -360,7 +434,8 @@ const char *sim_tmpl_file(const char *arg)
 	return *arg == '/' || !strncmp(arg, "./", 2) ? arg : NULL;
 }
 
-int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, struct sim_err *err)
+int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds *creds,
+		     struct sim_tmpl **ret, struct sim_err *err)
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
@@ -383,6 +458,7 @@ int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret, 
 	}
 	if (!t)
 		return sim_bad(err, "%s: out of memory", field);
+	t->creds = creds;
 	rc = compile(t, 2, field, err);
 	if (!rc && sim_tmpl_max(t) > SIM_RENDER_MAX)
 		rc = sim_bad(err, "%s: longer than %d bytes", field, SIM_RENDER_MAX);

@@ -7,6 +7,7 @@
 #ifndef SQUALL_SIM_TMPL_H
 #define SQUALL_SIM_TMPL_H
 
+#include "sim/fleet/creds.h"
 #include "sim/fleet/profile.h"
 
 #define SIM_RENDER_MAX (256 * 1024) /* the longest message */
@@ -19,23 +20,33 @@ struct sim_tmpl_ctx {
 	const char *thing, *type;
 	const char *client_id; /* where sim_tmpl_client() has not said better */
 	uint32_t index, seq;
+	uint32_t row; /* of --credentials */
 	uint64_t *rng;
 	double *walk;
 	int64_t sched_ms; /* wall clock: when the message fell due */
 	const char *mark; /* SIM_MARK_LEN bytes, or NULL */
 };
 
-/* {thing} {index} {type} {client_id} */
-int sim_tmpl_name(const char *text, const char *field, struct sim_tmpl **ret, struct sim_err *err);
+/* {thing} {index} {type} {client_id} and the columns of `creds`, which may be NULL. */
+int sim_tmpl_name(const char *text, const char *field, const struct sim_creds *creds,
+		  struct sim_tmpl **ret, struct sim_err *err);
+/* {seq} as well, as a message's topic may have it. */
+int sim_tmpl_topic(const char *text, const char *field, const struct sim_creds *creds,
+		   struct sim_tmpl **ret, struct sim_err *err);
+/* Braces around anything but one of these words are part of the text. */
+int sim_tmpl_password(const char *text, const char *field, const struct sim_creds *creds,
+		      struct sim_tmpl **ret, struct sim_err *err);
 /* A --payload argument: size, @FILE, lines:FILE or text with {{...}}. */
-int sim_tmpl_payload(const char *arg, const char *field, struct sim_tmpl **ret,
-		     struct sim_err *err);
+int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds *creds,
+		     struct sim_tmpl **ret, struct sim_err *err);
 /* The path that such an argument would read, inside it; NULL when it names no file. */
 const char *sim_tmpl_file(const char *arg);
 /* From now on {client_id} in t is what `client` renders to; that must live as long. t may be NULL.
  */
 void sim_tmpl_client(struct sim_tmpl *t, const struct sim_tmpl *client);
-/* Bytes written, or -EMSGSIZE. */
+/* True when it is another text for each message of a device. */
+bool sim_tmpl_per_message(const struct sim_tmpl *t);
+/* Bytes written, or -EMSGSIZE; -ENOENT without a row of --credentials. */
 long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap);
 unsigned sim_tmpl_walks(const struct sim_tmpl *t);
 /* True when every device and every message gets the same text; then it is in *ret. */

@@ -23,12 +23,13 @@ enum op_kind {
 	RAND,
 	WALK,
 	PICK,
-	MARK
+	MARK,
+	COLUMN
 };
 
 struct op {
 	enum op_kind kind;
-	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words */
+	uint32_t at, len; /* TEXT: in `text`; PICK: first word, number of words; COLUMN: which */
 	double min, max, step;
 	int digits; /* behind the point, of RAND and WALK */
 	unsigned walk;
@@ -44,6 +45,8 @@ struct sim_tmpl {
 	} * word; /* PICK's words, or a file's lines */
 	unsigned nwords;
 	bool lines, size, mark;
+	bool has_seq;		       /* of a topic: {seq} is one of its words */
+	const struct sim_creds *creds; /* what COLUMN refers to */
 	const struct sim_tmpl *client; /* what {client_id} is; another's */
 };
 

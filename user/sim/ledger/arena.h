@@ -62,7 +62,8 @@ enum sim_protocol {
 	PROTO_UNEXPECTED,
 	PROTO_CONNACK,
 	PROTO_SESSION,
-	PROTO_ALIAS
+	PROTO_ALIAS,
+	PROTO_AUTH
 };
 /* What a device needs and its broker does not have. */
 enum sim_lack { LACK_RETAIN, LACK_WILDCARD, LACK_SHARED };

@@ -70,7 +70,9 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 					    "unexpected packet",
 					    "something else before CONNACK",
 					    "session present after a clean start",
-					    "topic alias above the maximum of 0"};
+					    "topic alias above the maximum of 0",
+					    "broker asks for enhanced authentication (AUTH), "
+					    "which is not spoken"};
 	static const char *const lack[] = {"retained messages", "wildcard subscriptions",
 					   "shared subscriptions"};
 	unsigned kind = key >> 40 & 255;
@@ -142,7 +144,7 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_MALFORMED:
 	case F_PROTOCOL:
-		snprintf(t, cap, "protocol: %s", detail < 6 ? proto[detail] : "unknown");
+		snprintf(t, cap, "protocol: %s", detail < 7 ? proto[detail] : "unknown");
 		break;
 	case F_NO_PUBACK:
 		snprintf(t, cap, "no PUBACK in time");

@@ -96,9 +96,14 @@ struct mqtt_props {
 	struct mqtt_slice content_type, response_topic, correlation, assigned_id, auth_method,
 		auth_data, response_info, server_reference, reason_string, user_key, user_value;
 	struct mqtt_slice raw;
+	/* For encoders, with MQTT_P_USER: further ones, as mqtt_enc_user() made them. */
+	struct mqtt_slice users;
 };
 
 #define MQTT_HAS(props, prop) (!!((props)->have & 1ull << (prop)))
+
+/* A user property's bytes, for mqtt_props.users; -ENOSPC or -EMSGSIZE as encoders. */
+long mqtt_enc_user(uint8_t *buf, size_t cap, struct mqtt_slice key, struct mqtt_slice value);
 
 /* `at` starts at 0. False when there are no more user properties. */
 bool mqtt_user_next(const struct mqtt_props *p, uint32_t *at, struct mqtt_slice *ret_key,

@@ -164,6 +164,20 @@ bad:
 	r->bad = true;
 }
 
+long mqtt_enc_user(uint8_t *buf, size_t cap, struct mqtt_slice key, struct mqtt_slice value)
+{
+	struct mqtt_wr w = {buf, cap, false};
+
+	if (key.n > MQTT_MAX_STRING || value.n > MQTT_MAX_STRING)
+		return -EMSGSIZE;
+	if (cap < 5 + (size_t)key.n + value.n)
+		return -ENOSPC;
+	wr_int(&w, MQTT_P_USER, 1);
+	wr_bin(&w, key);
+	wr_bin(&w, value);
+	return w.p - buf;
+}
+
 bool mqtt_user_next(const struct mqtt_props *p, uint32_t *at, struct mqtt_slice *ret_key,
 		    struct mqtt_slice *ret_value)
 {
@@ -213,7 +227,7 @@ static size_t body_size(const struct mqtt_props *p)
 		if (t->form == VAR)
 			n += var_size(get(p, t));
 		else if (t->form == PAIR)
-			n += 4 + p->user_key.n + p->user_value.n;
+			n += 4 + p->user_key.n + p->user_value.n + p->users.n;
 		else if (t->form == STR || t->form == BIN)
 			n += 2 + s->n;
 		else
@@ -277,6 +291,7 @@ void mqtt_wr_props(struct mqtt_wr *w, const struct mqtt_props *p)
 		case PAIR:
 			wr_bin(w, p->user_key);
 			wr_bin(w, p->user_value);
+			wr_bytes(w, p->users.p, p->users.n);
 			break;
 		default:
 			wr_bin(w, *s);

@@ -13,6 +13,7 @@
 #include "sim/base/clock.h"
 #include "sim/sim.h"
 #include "sim/engine/paho.h"
+#include "sim/fleet/creds.h"
 #include "sim/fleet/tls.h"
 #include "sim/web/web.h"
 
@@ -158,6 +159,10 @@ static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err
 {
 	if (n < 2 || strstr(p->client_id, "{index}"))
 		return 0;
+	/* sim_creds_check() makes all of them, and finds two that are the same. */
+	if (*p->credentials &&
+	    (strcmp(p->client_id, "{thing}") ? strchr(p->client_id, '{') : strchr(p->thing, '{')))
+		return 0;
 	if (strstr(p->client_id, "{thing}") && strstr(p->thing, "{index}"))
 		return 0;
 	if (!strcmp(p->client_id, "{thing}")) {
@@ -189,6 +194,8 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 		rc = check_identity(p, count[i], err);
 		if (!rc)
 			rc = sim_profile_check(p, err);
+		if (!rc)
+			rc = sim_creds_check(p, count[i], err);
 		if (!rc)
 			rc = sim_tls_check(p, count[i], err);
 		if (rc)
