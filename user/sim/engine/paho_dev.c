@@ -192,8 +192,9 @@ static void on_connected(void *ctx, char *cause)
 {
 	struct pdev *d = ctx;
 	struct stype *ty = stype_of(d);
-	char *topics[SIM_MAX_SUBS + 4], text[SIM_MAX_SUBS + 4][512];
+	char *topics[SIM_MAX_SUBS + 4], *text = malloc(ty->nsubs * 512 + 1);
 	int qos[SIM_MAX_SUBS + 4];
+	bool all = text && ty->nsubs;
 
 	(void)cause;
 	pdev_lock();
@@ -204,14 +205,14 @@ static void on_connected(void *ctx, char *cause)
 	gauge(d, d->on, true);
 	d->was_up = true;
 	pdev_unlock();
-	for (unsigned i = 0; i < ty->nsubs; i++) {
-		topics[i] = text[i];
+	for (unsigned i = 0; i < ty->nsubs && all; i++) {
+		topics[i] = text + (size_t)i * 512;
 		qos[i] = ty->p.sub_qos;
-		if (render(d, ty->sub[i], 0, text[i], sizeof(text[i])) < 0)
-			return;
+		all = render(d, ty->sub[i], 0, topics[i], 512) >= 0;
 	}
-	if (ty->nsubs)
+	if (all)
 		MQTTAsync_subscribeMany(d->client, (int)ty->nsubs, topics, qos, NULL);
+	free(text);
 }
 
 static void on_lost(void *ctx, char *cause)

@@ -125,8 +125,9 @@ static const char *row(struct sim_creds *c, struct reader *r)
 		if (to->len > c->longest[i])
 			c->longest[i] = to->len;
 		if (r->more != (i + 1 < c->ncols))
-			return r->more ? "more fields than the header has" : "fewer fields than "
-									     "the header has";
+			return r->more ? "more fields than the header has"
+				       : "fewer fields than "
+					 "the header has";
 	}
 	return NULL;
 }

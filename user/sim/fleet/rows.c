@@ -60,7 +60,8 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 		long n = t[k] ? sim_tmpl_render(t[k], &c, buf, most[k]) : 0;
 
 		if (n < 0)
-			return sim_bad(err, "credentials '%.180s' line %u: %s: longer than %zu bytes",
+			return sim_bad(err,
+				       "credentials '%.180s' line %u: %s: longer than %zu bytes",
 				       p->credentials, line, part_name[k], most[k]);
 		if (k == THING) {
 			memcpy(thing, buf, (size_t)n);
@@ -88,11 +89,12 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sim_err *err
 	if (rc || !creds)
 		return rc;
 	if ((uint64_t)n + p->credentials_skip > sim_creds_rows(creds))
-		return sim_bad(err,
-			       "credentials '%.150s': has %u rows, and %u devices of type %s need a "
-			       "row each%s",
-			       p->credentials, sim_creds_rows(creds), n, p->name,
-			       p->credentials_skip ? " behind those of credentials-skip" : "");
+		return sim_bad(
+			err,
+			"credentials '%.150s': has %u rows, and %u devices of type %s need a "
+			"row each%s",
+			p->credentials, sim_creds_rows(creds), n, p->name,
+			p->credentials_skip ? " behind those of credentials-skip" : "");
 	rc = compile(p, creds, t, err);
 	if (!rc && n && !(who = malloc(n * sizeof(*who))))
 		rc = sim_bad(err, "credentials: out of memory");
