@@ -46,8 +46,10 @@
 #define PORT_LOCUST 5557
 
 /* Metadata: of the instance, of an ECS task, and the instance's by IPv6 (fd00:ec2::254). */
-#define ADDR_METADATA	 0xa9fea9fe
-#define ADDR_TASK	 0xa9feaa02
+#define ADDR_METADATA 0xa9fea9fe
+#define ADDR_TASK     0xa9feaa02
+/* Docker's resolver inside a container: what it asks for goes out, and is judged, there. */
+#define ADDR_DOCKER_DNS	 0x7f00000b
 #define ADDR6_METADATA_0 0xfd000ec2
 #define ADDR6_METADATA_3 0x254
 

@@ -94,6 +94,9 @@ static __always_inline bool exempt(const struct packet *p, const struct view *v,
 		if (v->family == 4 && (v->remote[0] == bpf_htonl(ADDR_METADATA) ||
 				       v->remote[0] == bpf_htonl(ADDR_TASK)))
 			return true;
+		if (v->family == 4 && (p->saddr[0] == bpf_htonl(ADDR_DOCKER_DNS) ||
+				       p->daddr[0] == bpf_htonl(ADDR_DOCKER_DNS)))
+			return true;
 		if (v->family == 6 && v->remote[0] == bpf_htonl(ADDR6_METADATA_0) &&
 		    !v->remote[1] && !v->remote[2] && v->remote[3] == bpf_htonl(ADDR6_METADATA_3))
 			return true;

@@ -331,6 +331,7 @@ static int open_engine(struct daemon *d, struct sq_error *error)
 		.lane = d->opt->lane,
 		.lane_memory = d->opt->lane_bytes,
 		.ifaces = d->opt->n_iface ? d->opt->iface : NULL,
+		.lo_off = !strcmp(d->opt->lo, "off"),
 		.probe_missing = d->opt->probe_missing,
 		.control_port = http_port(d->http),
 	};

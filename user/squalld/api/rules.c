@@ -15,13 +15,16 @@
 #include "squalld/control/state.h"
 #include "squalld/kernel/engine.h"
 
-static const char no_loopback[] = "loopback (lo) is not attached: what a target of this host sends "
-				  "there passes; squalld --iface '*' attaches it";
+static json_t *lo_note(const char *why)
+{
+	return json_sprintf("loopback (lo) is not attached (%s): what a target sends there passes",
+			    why);
+}
 
 struct listing {
 	struct engine *engine;
 	json_t *list;
-	bool passes; /* of one of them packets pass over a loopback that is not attached */
+	const char *passes; /* why packets of one of them pass over loopback, or NULL */
 };
 
 static int append_one(struct rule_entry *e, void *arg)
@@ -29,8 +32,8 @@ static int append_one(struct rule_entry *e, void *arg)
 	struct listing *l = arg;
 
 	json_array_append_new(l->list, book_entry_json(e));
-	if (e->in_force && !l->passes && !engine_loopback(l->engine))
-		l->passes = engine_on_host(l->engine, e->cgroup_id, true);
+	if (e->in_force && !l->passes)
+		l->passes = engine_lo_passes(l->engine, e->cgroup_id, true);
 	return 0;
 }
 
@@ -44,7 +47,7 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 	book_each(api_of(r)->book, append_one, &l);
 	pthread_mutex_unlock(api_of(r)->lock);
 	if (l.passes)
-		json_object_set_new(o, "notes", json_pack("[s]", no_loopback));
+		json_object_set_new(o, "notes", json_pack("[o]", lo_note(l.passes)));
 	return reply_json(r, 200, o);
 }
 
@@ -185,13 +188,14 @@ static json_t *with_notes(struct api *a, uint64_t id, json_t *entry)
 {
 	json_t *view = engine_in_front(a->engine) ? engine_target_view(a->engine, id) : NULL;
 	json_t *front = json_object_get(view, "in_front"), *notes = json_array(), *who;
+	const char *passes = engine_lo_passes(a->engine, id, false);
 	size_t i;
 
 	json_array_foreach(front, i, who) json_array_append_new(
 		notes, json_sprintf("%s is in front of squalld and may let packets pass",
 				    json_string_value(who)));
-	if (!engine_loopback(a->engine) && engine_on_host(a->engine, id, false))
-		json_array_append_new(notes, json_string(no_loopback));
+	if (passes)
+		json_array_append_new(notes, lo_note(passes));
 	if (json_array_size(notes))
 		json_object_set(entry, "notes", notes);
 	json_decref(notes);

@@ -26,6 +26,7 @@
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
 #include "lib/cgroup.h"
+#include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
 #include "squalld/kernel/seen.h"
 
@@ -164,6 +165,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 		return 0;
 	}
 fail:
+	lo_restore(a->att.flags);
 	memset(a, 0, sizeof(*a));
 	att_publish(e, a);
 	return err;
@@ -181,6 +183,7 @@ static void detach(struct engine *e, struct attachment *a, bool link_gone)
 		nl_filter_delete(ifindex, true);
 		if ((a->att.flags & SQ_A_CLSACT) && !nl_clsact_in_use(ifindex, &in_use) && !in_use)
 			nl_clsact_delete(ifindex);
+		lo_restore(a->att.flags);
 	}
 	memset(a, 0, sizeof(*a));
 	att_publish(e, a);
@@ -194,55 +197,45 @@ static bool named(const struct engine *e, const char *iface)
 	return false;
 }
 
-bool engine_loopback(const struct engine *e)
+/* The host's lo: while somebody under a rule lives, or may live, here; and as long as his packets
+ * still wait, which come back to it. */
+static bool lo_wanted(struct engine *e)
 {
-	return named(e, "lo");
+	if (e->lo_off || e->ifaces)
+		return !e->lo_off && named(e, "lo");
+	return __atomic_load_n(&e->host_users, __ATOMIC_RELAXED) > 0 ||
+	       (e->lo_there && e->lane_state->all.pkts > 0);
 }
 
-static bool iface_wanted(struct engine *e, const struct nl_link *link)
+static bool iface_wanted(struct engine *e, const struct space *s, const struct nl_link *link)
 {
 	if (!strncmp(link->name, OUR_LINKS, strlen(OUR_LINKS)))
 		return false;
-	if (!e->ifaces)
-		return link->arptype == ARPHRD_ETHER;
+	if (link->arptype == ARPHRD_LOOPBACK)
+		return s->host ? lo_wanted(e) : !e->lo_off;
 	/* Others carry no Ethernet header, which lanes need. */
-	if (link->arptype != ARPHRD_ETHER && link->arptype != ARPHRD_LOOPBACK)
-		return false;
-	return named(e, link->name);
+	return link->arptype == ARPHRD_ETHER && (!s->host || !e->ifaces || named(e, link->name));
 }
 
-static bool sysctl_swap(const char *path, char value, char *ret_old)
+/* lo is attached whole or not at all: what waits would be lost on its way back. */
+static int lo_attach(struct engine *e, struct space *s, const struct nl_link *k, struct sq_att *att)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	char old = 0;
-	bool ok;
+	const struct attachment *a = attachment_of(e, s->ino, k->ifindex);
+	uint32_t set = a ? a->att.flags : e->before[slot_before(e, s->ino, k->ifindex)].flags;
+	int err = a ? 0 : lo_prepare(&set);
 
-	if (fd < 0)
-		return false;
-	ok = pread(fd, &old, 1, 0) == 1 && (old == value || pwrite(fd, &value, 1, 0) == 1);
-	close(fd);
-	if (ok && ret_old)
-		*ret_old = old;
-	return ok;
-}
-
-/* What comes back to lo out of a lane has lost its route, and is then looked
- * at like a packet from outside: 127.0.0.1 would be martian. */
-static const char *const lo_sysctls[] = {"/proc/sys/net/ipv4/conf/lo/route_localnet",
-					 "/proc/sys/net/ipv4/conf/lo/accept_local"};
-
-static void lo_prepare(struct space *s)
-{
-	for (int i = 0; i < 2; i++)
-		if (!s->lo_saved[i] && !sysctl_swap(lo_sysctls[i], '1', &s->lo_saved[i]))
-			s->lo_saved[i] = 0;
-}
-
-static void lo_restore(struct space *s)
-{
-	for (int i = 0; i < 2; i++)
-		if (s->lo_saved[i])
-			sysctl_swap(lo_sysctls[i], s->lo_saved[i], NULL);
+	att->flags |= SQ_A_LOOP | (set & (SQ_A_LO_ROUTE | SQ_A_LO_ACCEPT));
+	if (!err)
+		err = attach_link(e, s, k, att);
+	else
+		lo_restore(set);
+	if (err && !e->lo_ill)
+		log_warn("lo: not attached, so what is sent there passes: %s", strerror(-err));
+	if (err)
+		e->lo_ill = "squalld could not attach to it; its log says why";
+	if (s->host)
+		__atomic_store_n(&e->lo_there, !err, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static const struct seen_space *behind(const struct seen *seen, int32_t nsid)
@@ -264,6 +257,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++)
 		if (e->atts[a].ino == s->ino)
 			e->atts[a].wanted = false;
+	if (s->host)
+		__atomic_store_n(&e->lo_there, false, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < n; i++) {
 		const struct nl_link *k = &links[i];
 		uint64_t chain[SQ_MAX_LEVELS] = {0};
@@ -274,14 +269,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 				     .peer_nsid = -1,
 				     .netns_ino = s->ino};
 
-		if (s->host ? !iface_wanted(e, k)
-			    : k->arptype != ARPHRD_ETHER ||
-				      !strncmp(k->name, OUR_LINKS, strlen(OUR_LINKS)))
+		if (!iface_wanted(e, s, k))
 			continue;
-		if (k->arptype == ARPHRD_LOOPBACK) {
-			att.flags |= SQ_A_LOOP;
-			lo_prepare(s);
-		}
 		if (s->host && !strcmp(k->kind, "veth") && k->peer_nsid >= 0) {
 			const struct seen_space *far = behind(seen, k->peer_nsid);
 
@@ -311,7 +300,8 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 			if (edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid)
 				continue;
 		}
-		err = attach_link(e, s, k, &att);
+		err = k->arptype == ARPHRD_LOOPBACK ? lo_attach(e, s, k, &att)
+						    : attach_link(e, s, k, &att);
 		/* A link can go away under us; anything else is worth telling. */
 		if (err && err != -ENODEV) {
 			scan_failed(e, s->ino, att.peer_nsid, err, k->name);
@@ -387,7 +377,6 @@ static void space_drop(struct engine *e, struct space *s)
 			detach(e, &e->atts[a], !there);
 		}
 		free(links);
-		lo_restore(s);
 		lane_close(e, s);
 		if (!s->host)
 			space_leave(e);
@@ -427,7 +416,20 @@ static bool needs_inside(struct engine *e, const struct seen_space *sp, int fd)
 	return needs;
 }
 
-static int scan_inside(struct engine *e, struct seen *seen)
+/* Nothing was said of it since the last look, and its edges tell of its processes. */
+static bool quiet(struct space *s, const struct seen_space *sp, bool full)
+{
+	bool calm = !full && !s->changed && sp->nsid >= 0 &&
+		    s->looked_ns + FULL_EVERY_NS > engine_now();
+
+	if (!calm) {
+		s->changed = false;
+		s->looked_ns = engine_now();
+	}
+	return calm;
+}
+
+static int scan_inside(struct engine *e, struct seen *seen, bool full)
 {
 	int err = 0, res;
 
@@ -437,7 +439,7 @@ static int scan_inside(struct engine *e, struct seen *seen)
 		char path[64];
 		int fd;
 
-		if (!sp->ruled || sp->edges)
+		if (!sp->ruled || (sp->edges && !s))
 			continue;
 		if (!s) {
 			snprintf(path, sizeof(path), "/proc/%d/ns/net", sp->pid);
@@ -445,24 +447,32 @@ static int scan_inside(struct engine *e, struct seen *seen)
 			if (fd < 0)
 				continue; /* the process ended */
 			sp->edges = !needs_inside(e, sp, fd);
-			if (sp->edges) {
+			if (sp->edges && e->lo_off) {
 				close(fd);
 				continue;
 			}
 			res = space_add(e, sp->ino, fd, false);
 			if (res) {
-				scan_failed(e, sp->ino, -1, res, SEG_OUT);
 				close(fd);
+				if (sp->edges) { /* only lo is missing */
+					e->lo_ill = "squalld has no lane in its namespace";
+					continue;
+				}
+				scan_failed(e, sp->ino, -1, res, SEG_OUT);
 				err = err ? err : res;
 				continue;
 			}
 			s = space_of(e, sp->ino);
 		}
 		s->wanted = true;
+		if (quiet(s, sp, full))
+			continue;
 		res = space_enter(s);
 		if (!res) {
 			res = scan_links(e, s, seen);
 			space_leave(e);
+			if (res)
+				s->looked_ns = 0; /* again, and told again, in the next scan */
 		}
 		err = err ? err : res;
 	}
@@ -496,8 +506,12 @@ int attach_scan(struct engine *e, bool links_changed)
 
 		seen->list[i].edges = before && before->edges;
 	}
+	full |= lo_wanted(e) != e->lo_there;
+	e->lo_ill = full ? NULL : e->lo_ill;
+	/* What waits for an interface comes back to it before it is left. */
 	for (int i = 0; i < e->n_spaces; i++)
-		e->spaces[i].wanted = e->spaces[i].host;
+		e->spaces[i].wanted = e->spaces[i].host || (e->lane_state->all.pkts > 0 &&
+							    seen_find(seen, e->spaces[i].ino));
 	if (!e->n_spaces) {
 		err = space_add(e, e->host_ino, dup(e->host_fd), true);
 		if (err)
@@ -508,7 +522,7 @@ int attach_scan(struct engine *e, bool links_changed)
 		err = scan_links(e, space_of(e, e->host_ino), seen);
 	}
 	front_watch(e);
-	res = scan_inside(e, seen);
+	res = scan_inside(e, seen, full);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)
 		if (!e->spaces[i].wanted)

@@ -343,6 +343,7 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 		e->ifaces = calloc(n + 1, sizeof(char *));
 	for (size_t i = 0; e->ifaces && i < n; i++)
 		e->ifaces[i] = strdup(o->ifaces[i]);
+	e->lo_off = o->lo_off;
 	if (geteuid()) {
 		res = engine_fail(err, -EPERM,
 				  "squalld needs root: it loads BPF programs and attaches them");

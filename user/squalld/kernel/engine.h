@@ -22,7 +22,8 @@ struct engine;
 struct engine_options {
 	const char *pin_dir;	   /* below a bpffs; made if missing */
 	const char *lane;	   /* "auto", "fq", "tap" */
-	const char *const *ifaces; /* fnmatch(3) patterns of host interfaces; NULL = all but lo */
+	const char *const *ifaces; /* fnmatch(3) patterns of host interfaces; NULL = all */
+	bool lo_off; /* attach to no lo; else to those of namespaces where ruled cgroups live */
 	const char *probe_missing; /* comma list: features to treat as missing, for tests */
 	uint16_t control_port;
 	uint64_t
@@ -83,8 +84,9 @@ int engine_health(struct engine *engine, struct sq_error *err);
 
 /* Is a program of somebody else in front of ours at any interface? Cheap. */
 bool engine_in_front(struct engine *engine);
-/* Is lo of the host's namespace attached (--iface)? Cheap. */
-bool engine_loopback(const struct engine *engine);
+/* What this target sends over loopback passes unjudged: why, for people, or NULL. unless_known as
+ * below. Cheap where lo is attached wherever it should be. */
+const char *engine_lo_passes(struct engine *engine, uint64_t cgroup_id, bool unless_known);
 /* Has this cgroup a process in the host's network namespace? unless_known: what to answer where it
  * has none anywhere. */
 bool engine_on_host(struct engine *engine, uint64_t cgroup_id, bool unless_known);

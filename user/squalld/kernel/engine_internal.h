@@ -51,8 +51,9 @@ struct space {
 	int monitor_fd; /* of its links and filters; -1: the host's, which is the engine's */
 	char ill[96];	/* what of its lane is broken and could not be mended, or "" */
 	uint64_t mended_ns;
-	bool wanted;	  /* during a scan */
-	char lo_saved[2]; /* route_localnet, accept_local of lo before us; 0 = not touched */
+	bool wanted;  /* during a scan */
+	bool changed; /* there were events of its links or filters */
+	uint64_t looked_ns;
 };
 
 /* Who sees packets of one direction before us. */
@@ -82,6 +83,7 @@ struct ruled {
 	struct sq_rule rule;
 	int fd;	   /* the cgroup's directory: its id is not given to another while this is open */
 	int level; /* below the root */
+	bool elsewhere; /* no process in the host's namespace, but in others */
 	struct ruled *next;
 };
 
@@ -90,6 +92,7 @@ struct ruled {
 /* A cgroup that is about to get a rule: a scan takes it for ruled. */
 struct held {
 	uint64_t id;
+	bool elsewhere; /* as of a rule */
 	struct held *next;
 };
 
@@ -108,6 +111,7 @@ struct engine {
 	struct sq_lane_state *lane_state; /* likewise */
 	char *pin_dir;			  /* with the ABI version */
 	char **ifaces;
+	bool lo_off;
 	enum sq_lane lane;
 	char lane_why[200];
 	struct feature_state features[F_FEATURES];
@@ -138,6 +142,8 @@ struct engine {
 	uint64_t full_ns; /* when the host's links were last looked at; plumber only */
 	struct space *spaces;
 	int n_spaces;
+	bool lo_there;	    /* the host's lo is attached; atomic, written by the plumber */
+	const char *lo_ill; /* why some lo is not attached that should be, or NULL; likewise */
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
 	uint32_t next_att;
 	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
@@ -149,6 +155,7 @@ struct engine {
 	int sweep; /* where rules_expire() goes on */
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
+	int host_users; /* rules whose targets live, or may live, in the host's namespace */
 	uint32_t next_rule_id, next_counter;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
@@ -178,6 +185,17 @@ int lane_ready(struct engine *e, struct space *s); /* makes right whatever is no
 bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
 		 char *why, size_t size);
 void lane_close(struct engine *e, struct space *s);
+/* Of the current namespace's lo. set: SQ_A_LO_*, what it was that we changed. */
+int lo_prepare(uint32_t *ret_set);
+void lo_restore(uint32_t set);
+
+/* Not in the host's namespace, as far as is known. */
+static inline bool lives_elsewhere(const struct engine *e, uint64_t cgroup_id)
+{
+	struct netns_place p = netns_place(e->host_ino, cgroup_id);
+
+	return p.elsewhere && !p.here;
+}
 
 /* heal.c. plumber thread; no lock held. */
 void lanes_heal(struct engine *e);

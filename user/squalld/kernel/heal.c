@@ -18,6 +18,8 @@
 
 /* Against somebody who undoes it each time, in a loop of both. */
 #define MEND_EVERY_NS 100000000ull
+/* Where no event told of anything. */
+#define HEAL_EVERY_NS 10000000000ull
 
 static void point_to(struct engine *e, const struct space *s, uint32_t seg, uint32_t lane)
 {
@@ -71,6 +73,9 @@ void lanes_heal(struct engine *e)
 
 		if (s->host) {
 			heal(e, s);
+		} else if (!s->changed && !s->ill[0] &&
+			   s->looked_ns + HEAL_EVERY_NS > engine_now()) {
+			continue; /* there may be hundreds */
 		} else if (!space_enter(s)) {
 			heal(e, s);
 			space_leave(e);

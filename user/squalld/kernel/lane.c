@@ -305,3 +305,49 @@ void lane_close(struct engine *e, struct space *s)
 	s->tap_fd = -1;
 	s->lane_ifindex = s->seg_ifindex = 0;
 }
+
+/* What comes back to lo out of a lane has lost its route, and is then looked at like a packet from
+ * outside: 127.0.0.1 would be martian. */
+static const struct {
+	const char *path;
+	uint32_t flag;
+} lo_sysctls[] = {
+	{"/proc/sys/net/ipv4/conf/lo/route_localnet", SQ_A_LO_ROUTE},
+	{"/proc/sys/net/ipv4/conf/lo/accept_local", SQ_A_LO_ACCEPT},
+};
+
+/* 1: it had another value before. */
+static int sysctl_swap(const char *path, char value)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC), res = 0;
+	char old = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (pread(fd, &old, 1, 0) != 1)
+		res = -EIO;
+	else if (old != value)
+		res = pwrite(fd, &value, 1, 0) == 1 ? 1 : -errno;
+	close(fd);
+	return res;
+}
+
+int lo_prepare(uint32_t *ret_set)
+{
+	for (int i = 0; i < 2; i++) {
+		int res = sysctl_swap(lo_sysctls[i].path, '1');
+
+		if (res < 0)
+			return res;
+		if (res)
+			*ret_set |= lo_sysctls[i].flag;
+	}
+	return 0;
+}
+
+void lo_restore(uint32_t set)
+{
+	for (int i = 0; i < 2; i++)
+		if (set & lo_sysctls[i].flag)
+			sysctl_swap(lo_sysctls[i].path, '0');
+}

@@ -21,14 +21,17 @@
 #define TICK_MS	      250
 #define SCAN_EVERY_NS 1000000000ull
 
-/* Waits for a request, an event of some namespace that we are in, or the next tick. Were there
- * events? Only this thread changes the list of spaces. */
-static bool plumber_wait(struct engine *e)
+#define EVENT_HERE   1 /* in the host's namespace */
+#define EVENT_INSIDE 2
+
+/* Waits for a request, an event of some namespace that we are in, or the next tick: EVENT_*. Only
+ * this thread changes the list of spaces. */
+static int plumber_wait(struct engine *e)
 {
 	int n = 2 + e->n_spaces;
 	struct pollfd few[2], *fds = calloc(n, sizeof(*fds));
 	uint64_t drain;
-	bool event = false;
+	int event = 0;
 
 	if (!fds) {
 		fds = few;
@@ -44,7 +47,9 @@ static bool plumber_wait(struct engine *e)
 		for (int i = 1; i < n; i++)
 			if (fds[i].revents) {
 				nl_monitor_drain(fds[i].fd);
-				event = true;
+				event |= i == 1 ? EVENT_HERE : EVENT_INSIDE;
+				if (i > 1)
+					e->spaces[i - 2].changed = true;
 			}
 	}
 	if (fds != few)
@@ -56,8 +61,7 @@ static void *plumber_main(void *arg)
 {
 	struct engine *e = arg;
 	uint64_t asked;
-	bool event;
-	int n;
+	int n, event;
 
 	prctl(PR_SET_NAME, "squall-plumber");
 	for (;;) {
@@ -77,7 +81,7 @@ static void *plumber_main(void *arg)
 		lanes_heal(e);
 		pins_heal(e);
 		lane_sweep(e);
-		n = attach_scan(e, event);
+		n = attach_scan(e, event & EVENT_HERE);
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;
@@ -254,12 +258,15 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	if (!h)
 		return engine_fail(err, -ENOMEM, "out of memory");
 	h->id = cgroup_id;
+	h->elsewhere = lives_elsewhere(e, cgroup_id);
 	pthread_mutex_lock(&e->lock);
+	e->host_users += !h->elsewhere;
 	h->next = e->held;
 	e->held = h;
 	pthread_mutex_unlock(&e->lock);
 	pthread_mutex_lock(&e->att_lock);
-	needed = cgroup_each_pid(path, unattached, e) == 1;
+	needed = cgroup_each_pid(path, unattached, e) == 1 ||
+		 (!h->elsewhere && !e->lo_off && !e->ifaces && !e->lo_there);
 	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
 		res = engine_fail(err, -EAGAIN,
@@ -280,8 +287,10 @@ void engine_release(struct engine *e, uint64_t cgroup_id)
 	while (*link && (*link)->id != cgroup_id)
 		link = &(*link)->next;
 	h = *link;
-	if (h)
+	if (h) {
 		*link = h->next;
+		e->host_users -= !h->elsewhere;
+	}
 	pthread_mutex_unlock(&e->lock);
 	free(h);
 }

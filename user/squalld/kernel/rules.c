@@ -20,7 +20,8 @@
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
 
-#define MAX_DELAY_NS 300000000000ull /* half of the fq lane's horizon */
+#define MAX_DELAY_NS   300000000000ull /* half of the fq lane's horizon */
+#define PLACES_AT_ONCE 16	       /* 40 us each, under the lock */
 
 static int map_fd(const struct bpf_map *map)
 {
@@ -210,7 +211,8 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 }
 
 /* What is kept of a target that gets its first rule. */
-static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *err)
+static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret,
+		      struct sq_error *err)
 {
 	uint64_t chain[SQ_MAX_LEVELS], id = 0;
 	char path[PATH_MAX];
@@ -239,6 +241,7 @@ static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *e
 		return engine_fail(err, -ENOENT, "target: the cgroup was removed just now");
 	}
 	r->level = level;
+	r->elsewhere = lives_elsewhere(e, cgroup_id);
 	*ret = r;
 	return 0;
 }
@@ -268,7 +271,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	r = find(e, cgroup_id);
 	pthread_mutex_unlock(&e->lock);
 	if (!r) {
-		res = ruled_make(cgroup_id, &fresh, err);
+		res = ruled_make(e, cgroup_id, &fresh, err);
 		if (res)
 			return res;
 	}
@@ -317,6 +320,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		*bucket(e, cgroup_id) = r;
 		e->n_rules++;
 		e->level_users[r->level]++;
+		e->host_users += !r->elsewhere;
 	}
 	r->rule = rule;
 	e->down_users += rule_has_down(&rule);
@@ -346,6 +350,7 @@ static int forget(struct engine *e, struct ruled *r)
 	*p = r->next;
 	e->n_rules--;
 	e->level_users[r->level]--;
+	e->host_users -= !r->elsewhere;
 	e->down_users -= rule_has_down(&r->rule);
 	publish_levels(e);
 	if (r->fd >= 0)
@@ -434,12 +439,22 @@ static bool removed(const struct ruled *r)
 	return faccessat(r->fd, "cgroup.procs", F_OK, 0) && (errno == ENOENT || errno == ENODEV);
 }
 
+/* Where its processes are now, which at the start may have been nowhere. */
+static void place_again(struct engine *e, struct ruled *r)
+{
+	bool elsewhere = lives_elsewhere(e, r->rule.target);
+
+	e->host_users += r->elsewhere - elsewhere;
+	r->elsewhere = elsewhere;
+}
+
 /* Forgets rules whose time is over (the kernel stopped them on time already),
  * and those whose cgroup was removed. A slice of the table at each call, so
  * that 10,000 rules do not hold up a setter. */
 void rules_expire(struct engine *e)
 {
 	const int slice = RULE_BUCKETS / 8;
+	int places = PLACES_AT_ONCE;
 
 	for (int b = e->sweep; b < e->sweep + slice; b++) {
 		struct ruled *r, *next;
@@ -448,6 +463,8 @@ void rules_expire(struct engine *e)
 			next = r->next;
 			if (expired(&r->rule) || removed(r))
 				forget(e, r);
+			else if (places-- > 0)
+				place_again(e, r);
 		}
 	}
 	e->sweep = (e->sweep + slice) % RULE_BUCKETS;
@@ -498,6 +515,8 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		*bucket(e, id) = r;
 		e->n_rules++;
 		e->level_users[r->level]++;
+		r->elsewhere = lives_elsewhere(e, id);
+		e->host_users += !r->elsewhere;
 		e->down_users += rule_has_down(&r->rule);
 	}
 	/* Versions and counters that the dead squalld had no time to delete. */

@@ -63,7 +63,7 @@ static int view_pid(int pid, void *arg)
 			continue;
 		if (edge)
 			v->edge = true;
-		else if (ino != e->host_ino)
+		else if (ino != e->host_ino && !(a->att.flags & SQ_A_LOOP))
 			v->inside = true;
 		if (edge || ino != e->host_ino)
 			json_array_append_new(v->interfaces, json_string(a->name));
@@ -73,29 +73,26 @@ static int view_pid(int pid, void *arg)
 	return 0;
 }
 
-struct place {
-	uint64_t host_ino;
-	bool here, elsewhere;
-};
-
-static int place_pid(int pid, void *arg)
-{
-	struct place *p = arg;
-	uint64_t ino = netns_of(pid);
-
-	p->here = ino == p->host_ino;
-	p->elsewhere |= ino && !p->here;
-	return p->here;
-}
-
 bool engine_on_host(struct engine *e, uint64_t cgroup_id, bool unless_known)
 {
-	struct place p = {.host_ino = e->host_ino};
-	char path[PATH_MAX];
+	struct netns_place p = netns_place(e->host_ino, cgroup_id);
 
-	if (!cgroup_path_of(cgroup_id, path, sizeof(path)))
-		cgroup_each_pid(path, place_pid, &p);
 	return p.here || (unless_known && !p.elsewhere);
+}
+
+const char *engine_lo_passes(struct engine *e, uint64_t cgroup_id, bool unless_known)
+{
+	struct netns_place p;
+	const char *why = e->lo_off ? "squalld --lo off" : e->lo_ill;
+
+	if (!why && (!e->ifaces || __atomic_load_n(&e->lo_there, __ATOMIC_RELAXED)))
+		return NULL;
+	p = netns_place(e->host_ino, cgroup_id);
+	if (unless_known && !p.here && !p.elsewhere)
+		p.here = p.elsewhere = true;
+	if (why)
+		return p.here || p.elsewhere ? why : NULL;
+	return p.here ? "no --iface of squalld names it" : NULL;
 }
 
 json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)

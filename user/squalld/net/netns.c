@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "lib/cgroup.h"
 
 static const char *path_of(int pid, char *buf, size_t size)
 {
@@ -40,4 +42,24 @@ void netns_leave(int home_fd)
 {
 	if (setns(home_fd, CLONE_NEWNET))
 		abort();
+}
+
+static int place_pid(int pid, void *arg)
+{
+	struct netns_place *p = arg;
+	uint64_t ino = netns_of(pid);
+
+	p->here = ino == p->ino;
+	p->elsewhere |= ino && !p->here;
+	return p->here;
+}
+
+struct netns_place netns_place(uint64_t ino, uint64_t cgroup_id)
+{
+	struct netns_place p = {.ino = ino};
+	char path[PATH_MAX];
+
+	if (!cgroup_path_of(cgroup_id, path, sizeof(path)))
+		cgroup_each_pid(path, place_pid, &p);
+	return p;
 }

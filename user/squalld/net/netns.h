@@ -6,6 +6,7 @@
 #ifndef SQUALLD_NETNS_H
 #define SQUALLD_NETNS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 uint64_t netns_of(int pid); /* inode of its network namespace, 0 if it is gone */
@@ -14,5 +15,13 @@ int netns_enter(int fd);    /* the calling thread; 0 or -errno */
 /* Back again, or the process ends: a thread that cannot come home would change the interfaces of
  * strangers. */
 void netns_leave(int home_fd);
+
+/* Has a cgroup processes in the namespace with this inode? elsewhere: in others; not looked for
+ * where there are some here. */
+struct netns_place {
+	uint64_t ino;
+	bool here, elsewhere;
+};
+struct netns_place netns_place(uint64_t ino, uint64_t cgroup_id);
 
 #endif

@@ -54,7 +54,11 @@ static const struct opt table[] = {
 	 "The command line wins."},
 	LIST("iface", iface, "PATTERN",
 	     "Attach to host interfaces that match this pattern only (fnmatch(3)); repeatable. "
-	     "Default: all but lo."),
+	     "Default: all; lo as --lo says."),
+	TEXT("lo", lo, "WHEN", "auto", "|auto|off|",
+	     "Attach to loopback: auto, to the lo of this host and of each container while a ruled "
+	     "target lives there (the host's only if --iface names it, where --iface is given), or "
+	     "off."),
 	TEXT("lane", lane, "LANE", "auto", "|auto|fq|tap|",
 	     "Where packets wait: auto, fq (needs sch_fq) or tap."),
 	TEXT("lane-memory", lane_memory, "SIZE", "256mib", NULL,

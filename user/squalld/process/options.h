@@ -20,7 +20,7 @@ struct options {
 	size_t n_listen, n_iface, n_allow_host;
 	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane, *lane_memory;
 	const char *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
-	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback;
+	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback, *lo;
 	bool cleanup, foreground, help, man, version;
 	enum log_level level; /* derived */
 	uint64_t lane_bytes;  /* derived from lane_memory */
