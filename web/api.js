@@ -60,6 +60,12 @@ export async function call(method, path, body, extra) {
 	return { status: answer.status, data, etag: answer.headers.get('ETag') };
 }
 
+// Health is told by the status too: 503 is an answer.
+export async function getHealth() {
+	const answer = await fetch(new URL('../../healthz', BASE), { headers: headers(), cache: 'no-store' });
+	return answer.status === 200 || answer.status === 503 ? answer.json() : null;
+}
+
 export const get = async (path) => (await call('GET', path)).data;
 export const seg = (s) => encodeURIComponent(s);
 

@@ -3,12 +3,13 @@
 
 import { h, icon, replace, toast } from './dom.js';
 import { call, get, seg, onAuthFailed, setToken, hasToken, ApiError } from './api.js';
-import { state, on, emit, connect, needToken, refresh, ruled } from './store.js';
+import { state, on, emit, connect, needToken, refresh, ruled, background } from './store.js';
 import { faultsPage } from './faults.js';
 import { targetPage } from './target.js';
 import { timelinePage } from './timeline.js';
 import { loadPage } from './load.js';
 import { kernelPage } from './kernel.js';
+import { nowStrip, count } from './now.js';
 
 const main = document.getElementById('main');
 const TITLES = { faults: 'Faults', timeline: 'Timeline', load: 'Load', kernel: 'Kernel' };
@@ -115,15 +116,15 @@ theme();
 
 const clearAll = document.getElementById('clear-all');
 function clearable() {
-	const n = ruled().length;
+	const n = [[ruled().length, 'rule'], [state.waiting.filter((r) => !state.targets.get(r.target)?.rule).length, 'waiting rule'],
+		[state.schedules.filter((s) => s.running).length, 'schedule']].filter(([k]) => k);
 	clearAll.disabled = state.kind !== 'squalld' || state.conn === 'auth' || state.conn === 'connecting';
-	clearAll.title = n ? `Remove the rules of ${n} target${n > 1 ? 's' : ''}` : 'No rule is in force';
-	clearAll.classList.toggle('armed', n > 0);
+	clearAll.title = n.length ? `End ${n.map(([k, what]) => count(k, what)).join(', ')}` : 'Nothing is in force';
+	clearAll.classList.toggle('armed', n.length > 0);
 }
 
 // No question first: in an emergency one click must do. Undo puts back what
 // was ended, with the time that each had left; squalld keeps it until then.
-const count = (n, what) => `${n} ${what}${n === 1 ? '' : 's'}`;
 clearAll.addEventListener('click', async () => {
 	let ended;
 	try {
@@ -158,6 +159,18 @@ async function undo(id) {
 
 // --- freshness -----------------------------------------------------------------
 
+// What a daemon that is gone leaves behind is each rule's own on-crash.
+function onCrash() {
+	const rules = ruled().map((t) => t.rule.rule);
+	const kept = rules.filter((r) => r.on_crash === 'keep').length;
+	if (!rules.length)
+		return '';
+	if (!kept)
+		return 'If it has died, its faults end within 2 s (on-crash clear).';
+	return kept === rules.length ? 'If it has died, its faults stay until they expire (on-crash keep).'
+		: `If it has died, ${count(kept, 'fault')} of ${rules.length} stay until they expire (on-crash keep), the others end within 2 s.`;
+}
+
 const mark = document.getElementById('conn');
 const bar = document.getElementById('stale');
 function freshness() {
@@ -170,7 +183,7 @@ function freshness() {
 	if (state.conn === 'stale') {
 		const age = state.lastSeen ? Math.round((performance.now() - state.lastSeen) / 1000) : 0;
 		const said = age
-			? `The daemon does not answer. What you see is ${age} s old; reconnecting by itself.`
+			? `The daemon does not answer. What you see is ${age} s old; reconnecting by itself. ${onCrash()}`
 			: 'The daemon does not answer yet; trying again by itself.';
 		if (bar.textContent !== said)
 			bar.textContent = said;
@@ -180,6 +193,7 @@ function freshness() {
 on('conn', freshness);
 on('targets', clearable);
 on('rule', clearable);
+on('now', clearable);
 
 // --- start -----------------------------------------------------------------------
 
@@ -217,10 +231,12 @@ async function start() {
 	if (failed instanceof ApiError && failed.status !== 401)
 		toast(failed.message, 'error');
 	connect(!failed);
+	background();
 	show();
 	freshness();
 }
 
+nowStrip(document.getElementById('now'));
 show();
 freshness();
 start();

@@ -29,13 +29,15 @@ export const SERIES = {
 };
 
 /*
- * chart(box, {label, series: [[name, css variable]...], fmt, height, bands})
- * Returns {set(data), destroy()}. data is [[seconds...], values...]; bands()
- * gives windows to shade as [from, to] in seconds, told of in the legend. span is the width of the
- * time axis in seconds, so that a young chart does not stretch two points.
+ * chart(box, {label, series: [[name, css variable]...], fmt, height, bands, marks})
+ * Returns {set(data), format(fmt), destroy()}. data is [[seconds...], values...], null for a gap;
+ * bands() gives windows to shade as [from, to] in seconds, marks() moments to draw a line at as
+ * {t, text}, both told of in the legend. span is the width of the time axis in seconds, so that a
+ * young chart does not stretch two points. Dragging zooms, a double click shows all again.
  */
-export function chart(box, { label, series, fmt, height = 150, bands, span = 60 }) {
+export function chart(box, { label, series, fmt, height = 150, bands, marks, span = 60 }) {
 	let plot = null;
+	let zoom = null; // [from, to] in seconds
 	let data = null;
 	let gone = false;
 	const off = new Set(); // series switched off, by index
@@ -50,7 +52,10 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 		return button;
 	}));
 	const key = bands && h('span', { class: 'band-key', hidden: true }, h('i', {}), 'a fault in force');
-	legend.append(...(key ? [key] : []));
+	const clock = h('span', { class: 'at num' });
+	const change = marks && h('span', { class: 'mark-key' });
+	legend.prepend(clock);
+	legend.append(...[key, change].filter(Boolean));
 	const canvas = h('div', { css: { 'min-height': `${height}px` } });
 	box.append(canvas, legend);
 
@@ -58,13 +63,32 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 	function figures() {
 		if (!data || !data[0].length)
 			return;
-		const at = plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined ? plot.cursor.idx : data[0].length - 1;
+		const pointed = plot && plot.cursor.idx !== null && plot.cursor.idx !== undefined;
+		const at = pointed ? plot.cursor.idx : data[0].length - 1;
+		text(clock, pointed ? fmtClock(data[0][at] * 1000) : zoom ? 'zoomed; double-click shows all' : '');
+		if (change) {
+			const last = marks().filter((m) => m.t <= data[0][at]).at(-1);
+			text(change, !last ? '' : `${fmtClock(last.t * 1000)} ${last.text || 'rule ended'}`);
+		}
 		values.forEach((el, i) => {
 			const v = data[i + 1][at];
 			text(el, v === null || v === undefined ? '–' : fmt(v));
 		});
 	}
 
+	const lines = (u) => {
+		if (!marks)
+			return;
+		u.ctx.save();
+		u.ctx.fillStyle = color('--text');
+		for (const { t } of marks()) {
+			const x = Math.round(u.valToPos(t, 'x', true));
+			if (x >= u.bbox.left && x <= u.bbox.left + u.bbox.width)
+				for (let y = u.bbox.top; y < u.bbox.top + u.bbox.height; y += 6)
+					u.ctx.fillRect(x, y, 1, 3);
+		}
+		u.ctx.restore();
+	};
 	const shade = (u) => {
 		if (!bands)
 			return;
@@ -88,15 +112,21 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 			grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false } };
 		return {
 			width: Math.max(canvas.clientWidth, 200), height, pxAlign: true,
-			cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+			cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
 			legend: { show: false },
-			scales: { x: { range: (u, lo, hi) => [Math.min(lo, hi - span), hi === null ? 1 : hi] },
+			scales: { x: { range: (u, lo, hi) => zoom || [Math.min(lo, hi - span), hi === null ? 1 : hi] },
 				y: { range: (u, lo, hi) => [0, hi > 0 ? hi * 1.08 : 1] } },
 			axes: [{ ...axis, size: 26, space: 76, values: (u, ticks) => ticks.map((t) => fmtClock(t * 1000)) },
 				{ ...axis, size: 56, space: 34, values: (u, ticks) => ticks.map(fmt) }],
 			series: [{}, ...series.map(([name, variable, dash], i) => ({ label: name, stroke: color(variable), width: 1.75, dash,
 				show: !off.has(i), points: { show: false } }))],
-			hooks: { drawClear: [shade], setCursor: [figures] },
+			hooks: { drawClear: [shade], draw: [lines], setCursor: [figures], setSelect: [(u) => {
+				if (u.select.width < 8)
+					return;
+				zoom = [u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x')];
+				u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+				u.setData(data);
+			}] },
 		};
 	};
 
@@ -107,6 +137,11 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 		if (plot)
 			plot.destroy();
 		plot = new Plot(options(), data, canvas);
+		plot.over.addEventListener('dblclick', () => {
+			zoom = null;
+			plot.setData(data);
+			figures();
+		});
 		plot.root.setAttribute('role', 'img');
 		plot.root.setAttribute('aria-label', label);
 	};
@@ -124,6 +159,11 @@ export function chart(box, { label, series, fmt, height = 150, bands, span = 60 
 			else if (plot)
 				plot.setData(data);
 			figures();
+		},
+		format(next) {
+			fmt = next;
+			if (plot)
+				draw();
 		},
 		destroy() {
 			gone = true;

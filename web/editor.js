@@ -146,6 +146,37 @@ export class Editor {
 		this.touch();
 	}
 
+	// A form that was left before it was applied.
+	resume(rule) {
+		this.rule = rule;
+		this.clause = 0;
+		this.render();
+		this.touch();
+	}
+
+	// [what, as it is, as it would be] of each value in which the form differs from rule.
+	changes(rule) {
+		const flat = (x, path, into) => {
+			for (const [k, v] of Object.entries(x || {}))
+				if (v && typeof v === 'object')
+					flat(v, [...path, k], into);
+				else
+					into.set([...path, k].join('.'), [k, v]);
+			return into;
+		};
+		const was = flat(fromRule(rule), [], new Map());
+		const is = flat(this.rule, [], new Map());
+		const show = (at) => {
+			if (!at || at[1] === undefined)
+				return '';
+			const [k, v] = at;
+			return /_ns$/.test(k) ? fmtTime(v) : /pct$/.test(k) ? fmtPct(v) : /_bps$/.test(k) ? fmtRate(v) : /_bytes$/.test(k) ? fmtSize(v) : v === true ? 'on' : String(v);
+		};
+		const name = (path) => path.replace(/^clauses\.0\./, '').replace(/^clauses\.(\d+)/, (_, n) => `filter ${Number(n) + 1}`)
+			.replace(/_(ns|pct|bps|bytes)$/, '').replace(/\.pct$/, '').replaceAll('.', ' ').replaceAll('_', ' ');
+		return [...new Set([...was.keys(), ...is.keys()])].map((k) => [name(k), show(was.get(k)), show(is.get(k))]).filter(([, a, b]) => a !== b);
+	}
+
 	touch() {
 		this.dirty = true;
 		this.changed();

@@ -4,7 +4,8 @@
 
 import { h, icon, text, empty, replace, code } from './dom.js';
 import { fmtNum, fmtTime, fmtLeft, fmtCount } from './units.js';
-import { state, on, ruleText, refreshSoon } from './store.js';
+import { state, on, ruleText, refreshSoon, inherited } from './store.js';
+import { Several } from './several.js';
 
 const rate = (t, outcome) => {
 	const live = state.live.get(t.target);
@@ -34,7 +35,7 @@ const mode = (t) => t.network_mode || (t.view && t.view.mode) || '';
 const href = (name) => `#/faults/${encodeURIComponent(name)}`;
 
 // What was typed and chosen outlives a visit to a target's page.
-const view = { query: '', only: 'all', sort: 'target', reverse: false, scroll: 0 };
+const view = { query: '', only: 'all', sort: 'target', reverse: false, scroll: 0, chosen: new Set() };
 
 export function faultsPage(root) {
 	const rows = new Map(); // index -> row element
@@ -50,7 +51,13 @@ export function faultsPage(root) {
 	const count = h('span', { class: 'muted num', role: 'status', id: 'count' });
 	const only = ['all', 'faulted', 'running'].map((value) => h('button', { class: 'segment', 'data-only': value,
 		onclick: () => { view.only = value; refill(); } }, value[0].toUpperCase() + value.slice(1)));
-	const head = h('div', { class: 'row head', role: 'row' }, COLUMNS.map(([key, title]) =>
+	const several = new Several(view.chosen, () => refill());
+	const everyone = h('input', { type: 'checkbox', id: 'choose-all', 'aria-label': 'Choose all that are shown', onchange: () => {
+		for (const t of list)
+			view.chosen[everyone.checked ? 'add' : 'delete'](t.target);
+		refill();
+	} });
+	const head = h('div', { class: 'row head', role: 'row' }, h('span', { role: 'columnheader', class: 'c-choose' }, everyone), COLUMNS.map(([key, title]) =>
 		h('span', { role: 'columnheader', class: `c-${key}` },
 			h('button', { class: 'sort', 'data-key': key, onclick: () => {
 				view.reverse = view.sort === key ? !view.reverse : false;
@@ -64,11 +71,11 @@ export function faultsPage(root) {
 		h('div', { class: 'page-head' }, h('h1', {}, 'Faults'), count),
 		h('div', { class: 'toolbar' }, h('label', { class: 'search' }, icon('search'), search),
 			h('div', { class: 'segments', role: 'group', 'aria-label': 'Show' }, only)),
-		table, none);
+		table, none, several.el);
 
 	const passes = {
 		all: () => true,
-		faulted: (t) => t.rule,
+		faulted: (t) => t.rule || inherited(t),
 		running: (t) => t.running !== false,
 	};
 
@@ -84,8 +91,16 @@ export function faultsPage(root) {
 			b.parentElement.setAttribute('aria-sort', here ? (view.reverse ? 'descending' : 'ascending') : 'none');
 		}
 		const faulted = [...state.targets.values()].filter((t) => t.rule).length;
+		// A column that says nothing of anybody takes no room.
+		table.classList.toggle('no-image', !list.some((t) => t.image));
+		table.classList.toggle('no-mode', !list.some(mode));
 		const shown = list.length === state.targets.size ? fmtCount(list.length) : `${fmtCount(list.length)} of ${fmtCount(state.targets.size)}`;
 		text(count, `${shown} target${state.targets.size === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`);
+		for (const name of view.chosen)
+			if (!state.targets.has(name))
+				view.chosen.delete(name);
+		everyone.checked = list.length > 0 && list.every((t) => view.chosen.has(t.target));
+		several.draw();
 		// Drawing the same rows again would take the focus from under the reader.
 		const key = list.map((t) => `${t.target}\t${t.running}\t${t.image}`).join('\n');
 		if (key !== drawn) {
@@ -151,9 +166,16 @@ export function faultsPage(root) {
 	function row(i) {
 		const t = list[i];
 		const cell = (key, ...children) => h('span', { role: 'cell', class: `c-${key}` }, children);
-		const link = h('a', { href: href(t.target), 'data-i': i, title: t.target }, label(t));
+		// What tells long names apart is at their end: the middle is what gives way.
+		const full = label(t);
+		const tail = full.length > 24 ? full.slice(-12) : '';
+		const link = h('a', { href: href(t.target), 'data-i': i, title: t.target }, h('span', {}, tail ? full.slice(0, -12) : full), tail && h('span', {}, tail));
 		const el = h('div', { class: 'row', role: 'row', 'aria-rowindex': i + 2, css: { top: `${i * rowHeight}px` },
-			onclick: (e) => { if (!e.target.closest('a') && !String(getSelection())) location.hash = link.getAttribute('href'); } },
+			onclick: (e) => { if (!e.target.closest('a, input') && !String(getSelection())) location.hash = link.getAttribute('href'); } },
+		cell('choose', h('input', { type: 'checkbox', 'aria-label': `Choose ${label(t)}`, onchange: (e) => {
+			view.chosen[e.target.checked ? 'add' : 'delete'](t.target);
+			refill();
+		} })),
 		cell('target', link, t.running === false && h('span', { class: 'tag' }, 'stopped'),
 			t.kind === 'container' && t.running !== false && h('small', {}, (t.container_id || '').slice(0, 12))),
 		cell('image', t.image || '–'),
@@ -169,8 +191,12 @@ export function faultsPage(root) {
 			const t = state.targets.get(el.target);
 			if (!t)
 				continue;
-			const [, , , rule, pps, lost, delayed, waiting] = el.children;
-			const said = ruleText(t.rule);
+			const [choose, , , , rule, pps, lost, delayed, waiting] = el.children;
+			choose.firstElementChild.checked = view.chosen.has(t.target);
+			const by = inherited(t);
+			const said = by ? `by ${label(by)}: ${ruleText(by.rule)}` : ruleText(t.rule);
+			rule.classList.toggle('inherited', Boolean(by));
+			el.classList.toggle('inherits', Boolean(by));
 			el.classList.toggle('faulted', Boolean(t.rule));
 			if (rule.firstElementChild.textContent !== said) {
 				text(rule.firstElementChild, said || '');
@@ -215,6 +241,7 @@ export function faultsPage(root) {
 	}
 
 	const offs = [on('targets', refill), on('fresh', refill), on('counters', figures), on('rule', () => {
+		several.draw();
 		if (view.only === 'faulted' || view.sort === 'rule')
 			refill();
 		else

@@ -2,9 +2,10 @@
 // What the page knows: targets, rules, counters as rates, and whether all that
 // is fresh. Everything kept here is bounded, so a page may stay open for days.
 
-import { call, get, seg, Events } from './api.js';
+import { call, get, getHealth, seg, Events } from './api.js';
 
 export const OUTCOMES = ['seen', 'lost', 'delayed', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
+const SERIES = OUTCOMES.flatMap((o) => [o, `${o}_bits`]);
 export const HISTORY = 300; // seconds of charts
 const MANY = 64; // with more ruled targets than this only opened ones keep history
 const STALE_MS = 3500;
@@ -16,6 +17,9 @@ export const state = {
 	targets: new Map(), // name -> TARGET
 	live: new Map(), // name -> {time, up: {outcome: per second}, down, total: {up, down}, queue_ns}
 	counters: [], // last entries, for the per-filter table
+	waiting: [], // rules whose target does not run: {target, rule, ...}
+	schedules: [], // GET schedules
+	health: null, // GET /healthz: {status, reasons}
 	lastSeen: 0, // performance.now() of the last event
 	trace: '', // target whose packets are sampled
 };
@@ -47,6 +51,7 @@ export function putTarget(t) {
 		...Object.entries(t.labels || {}).map(([k, v]) => `${k}=${v}`),
 		...Object.values(t.ecs || {})].filter(Boolean).join('\n').toLowerCase();
 	state.targets.set(t.target, t);
+	byPath = null;
 	return t;
 }
 
@@ -58,6 +63,7 @@ export function setRule(name, rule) {
 	}
 	t.rule = rule;
 	putTarget(t);
+	changed(name, Date.now(), rule);
 	emit('rule', name);
 }
 
@@ -66,9 +72,43 @@ export const ruleText = (r) => !r ? '' : (r.rule && r.rule.text) || (r.rule ? 'r
 export async function refresh() {
 	const { targets } = await get('targets');
 	state.targets.clear();
+	byPath = null;
 	for (const t of targets)
 		putTarget(t);
 	emit('targets');
+	background();
+}
+
+// What the list of targets does not hold: rules that wait for theirs, schedules, health. None of
+// it may keep the list from being shown.
+let asking = false;
+export async function background() {
+	if (asking || state.kind !== 'squalld')
+		return;
+	asking = true;
+	const [rules, schedules, health] = await Promise.all([get('rules'), get('schedules'), getHealth()].map((p) => p.catch(() => null)));
+	asking = false;
+	if (rules)
+		state.waiting = rules.rules.filter((r) => r.in_force === false);
+	if (schedules)
+		state.schedules = schedules.schedules;
+	state.health = health;
+	emit('now');
+}
+
+// A rule acts on all cgroups below its own but those with a rule of theirs: the kernel takes the
+// nearest one upwards. The target whose rule acts on t, or null.
+let byPath = null; // made anew when a rule or the list changed
+export function inherited(t) {
+	if (t.rule || !t.cgroup)
+		return null;
+	byPath ||= new Map(ruled().filter((r) => r.cgroup && r.rule.in_force !== false).map((r) => [r.cgroup, r]));
+	if (!byPath.size)
+		return null;
+	for (let path = t.cgroup; path; path = path.slice(0, path.lastIndexOf('/')))
+		if (byPath.has(path))
+			return byPath.get(path);
+	return byPath.get('/') || null;
 }
 
 let pending = 0;
@@ -99,29 +139,52 @@ const opened = new Set();
 export function keepHistory(name) {
 	opened.delete(name);
 	opened.add(name);
-	if (opened.size > 8)
-		opened.delete(opened.values().next().value);
+	const t = state.targets.get(name);
+	if (t && t.rule && !changes.has(name))
+		changed(name, t.rule.rule.set_ms || Date.now(), t.rule);
+	if (opened.size > 8) {
+		const oldest = opened.values().next().value;
+		opened.delete(oldest);
+		changes.delete(oldest);
+	}
 }
 
 function history(live) {
 	live.history = { time: [], up: {}, down: {} };
 	for (const d of ['up', 'down'])
-		for (const o of OUTCOMES)
-			live.history[d][o] = [];
+		for (const s of SERIES)
+			live.history[d][s] = [];
 }
 
-function record(live) {
+// null: nothing was counted, which is a gap in a chart and not a zero.
+function record(live, time, counted) {
 	const all = live.history;
 	const push = (list, v) => {
 		list.push(v);
 		if (list.length > HISTORY)
 			list.shift();
 	};
-	push(all.time, live.time / 1000);
+	push(all.time, time / 1000);
 	for (const d of ['up', 'down'])
-		for (const o of OUTCOMES)
-			push(all[d][o], live[d] ? live[d][o] : 0);
+		for (const s of SERIES)
+			push(all[d][s], counted && live.total[d] ? live[d][s] : null);
 }
+
+// When a target's rule was set, changed or ended, for the charts of whoever looks at it.
+const CHANGES = 100;
+const changes = new Map(); // name -> [{t: seconds, text}]
+function changed(name, time, rule) {
+	if (!opened.has(name))
+		return;
+	const list = changes.get(name) || changes.set(name, []).get(name);
+	const said = ruleText(rule);
+	if (list.length ? list.at(-1).text === said : !said)
+		return;
+	list.push({ t: time / 1000, text: said });
+	if (list.length > CHANGES)
+		list.shift();
+}
+export const changesOf = (name) => changes.get(name) || [];
 
 function sums(entries) {
 	const all = new Map();
@@ -129,9 +192,11 @@ function sums(entries) {
 		let t = all.get(e.target);
 		if (!t)
 			all.set(e.target, t = { queue_ns: 0 });
-		const d = t[e.direction] ||= Object.fromEntries(OUTCOMES.map((o) => [o, 0]));
-		for (const o of OUTCOMES)
+		const d = t[e.direction] ||= Object.fromEntries(SERIES.map((s) => [s, 0]));
+		for (const o of OUTCOMES) {
 			d[o] += e[`${o}_pkts`] || 0;
+			d[`${o}_bits`] += (e[`${o}_bytes`] || 0) * 8;
+		}
 		t.queue_ns = Math.max(t.queue_ns, e.queue_ns || 0);
 		t.queued = (t.queued || 0) + (e.queued_pkts || 0);
 	}
@@ -158,9 +223,9 @@ function counters({ time_ms: time, counters: entries }) {
 			const was = live.total[d];
 			const is = total[d];
 			live[d] = {};
-			for (const o of OUTCOMES) {
-				const n = was && is && known ? is[o] - was[o] : 0;
-				live[d][o] = n > 0 ? n / seconds : 0; // less than before: a new rule
+			for (const s of SERIES) {
+				const n = was && is && known ? is[s] - was[s] : 0;
+				live[d][s] = n > 0 ? n / seconds : 0; // less than before: a new rule
 			}
 		}
 		Object.assign(live, { time, total: { up: total.up, down: total.down },
@@ -170,7 +235,9 @@ function counters({ time_ms: time, counters: entries }) {
 		if (live.history && totals.size > MANY && !opened.has(name))
 			live.history = null;
 		if (live.history && known)
-			record(live);
+			record(live, time, true);
+		else if (live.history && live.history.time.length)
+			record(live, time, false); // an outage: no line across it
 	}
 	state.counters = entries;
 	emit('counters');
@@ -195,9 +262,13 @@ const events = new Events((name, data) => {
 		counters(data);
 	} else if (name === 'rule') {
 		setRule(data.target, data.rule ? stamp(data.rule.rule ? data.rule : data) : null);
+		if (!data.rule)
+			background();
 	} else if (name === 'target') {
 		refreshSoon();
 	} else {
+		if (name === 'schedule')
+			refreshSoon();
 		emit(name, data);
 	}
 }, async () => {

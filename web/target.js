@@ -4,12 +4,16 @@
 
 import { h, icon, replace, text, toast, empty } from './dom.js';
 import { call, get, seg } from './api.js';
-import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft } from './units.js';
-import { state, on, OUTCOMES, loadTarget, setRule, clearRule, keepHistory, trace, ruleText, putTarget } from './store.js';
+import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft, fmtRate } from './units.js';
+import { state, on, OUTCOMES, loadTarget, setRule, clearRule, keepHistory, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
+import { profileCards } from './profiles.js';
+import { copyAs } from './copy.js';
 import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
 const FEED = 60; // packets shown
+// Forms that were left before they were applied: name -> rule. A page that is reloaded starts anew.
+const drafts = new Map();
 
 export function targetPage(root, asked) {
 	let name = asked;
@@ -69,6 +73,7 @@ function page(root, first) {
 	// --- in force ------------------------------------------------------------
 	const said = h('code', { class: 'in-force-text', id: 'in-force' });
 	const since = h('span', { class: 'muted' });
+	const copy = copyAs(name);
 	const left = h('span', { class: 'countdown num', id: 'countdown', role: 'timer' });
 	const clear = h('button', { class: 'danger-outline', id: 'clear', onclick: async () => {
 		clear.disabled = true;
@@ -82,12 +87,17 @@ function page(root, first) {
 		inForce();
 	} }, 'Clear');
 	const force = h('section', { class: 'card force', 'aria-label': 'In force' },
-		h('div', { class: 'force-main' }, h('h2', {}, 'In force'), said, since), left, clear);
+		h('div', { class: 'force-main' }, h('h2', {}, 'In force'), said, since, copy.el), left, clear);
 
 	function inForce() {
 		const rule = target().rule;
-		force.classList.toggle('on', Boolean(rule));
-		text(said, rule ? ruleText(rule) : 'Nothing: packets pass untouched');
+		const by = inherited(target());
+		force.classList.toggle('on', Boolean(rule || by));
+		if (by)
+			replace(said, `${ruleText(by.rule)}, by the rule of `, h('a', { href: `#/faults/${encodeURIComponent(by.target)}`, id: 'inherited' }, by.target));
+		else
+			text(said, rule ? ruleText(rule) : 'Nothing: packets pass untouched');
+		copy.set(rule);
 		const when = rule && rule.rule.set_ms ? `set ${fmtClock(rule.rule.set_ms)}` : '';
 		const asleep = rule && rule.in_force === false ? 'waits until the target runs again' : '';
 		const source = rule && rule.source && rule.source !== 'api' ? `by ${rule.source}` : '';
@@ -117,13 +127,17 @@ function page(root, first) {
 	});
 	const elsewhere = h('div', { class: 'notice', role: 'status', hidden: true });
 
+	const diff = h('ul', { class: 'diff', id: 'diff', 'aria-label': 'What Apply would change' });
 	function formState(message) {
+		const changes = editor.dirty && target().rule ? editor.changes(target().rule.rule) : [];
+		replace(diff, changes.map(([what, was, is]) => h('li', {}, `${what} `, was && h('del', {}, was), was && is && ' → ', is && h('b', {}, is), !is && ' removed')));
 		text(stateText, message || (editor.dirty ? 'Not applied yet' : target().rule ? 'As in force' : 'No fault set'));
 		revert.disabled = !editor.dirty;
 		apply.classList.toggle('ready', editor.dirty);
 	}
 
 	async function reload() {
+		drafts.delete(name);
 		elsewhere.hidden = true;
 		const rule = target().rule;
 		editor.load(rule && rule.rule);
@@ -177,44 +191,26 @@ function page(root, first) {
 	}
 
 	// --- profiles ----------------------------------------------------------------
-	const profiles = h('div', { class: 'chips', id: 'profiles' });
-	const saveName = h('input', { type: 'text', 'aria-label': 'Name of the new profile', placeholder: 'Save these faults as …', maxlength: 64 });
-	const save = h('form', { class: 'inline', onsubmit: async (e) => {
-		e.preventDefault();
-		const body = editor.body();
-		if (!body || !saveName.value.trim())
-			return;
-		delete body.for_ns;
-		delete body.seed;
-		try {
-			await call('PUT', `profiles/${seg(saveName.value.trim())}`, body);
-			toast(`Saved as profile “${saveName.value.trim()}”.`, 'ok');
-			saveName.value = '';
-			listProfiles();
-		} catch (err) {
-			toast(`Not saved: ${err.message}`, 'error');
-		}
-	} }, saveName, h('button', { type: 'submit' }, 'Save'));
-
-	async function listProfiles() {
-		try {
-			const { profiles: all } = await get('profiles');
-			replace(profiles, all.map((p) => h('button', { class: 'chip', title: [p.description, p.source].filter(Boolean).join('. ') || (p.rule && p.rule.text),
-				onclick: async () => {
-					const rule = p.rule || (await get(`profiles/${seg(p.name)}`)).rule;
-					editor.propose(rule);
-					apply.focus({ preventScroll: true });
-				} }, p.name)));
-		} catch (e) {
-			replace(profiles, h('span', { class: 'muted' }, `No profiles: ${e.message}`));
-		}
-	}
+	const profiles = profileCards(editor, () => target().rule, () => apply.focus({ preventScroll: true }));
 
 	// --- live ----------------------------------------------------------------------
 	const order = ['passed', 'delayed', 'lost', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
 	const boxes = { up: h('div', { class: 'chart' }), down: h('div', { class: 'chart' }) };
+	// Shaded while a rule was set, with a line at each change.
+	const marks = () => changesOf(name);
+	const bands = () => marks().map((m, i, all) => m.text && [m.t, (all[i + 1]?.t) ?? Date.now() / 1000]).filter(Boolean);
 	const charts = Object.fromEntries(['up', 'down'].map((d) => [d, chart(boxes[d], {
-		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum })]));
+		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum, marks, bands })]));
+	let suffix = ''; // of the series drawn: packets, or '_bits'
+	const unit = h('button', { id: 'chart-unit', onclick: () => {
+		suffix = suffix ? '' : '_bits';
+		text(unit, suffix ? 'Show packets' : 'Show bit/s');
+		text(perSecond, suffix ? 'Bits per second' : 'Packets per second');
+		for (const d of ['up', 'down'])
+			charts[d].format(suffix ? fmtRate : fmtNum);
+		graphs();
+	} }, 'Show bit/s');
+	const perSecond = h('h2', {}, 'Packets per second');
 	const cells = { up: {}, down: {} };
 	const totals = h('tbody', {}, OUTCOMES.map((o) => h('tr', {}, h('th', { scope: 'row' }, o.replace('_', ' ')), ['up', 'down'].map((d) => {
 		cells[d][o] = [h('td', { class: 'num', 'data-total': `${d}.${o}` }, '–'), h('td', { class: 'num why' })];
@@ -234,8 +230,9 @@ function page(root, first) {
 			const { time, [d]: series } = live.history;
 			// A packet may be both delayed and duplicated; what none of the
 			// outcomes claims passed untouched, and is never less than zero.
-			const passed = series.seen.map((n, i) => Math.max(0, n - series.lost[i] - series.delayed[i] - series.over_limit[i]));
-			charts[d].set([time, passed, ...order.slice(1).map((o) => series[o])]);
+			const of = (o) => series[o + suffix];
+			const passed = of('seen').map((n, i) => n === null ? null : Math.max(0, n - of('lost')[i] - of('delayed')[i] - of('over_limit')[i]));
+			charts[d].set([time, passed, ...order.slice(1).map(of)]);
 		}
 	}
 
@@ -274,12 +271,12 @@ function page(root, first) {
 		h('div', { class: 'split' },
 			h('section', { class: 'card', 'aria-label': 'Rule' },
 				h('div', { class: 'card-head' }, h('h2', {}, 'Rule')),
-				h('div', { class: 'profiles' }, h('h3', {}, 'Profiles'), profiles, save),
-				h('div', { onkeydown: (e) => { if (e.key === 'Enter' && e.target.matches('input:not([type=checkbox])')) { e.target.dispatchEvent(new Event('change')); send(); } } }, editor.el), elsewhere, problem,
+				profiles.el,
+				h('div', { onkeydown: (e) => { if (e.key === 'Enter' && e.target.matches('input:not([type=checkbox])')) { e.target.dispatchEvent(new Event('change')); send(); } } }, editor.el), elsewhere, problem, diff,
 				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
 			h('div', { class: 'live-col' },
 				h('section', { class: 'card', 'aria-label': 'Live packets' },
-					h('div', { class: 'card-head' }, h('h2', {}, 'Packets per second')),
+					h('div', { class: 'card-head' }, perSecond, unit),
 					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
 				h('section', { class: 'card', 'aria-label': 'Totals' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('span', { class: 'muted' }, 'packets')),
@@ -292,13 +289,14 @@ function page(root, first) {
 			return;
 		inForce();
 		graphs();
+		profiles.mark();
 		if (busy)
 			return;
 		if (editor.dirty)
 			changedElsewhere('Changed elsewhere.');
 		else
 			reload();
-	}), on('targets', () => {
+	}), on('now', () => { inForce(); }), on('targets', () => {
 		// The list was read again: an unlisted cgroup stays known, and a form
 		// nobody touched follows.
 		if (!state.targets.has(name))
@@ -316,11 +314,21 @@ function page(root, first) {
 	}).catch(() => {}), 5000);
 	putTarget(first);
 	inForce();
-	reload();
-	listProfiles();
+	const draft = drafts.get(name);
+	reload().then(() => {
+		if (!draft)
+			return;
+		editor.resume(draft);
+		formState('Not applied yet, kept from before');
+	});
+	profiles.list();
 	graphs();
 
 	return () => {
+		if (editor.dirty && !busy)
+			drafts.set(name, structuredClone(editor.rule));
+		else
+			drafts.delete(name);
 		for (const off of offs)
 			off();
 		clearInterval(ticking);

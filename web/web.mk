@@ -10,6 +10,10 @@ $(web_gz): $(B)/gen/web/%.gz: web/%
 	$(Q)mkdir -p $(@D)
 	$(Q)gzip -9nc $< > $@
 $(B)/user/lib/httpd/ui_files.o: $(web_files) $(web_gz)
+# A file that the list in ui_files.c forgets would be a page that never loads.
+ui_unlisted := $(foreach f,$(filter-out %/README %/SHA256SUMS,$(web_files)),\
+	$(if $(shell grep -F '"$(f:web/%=%)"' user/lib/httpd/ui_files.c),,$(f)))
+$(if $(strip $(ui_unlisted)),$(error user/lib/httpd/ui_files.c does not embed $(strip $(ui_unlisted))))
 $(B)/user/lib/httpd/ui_files.o: CSTD += -DSQ_UI_GZIPPED='"$(B)/gen/web/"'
 
 ## web: fetch the panel's chart library (uPlot) from npm again and check it

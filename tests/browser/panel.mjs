@@ -284,7 +284,81 @@ await step('clear everything', async () => {
 	ok('and Undo puts the rules back', (await api('GET', 'rules')).rules.length === 3);
 });
 
+await step('now, below a rule, and several at once', async () => {
+	await api('DELETE', 'rules');
+	const shown = (id) => page.waitForFunction((x) => document.getElementById(x)?.textContent, id).then(() => page.textContent(`#${id}`));
+	await api('PUT', `rules/${encodeURIComponent(`cgroup:/${fleet}`)}`, { text: 'up loss 100% for 10m' });
+	await page.goto(`${URL}/ui/#/faults`);
+	await page.fill('#search', fleet);
+	ok('Now names the rule, and who is below it', /1 rule/.test(await shown('now-rules')) && /6 targets below a rule/.test(await shown('now-inherited')), await page.textContent('#now'));
+	ok('a child of a faulted parent is not called healthy', await page.locator('.c-rule.inherited').count() === 6);
+	await page.goto(page_of('gateway'));
+	await page.waitForSelector('#inherited');
+	ok('its page links to the parent’s rule', /loss 100%/.test(await page.textContent('#in-force')) && await page.textContent('#inherited') === `cgroup:/${fleet}`);
+	ok('which is what the kernel does', await lossOf('gateway', 5) === 1);
+	await api('DELETE', `rules/${encodeURIComponent(`cgroup:/${fleet}`)}`);
+	await page.waitForFunction(() => document.getElementById('now').hidden);
+	ok('and Now is gone with it', true);
+
+	await api('PUT', `rules/${encodeURIComponent(name('pump-07'))}`, { text: 'up delay 50ms' });
+	await page.goto(`${URL}/ui/#/faults`);
+	await page.fill('#search', 'pump');
+	await page.waitForFunction(() => /^2 of/.test(document.getElementById('count').textContent));
+	await page.locator('#choose-all').check();
+	await page.fill('#chosen-rule', 'up loss 1000%');
+	await page.click('#chosen-apply');
+	await page.waitForFunction(() => document.getElementById('chosen-error').textContent);
+	ok('a rule that is refused changes none of them', /Nothing was changed.*1000%/.test(await page.textContent('#chosen-error')) && /delay 50ms/.test((await ruleOf('pump-07')).text) && await ruleOf('pump-08') === undefined, await page.textContent('#chosen-error'));
+	await page.fill('#chosen-rule', 'both loss 30% for 5m');
+	await page.press('#chosen-rule', 'Enter');
+	await page.waitForSelector('.toast.ok .link');
+	ok('one rule for all', /loss 30%/.test((await ruleOf('pump-07')).text) && /loss 30%/.test((await ruleOf('pump-08')).text));
+	await axe(page, 'with targets chosen');
+	await page.locator('.toast .link').last().click();
+	await until('the undo', 20000, async () => await ruleOf('pump-08') === undefined && /up delay 50ms/.test((await ruleOf('pump-07')).text));
+	ok('and one undo, to what each had', true);
+});
+
+await step('the form: what would change, kept, copied, own profiles', async () => {
+	await page.goto(page_of('pump-07'));
+	await page.waitForFunction(() => document.getElementById('form-state').textContent === 'As in force');
+	await page.fill('[data-field="up.delay"] input[type=text]', '80 ms');
+	await page.fill('[data-field="down.loss"] input[type=text]', '2 %');
+	ok('what Apply would change is said', /up delay 50 ms → 80 ms.*down loss 2 %/.test(await page.textContent('#diff')), await page.textContent('#diff'));
+	await page.goto(`${URL}/ui/#/kernel`);
+	await page.waitForSelector('.stats b');
+	await page.goto(page_of('pump-07'));
+	await page.waitForFunction(() => /kept from before/.test(document.getElementById('form-state').textContent));
+	ok('edits survive leaving the page', await page.inputValue('[data-field="up.delay"] input[type=text]') === '80 ms' && await page.inputValue('[data-field="down.loss"] input[type=text]') === '2 %');
+	await page.click('text=Revert');
+	await page.waitForFunction(() => document.querySelector('[data-field="up.delay"] input[type=text]').value === '50 ms');
+	await page.click('#copy summary');
+	ok('copy as squall, curl, JSON', await page.inputValue('[aria-label="As squall"]') === `squall fault set ${name('pump-07')} up delay 50ms` && /curl -X PUT .*up delay 50ms/.test(await page.inputValue('[aria-label="As curl"]')), await page.inputValue('[aria-label="As squall"]'));
+	await page.fill('[aria-label="Name of the new profile"]', 'my link');
+	await page.press('[aria-label="Name of the new profile"]', 'Enter');
+	await page.waitForSelector('.profile.is-set:has-text("my link")');
+	ok('a profile of one’s own is kept, and marked as in force', /up delay 50ms/.test(await page.textContent('.profile.is-set')));
+	await page.locator('.profile', { hasText: 'my link' }).getByText('Rename').click();
+	await page.fill('[aria-label="New name of my link"]', 'our link');
+	await page.press('[aria-label="New name of my link"]', 'Enter');
+	await page.waitForSelector('.profile:has-text("our link")');
+	ok('renamed', (await api('GET', 'profiles')).profiles.filter((p) => !p.shipped).map((p) => p.name).join() === 'our link');
+	await page.locator('.profile', { hasText: 'our link' }).getByText('Delete').click();
+	await page.waitForFunction(() => !/our link/.test(document.getElementById('profiles').textContent));
+	ok('and deleted', !(await api('GET', 'profiles')).profiles.some((p) => !p.shipped));
+	const p = ping('pump-07', '-q', '-n', '-i', '0.05');
+	await page.click('#chart-unit');
+	await page.waitForFunction(() => /bit\/s/.test(document.querySelector('.legend').textContent));
+	ok('the charts show bit/s too', await page.textContent('#chart-unit') === 'Show packets');
+	await api('PUT', `rules/${encodeURIComponent(name('pump-07'))}`, { text: 'up delay 60ms' });
+	await page.waitForFunction(() => /delay 60ms/.test(document.querySelector('.legend .mark-key').textContent));
+	ok('a change of the rule is a line in them', true);
+	p.kill();
+	await api('DELETE', 'rules');
+});
+
 await step('daemon killed and restarted', async () => {
+	await api('PUT', `rules/${encodeURIComponent(name('gateway'))}`, { text: 'up loss 100%' });
 	await page.goto(page_of('gateway'));
 	await page.waitForFunction(() => /loss 100%/.test(document.getElementById('in-force').textContent));
 	await kill('SIGKILL');

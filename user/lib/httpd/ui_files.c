@@ -34,6 +34,10 @@
 	X(timeline_js, "timeline.js", JS)                                                          \
 	X(load_js, "load.js", JS)                                                                  \
 	X(kernel_js, "kernel.js", JS)                                                              \
+	X(copy_js, "copy.js", JS)                                                                  \
+	X(profiles_js, "profiles.js", JS)                                                          \
+	X(several_js, "several.js", JS)                                                            \
+	X(now_js, "now.js", JS)                                                                    \
 	X(icon_svg, "icon.svg", SVG)                                                               \
 	X(uplot_js, "vendor/uplot/uPlot.iife.min.js", JS)                                          \
 	X(uplot_css, "vendor/uplot/uPlot.min.css", CSS)                                            \
