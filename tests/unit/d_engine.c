@@ -252,6 +252,11 @@ static void rules(void **state)
 	view = engine_target_view(e, id);
 	assert_true(json_array_size(json_object_get(view, "interfaces")) > 0);
 	json_decref(view);
+	/* Held, it is attached where the target lives before the rule is set. */
+	assert_int_equal(engine_hold(e, id, &err), 0);
+	assert_int_equal(set(id, "up loss 3%", &again), 0);
+	engine_release(e, id);
+	assert_int_equal(engine_hold(e, UINT64_MAX, &err), -ENOENT);
 	/* What is refused changes nothing. */
 	assert_int_equal(set(id, "up delay 400s", NULL), -EOPNOTSUPP);
 	assert_int_equal(set(1, "up loss 1%", NULL), -EINVAL);
