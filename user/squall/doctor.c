@@ -18,7 +18,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 		return complain(cli, EXIT_USAGE, &err);
 	}
 	if (!r)
-		r = sq_client_request(cli->client, "GET", "/api/v1/status", NULL, &status, &err);
+		sq_client_request(cli->client, "GET", "/api/v1/status", NULL, &status, &err);
 	doctor_squalld(list, status, &err, cli->client ? sq_client_peer(cli->client) : "");
 	/* Of another machine only what its squalld tells. */
 	if (!cli->client || !strncmp(sq_client_peer(cli->client), "unix:", 5)) {

@@ -86,7 +86,7 @@ static int in_force(struct cli *cli, int r, json_t *answer)
 
 int cmd_fault_set(struct cli *cli, int argc, char **argv)
 {
-	json_t *rule, *answer = NULL;
+	json_t *rule = NULL, *answer = NULL;
 	int r = rule_of_words(cli, argc - 1, argv + 1, &rule);
 
 	if (r)
@@ -98,7 +98,7 @@ int cmd_fault_set(struct cli *cli, int argc, char **argv)
 
 int cmd_fault_check(struct cli *cli, int argc, char **argv)
 {
-	json_t *rule;
+	json_t *rule = NULL;
 	int r = rule_of_words(cli, argc, argv, &rule);
 
 	if (r)
@@ -258,7 +258,7 @@ int cmd_profile_show(struct cli *cli, int argc, char **argv)
 
 int cmd_profile_set(struct cli *cli, int argc, char **argv)
 {
-	json_t *rule, *body, *answer = NULL;
+	json_t *rule = NULL, *body, *answer = NULL;
 	int r = rule_of_words(cli, argc - 1, argv + 1, &rule);
 
 	if (r)

@@ -113,7 +113,7 @@ static void backlog_push(struct lean *ln, struct device *d, uint64_t sched_ns)
 		return;
 	}
 	if (!b || b->n == b->cap) {
-		uint16_t cap = b ? (uint16_t)(b->cap * 2) : 16;
+		uint16_t cap = b && b->cap ? (uint16_t)(b->cap * 2) : 16;
 		struct backlog *grown = malloc(sizeof(*b) + cap * sizeof(uint64_t));
 
 		if (!grown) {

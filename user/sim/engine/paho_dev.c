@@ -398,10 +398,11 @@ void pdev_destroy(struct pdev *d)
 	MQTTAsync_disconnect(d->client, &o);
 	MQTTAsync_destroy(&d->client);
 	pdev_lock();
-	while (d->msgs) {
-		if (!d->msgs->ended)
-			pdev_end(d->msgs, F_STOPPED, 0);
-		free_msg(d->msgs);
+	for (struct pmsg *m = d->msgs, *next; m; m = next) {
+		next = m->next;
+		if (!m->ended)
+			pdev_end(m, F_STOPPED, 0);
+		free_msg(m);
 	}
 	gauge(d, false, false);
 	free(d->thing);

@@ -285,7 +285,8 @@ static struct sim_tmpl *new_tmpl(const char *text, size_t len)
 		free(t);
 		return NULL;
 	}
-	memcpy(t->text, text, len);
+	if (len)
+		memcpy(t->text, text, len);
 	t->text[len] = 0;
 	t->text_len = len;
 	return t;
@@ -439,7 +440,7 @@ int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds 
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
-	size_t len;
+	size_t len = 0;
 	uint64_t size;
 	int rc;
 

@@ -528,7 +528,8 @@ int sim_run_main(int argc, char **argv)
 
 	if (!r || !base || !cli.given) {
 		fputs("squall-sim: out of memory\n", stderr);
-		return SIM_EXIT_FAIL;
+		code = SIM_EXIT_FAIL;
+		goto out;
 	}
 	sim_run_init(r, base);
 	rc = sim_cli_parse(&cli, argc, argv, &err);

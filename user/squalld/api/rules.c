@@ -299,7 +299,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 {
 	struct api *a = api_of(r);
 	struct problem p = {0};
-	struct rule_entry *e;
+	struct rule_entry *e = NULL;
 	json_t *o = NULL;
 	struct target t;
 	bool fresh = false;
@@ -439,7 +439,7 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 	struct api *a = api_of(r);
 	struct problem p = {0};
 	json_t *body = request_json(r, &p), *o = NULL;
-	struct rule_entry *e;
+	struct rule_entry *e = NULL;
 	struct sq_rule rule;
 	struct target t;
 	bool fresh = false;

@@ -180,7 +180,7 @@ json_t *profile_json(struct profiles *profiles, const char *name)
 	const struct shipped *s = find_shipped(name);
 	json_t *own = json_object_get(profiles->saved, name);
 	struct problem p = {0};
-	struct sq_rule rule;
+	struct sq_rule rule = {0};
 
 	if ((!s && !own) || profile_rule(profiles, name, &rule, &p) < 0)
 		return NULL;

@@ -539,7 +539,7 @@ void schedules_restore(struct schedules *all, json_t *saved)
 			continue;
 		}
 		s = *find(all, target);
-		if (!json_is_true(json_object_get(one, "running")))
+		if (!s || !json_is_true(json_object_get(one, "running")))
 			continue;
 		/* While the boot lasts the wall clock may jump as it likes. */
 		if (same_boot && origin && origin <= sq_mono_ns())

@@ -288,6 +288,7 @@ static int list_one(const char *path, void *arg)
 	struct target t;
 	struct problem p = {0};
 
+	t.c = NULL;
 	return *path && of_cgroup_path(x->all, path, &t, &p) == 0 && !t.c ? x->fn(&t, x->arg) : 0;
 }
 

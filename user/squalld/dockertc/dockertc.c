@@ -137,7 +137,7 @@ static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule 
 
 			strcpy(copy[k], t->value[(int)t->order[k]]);
 			m = split_value(f, copy[k], token, err);
-			if (m < 0)
+			if (m <= 0)
 				return m;
 			if (strcmp(f->word, "rate") == 0) {
 				/* A percentage is of the link; what that is, the rule parser does

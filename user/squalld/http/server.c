@@ -461,9 +461,9 @@ int http_start(struct http *h, const struct http_app *app, void *arg, char *err,
 		bool tls = h->cert && !l->local;
 		unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
 				     MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
-		unsigned int limit =
-			l->local ? UNIX_CONNECTIONS
-				 : (HTTP_CONNECTIONS - UNIX_CONNECTIONS) / (unsigned int)tcp;
+		unsigned int limit = l->local ? UNIX_CONNECTIONS
+					      : (HTTP_CONNECTIONS - UNIX_CONNECTIONS) /
+							(unsigned int)(tcp ? tcp : 1);
 		struct MHD_OptionItem extra[] = {
 			{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
 			{MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert},
