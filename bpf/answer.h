@@ -110,4 +110,128 @@ __noinline int too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
 	return 0;
 }
 
+/* What is known of a connection, from where the packet at hand is. */
+struct reset {
+	__u32 ifindex, flags; /* of bpf_clone_redirect(): where the packet came from */
+	__u32 sent,
+		peer_sent; /* the ends of what was let through, by its sender and by the other */
+	__u32 known;	   /* bits: 1 sent, 2 peer_sent */
+};
+
+struct tcp_head {
+	__be16 sport, dport;
+	__be32 seq, ack;
+	__u8 doff, flags;
+	__be16 window;
+	__u16 check;
+	__be16 urgent;
+};
+#define TCP_DOFF_BARE 0x50
+
+/* Whether a card is to make the checksum (CHECKSUM_PARTIAL), no field tells. But
+ * bpf_l4_csum_replace() leaves the packet's alone then. */
+static __noinline int put_tcp(struct __sk_buff *skb, __u32 l4, struct tcp_head *t, __u64 pseudo)
+{
+	__u16 got, probe = 0;
+
+	t->check = 0;
+	if (bpf_skb_store_bytes(skb, l4, t, sizeof(*t), BPF_F_RECOMPUTE_CSUM) ||
+	    bpf_l4_csum_replace(skb, l4 + TCP_CHECK, 0, bpf_htons(0x1234), 2) ||
+	    bpf_skb_load_bytes(skb, l4 + TCP_CHECK, &got, sizeof(got)))
+		return -1;
+	if (got == probe)
+		t->check = csum_fold(pseudo);
+	else
+		t->check = ~csum_fold(bpf_csum_diff(0, 0, (void *)t, sizeof(*t), pseudo));
+	return bpf_skb_store_bytes(skb, l4 + TCP_CHECK, &t->check, sizeof(t->check),
+				   BPF_F_RECOMPUTE_CSUM);
+}
+
+/* Cuts the packet to its headers and says so in them; swapped: from its receiver to its sender. */
+static __noinline int put_ip(struct __sk_buff *skb, const struct packet *p, bool swapped)
+{
+	__u32 len = p->l4_off - ETH_HLEN + TCP_HLEN;
+
+	if (p->family == 4) {
+		struct iphdr ip, was;
+		__s64 diff;
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &was, sizeof(was)))
+			return -1;
+		ip = was;
+		ip.tot_len = bpf_htons(len);
+		ip.id = 0;
+		ip.frag_off = bpf_htons(IP_DONT_FRAGMENT);
+		ip.ttl = 64;
+		ip.saddr = swapped ? p->daddr[0] : p->saddr[0];
+		ip.daddr = swapped ? p->saddr[0] : p->daddr[0];
+		diff = bpf_csum_diff((void *)&was, sizeof(was), (void *)&ip, sizeof(ip), 0);
+		return bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0) ||
+		       bpf_l3_csum_replace(skb, ETH_HLEN + IP_CHECK, 0, diff, 0);
+	} else {
+		struct ipv6hdr ip;
+
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+			return -1;
+		ip.payload_len = bpf_htons(len - sizeof(ip));
+		ip.hop_limit = 64;
+		__builtin_memcpy(&ip.saddr, swapped ? p->daddr : p->saddr, 16);
+		__builtin_memcpy(&ip.daddr, swapped ? p->saddr : p->daddr, 16);
+		return bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0);
+	}
+}
+
+/*
+ * RST to both ends of the packet's connection (RFC 9293, 3.10.7; RFC 5961): the receiver takes one
+ * whose sequence is exactly what it expects next, and answers one that is merely in its window with
+ * a challenge; the packet's own is that of a keep-alive or a retransmission as often as not. So the
+ * highest end of what was let through. 0: the packet is now the RST to its receiver, and is to go
+ * on; 1: it was answered and is to end (a SYN: there is nobody else yet).
+ */
+__noinline int reset_ends(struct __sk_buff *skb, const struct packet *p, const struct reset *r)
+{
+	struct tcp_head t, to_sender = {.doff = TCP_DOFF_BARE},
+			   to_receiver = {.doff = TCP_DOFF_BARE};
+	__be32 pseudo[2] = {bpf_htonl(TCP_HLEN), bpf_htonl(IPPROTO_TCP)};
+	__u32 l4, end;
+	__u64 sum;
+
+	if (!p || !r)
+		return -1;
+	l4 = p->l4_off;
+	if (bpf_skb_load_bytes(skb, l4, &t, sizeof(t)))
+		return -1;
+	end = bpf_ntohl(t.seq) + !!(t.flags & TCP_SYN) + !!(t.flags & TCP_FIN);
+	if (skb->len > p->hdr_len)
+		end += skb->len - p->hdr_len;
+	to_sender.sport = to_receiver.dport = t.dport;
+	to_sender.dport = to_receiver.sport = t.sport;
+	to_sender.flags = TCP_RST;
+	if (t.flags & TCP_ACK) {
+		to_sender.seq = t.ack;
+		if ((r->known & 2) && (__s32)(r->peer_sent - bpf_ntohl(t.ack)) > 0)
+			to_sender.seq = bpf_htonl(r->peer_sent);
+	} else {
+		to_sender.flags |= TCP_ACK;
+		to_sender.ack = bpf_htonl(end);
+	}
+	to_receiver.seq = r->known & 1 ? bpf_htonl(r->sent) : t.seq;
+	to_receiver.ack = t.ack;
+	to_receiver.flags = TCP_RST | TCP_ACK;
+	sum = bpf_csum_diff(0, 0, (void *)p->saddr, 32, 0);
+	sum = bpf_csum_diff(0, 0, pseudo, sizeof(pseudo), sum);
+
+	/* Makes the packet ours alone, one piece, and no GSO packet. */
+	if (bpf_skb_change_tail(skb, l4 + TCP_HLEN, 0) || put_ip(skb, p, true) ||
+	    put_tcp(skb, l4, &to_sender, sum) || swap_macs(skb))
+		return -1;
+	if (!(t.flags & TCP_RST) && bpf_clone_redirect(skb, r->ifindex, r->flags))
+		return -1;
+	if ((t.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		return 1;
+	if (swap_macs(skb) || put_ip(skb, p, false) || put_tcp(skb, l4, &to_receiver, sum))
+		return -1;
+	return 0;
+}
+
 #endif

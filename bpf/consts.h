@@ -17,6 +17,7 @@
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET_MASK	  0x1fff
 #define IP_DONT_FRAGMENT  0x4000
+#define IP_CHECK	  10
 
 /* IPv6 extension headers (RFC 8200), and the ICMPv6 of neighbours and routers (RFC 4861). */
 #define IP6_EXT_HOP_BY_HOP   0
@@ -28,6 +29,26 @@
 #define ICMP6_REDIRECT	     137
 
 #define UDP_HLEN 8
+
+/* TCP (RFC 9293), and the option of MPTCP (RFC 8684). */
+#define TCP_HLEN	 20
+#define TCP_SEQ		 4 /* offsets in the header */
+#define TCP_CHECK	 16
+#define TCP_FIN		 1
+#define TCP_SYN		 2
+#define TCP_RST		 4
+#define TCP_ACK		 16
+#define TCP_OPTIONS_MAX	 20 /* as many as are seen outside of attacks */
+#define TCP_OPTION_MPTCP 30
+#define TCP_MPTCP_JOIN	 1
+
+/* QUIC (RFC 9000, 17) by the ports of HTTP/3 and of MQTT over QUIC (EMQX), and DTLS (RFC 6347). */
+#define PORT_QUIC	      443
+#define PORT_MQTT_QUIC	      14567
+#define QUIC_FORM_MASK	      0xc0
+#define QUIC_SHORT_HEADER     0x40
+#define DTLS_APPLICATION_DATA 23
+#define DTLS_VERSION_MAJOR    0xfe
 
 /* ICMP (RFC 792, 1191) and ICMPv6 (RFC 4443). */
 #define ICMP_TYPE_UNREACHABLE 3

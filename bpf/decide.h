@@ -15,6 +15,7 @@
 struct judgement {
 	struct sq_rule *rule;
 	const struct sq_faults *f;
+	const struct sq_flow_ask *ask;
 	struct sq_dyn *dyn;
 	__u64 seed;
 	__u64 n; /* number of this packet in its clause and direction */
@@ -30,6 +31,8 @@ struct judgement {
 	__u32 segs;
 	__u32 clause;
 	__u32 dir;
+	__u32 seq[SQ_DIRS]; /* of a flow that is reset: the ends of what was let through */
+	__u32 seq_known;    /* SQ_FLOW_SEQ_* */
 };
 _Static_assert(__builtin_offsetof(struct judgement, what) % 8 == 4, "see above");
 

@@ -92,6 +92,22 @@ struct {
 	__type(value, __u32);
 } sq_hooks SEC(".maps");
 
+/* Tables of flows, by sq_rule.flow_slot. The inner maps differ in their size, which needs
+ * BPF_F_INNER_MAP (5.10), and have no BTF: 6.1 takes none with it where this one has none. */
+struct flow_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct sq_flow_set));
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SQ_FLOW_SLOTS);
+	__uint(key_size, sizeof(__u32));
+	__array(values, struct flow_table);
+} sq_flows SEC(".maps");
+
 /* Of a datagram in pieces only the first has ports: kept here until the others have
  * come. 8,192 at a time; of more, the oldest are forgotten. */
 struct sq_fragment {

@@ -26,6 +26,7 @@
 #include "match.h"
 #include "decide.h"
 #include "answer.h"
+#include "flow.h"
 #include "trace.h"
 
 char _license[] SEC("license") = "GPL";
@@ -121,12 +122,52 @@ static __always_inline bool judgement_make(struct judgement *j, struct sq_rule *
 		return false;
 	j->rule = rule;
 	j->f = &rule->clause[clause].faults[dir];
+	j->ask = &rule->clause[clause].ask;
 	j->dyn = &rule->dyn[clause][dir];
 	/* Clauses and directions draw from streams of their own. */
 	j->seed = rule->seed ^ ((__u64)(clause * SQ_DIRS + dir) << 56);
 	j->clause = clause;
 	j->dir = dir;
 	return true;
+}
+
+/* Not one of those meant: seen, and untouched. */
+static __always_inline void spare(struct __sk_buff *skb, struct judgement *j, struct packet *p)
+{
+	j->segs = wire_segs(skb);
+	j->bytes = wire_bytes(skb, p, j->segs);
+	count(j, j->f, false);
+}
+
+/* A flow that hangs, or whose both ends are to hear that it is over. */
+static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
+			       const struct sq_att *att, struct judgement *j, struct packet *p)
+{
+	__u32 dir = j->dir & 1, other = !dir, tci = skb->tc_index;
+	int ret = 1;
+
+	j->segs = wire_segs(skb);
+	j->bytes = wire_bytes(skb, p, j->segs);
+	j->depart = j->now;
+	if (j->what & SQ_E_RESET) {
+		struct reset r = {.ifindex = att->ifindex,
+				  .flags = TCI_HOOK(tci) == AT_EGRESS && !(att->flags & SQ_A_LOOP)
+						   ? BPF_F_INGRESS
+						   : 0,
+				  .sent = j->seq[dir],
+				  .peer_sent = j->seq[other]};
+
+		if (j->seq_known & (dir == SQ_UP ? SQ_FLOW_SEQ_UP : SQ_FLOW_SEQ_DOWN))
+			r.known |= 1;
+		if (j->seq_known & (dir == SQ_UP ? SQ_FLOW_SEQ_DOWN : SQ_FLOW_SEQ_UP))
+			r.known |= 2;
+		skb->tc_index = TCI_DONE;
+		ret = reset_ends(skb, p, &r);
+	}
+	if (cfg->flags & SQ_C_TRACE)
+		trace(skb, cfg, j, p);
+	count(j, j->f, ret < 0);
+	return ret ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
 }
 
 static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
@@ -153,6 +194,21 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	flags = j.f->flags;
 	tci = (skb->tc_index & TCI_DONE) | (CLASSID_ATT(skb->tc_classid) << 1) | hook |
 	      tci_done(dir);
+	j.now = now;
+	if (flags & SQ_F_FLOW) {
+		__u32 fate = flow_track(skb, &j, &p);
+
+		if (fate == FLOW_HUNG || fate == FLOW_RESET) {
+			j.what = SQ_E_LOST | (fate == FLOW_RESET ? SQ_E_RESET : SQ_E_HUNG);
+			skb->tc_index = tci; /* its hook, for who looks */
+			return end_flow(skb, cfg, att, &j, &p);
+		}
+		if (fate == FLOW_SPARED) {
+			spare(skb, &j, &p);
+			skb->tc_index = tci & TCI_DONE;
+			return PASS;
+		}
+	}
 	if (att->seg_ifindex &&
 	    ((flags & SQ_F_SUM) ||
 	     ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP)))) {
@@ -163,6 +219,10 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		skb->cb[1] = clause << 1 | dir;
 		skb->cb[2] = CB_SEG;
 		return bpf_redirect(att->seg_ifindex, 0);
+	}
+	if (j.ask->each == SQ_EACH_ADDRESS && !flow_place(&j, &p)) {
+		skb->tc_index = tci & TCI_DONE;
+		return PASS;
 	}
 	j.now = hook == AT_EGRESS ? not_before(skb, now) : now;
 	j.segs = wire_segs(skb);
@@ -274,6 +334,8 @@ int squall_seg_in(struct __sk_buff *skb)
 	      7))
 		return lane_leave(skb, tci);
 	j.now = bpf_ktime_get_ns();
+	if ((j.f->flags & SQ_F_FLOW) && !flow_place(&j, &p))
+		return lane_leave(skb, tci);
 	j.segs = 1;
 	j.bytes = skb->len;
 	ret = carry_out(skb, cfg, att, &j, &p);

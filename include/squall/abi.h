@@ -75,11 +75,12 @@ enum sq_distribution {
 
 /* sq_faults.flags */
 #define SQ_F_BLACKHOLE	1
-#define SQ_F_WIRE	2  /* derived: judge wire packets, so GSO packets are segmented first */
-#define SQ_F_SUM	4  /* derived: needs a finished checksum before judging (corrupt) */
-#define SQ_F_LANE	8  /* derived: may have to wait: delay, jitter or rate */
-#define SQ_F_LIMIT_TIME 16 /* the user gave the limit as a time (tbf "latency"), not in bytes */
-#define SQ_F_ACTIVE	32 /* derived: at least one fault is set */
+#define SQ_F_WIRE	2   /* derived: judge wire packets, so GSO packets are segmented first */
+#define SQ_F_SUM	4   /* derived: needs a finished checksum before judging (corrupt) */
+#define SQ_F_LANE	8   /* derived: may have to wait: delay, jitter or rate */
+#define SQ_F_LIMIT_TIME 16  /* the user gave the limit as a time (tbf "latency"), not in bytes */
+#define SQ_F_ACTIVE	32  /* derived: at least one fault is set */
+#define SQ_F_FLOW	128 /* derived: the clause asks something of flows */
 #define SQ_F_MTU_ICMP                                                                              \
 	64 /* who sends more than mtu is told, as by a router (RFC 1191, RFC 8201)                 \
 	    */
@@ -111,9 +112,32 @@ struct sq_faults {
 	__u32 pad;
 };
 
+/*
+ * What a clause asks of flows. A flow is a connection as its target sees it: TCP or UDP ends, both
+ * directions one; of other protocols, the two addresses. All zero: nothing.
+ */
+enum sq_each { SQ_EACH_NONE = 0, SQ_EACH_FLOW = 1, SQ_EACH_ADDRESS = 2 };
+enum sq_flow_act { SQ_ACT_NONE = 0, SQ_ACT_HANG = 1, SQ_ACT_RESET = 2 };
+enum sq_flow_when {
+	SQ_WHEN_NONE = 0,
+	SQ_WHEN_OLD = 1,   /* it was there before the rule */
+	SQ_WHEN_IDLE = 2,  /* nothing came for value ns, and then something */
+	SQ_WHEN_AGE = 3,   /* value ns since it began, or was first seen */
+	SQ_WHEN_BYTES = 4, /* more than value bytes of payload, in the directions of dirs */
+};
+struct sq_flow_ask {
+	__u64 value;
+	__u32 share; /* of the flows, as a probability; 0 = all of them */
+	__u8 each;   /* enum sq_each: whose the bucket, the loss chain, the draws are */
+	__u8 act;    /* enum sq_flow_act */
+	__u8 when;   /* enum sq_flow_when */
+	__u8 dirs;   /* a bit by enum sq_dir */
+};
+
 struct sq_clause {
 	struct sq_match match;
 	struct sq_faults faults[SQ_DIRS];
+	struct sq_flow_ask ask;
 };
 
 /* State the kernel side changes; a replaced rule starts afresh. */
@@ -121,13 +145,14 @@ struct sq_dyn {
 	__u64 chain; /* packet number << 8 | state of the loss chain, one atomic word */
 	__u64 tat;   /* rate: when the link is free again */
 	__u64 gap;   /* reorder: packets since the last reordered one */
-	__u64 pad;
+	__u64 bytes; /* of a flow: payload let through in this direction */
 };
 
 /* sq_rule.flags */
 #define SQ_R_KEEP	1 /* on-crash keep: acts until its expiry even if squalld is gone */
 #define SQ_R_SEED_GIVEN 2 /* the user chose the seed (otherwise squalld drew it) */
 #define SQ_R_LANE	4 /* derived: some fault of the rule needs a lane */
+#define SQ_R_FLOWS	8 /* derived: some clause needs a table of flows */
 
 struct sq_rule {
 	__u64 target; /* cgroup id */
@@ -139,9 +164,68 @@ struct sq_rule {
 	__u32 flags;
 	__u32 n_clauses;
 	__u32 n_excepts;
+	__u32 links;	 /* flows that the table is to hold, as asked; 0 = SQ_LINKS */
+	__u32 flow_slot; /* of the table in sq_flows, given by squalld; 0 = none */
+	__u32 flow_sets; /* sets of the table, likewise */
+	__u32 pad;
 	struct sq_clause clause[SQ_MAX_CLAUSES]; /* most specific first */
 	struct sq_match except[SQ_MAX_EXCEPTS];
 	struct sq_dyn dyn[SQ_MAX_CLAUSES][SQ_DIRS];
+};
+
+/*
+ * Flows of one rule: an array of sets of eight, the inner map of sq_flows. A flow may lie in two
+ * sets, and is put into the emptier; its tag there is a hash of (seed, flow), which is its identity
+ * and the seed of its draws. Element 0 is the head. Why not an LRU hash: it evicts live flows and
+ * tells nobody, and a new flow that was forgotten would come back as an old one.
+ */
+#define SQ_LINKS      65536
+#define SQ_LINKS_MAX  2000000
+#define SQ_FLOW_WAYS  8
+#define SQ_FLOW_BUSY  1 /* a tag: somebody is filling the place in */
+#define SQ_FLOW_SLOTS SQ_MAX_RULES
+/* A place is given to another flow, where both sets are full, when its own has ended for so long,
+ * or was silent for so long: as NATs do (RFC 4787: UDP 5 min; RFC 5382: TCP 2 h 4 min). */
+#define SQ_FLOW_ENDED_NS 10000000000ull
+#define SQ_FLOW_UDP_NS	 300000000000ull
+#define SQ_FLOW_TCP_NS	 7440000000000ull
+
+/* sq_flow.state */
+#define SQ_FLOW_OLD	 1
+#define SQ_FLOW_HUNG	 2
+#define SQ_FLOW_RESET	 4
+#define SQ_FLOW_FIN_UP	 8
+#define SQ_FLOW_FIN_DOWN 16
+#define SQ_FLOW_ENDED	 32 /* FIN both ways, or RST */
+#define SQ_FLOW_SEQ_UP	 64 /* seq[SQ_UP] is known */
+#define SQ_FLOW_SEQ_DOWN 128
+struct sq_flow {
+	struct sq_dyn dyn[SQ_DIRS];
+	__u64 born_ns;
+	__u64 last_ns;
+	__u32 seq[SQ_DIRS]; /* TCP: the end of what was let through, by who sent it */
+	__u32 state;
+	__u32 pad;
+	__u8 local[16]; /* as in sq_match */
+	__u8 remote[16];
+	__u16 lport;
+	__u16 rport;
+	__u8 family;
+	__u8 proto; /* 0: an address (SQ_EACH_ADDRESS) */
+	__u8 key_pad[2];
+};
+struct sq_flow_set {
+	__u64 tag[SQ_FLOW_WAYS]; /* 0 = free */
+	struct sq_flow flow[SQ_FLOW_WAYS];
+};
+struct sq_flow_head {
+	__u64 seen;  /* flows */
+	__u64 ended; /* of these, those that have ended or were begun anew */
+	__u64 hung;
+	__u64 reset;
+	__u64 full;    /* packets whose flow found no place: they passed */
+	__u64 evicted; /* silent flows that gave their place to others */
+	__u64 addresses;
 };
 
 /* Per CPU, per clause and direction. Packets are wire packets (GSO segments). */
@@ -245,8 +329,10 @@ struct sq_att {
 #define SQ_E_REORDERED	16
 #define SQ_E_OVER_LIMIT 32
 #define SQ_E_BLACKHOLE	64
-#define SQ_E_LANE_FULL	128 /* lost by us: no room in the lane */
-#define SQ_E_MTU	256 /* larger than mtu; together with SQ_E_LOST */
+#define SQ_E_LANE_FULL	128  /* lost by us: no room in the lane */
+#define SQ_E_HUNG	512  /* its flow hangs; together with SQ_E_LOST */
+#define SQ_E_RESET	1024 /* became a reset for both ends; likewise */
+#define SQ_E_MTU	256  /* larger than mtu; together with SQ_E_LOST */
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */
@@ -282,9 +368,12 @@ struct sq_lane_hdr {
 #define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 SQ_ASSERT_SIZE(sq_match, 48);
 SQ_ASSERT_SIZE(sq_faults, 136);
-SQ_ASSERT_SIZE(sq_clause, 320);
+SQ_ASSERT_SIZE(sq_clause, 336);
+SQ_ASSERT_SIZE(sq_flow_ask, 16);
+SQ_ASSERT_SIZE(sq_flow, 136);
+SQ_ASSERT_SIZE(sq_flow_set, 1152);
 SQ_ASSERT_SIZE(sq_dyn, 32);
-SQ_ASSERT_SIZE(sq_rule, 56 + 8 * 320 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 336 + 16 * 48 + 16 * 32);
 SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);

@@ -7,6 +7,7 @@
  *
  *   RULE    := CLAUSE [ also CLAUSE ]... OPTION...
  *   CLAUSE  := [ up | down | both ] FAULT... [ up|down FAULT... ]... [ match MATCH... ]
+ *              with FLOW... anywhere among its faults, which are then optional
  *   FAULT   := loss PERCENT [CORR] | loss random PERCENT [CORR]
  *            | loss gemodel P [R [1-H [1-K]]] | loss state P13 [P31 [P32 [P23 [P14]]]]
  *            | delay TIME [JITTER [CORR]] [distribution uniform|normal|pareto|paretonormal]
@@ -14,9 +15,11 @@
  *            | reorder PERCENT [CORR] [gap N]
  *            | rate RATE [burst SIZE] [limit SIZE | latency TIME]
  *            | mtu BYTES [icmp] | blackhole
+ *   FLOW    := each flow|address | flows PERCENT | hang WHEN | reset WHEN
+ *   WHEN    := old | idle TIME | after TIME | after SIZE [up|down]
  *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
  *            | port PORT[-PORT] | syn | fin | rst
- *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep
+ *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep | links N
  *
  * Seen from the target: `to` is the remote address and dport the remote port
  * in both directions, sport the local one, `port` either. Without a direction
@@ -53,7 +56,9 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
 
 /*
  * JSON (strict: an unknown key is an error; keys carry their units):
- *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH}], "except":[MATCH...],
+ *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH,"each":"flow","flows_pct":X,
+ *                "hang"|"reset":{"old":true}|{"idle_ns":N}|{"after_ns":N}|
+ *                {"after_bytes":N,"of":"up"|"down"}}], "except":[MATCH...], "links":N,
  *    "for_ns":N, "seed":N, "on_crash":"clear"|"keep"}
  *   {"text":"up loss 10% delay 100ms"}   (alone, or with for_ns/seed/on_crash)
  *   FAULTS := {"loss":{"pct":10,"corr_pct":25} | {"gemodel":{"p_pct":..,"r_pct":..,"1-h_pct":..,

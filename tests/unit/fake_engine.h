@@ -177,6 +177,19 @@ int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule
 	return 0;
 }
 
+int engine_flow_counts(struct engine *engine, uint64_t cgroup_id, struct sq_flow_head *ret)
+{
+	(void)engine, (void)cgroup_id, (void)ret;
+	return -ENOENT;
+}
+
+int engine_flows(struct engine *engine, uint64_t cgroup_id,
+		 int (*fn)(const struct sq_flow *flow, void *arg), void *arg)
+{
+	(void)engine, (void)cgroup_id, (void)fn, (void)arg;
+	return -ENOENT;
+}
+
 int engine_counters(struct engine *engine, uint32_t counter, struct sq_counters *ret)
 {
 	(void)engine;

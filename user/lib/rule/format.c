@@ -96,6 +96,28 @@ static void put_faults(struct out *o, const struct sq_faults *f)
 		put(o, " blackhole");
 }
 
+static void put_ask(struct out *o, const struct sq_flow_ask *a)
+{
+	char text[32];
+
+	if (a->each)
+		put(o, " each %s", each_name(a->each));
+	if (a->act)
+		put(o, " %s", a->act == SQ_ACT_HANG ? "hang" : "reset");
+	if (a->when == SQ_WHEN_OLD)
+		put(o, " old");
+	else if (a->when == SQ_WHEN_IDLE || a->when == SQ_WHEN_AGE)
+		put(o, " %s %s", a->when == SQ_WHEN_IDLE ? "idle" : "after",
+		    sq_format_time(a->value, text, sizeof(text)));
+	else if (a->when == SQ_WHEN_BYTES)
+		put(o, " after %s%s", sq_format_size(a->value, text, sizeof(text)),
+		    a->dirs == 3	   ? ""
+		    : a->dirs & 1 << SQ_UP ? " up"
+					   : " down");
+	if (a->share)
+		put_percent(o, " flows", a->share);
+}
+
 static void put_match(struct out *o, const struct sq_match *m)
 {
 	char text[64];
@@ -129,7 +151,7 @@ static void put_clause(struct out *o, const struct sq_clause *c)
 {
 	const struct sq_faults *up = &c->faults[SQ_UP], *down = &c->faults[SQ_DOWN];
 
-	if (same_faults(up, down)) {
+	if (same_faults(up, down) || (!faults_any(up) && !faults_any(down))) {
 		put(o, "both");
 		put_faults(o, up);
 	} else {
@@ -142,6 +164,7 @@ static void put_clause(struct out *o, const struct sq_clause *c)
 			put_faults(o, down);
 		}
 	}
+	put_ask(o, &c->ask);
 	if (!match_is_any(&c->match)) {
 		put(o, " match");
 		put_match(o, &c->match);
@@ -171,5 +194,7 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size)
 		put(&o, " seed %llu", (unsigned long long)rule->seed);
 	if (rule->flags & SQ_R_KEEP)
 		put(&o, " on-crash keep");
+	if (rule->links)
+		put(&o, " links %u", rule->links);
 	return o.len < o.size ? (int)o.len : -ENOSPC;
 }

@@ -387,7 +387,8 @@ static int read_match(const struct reader *r, struct sq_match *m)
 
 static int read_clauses(const json_t *array, struct sq_rule *rule, struct sq_error *err)
 {
-	static const char *const keys[] = {"up", "down", "match", NULL};
+	static const char *const keys[] = {"up",	"down", "match", "each",
+					   "flows_pct", "hang", "reset", NULL};
 	struct reader r = {.err = err, .part = ""}, m;
 	const json_t *clause;
 	size_t i;
@@ -410,6 +411,8 @@ static int read_clauses(const json_t *array, struct sq_rule *rule, struct sq_err
 			e = read_faults(&r, "up", &c->faults[SQ_UP]);
 		if (!e)
 			e = read_faults(&r, "down", &c->faults[SQ_DOWN]);
+		if (!e)
+			e = ask_from_json(clause, (int)i, &c->ask, err);
 		if (e)
 			return e;
 		m = r;
@@ -455,6 +458,7 @@ static int read_excepts(const json_t *array, struct sq_rule *rule, struct sq_err
 
 static int read_options(const struct reader *r, struct sq_rule *rule)
 {
+	__u64 links = 0;
 	const json_t *v;
 	int e;
 
@@ -462,8 +466,11 @@ static int read_options(const struct reader *r, struct sq_rule *rule)
 		     &rule->for_ns);
 	if (!e)
 		e = read_u64(r, "seed", 0, INT64_MAX, accepts_seed, &rule->seed);
+	if (!e)
+		e = read_u64(r, "links", 1, SQ_LINKS_MAX, accepts_links, &links);
 	if (e)
 		return e;
+	rule->links = links ? (uint32_t)links : rule->links;
 	if (get(r, "seed"))
 		rule->flags |= SQ_R_SEED_GIVEN;
 	v = get(r, "on_crash");
@@ -486,6 +493,7 @@ int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *
 		"for_ns",
 		"seed",
 		"on_crash",
+		"links",
 		"text",
 		/* for reading only */
 		"id",

@@ -42,6 +42,18 @@ extern const char distribution_names[];	    /* for errors */
 extern const char accepts_percent[], accepts_corr[], accepts_time[], accepts_rate[], accepts_size[],
 	accepts_gap[], accepts_mtu[], accepts_for[], accepts_seed[], accepts_on_crash[];
 
+/* flows.c: what a clause asks of flows. */
+const char *each_name(uint8_t each); /* "" for none */
+int each_by_name(const char *name);  /* -1 if none */
+bool ask_any(const struct sq_flow_ask *a);
+bool ask_needs_table(const struct sq_flow_ask *a);
+/* Checks it against the clause's faults and fills what is derived, also in their flags. */
+int ask_finish(struct sq_clause *c, int clause, struct sq_error *err);
+/* From and into the clause's object; the latter 0 or -1 (out of memory). */
+int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_error *err);
+int ask_to_json(json_t *o, const struct sq_flow_ask *a);
+extern const char accepts_each[], accepts_share[], accepts_trigger[], accepts_links[];
+
 uint32_t fraction_rest(uint32_t p); /* 1 - p */
 bool faults_any(const struct sq_faults *f);
 

@@ -19,52 +19,6 @@
 #define MAX_GAP	       65535u
 #define MIN_MTU	       68u /* RFC 791 */
 
-const char distribution_names[] = "uniform, normal, pareto or paretonormal";
-const char accepts_percent[] = "0% to 100%";
-const char accepts_corr[] = "0% up to, not including, 100%";
-const char accepts_time[] = "a time as in 100ms, 1.5s, 250us (a bare number is microseconds)";
-const char accepts_rate[] = "a rate from 8bit to 1000tbit, as in 500kbit, 1mbit, or 1mbps "
-			    "(megabytes per second)";
-const char accepts_size[] = "a size from 1b to 4gb, as in 5kb, 1500b, 64k";
-const char accepts_gap[] = "a number of packets from 1 to 65535";
-const char accepts_mtu[] = "bytes of an IP packet from 68 to 65535, as in 1280 or 1280 icmp";
-const char accepts_for[] = "a time above 0 with its unit, as in 60s, 5m, 1h";
-const char accepts_seed[] = "a whole number from 0 to 9223372036854775807";
-const char accepts_on_crash[] = "clear or keep";
-
-static const char *const distributions[] = {
-	[SQ_DIST_UNIFORM] = "uniform",
-	[SQ_DIST_NORMAL] = "normal",
-	[SQ_DIST_PARETO] = "pareto",
-	[SQ_DIST_PARETONORMAL] = "paretonormal",
-};
-#define N_DISTRIBUTIONS (sizeof(distributions) / sizeof(distributions[0]))
-
-const char *distribution_name(uint32_t distribution)
-{
-	return distribution < N_DISTRIBUTIONS ? distributions[distribution] : "";
-}
-
-int distribution_by_name(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < N_DISTRIBUTIONS; i++)
-		if (!strcmp(distributions[i], name))
-			return (int)i;
-	return -1;
-}
-
-void field_name(char *buf, int clause, const char *part, const char *name)
-{
-	const char *dot = *part && *name ? "." : "";
-
-	if (clause > 0)
-		snprintf(buf, FIELD_SIZE, "clause[%d].%s%s%s", clause, part, dot, name);
-	else
-		snprintf(buf, FIELD_SIZE, "%s%s%s", part, dot, name);
-}
-
 uint32_t fraction_rest(uint32_t p)
 {
 	return p == SQ_ALWAYS ? 0 : p == 0 ? SQ_ALWAYS : 0u - p;
@@ -314,10 +268,11 @@ static int merge_clauses(struct sq_rule *rule, struct sq_error *err)
 			for (d = 0; d < SQ_DIRS; d++) {
 				char field[FIELD_SIZE];
 
-				if (!faults_any(&b->faults[d]))
+				if (!faults_any(&b->faults[d]) && !b->ask.act)
 					continue;
 				field_name(field, (int)j, d == SQ_UP ? "up" : "down", "");
-				if (faults_any(&a->faults[d]))
+				if (faults_any(&a->faults[d]) ||
+				    memcmp(&a->ask, &b->ask, sizeof(a->ask)))
 					return sq_error_set(err, -EINVAL, field,
 							    "a second set of faults for the same "
 							    "packets is not accepted: give each "
@@ -378,7 +333,11 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 			if (r)
 				return r;
 		}
-		if (!faults_any(&c->faults[SQ_UP]) && !faults_any(&c->faults[SQ_DOWN])) {
+		r = ask_finish(c, (int)i, err);
+		if (r)
+			return r;
+		if (!faults_any(&c->faults[SQ_UP]) && !faults_any(&c->faults[SQ_DOWN]) &&
+		    !c->ask.act) {
 			field_name(field, (int)i, "", i ? "faults" : "rule");
 			return sq_error_set(err, -EINVAL, field,
 					    "asks for no fault at all: give "
@@ -401,6 +360,16 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 		return r;
 	sort_clauses(&new);
 	new.flags &= SQ_R_KEEP | SQ_R_SEED_GIVEN;
+	for (i = 0; i < new.n_clauses; i++)
+		if (ask_needs_table(&new.clause[i].ask))
+			new.flags |= SQ_R_FLOWS;
+	if (new.links && !(new.flags &SQ_R_FLOWS))
+		return sq_error_set(err, -EINVAL, "links",
+				    "is not accepted without each, hang or reset: it is the size "
+				    "of their table");
+	if (new.links > SQ_LINKS_MAX)
+		return sq_error_set(err, -EINVAL, "links", "%u is not accepted: %s", new.links,
+				    accepts_links);
 	for (i = 0; i < new.n_clauses; i++)
 		for (d = 0; d < SQ_DIRS; d++)
 			if (new.clause[i].faults[d].flags & SQ_F_LANE)
@@ -426,12 +395,14 @@ bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b)
 	int d;
 
 	if (a->n_clauses != b->n_clauses || a->n_excepts != b->n_excepts ||
-	    a->for_ns != b->for_ns || (a->flags & flags) != (b->flags & flags))
+	    a->for_ns != b->for_ns || a->links != b->links ||
+	    (a->flags & flags) != (b->flags & flags))
 		return false;
 	if ((a->flags & SQ_R_SEED_GIVEN) && a->seed != b->seed)
 		return false;
 	for (i = 0; i < a->n_clauses; i++) {
-		if (!sq_match_equal(&a->clause[i].match, &b->clause[i].match))
+		if (!sq_match_equal(&a->clause[i].match, &b->clause[i].match) ||
+		    memcmp(&a->clause[i].ask, &b->clause[i].ask, sizeof(a->clause[i].ask)))
 			return false;
 		for (d = 0; d < SQ_DIRS; d++)
 			if (!faults_equal(&a->clause[i].faults[d], &b->clause[i].faults[d]))

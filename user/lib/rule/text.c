@@ -13,7 +13,7 @@
 /* The words that can start something; everything else is a mistake. */
 static const char *const match_words[] = {"proto", "to",  "dport", "sport", "port",
 					  "syn",   "fin", "rst",   NULL};
-static const char *const option_words[] = {"except", "for", "seed", "on-crash", NULL};
+static const char *const option_words[] = {"except", "for", "seed", "on-crash", "links", NULL};
 static const char *const dir_words[] = {"up", "down", "both", NULL};
 
 static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
@@ -85,7 +85,7 @@ static int unexpected(struct parser *p, const char *field)
 		return sq_error_value(p->err, -EINVAL, field, w,
 				      "a filter starts with the word match, as in "
 				      "\"match proto tcp dport 8883\"");
-	if (one_of(w, fault_words) || one_of(w, dir_words))
+	if (one_of(w, fault_words) || one_of(w, flow_words) || one_of(w, dir_words))
 		return sq_error_value(p->err, -EINVAL, field, w,
 				      "faults and directions come before match, except, for, seed "
 				      "and on-crash; another set of faults starts with also");
@@ -96,7 +96,8 @@ static int unexpected(struct parser *p, const char *field)
 	return sq_error_value(
 		p->err, -EINVAL, field, w,
 		"loss, delay, duplicate, corrupt, reorder, rate, mtu, blackhole, up, down, "
-		"both, match, also, except, for, seed or on-crash comes here");
+		"both, each, flows, hang, reset, match, also, except, for, seed, on-crash or links "
+		"comes here");
 }
 
 /* FAULT... of one direction (or both). */
@@ -119,19 +120,21 @@ static int parse_direction(struct parser *p)
 				    "is given twice: one direction once, both means up and down, "
 				    "and faults without a direction act up");
 	p->dirs_seen |= dirs;
-	while (one_of(peek(p), fault_words)) {
+	while (one_of(peek(p), fault_words) || one_of(peek(p), flow_words)) {
 		w = p->words[p->i++];
 		field_name(field, p->clause, dir, w);
-		r = parse_fault(p, w, field, &seen, &f);
+		r = one_of(w, flow_words) ? parse_flow_word(p, w)
+					  : parse_fault(p, w, field, &seen, &f);
 		if (r)
 			return r;
 	}
-	if (!seen) {
+	if (!seen && !ask_any(&p->rule.clause[p->clause].ask)) {
 		if (peek(p))
 			return unexpected(p, field);
-		return sq_error_set(p->err, -EINVAL, field,
-				    "has no fault: loss, delay, duplicate, "
-				    "corrupt, reorder, rate, mtu or blackhole comes here");
+		return sq_error_set(
+			p->err, -EINVAL, field,
+			"has no fault: loss, delay, duplicate, "
+			"corrupt, reorder, rate, mtu, blackhole, hang or reset comes here");
 	}
 	field_name(field, p->clause, dir, "distribution");
 	if ((seen & SEEN_DISTRIBUTION) && !f.jitter_ns)
@@ -185,6 +188,7 @@ static int parse_option(struct parser *p, unsigned *seen)
 {
 	const char *w = p->words[p->i++], *value;
 	char field[FIELD_SIZE];
+	__u64 links = 0;
 	unsigned bit;
 	int r;
 
@@ -200,7 +204,7 @@ static int parse_option(struct parser *p, unsigned *seen)
 			p->rule.n_excepts++;
 		return r;
 	}
-	bit = *w == 'f' ? 1 : *w == 's' ? 2 : 4;
+	bit = *w == 'f' ? 1 : *w == 's' ? 2 : *w == 'l' ? 8 : 4;
 	if (*seen & bit)
 		return sq_error_set(p->err, -EINVAL, w, "is given twice");
 	*seen |= bit;
@@ -209,6 +213,14 @@ static int parse_option(struct parser *p, unsigned *seen)
 	if (bit == 2) {
 		p->rule.flags |= SQ_R_SEED_GIVEN;
 		return take_number(p, w, parse_seed, accepts_seed, 0, &p->rule.seed);
+	}
+	if (bit == 8) {
+		r = take_number(p, w, parse_seed, accepts_links, 1, &links);
+		if (!r && links > SQ_LINKS_MAX)
+			return sq_error_value(p->err, -EINVAL, w, p->words[p->i - 1],
+					      accepts_links);
+		p->rule.links = (uint32_t)links;
+		return r;
 	}
 	value = peek(p);
 	if (!value)

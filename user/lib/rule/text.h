@@ -59,4 +59,8 @@ extern const char *const fault_words[];
 int parse_fault(struct parser *p, const char *word, const char *field, unsigned *seen,
 		struct sq_faults *f);
 
+/* The words about flows, and what follows one, into the clause. */
+extern const char *const flow_words[];
+int parse_flow_word(struct parser *p, const char *word);
+
 #endif

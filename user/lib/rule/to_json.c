@@ -134,6 +134,7 @@ static json_t *clause_json(const struct sq_clause *c)
 		e |= json_object_set_new(o, "up", faults_json(&c->faults[SQ_UP]));
 	if (faults_any(&c->faults[SQ_DOWN]))
 		e |= json_object_set_new(o, "down", faults_json(&c->faults[SQ_DOWN]));
+	e |= ask_to_json(o, &c->ask);
 	if (!match_is_any(&c->match))
 		e |= json_object_set_new(o, "match", match_json(&c->match));
 	return whole(o, e);
@@ -184,6 +185,7 @@ json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns)
 		e |= json_object_set_new(o, "seed", json_integer((json_int_t)rule->seed));
 	e |= json_object_set_new(o, "on_crash",
 				 json_string(rule->flags & SQ_R_KEEP ? "keep" : "clear"));
+	e |= set_int(o, "links", rule->links);
 	if (sq_rule_to_text(rule, text, sizeof(text)) >= 0)
 		e |= json_object_set_new(o, "text", json_string(text));
 	e |= add_state(o, rule, now_monotonic_ns);

@@ -73,7 +73,8 @@ const char *suggest_rule_word(const char *word)
 		"also",		"for",	   "seed",  "on-crash",	 "proto",   "to",
 		"dport",	"sport",   "port",  "gap",	 "burst",   "limit",
 		"distribution", "gemodel", "state", "normal",	 "uniform", "pareto",
-		"paretonormal", "latency", "mtu",   "syn",	 "fin",	    "rst",
+		"paretonormal", "latency", "each",  "flows",	 "hang",    "reset",
+		"links",	"mtu",	   "syn",   "fin",	 "rst",
 	};
 	struct suggestion s = {.word = word};
 	const char *ours = suggest_look_up(rule_words, word);

@@ -89,7 +89,18 @@ json_t *health_json(struct api *a, int *ret);
 /* One line in the log: what changed, and who asked. */
 void api_audit(struct request *r, const char *what, const char *name, const char *change);
 
-/* {"time_ms", "counters": [...]} of one target, or of all when name is NULL. The lock is held.
+/* Of a rule that has a table of flows: what was counted, since it was set. How many ret[] got: 0 or
+ * FLOW_COUNTS. As JSON: a new object with the target's name, or NULL. The lock is held. */
+#define FLOW_COUNTS 8
+struct flow_count {
+	const char *what;
+	uint64_t n;
+};
+struct rule_entry;
+int flow_counts(struct engine *engine, const struct rule_entry *e, struct flow_count ret[]);
+json_t *flow_counts_json(struct engine *engine, const struct rule_entry *e);
+
+/* {"time_ms", "counters", "flows"} of one target, or of all when name is NULL. The lock is held.
  */
 json_t *counters_json(struct engine *engine, struct book *book, const char *name);
 

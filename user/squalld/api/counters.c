@@ -9,7 +9,7 @@
 
 struct collect {
 	struct engine *engine;
-	json_t *list;
+	json_t *list, *flows;
 	uint64_t now;
 };
 
@@ -49,9 +49,13 @@ static int collect_one(struct rule_entry *e, void *arg)
 	struct collect *x = arg;
 	struct sq_rule live;
 	bool have_live = false;
+	json_t *flows;
 
 	if (!e->in_force)
 		return 0;
+	flows = flow_counts_json(x->engine, e);
+	if (flows)
+		json_array_append_new(x->flows, flows);
 	for (uint32_t i = 0; i < e->rule.n_clauses && i < SQ_MAX_CLAUSES; i++) {
 		for (int dir = 0; dir < SQ_DIRS; dir++) {
 			const struct sq_faults *f = &e->rule.clause[i].faults[dir];
@@ -78,14 +82,15 @@ static int collect_one(struct rule_entry *e, void *arg)
 
 json_t *counters_json(struct engine *engine, struct book *book, const char *name)
 {
-	struct collect x = {engine, json_array(), sq_mono_ns()};
+	struct collect x = {engine, json_array(), json_array(), sq_mono_ns()};
 	struct rule_entry *e;
 
 	if (!name)
 		book_each(book, collect_one, &x);
 	else if ((e = book_find(book, name)))
 		collect_one(e, &x);
-	return json_pack("{s:I,s:o}", "time_ms", (json_int_t)sq_real_ms(), "counters", x.list);
+	return json_pack("{s:I,s:o,s:o}", "time_ms", (json_int_t)sq_real_ms(), "counters", x.list,
+			 "flows", x.flows);
 }
 
 enum MHD_Result api_counters(struct request *r, const char *name)

@@ -206,6 +206,8 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 		{SQ_E_BLACKHOLE, "blackhole"},
 		{SQ_E_LANE_FULL, "lane_full"},
 		{SQ_E_MTU, "mtu"},
+		{SQ_E_HUNG, "hung"},
+		{SQ_E_RESET, "reset"},
 	};
 	char id[24], number[8];
 	json_t *list = json_array();

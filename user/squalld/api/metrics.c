@@ -34,8 +34,15 @@ struct row {
 	struct sq_counters c;
 };
 
+struct flow_row {
+	char target[TARGET_NAME_MAX + 64];
+	struct flow_count c[FLOW_COUNTS];
+};
+
 struct rows {
 	struct engine *engine;
+	struct flow_row *flows;
+	size_t n_flows;
 	struct row **row;
 	size_t n, cap;
 };
@@ -56,6 +63,33 @@ static void escape(char *out, size_t size, const char *in)
 	json_decref(clean);
 }
 
+static void gather_flows(struct rows *rows, struct rule_entry *e, const char *name)
+{
+	struct flow_row *p, row;
+
+	if (!flow_counts(rows->engine, e, row.c))
+		return;
+	snprintf(row.target, sizeof(row.target), "%s", name);
+	p = realloc(rows->flows, (rows->n_flows + 1) * sizeof(*p));
+	if (!p)
+		return;
+	rows->flows = p;
+	p[rows->n_flows++] = row;
+}
+
+static void flow_family(FILE *f, const struct rows *rows)
+{
+	fprintf(f,
+		"# HELP squall_flows Flows of targets whose rule follows them, since it was set; "
+		"full: packets whose flow found no place and passed.\n"
+		"# TYPE squall_flows gauge\n");
+	for (size_t i = 0; i < rows->n_flows; i++)
+		for (int k = 0; k < FLOW_COUNTS; k++)
+			fprintf(f, "squall_flows{target=\"%s\",what=\"%s\"} %llu\n",
+				rows->flows[i].target, rows->flows[i].c[k].what,
+				(unsigned long long)rows->flows[i].c[k].n);
+}
+
 static int gather(struct rule_entry *e, void *arg)
 {
 	struct rows *rows = arg;
@@ -64,6 +98,7 @@ static int gather(struct rule_entry *e, void *arg)
 	if (!e->in_force)
 		return 0;
 	escape(name, sizeof(name), e->name);
+	gather_flows(rows, e, name);
 	for (uint32_t i = 0; i < e->rule.n_clauses && i < SQ_MAX_CLAUSES; i++) {
 		for (int dir = 0; dir < SQ_DIRS; dir++) {
 			const struct sq_faults *f = &e->rule.clause[i].faults[dir];
@@ -184,6 +219,8 @@ enum MHD_Result api_metrics(struct request *r)
 	lanes(f, &rows);
 	family(f, &rows, "packets");
 	family(f, &rows, "bytes");
+	flow_family(f, &rows);
+	free(rows.flows);
 	fprintf(f, "# HELP squall_errors_total Packets that passed unfaulted because a kernel "
 		   "helper failed.\n"
 		   "# TYPE squall_errors_total counter\n");

@@ -182,6 +182,9 @@ static int load(struct engine *e, struct sq_error *err)
 				   "--pin-dir: maps there have layout %u, this squalld has %u; "
 				   "remove them: squalld --cleanup",
 				   e->cfg->abi_version, SQ_ABI_VERSION);
+	e->tables = tables_new(bpf_map__fd(e->skel->maps.sq_flows));
+	if (!e->tables)
+		return engine_fail(err, -ENOMEM, "out of memory");
 	res = attach_remember(e);
 	if (res)
 		return engine_fail(err, res, "out of memory");
@@ -268,6 +271,7 @@ static void unpin(const char *dir)
 static void engine_free(struct engine *e)
 {
 	rules_free(e);
+	tables_free(e->tables);
 	if (e->cfg)
 		munmap(e->cfg, sysconf(_SC_PAGESIZE));
 	squall_bpf__destroy(e->skel);

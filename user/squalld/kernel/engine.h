@@ -73,6 +73,12 @@ int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule
 /* Sum over CPUs of one clause and direction; counters live until the rule is deleted. */
 int engine_counters(struct engine *engine, uint32_t counter, struct sq_counters *ret);
 
+/* Of a target whose rule has a table of flows (-ENOENT: it has none): what was counted since the
+ * rule was set, and each flow that the table holds. The kernel changes them under fn's eyes. */
+int engine_flow_counts(struct engine *engine, uint64_t cgroup_id, struct sq_flow_head *ret);
+int engine_flows(struct engine *engine, uint64_t cgroup_id,
+		 int (*fn)(const struct sq_flow *flow, void *arg), void *arg);
+
 /* What there is to know, as JSON: kernel, lane and why, programs, features
  * {name, available, why}, faults {name, available, why}, limits, attachments
  * [{netns, ifindex, name, role, hooks}], lane queue, errors. New reference. */

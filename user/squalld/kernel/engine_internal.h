@@ -23,6 +23,7 @@
 #include <net/if.h>
 #include <squall/abi.h>
 #include "lib/clock.h"
+#include "squalld/flows/tables.h"
 #include "squalld/kernel/engine.h"
 #include "squalld/net/netns.h"
 #include "squalld/net/nl.h"
@@ -159,6 +160,7 @@ struct engine {
 	uint32_t next_rule_id, next_counter;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
+	struct tables *tables; /* of flows */
 	struct engine_trace *traces;
 	pthread_t trace_thread;
 	struct ring_buffer *ring; /* while the trace thread runs */

@@ -66,6 +66,7 @@ static void *plumber_main(void *arg)
 	prctl(PR_SET_NAME, "squall-plumber");
 	for (;;) {
 		event = plumber_wait(e);
+		tables_sweep(e->tables);
 		pthread_mutex_lock(&e->lock);
 		if (e->stop) {
 			pthread_mutex_unlock(&e->lock);

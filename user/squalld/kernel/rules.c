@@ -275,8 +275,11 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		if (res)
 			return res;
 	}
+	res = table_make(e->tables, &rule, err);
 
 	pthread_mutex_lock(&e->lock);
+	if (res)
+		goto out;
 	r = find(e, cgroup_id);
 	if (!r && !fresh) {
 		res = engine_fail(err, -EAGAIN, "target: its rule was deleted just now; try again");
@@ -311,6 +314,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	if (r) {
 		retire(e, r->rule.id, false);
 		retire_counters(e, &r->rule, &rule);
+		table_retire(e->tables, &r->rule);
 		e->down_users -= rule_has_down(&r->rule);
 	} else {
 		r = fresh;
@@ -329,6 +333,8 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	if (ret)
 		*ret = rule;
 out:
+	if (res)
+		table_retire(e->tables, &rule);
 	pthread_mutex_unlock(&e->lock);
 	if (fresh) {
 		close(fresh->fd);
@@ -345,6 +351,7 @@ static int forget(struct engine *e, struct ruled *r)
 	bpf_map_delete_elem(map_fd(e->skel->maps.sq_targets), &id);
 	retire(e, r->rule.id, false);
 	retire_counters(e, &r->rule, NULL);
+	table_retire(e->tables, &r->rule);
 	while (*p != r)
 		p = &(*p)->next;
 	*p = r->next;
@@ -547,6 +554,10 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		if (!used)
 			bpf_map_delete_elem(counters, &k);
 	}
+	for (int b = 0; b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next)
+			table_adopt(e->tables, &r->rule);
+	tables_adopt_end(e->tables);
 	publish_levels(e);
 	return 0;
 }

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <bpf/libbpf.h>
+#include "squall.skel.h"
 #include "lib/cgroup.h"
+#include "squalld/flows/flows.h"
 #include "squalld/kernel/engine_internal.h"
 
 struct view {
@@ -205,7 +208,7 @@ static json_t *faults_json(struct engine *e)
 	} faults[] = {{"loss", false},	    {"delay", true},	{"jitter", true},
 		      {"duplicate", false}, {"corrupt", false}, {"reorder", true},
 		      {"rate", true},	    {"limit", true},	{"mtu", false},
-		      {"blackhole", false}};
+		      {"hang", false},	    {"reset", false},	{"blackhole", false}};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
@@ -218,6 +221,37 @@ static json_t *faults_json(struct engine *e)
 	return list;
 }
 
+static json_t *flows_json(struct engine *e)
+{
+	uint64_t bytes;
+	uint32_t n;
+
+	tables_usage(e->tables, &n, &bytes);
+	return json_pack("{s:i, s:I}", "tables", (int)n, "bytes", (json_int_t)bytes);
+}
+
+static uint32_t flow_slot(struct engine *e, uint64_t cgroup_id)
+{
+	struct sq_rule rule;
+
+	return engine_get_rule(e, cgroup_id, &rule) ? 0 : rule.flow_slot;
+}
+
+int engine_flow_counts(struct engine *e, uint64_t cgroup_id, struct sq_flow_head *ret)
+{
+	uint32_t slot = flow_slot(e, cgroup_id);
+
+	return slot ? flows_head(bpf_map__fd(e->skel->maps.sq_flows), slot, ret) : -ENOENT;
+}
+
+int engine_flows(struct engine *e, uint64_t cgroup_id,
+		 int (*fn)(const struct sq_flow *flow, void *arg), void *arg)
+{
+	uint32_t slot = flow_slot(e, cgroup_id);
+
+	return slot ? flows_each(bpf_map__fd(e->skel->maps.sq_flows), slot, fn, arg) : -ENOENT;
+}
+
 json_t *engine_status(struct engine *e)
 {
 	struct utsname u;
@@ -227,14 +261,15 @@ json_t *engine_status(struct engine *e)
 	pthread_mutex_lock(&e->lock);
 	rules = e->n_rules;
 	pthread_mutex_unlock(&e->lock);
-	return json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i}, s:o, s:i, s:I, s:s}",
-		"kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION, "lane",
-		lane_json(e), "features", features_json(e), "faults", faults_json(e), "limits",
-		"rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES, "excepts", SQ_MAX_EXCEPTS,
-		"attachments", SQ_MAX_ATTACH - 1, "cgroup_levels", SQ_MAX_LEVELS, "attachments",
-		attach_json(e), "rules", rules, "stranded_pkts", (json_int_t)e->cfg->stranded_pkts,
-		"pin_dir", e->pin_dir);
+	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i, s:i}, s:o, "
+			 "s:o, s:i, s:I, s:s}",
+			 "kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION,
+			 "lane", lane_json(e), "features", features_json(e), "faults",
+			 faults_json(e), "limits", "rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES,
+			 "excepts", SQ_MAX_EXCEPTS, "attachments", SQ_MAX_ATTACH - 1,
+			 "cgroup_levels", SQ_MAX_LEVELS, "links", SQ_LINKS_MAX, "flows",
+			 flows_json(e), "attachments", attach_json(e), "rules", rules,
+			 "stranded_pkts", (json_int_t)e->cfg->stranded_pkts, "pin_dir", e->pin_dir);
 }
 
 int engine_health(struct engine *e, struct sq_error *err)

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Flows: whose bucket, loss chain and draws a packet meets, and connections that hang or are reset.
+ *
+ *   classify -> match -> flow_track()  is its flow meant, and has its hour come?   } only if the
+ *                     -> flow_place()  the flow's own link in place of the rule's  } clause asks
+ *
+ * A flow's fate is a hash of (seed, flow) and its draws a stream of its own: what other flows do
+ * changes neither. Its place in the table is explained in abi.h.
+ */
+#ifndef SQUALL_BPF_FLOW_H
+#define SQUALL_BPF_FLOW_H
+
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <squall/abi.h>
+#include "consts.h"
+#include "decide.h"
+#include "maps.h"
+#include "packet.h"
+#include "random.h"
+
+enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET };
+
+/* What a flow is told apart by: the ends as the target sees them, or its own address alone. */
+#define FLOW_KEY_ADDRESS 2 /* beside enum sq_dir */
+__noinline __u64 flow_hash(const struct packet *p, __u64 seed, __u32 how)
+{
+	const __u64 k = 0x9e3779b97f4a7c15ull, m = 0xff51afd7ed558ccdull;
+	const __u32 *local, *remote;
+	__u64 h = seed ^ k, ports;
+
+	if (!p)
+		return 2;
+	if (how & SQ_DOWN) {
+		local = p->daddr;
+		remote = p->saddr;
+		ports = (__u32)p->dport << 16 | p->sport;
+	} else {
+		local = p->saddr;
+		remote = p->daddr;
+		ports = (__u32)p->sport << 16 | p->dport;
+	}
+	ports = ports << 8 | p->family;
+	if (how & FLOW_KEY_ADDRESS)
+		ports = p->family;
+	else
+		ports |= (__u64)(p->proto + 1) << 40;
+	h = (h ^ ((__u64)local[0] << 32 | local[1])) * m;
+	h = (h ^ h >> 32 ^ ((__u64)local[2] << 32 | local[3])) * m;
+	if (!(how & FLOW_KEY_ADDRESS)) {
+		h = (h ^ h >> 32 ^ ((__u64)remote[0] << 32 | remote[1])) * m;
+		h = (h ^ h >> 32 ^ ((__u64)remote[2] << 32 | remote[3])) * m;
+	}
+	h = draw64(h ^ h >> 32, ports, 0);
+	return h > SQ_FLOW_BUSY ? h : h + 2;
+}
+
+/* Global functions, so that the verifier looks at sixteen comparisons once and not at their
+ * combinations: as part of a caller they took it past a million instructions. SQ_FLOW_WAYS: none.
+ */
+__noinline __u32 flow_way(const struct sq_flow_set *set, __u64 tag)
+{
+	if (!set)
+		return SQ_FLOW_WAYS;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
+		if (set->tag[i] == tag)
+			return i;
+	return SQ_FLOW_WAYS;
+}
+
+__noinline __u32 flow_used(const struct sq_flow_set *set)
+{
+	__u32 n = 0;
+
+	if (!set)
+		return SQ_FLOW_WAYS;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
+		n += !!set->tag[i];
+	return n;
+}
+
+/* The place is the caller's, who fills it in and then writes its tag. */
+__noinline __u32 flow_claim(struct sq_flow_set *set)
+{
+	if (!set)
+		return SQ_FLOW_WAYS;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
+		if (!set->tag[i] && !__sync_val_compare_and_swap(&set->tag[i], 0, SQ_FLOW_BUSY))
+			return i;
+	return SQ_FLOW_WAYS;
+}
+
+/* Likewise, of a flow that is over. 16 more: it had not said that it was. */
+#define FLOW_EVICTED 16
+__noinline __u32 flow_reclaim(struct sq_flow_set *set, __u64 now)
+{
+	if (!set)
+		return SQ_FLOW_WAYS;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++) {
+		__u64 tag = set->tag[i], silent = now - set->flow[i].last_ns;
+		bool ended = set->flow[i].state & SQ_FLOW_ENDED;
+		__u64 after = ended				  ? SQ_FLOW_ENDED_NS
+			      : set->flow[i].proto == IPPROTO_TCP ? SQ_FLOW_TCP_NS
+								  : SQ_FLOW_UDP_NS;
+
+		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)after &&
+		    __sync_val_compare_and_swap(&set->tag[i], tag, SQ_FLOW_BUSY) == tag)
+			return ended ? i : i | FLOW_EVICTED;
+	}
+	return SQ_FLOW_WAYS;
+}
+
+static __always_inline struct sq_flow_head *flow_head(void *table)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(table, &zero);
+}
+
+/* The two sets where a flow may be; element 0 is the head. */
+static __always_inline __u32 flow_index(__u64 tag, __u32 sets, bool second)
+{
+	__u32 half = second ? tag >> 32 : tag;
+
+	return 1 + (__u32)((__u64)half * sets >> 32);
+}
+
+static __always_inline void flow_fill(struct sq_flow *flow, const struct packet *p, __u32 how,
+				      __u64 now)
+{
+	bool down = how & SQ_DOWN, address = how & FLOW_KEY_ADDRESS;
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->born_ns = flow->last_ns = now;
+	__builtin_memcpy(flow->local, down ? p->daddr : p->saddr, 16);
+	flow->family = p->family;
+	if (address)
+		return;
+	__builtin_memcpy(flow->remote, down ? p->saddr : p->daddr, 16);
+	flow->lport = down ? p->dport : p->sport;
+	flow->rport = down ? p->sport : p->dport;
+	flow->proto = p->proto;
+}
+
+/* The flow's entry, made if it has none. NULL: there is no place, which is counted. */
+static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const struct packet *p,
+					   __u32 how, __u64 now, bool *fresh)
+{
+	__u64 tag = flow_hash(p, rule->seed, how);
+	__u32 slot = rule->flow_slot, way;
+	__u32 a = flow_index(tag, rule->flow_sets, false);
+	__u32 b = flow_index(tag, rule->flow_sets, true);
+	struct sq_flow_set *first, *second, *set;
+	struct sq_flow_head *head;
+	struct sq_flow *flow;
+	void *table;
+
+	table = slot ? bpf_map_lookup_elem(&sq_flows, &slot) : 0;
+	if (!table)
+		return 0;
+	first = bpf_map_lookup_elem(table, &a);
+	if (!first)
+		return 0;
+	way = flow_way(first, tag);
+	if (way < SQ_FLOW_WAYS)
+		return &first->flow[way];
+	second = bpf_map_lookup_elem(table, &b);
+	if (!second)
+		return 0;
+	way = flow_way(second, tag);
+	if (way < SQ_FLOW_WAYS)
+		return &second->flow[way];
+
+	head = flow_head(table);
+	if (!head)
+		return 0;
+	set = flow_used(second) < flow_used(first) ? second : first;
+	way = flow_claim(set);
+	if (way == SQ_FLOW_WAYS)
+		way = flow_reclaim(set, now);
+	if (way == SQ_FLOW_WAYS) {
+		set = set == first ? second : first;
+		way = flow_reclaim(set, now);
+	}
+	if (way == SQ_FLOW_WAYS) {
+		__sync_fetch_and_add(&head->full, 1);
+		return 0;
+	}
+	if (way & FLOW_EVICTED)
+		__sync_fetch_and_add(&head->evicted, 1);
+	way &= SQ_FLOW_WAYS - 1;
+	flow = &set->flow[way];
+	flow_fill(flow, p, how, now);
+	__sync_fetch_and_add(how & FLOW_KEY_ADDRESS ? &head->addresses : &head->seen, 1);
+	__sync_val_compare_and_swap(&set->tag[way], SQ_FLOW_BUSY, tag);
+	*fresh = true;
+	return flow;
+}
+
+/* The SYN of a second subflow of MPTCP (RFC 8684): option 30, subtype 1. Its connection may be as
+ * old as any, and lives on through it. */
+static __noinline bool joins_old(struct __sk_buff *skb, const struct packet *p)
+{
+	__u32 off = p->l4_off + TCP_HLEN;
+
+	for (int i = 0; i < TCP_OPTIONS_MAX && off + 3 <= p->hdr_len; i++) {
+		__u8 option[3];
+
+		if (bpf_skb_load_bytes(skb, off, option, sizeof(option)) || !option[0])
+			return false;
+		if (option[0] == 1) {
+			off++;
+			continue;
+		}
+		if (option[0] == TCP_OPTION_MPTCP && option[2] >> 4 == TCP_MPTCP_JOIN)
+			return true;
+		if (option[1] < 2)
+			return false;
+		off += option[1];
+	}
+	return false;
+}
+
+/* Was the connection there before its first packet that we see? UDP has no beginning, but for
+ * QUIC's long header on its ports (RFC 9000, 17.2) and DTLS's handshake (RFC 6347, 4.1). */
+static __noinline bool begun_before(struct __sk_buff *skb, const struct packet *p)
+{
+	__u8 data[3];
+
+	if (p->proto == IPPROTO_TCP)
+		return !(p->tcp_flags & TCP_SYN) || joins_old(skb, p);
+	if (p->proto != IPPROTO_UDP ||
+	    bpf_skb_load_bytes(skb, p->l4_off + UDP_HLEN, data, sizeof(data)))
+		return false;
+	if (data[0] == DTLS_APPLICATION_DATA && data[1] == DTLS_VERSION_MAJOR)
+		return true;
+	if (p->sport != PORT_QUIC && p->dport != PORT_QUIC && p->sport != PORT_MQTT_QUIC &&
+	    p->dport != PORT_MQTT_QUIC)
+		return false;
+	return (data[0] & QUIC_FORM_MASK) == QUIC_SHORT_HEADER;
+}
+
+static __always_inline bool flow_due(const struct sq_flow_ask *ask, const struct sq_flow *flow,
+				     __u64 now, __u64 payload, __u32 dir)
+{
+	__u64 bytes = 0;
+
+	switch (ask->when) {
+	case SQ_WHEN_OLD:
+		return flow->state & SQ_FLOW_OLD;
+	case SQ_WHEN_IDLE:
+		return (__s64)(now - flow->last_ns) > (__s64)ask->value;
+	case SQ_WHEN_AGE:
+		return (__s64)(now - flow->born_ns) >= (__s64)ask->value;
+	case SQ_WHEN_BYTES:
+		if (ask->dirs & 1 << SQ_UP)
+			bytes += flow->dyn[SQ_UP].bytes;
+		if (ask->dirs & 1 << SQ_DOWN)
+			bytes += flow->dyn[SQ_DOWN].bytes;
+		if (ask->dirs & 1 << dir)
+			bytes += payload;
+		return bytes > ask->value;
+	default:
+		return false;
+	}
+}
+
+/* What TCP says of its beginning and end. A SYN on known ports is a new connection: or a device
+ * that keeps its port would never come back. Its draws go on, or the SYN that a seed loses would be
+ * lost for ever. */
+static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *head,
+				     const struct packet *p, __u64 now, bool old)
+{
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	    (flow->state & ~(SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN) || flow->dyn[SQ_UP].bytes ||
+	     flow->dyn[SQ_DOWN].bytes)) {
+		if (!(flow->state & SQ_FLOW_ENDED))
+			__sync_fetch_and_add(&head->ended, 1);
+		__sync_fetch_and_add(&head->seen, 1);
+		flow->state = old ? SQ_FLOW_OLD : 0;
+		flow->born_ns = flow->last_ns = now;
+		flow->dyn[SQ_UP].bytes = flow->dyn[SQ_DOWN].bytes = 0;
+	}
+}
+
+static __always_inline void flow_let(struct __sk_buff *skb, struct sq_flow *flow,
+				     struct sq_flow_head *head, const struct packet *p, __u32 dir,
+				     __u64 payload)
+{
+	__u32 fin = dir == SQ_UP ? SQ_FLOW_FIN_UP : SQ_FLOW_FIN_DOWN, seq, known;
+	const __u32 both = SQ_FLOW_FIN_UP | SQ_FLOW_FIN_DOWN;
+
+	flow->dyn[dir].bytes += payload;
+	if (p->proto != IPPROTO_TCP)
+		return;
+	if (!bpf_skb_load_bytes(skb, p->l4_off + TCP_SEQ, &seq, sizeof(seq))) {
+		seq = bpf_ntohl(seq) + payload + !!(p->tcp_flags & TCP_SYN) +
+		      !!(p->tcp_flags & TCP_FIN);
+		known = dir == SQ_UP ? SQ_FLOW_SEQ_UP : SQ_FLOW_SEQ_DOWN;
+		if (!(flow->state & known) || (__s32)(seq - flow->seq[dir]) > 0) {
+			flow->seq[dir] = seq;
+			flow->state |= known;
+		}
+	}
+	if (p->tcp_flags & TCP_FIN)
+		flow->state |= fin;
+	if (!(flow->state & SQ_FLOW_ENDED) &&
+	    ((p->tcp_flags & TCP_RST) || (flow->state & both) == both)) {
+		flow->state |= SQ_FLOW_ENDED;
+		__sync_fetch_and_add(&head->ended, 1);
+	}
+}
+
+static __always_inline struct sq_flow_head *flow_head_of(const struct sq_rule *rule)
+{
+	__u32 slot = rule->flow_slot;
+	void *table = bpf_map_lookup_elem(&sq_flows, &slot);
+
+	return table ? flow_head(table) : 0;
+}
+
+static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
+				     const struct packet *p, struct sq_flow *flow, bool fresh)
+{
+	struct sq_flow_head *head = flow_head_of(j->rule);
+	__u64 payload = skb->len > p->hdr_len ? skb->len - p->hdr_len : 0, now = j->now;
+	bool opens = fresh || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool old = opens && begun_before(skb, p);
+	__u32 dir = j->dir & 1, bit;
+
+	if (!head)
+		return FLOW_SPARED;
+	if (fresh)
+		flow->state = old ? SQ_FLOW_OLD : 0;
+	else if (p->proto == IPPROTO_TCP)
+		flow_tcp(flow, head, p, now, old);
+	if (!(flow->state & (SQ_FLOW_HUNG | SQ_FLOW_RESET)) &&
+	    flow_due(j->ask, flow, now, payload, dir) &&
+	    (j->ask->act == SQ_ACT_HANG || p->proto == IPPROTO_TCP)) {
+		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
+		/* Two CPUs may both come to it: counted twice then. */
+		flow->state |= bit;
+		__sync_fetch_and_add(bit == SQ_FLOW_HUNG ? &head->hung : &head->reset, 1);
+	}
+	flow->last_ns = now;
+	if (flow->state & SQ_FLOW_HUNG)
+		return FLOW_HUNG;
+	if (flow->state & SQ_FLOW_RESET) {
+		j->seq_known = flow->state;
+		j->seq[SQ_UP] = flow->seq[SQ_UP];
+		j->seq[SQ_DOWN] = flow->seq[SQ_DOWN];
+		return FLOW_RESET;
+	}
+	flow_let(skb, flow, head, p, dir, payload);
+	return FLOW_GOES;
+}
+
+/* Of a datagram in pieces whose first was not seen, nobody knows the flow: it meets the rule's
+ * own link and draws, and does not hang. */
+static __always_inline bool no_flow(const struct packet *p)
+{
+	return p->later_fragment && !p->dport && !p->sport;
+}
+
+/* Clauses and directions draw from streams of their own, as those of the rule do. */
+static __always_inline void flow_own_link(struct judgement *j, const struct packet *p,
+					  struct sq_flow *flow, __u32 how)
+{
+	j->dyn = &flow->dyn[how & 1];
+	j->seed ^= flow_hash(p, j->rule->seed, how);
+}
+
+/* Once for each packet, before it is cut. */
+static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
+				   const struct packet *p)
+{
+	struct sq_flow *flow;
+	bool fresh = false;
+
+	if (no_flow(p))
+		return FLOW_GOES;
+	if (j->ask->share) {
+		__u64 tag = flow_hash(p, j->rule->seed, j->dir & 1);
+
+		if (!hit(draw64(~tag, 0, DRAW_LOSS) >> 32, j->ask->share))
+			return FLOW_SPARED;
+	}
+	/* A flow with a link of its own is followed too: its end gives its place back. */
+	if (!j->ask->act && j->ask->each != SQ_EACH_FLOW)
+		return FLOW_GOES;
+	flow = flow_get(j->rule, p, j->dir & 1, j->now, &fresh);
+	if (!flow)
+		return FLOW_SPARED;
+	if (j->ask->each == SQ_EACH_FLOW)
+		flow_own_link(j, p, flow, j->dir & 1);
+	return flow_verdict(skb, j, p, flow, fresh);
+}
+
+/* False: it has no place, and passes. */
+static __noinline bool flow_place(struct judgement *j, const struct packet *p)
+{
+	__u32 how = j->dir & 1;
+	struct sq_flow *flow;
+	bool fresh = false;
+
+	if (!j->ask->each || no_flow(p))
+		return true;
+	if (j->ask->each == SQ_EACH_ADDRESS)
+		how |= FLOW_KEY_ADDRESS;
+	flow = flow_get(j->rule, p, how, j->now, &fresh);
+	if (!flow)
+		return false;
+	flow->last_ns = j->now;
+	flow_own_link(j, p, flow, how);
+	return true;
+}
+
+#endif

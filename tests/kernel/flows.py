@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""tests/kernel/flows.py SCENARIO ADDRESS PORT: for flows.test. `serve` is the other end: it echoes
+each line that arrives by TCP ("N<newline>" alone asks for N bytes), and over UDP each datagram."""
+import json, os, select, socket, subprocess, sys, threading, time
+
+name, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+family = socket.AF_INET6 if ':' in addr else socket.AF_INET
+SLOW = 3 if os.environ.get('SQUALL_VM') else 1
+bad = 0
+
+
+def said(good, text):
+    global bad
+    bad |= not good
+    print(('ok ' if good else 'not ok ') + text, flush=True)
+
+
+def rule(*words):
+    subprocess.run(['squall', 'fault', 'set', os.environ['TARGET'], *words], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def counts():
+    out = subprocess.run(['squall', '-j', 'stats', os.environ['TARGET']], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    return json.loads(out)['flows'][0]
+
+
+def connect(source=0, timeout=3):
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.settimeout(timeout * SLOW)
+    if source:
+        s.bind(('', source))
+    s.connect((addr, port))
+    return s
+
+
+def echoes(s, wait=1.0):
+    """What comes of a line sent: 'echo', 'silence' or 'reset'."""
+    try:
+        s.settimeout(wait * SLOW)
+        s.sendall(b'hello\n')
+        return 'echo' if s.recv(100) else 'end'
+    except socket.timeout:
+        return 'silence'
+    except OSError as e:
+        return 'reset' if isinstance(e, ConnectionError) else str(e)
+
+
+resets = 0
+
+
+def serve():
+    def talk(c):
+        global resets
+        try:
+            with c, c.makefile('rb') as f:
+                for line in f:
+                    if line == b'resets\n':
+                        line = b'%d\n' % resets
+                    n = int(line) if line.strip().isdigit() and int(line) > 1000 else 0
+                    c.sendall(b'x' * n if n else line)
+        except ConnectionResetError:
+            resets += 1
+        except OSError:
+            pass
+    u = socket.socket(family, socket.SOCK_DGRAM)
+    u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    u.bind((addr, port))
+
+    def datagrams():
+        while True:
+            data, who = u.recvfrom(2000)
+            u.sendto(data, who)
+    threading.Thread(target=datagrams, daemon=True).start()
+    s = socket.create_server((addr, port), family=family, backlog=4096, dualstack_ipv6=True)
+    while True:
+        c, _ = s.accept()
+        threading.Thread(target=talk, args=(c,), daemon=True).start()
+
+
+def hang_old():
+    old = connect()
+    said(echoes(old) == 'echo', 'a connection before the rule')
+    rule('hang', 'old')
+    got = echoes(old)
+    said(got == 'silence', f'hang old: it goes silent ({got})')
+    new = connect()
+    got = echoes(new)
+    said(got == 'echo', f'a new one works ({got})')
+    got = echoes(old)
+    said(got == 'silence', f'and the old one stays silent ({got})')
+    source = old.getsockname()[1]
+    old.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+    old.close()
+    again = connect(source, 8)
+    got = echoes(again)
+    said(got == 'echo', f'the same port again is a new connection ({got})')
+    c = counts()
+    said(c['hung'] == 1 and c['seen'] >= 3 and c['full'] == 0, f'counted: {c}')
+
+
+def hang_idle():
+    rule('hang', 'idle', '1s')
+    s, busy = connect(), connect()
+    for _ in range(int(8 * SLOW)):
+        time.sleep(0.2)
+        echoes(busy)
+    said(echoes(busy) == 'echo', 'hang idle 1s: a busy one goes on')
+    got = echoes(s)
+    said(got == 'silence', f'one that was silent for 1.6 s hangs ({got})')
+
+
+def hang_after():
+    rule('hang', 'after', '1kb', 'down')
+    s = connect()
+    said(echoes(s) == 'echo', 'hang after 1kb down: what is little passes')
+    s.sendall(b'x' * 3000 + b'\n')
+    try:
+        s.settimeout(1 * SLOW)
+        n = 0
+        while n < 3001:
+            n += len(s.recv(4000))
+        said(False, 'hang after 1kb down: 3 kB arrived')
+    except socket.timeout:
+        said(n < 1100, f'then it hangs ({n} bytes)')
+    said(echoes(connect()) == 'echo', 'and another begins at 0')
+
+
+def reset_old():
+    old = connect()
+    old.sendall(b'resets\n')
+    before = int(old.recv(100))
+    rule('reset', 'old')
+    got = echoes(old)
+    said(got == 'reset', f'reset old: {got}')
+    new = connect()
+    said(echoes(new) == 'echo', 'a new one works')
+    for _ in range(30):  # its thread may not have run yet
+        new.sendall(b'resets\n')
+        after = int(new.recv(100))
+        if after > before:
+            break
+        time.sleep(0.1)
+    said(after == before + 1, f'the other end was reset too ({after - before})')
+    c = counts()
+    said(c['reset'] == 1, f'counted: {c}')
+
+
+def reset_after():
+    rule('reset', 'after', '1s')
+    s = connect()
+    said(echoes(s) == 'echo', 'reset after 1s: it begins')
+    time.sleep(1.2)
+    got = echoes(s)
+    said(got == 'reset', f'and is reset with the next packet ({got})')
+
+
+def reset_idle():
+    rule('reset', 'idle', '1s')
+    s = connect()
+    said(echoes(s) == 'echo', 'reset idle 1s: it begins')
+    time.sleep(1.3)
+    got = echoes(s)
+    said(got == 'reset', f'and is reset after its silence ({got})')
+
+
+def udp_fates(n, seed, words, first=30000):
+    """Which of n source ports get their datagram echoed."""
+    rule(*words, 'seed', str(seed))
+    out, socks = set(), {}
+    for p in range(first, first + n):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.bind(('', p))
+        s.connect((addr, port))
+        s.setblocking(False)
+        socks[s] = p
+    poll = select.poll()
+    by_fd = {s.fileno(): s for s in socks}
+    for fd in by_fd:
+        poll.register(fd, select.POLLIN)
+    for _ in range(6):  # whoever has no answer asks again: a busy machine loses datagrams too
+        for i, s in enumerate(s for s, p in socks.items() if p not in out):
+            s.send(b'x')
+            if i % 50 == 49:
+                time.sleep(0.005)
+        end = time.time() + 0.15 * SLOW
+        while time.time() < end:
+            for fd, _ in poll.poll(50):
+                try:
+                    by_fd[fd].recv(100)
+                    out.add(socks[by_fd[fd]])
+                except OSError:
+                    pass
+    for s in socks:
+        s.close()
+    return out
+
+
+def flows_share():
+    n = 900
+    a = udp_fates(n, 7, ['both', 'blackhole', 'flows', '30%'])
+    b = udp_fates(n, 7, ['both', 'blackhole', 'flows', '30%'])
+    c = udp_fates(n, 8, ['both', 'blackhole', 'flows', '30%'])
+    lost = n - len(a)
+    bound = 3.29 * (n * 0.3 * 0.7) ** 0.5
+    said(abs(lost - 0.3 * n) <= bound, f'flows 30%: {lost} of {n} flows')
+    said(a == b, f'the same ones again with the seed ({len(a ^ b)} differ)')
+    said(len(a ^ c) > n / 5, f'others with another seed ({len(a ^ c)} differ)')
+
+
+def rates(n, words, seconds=1.5):
+    """Bytes that each of n connections gets in that time."""
+    rule(*words)
+    socks = [connect() for _ in range(n)]
+    for s in socks:
+        s.sendall(b'300000\n')
+        s.setblocking(False)
+    got = {s: 0 for s in socks}
+    begin = time.time() + 0.7  # after the bucket and the first queue
+    while time.time() < begin + seconds:
+        for s in select.select(socks, [], [], 0.05)[0]:
+            got[s] += len(s.recv(65536)) if time.time() > begin else len(s.recv(65536)) * 0
+    for s in socks:
+        s.close()
+    return [got[s] * 8 / seconds for s in socks]
+
+
+def each_flow_rate():
+    each = rates(6, ['down', 'rate', '400kbit', 'latency', '3s', 'each', 'flow'])
+    one = rates(6, ['down', 'rate', '400kbit', 'latency', '3s'])
+    said(all(320e3 < r < 440e3 for r in each),
+         'each flow: six have 400 kbit/s each: ' + ' '.join(f'{r / 1e3:.0f}' for r in each))
+    said(sum(one) < 0.5 * sum(each), f'without it they share one: {sum(one) / 1e3:.0f} kbit/s')
+
+
+def lossy(seed, order):
+    """Which of 60 datagrams of each of 4 flows are lost, the flows sending in this order."""
+    rule('up', 'loss', '30%', 'each', 'flow', 'seed', str(seed))
+    lost = {}
+    socks = []
+    for i in range(4):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('', 31000 + i))
+        s.connect((addr, port))
+        s.settimeout(0.5 * SLOW)
+        socks.append(s)
+    for i in order:
+        for n in range(60):
+            socks[i].send(b'%d' % n)
+            if n % 20 == 19:
+                time.sleep(0.002)
+    for i, s in enumerate(socks):
+        came = set()
+        try:
+            while len(came) < 60:
+                came.add(int(s.recv(100)))
+        except OSError:
+            pass
+        lost[i] = frozenset(range(60)) - came
+        s.close()
+    return lost
+
+
+def each_flow_seed():
+    a, b = lossy(5, [0, 1, 2, 3]), lossy(5, [3, 1, 0, 2])
+    said(a == b, 'each flow, a seed: the same packets of each flow, in whatever order flows come')
+    said(len(set(a.values())) == 4, 'and not the same ones in each')
+    n = sum(len(x) for x in a.values())
+    said(abs(n - 72) <= 3.29 * (240 * 0.3 * 0.7) ** 0.5, f'loss 30%: {n} of 240')
+
+
+def each_address():
+    rule('up', 'loss', '50%', 'each', 'address', 'seed', '3')
+    for i in range(8):
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.connect((addr, port))
+        udp.send(b'x')
+    c = counts()
+    said(c['addresses'] == 1, f'each address: eight flows of one address have one link: {c}')
+
+
+serve() if name == 'serve' else globals()[name]()
+sys.exit(bad)

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a clause asks of flows: each, flows, hang, reset. Checks, and the words in both forms. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <squall/units.h>
+#include "lib/rule/parts.h"
+
+#define MAX_VALUE_NS (1ull << 62)
+#define MAX_BYTES    (1ull << 50)
+
+const char accepts_each[] = "flow or address";
+const char accepts_share[] = "a percentage above 0%, as in flows 30%";
+const char accepts_trigger[] =
+	"old, idle TIME, after TIME, or after SIZE [up|down], as in hang old, "
+	"reset idle 60s, hang after 1kb down";
+const char accepts_links[] = "a number of flows from 1 to 2000000";
+
+static const char *const each_words[] = {
+	[SQ_EACH_NONE] = "", [SQ_EACH_FLOW] = "flow", [SQ_EACH_ADDRESS] = "address"};
+
+const char *each_name(uint8_t each)
+{
+	return each <= SQ_EACH_ADDRESS ? each_words[each] : "";
+}
+
+int each_by_name(const char *name)
+{
+	for (int i = SQ_EACH_FLOW; i <= SQ_EACH_ADDRESS; i++)
+		if (!strcmp(name, each_words[i]))
+			return i;
+	return -1;
+}
+
+bool ask_any(const struct sq_flow_ask *a)
+{
+	return a->each || a->share || a->act;
+}
+
+static bool draws_or_queues(const struct sq_faults *f)
+{
+	return f->loss_model || f->jitter_ns || f->rate_bps || f->duplicate || f->corrupt ||
+	       f->reorder;
+}
+
+static int refuse(int clause, const char *name, struct sq_error *err, const char *text)
+{
+	char field[FIELD_SIZE];
+
+	field_name(field, clause, "", name);
+	return sq_error_set(err, -EINVAL, field, "%s", text);
+}
+
+static int check_each(const struct sq_clause *c, int clause, struct sq_error *err)
+{
+	const struct sq_faults *f = c->faults;
+
+	if (!c->ask.each)
+		return 0;
+	if (c->ask.each > SQ_EACH_ADDRESS)
+		return refuse(clause, "each", err, accepts_each);
+	if ((f[SQ_UP].flags | f[SQ_DOWN].flags) & SQ_F_BLACKHOLE)
+		return refuse(clause, "each", err,
+			      "is not accepted with blackhole, which is the same for all: \"flows "
+			      "30%\" takes a part of them");
+	if (!draws_or_queues(&f[SQ_UP]) && !draws_or_queues(&f[SQ_DOWN]))
+		return refuse(clause, "each", err,
+			      "is not accepted without rate, loss, jitter, duplicate, corrupt or "
+			      "reorder: anything else is the same for all");
+	return 0;
+}
+
+static int check_act(const struct sq_clause *c, int clause, struct sq_error *err)
+{
+	const struct sq_flow_ask *a = &c->ask;
+	const char *name = a->act == SQ_ACT_RESET ? "reset" : "hang";
+
+	if (!a->act)
+		return 0;
+	if (a->act > SQ_ACT_RESET || a->when > SQ_WHEN_BYTES || a->when == SQ_WHEN_NONE)
+		return refuse(clause, name, err, accepts_trigger);
+	if (a->when != SQ_WHEN_OLD && (!a->value || a->value > MAX_VALUE_NS))
+		return refuse(clause, name, err, accepts_trigger);
+	if (a->when == SQ_WHEN_BYTES && (a->value > MAX_BYTES || !a->dirs || a->dirs > 3))
+		return refuse(clause, name, err, accepts_trigger);
+	if (c->match.flags & SQ_M_TCP)
+		return refuse(clause, name, err,
+			      "is not accepted with match syn, fin or rst: it follows whole "
+			      "connections");
+	if (a->act == SQ_ACT_RESET && c->match.proto && c->match.proto != IPPROTO_TCP)
+		return refuse(clause, name, err,
+			      "is TCP's: not accepted with another proto; \"hang\" is for all");
+	return 0;
+}
+
+int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
+{
+	struct sq_flow_ask *a = &c->ask;
+	int r;
+
+	if (a->share == SQ_ALWAYS)
+		a->share = 0;
+	if (!a->act)
+		a->when = a->dirs = a->value = 0;
+	if (a->when != SQ_WHEN_BYTES)
+		a->dirs = 0;
+	r = check_each(c, clause, err);
+	if (!r)
+		r = check_act(c, clause, err);
+	for (int d = 0; d < SQ_DIRS && !r; d++) {
+		/* A connection hangs, and is seen to be alive, both ways. */
+		if (a->act)
+			c->faults[d].flags |= SQ_F_ACTIVE;
+		if (ask_any(a) && (c->faults[d].flags & SQ_F_ACTIVE))
+			c->faults[d].flags |= SQ_F_FLOW;
+	}
+	return r;
+}
+
+bool ask_needs_table(const struct sq_flow_ask *a)
+{
+	return a->each || a->act;
+}

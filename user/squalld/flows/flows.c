@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Tables of flows: made, dropped, walked; and whether their memory can be had. */
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include "squalld/flows/flows.h"
+
+uint32_t flows_sets(uint32_t links)
+{
+	uint64_t places = (uint64_t)links + (links + 3) / 4;
+
+	return (uint32_t)((places + SQ_FLOW_WAYS - 1) / SQ_FLOW_WAYS);
+}
+
+static size_t map_bytes(uint32_t sets)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (((size_t)sets + 1) * sizeof(struct sq_flow_set) + page - 1) / page * page;
+}
+
+uint64_t flows_bytes(uint32_t sets)
+{
+	return map_bytes(sets);
+}
+
+static bool read_number(const char *path, const char *key, uint64_t *ret)
+{
+	FILE *f = fopen(path, "re");
+	unsigned long long v;
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, strlen(key)))
+			continue;
+		found = sscanf(line + strlen(key), "%llu", &v) == 1;
+		if (found)
+			*ret = v;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* What the memory cgroups above us leave, v2 or v1: the maps are charged to their maker (5.11). */
+static uint64_t cgroup_room(void)
+{
+	static const struct {
+		const char *line, *mount, *max, *now;
+	} kinds[] = {
+		{"0::", "/sys/fs/cgroup", "memory.max", "memory.current"},
+		{":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+		 "memory.usage_in_bytes"},
+	};
+	uint64_t room = UINT64_MAX, max, now;
+	char line[512], file[1024], *path;
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = 0;
+		for (size_t k = 0; k < 2; k++) {
+			path = strstr(line, kinds[k].line);
+			if (!path || (k == 0 && path != line))
+				continue;
+			path += strlen(kinds[k].line);
+			for (;;) {
+				snprintf(file, sizeof(file), "%s%s/%s", kinds[k].mount, path,
+					 kinds[k].max);
+				if (read_number(file, "", &max)) {
+					snprintf(file, sizeof(file), "%s%s/%s", kinds[k].mount,
+						 path, kinds[k].now);
+					now = 0;
+					read_number(file, "", &now);
+					if (max - (now < max ? now : max) < room)
+						room = max - (now < max ? now : max);
+				}
+				if (!strrchr(path, '/'))
+					break;
+				*strrchr(path, '/') = 0;
+			}
+		}
+	}
+	if (f)
+		fclose(f);
+	return room;
+}
+
+int flows_fit(uint64_t bytes, uint64_t *ret_room)
+{
+	uint64_t available_kb, room = cgroup_room();
+
+	if (read_number("/proc/meminfo", "MemAvailable:", &available_kb) &&
+	    available_kb * 512 < room)
+		room = available_kb * 512;
+	*ret_room = room;
+	return bytes > room ? -ENOMEM : 0;
+}
+
+int flows_make(int outer_fd, uint32_t slot, uint32_t sets)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sq_flow_table", sizeof(uint32_t),
+				sizeof(struct sq_flow_set), sets + 1, &o);
+	int res;
+
+	if (fd < 0)
+		return fd;
+	res = bpf_map_update_elem(outer_fd, &slot, &fd, BPF_ANY);
+	close(fd);
+	return res;
+}
+
+int flows_drop(int outer_fd, uint32_t slot)
+{
+	return bpf_map_delete_elem(outer_fd, &slot);
+}
+
+static int table_fd(int outer_fd, uint32_t slot)
+{
+	uint32_t id;
+	int res = bpf_map_lookup_elem(outer_fd, &slot, &id);
+
+	return res ? res : bpf_map_get_fd_by_id(id);
+}
+
+int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
+	       void *arg)
+{
+	int fd = table_fd(outer_fd, slot), res = 0;
+	const struct sq_flow_set *set;
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info), sets;
+
+	if (fd < 0)
+		return fd;
+	/* The slot may be another rule's by now: its own size counts. */
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) || !info.max_entries ||
+	    info.value_size != sizeof(*set)) {
+		close(fd);
+		return -EIO;
+	}
+	sets = info.max_entries - 1;
+	set = mmap(NULL, map_bytes(sets), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (set == MAP_FAILED)
+		return -errno;
+	for (uint32_t i = 1; i <= sets && !res; i++)
+		for (int w = 0; w < SQ_FLOW_WAYS && !res; w++)
+			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) > SQ_FLOW_BUSY)
+				res = fn(&set[i].flow[w], arg);
+	munmap((void *)set, map_bytes(sets));
+	return res;
+}
+
+int flows_head(int outer_fd, uint32_t slot, struct sq_flow_head *ret)
+{
+	int fd = table_fd(outer_fd, slot), res;
+	struct sq_flow_set set;
+	uint32_t zero = 0;
+
+	if (fd < 0)
+		return fd;
+	res = bpf_map_lookup_elem(fd, &zero, &set);
+	close(fd);
+	if (!res)
+		memcpy(ret, &set, sizeof(*ret));
+	return res;
+}
