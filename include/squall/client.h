@@ -64,4 +64,8 @@ int sq_client_events(struct sq_client *client, const char *path,
  * freed. NULL: out of memory. */
 char *sq_client_path(const char *prefix, const char *segment, const char *suffix);
 
+/* A clause's "match" as the API answers it, in the words of a rule ("proto tcp dport 8883"), "-"
+ * for none. Returns buf. */
+char *sq_client_match(const json_t *match, char *buf, size_t size);
+
 #endif

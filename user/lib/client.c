@@ -473,3 +473,31 @@ char *sq_client_path(const char *prefix, const char *segment, const char *suffix
 	strcpy(p, suffix);
 	return path;
 }
+
+char *sq_client_match(const json_t *match, char *buf, size_t size)
+{
+	FILE *f = fmemopen(buf, size, "w");
+	const json_t *value, *word;
+	const char *key;
+	size_t i;
+
+	snprintf(buf, size, "-");
+	if (!f)
+		return buf;
+	json_object_foreach((json_t *)match, key, value)
+	{
+		fprintf(f, "%s%s", ftell(f) ? " " : "", key);
+		if (json_is_integer(value))
+			fprintf(f, " %lld", (long long)json_integer_value(value));
+		else if (json_is_string(value))
+			fprintf(f, " %s", json_string_value(value));
+		json_array_foreach(value, i, word) fprintf(f, " %s", json_string_value(word));
+	}
+	if (ftell(f))
+		fputc(0, f);
+	fclose(f);
+	buf[size - 1] = 0;
+	if (!*buf)
+		snprintf(buf, size, "-");
+	return buf;
+}

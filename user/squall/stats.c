@@ -96,7 +96,7 @@ static void print_counters(const json_t *answer, const json_t *before, FILE *f)
 		(double)(number_of(answer, "time_ms") - number_of(before, "time_ms")) / 1e3;
 	struct table *t = table_new();
 	const json_t *row, *old;
-	char text[32];
+	char text[32], match[256];
 	size_t i, c;
 
 	if (seconds <= 0)
@@ -113,7 +113,8 @@ static void print_counters(const json_t *answer, const json_t *before, FILE *f)
 		table_cell(t, false, "%s", text_of(row, "target"));
 		table_cell(t, true, "%lld", (long long)number_of(row, "clause"));
 		table_cell(t, false, "%s", text_of(row, "direction"));
-		table_cell(t, false, "%s", text_of(row, "match"));
+		table_cell(t, false, "%s",
+			   sq_client_match(json_object_get(row, "match"), match, sizeof(match)));
 		for (c = 0; c < N_COLUMNS; c++)
 			table_cell(t, true, "%.0f", value_of(row, old, columns[c].key, seconds));
 		if (before)

@@ -67,7 +67,9 @@ static void draw_targets(struct panel *ui, int y, int height)
 			attroff(A_REVERSE);
 	}
 	if (!panel_count(ui))
-		put(y + 1, 1, COLS - 2, "no cgroup and no container is there");
+		put(y + 1, 1, COLS - 2,
+		    *ui->search ? "nothing matches; / and Enter on an empty line show all"
+				: "no cgroup and no container is there");
 }
 
 /* Per second since the answer before; NULL before: nothing to compare with. */
@@ -92,7 +94,7 @@ static void draw_counters(struct panel *ui, int y, int height)
 	double seconds = (double)(panel_number(ui->counters, "time_ms") -
 				  panel_number(ui->before, "time_ms")) /
 			 1e3;
-	char text[64];
+	char text[64], match[32];
 	const json_t *row, *old;
 	size_t i, j, k;
 	int line = 0;
@@ -100,7 +102,7 @@ static void draw_counters(struct panel *ui, int y, int height)
 	attron(A_BOLD);
 	put(y, 1, 18, "packets per second");
 	for (k = 0; k < 7; k++)
-		put(y, 22 + (int)k * 9, 9, titles[k]);
+		put(y, 24 + (int)k * 8, 8, titles[k]);
 	attroff(A_BOLD);
 	json_array_foreach(json_object_get(ui->counters, "counters"), i, row)
 	{
@@ -117,11 +119,12 @@ static void draw_counters(struct panel *ui, int y, int height)
 		if (j == json_array_size(json_object_get(ui->before, "counters")))
 			old = NULL;
 		snprintf(text, sizeof(text), "%s.%lld %s", panel_text(row, "direction"),
-			 (long long)panel_number(row, "clause"), panel_text(row, "match"));
-		put(y + line, 1, 20, text);
+			 (long long)panel_number(row, "clause"),
+			 sq_client_match(json_object_get(row, "match"), match, sizeof(match)));
+		put(y + line, 1, 22, text);
 		for (k = 0; k < 7; k++) {
 			rate_text(row, old, seconds, keys[k], text, sizeof(text));
-			put(y + line, 22 + (int)k * 9, 8, text);
+			put(y + line, 24 + (int)k * 8, 7, text);
 		}
 	}
 	if (!line)
@@ -145,6 +148,22 @@ static void draw_profiles(struct panel *ui, int y, int height)
 		put(y + i, 26, COLS - 26, panel_text(p, "description"));
 		attroff(A_REVERSE);
 	}
+}
+
+static void draw_help(int y, int height)
+{
+	static const char *const lines[] = {
+		"arrows, PgUp, PgDn  pick a target; below are its packets per second, by outcome",
+		"e or Enter          edit its rule: [up|down|both] FAULT... [match ...] [for 5m]",
+		"p                   a profile: arrows, Enter",
+		"c                   delete its rule (asks); C: all rules, stops schedules (asks)",
+		"/                   list only what has this in its name or rule; Esc shows all",
+		"s                   sort: by name, or what is faulted first",
+		"q                   leave; rules stay. squall help fault set: all of a rule",
+	};
+
+	for (int i = 0; i < height && i < (int)(sizeof(lines) / sizeof(lines[0])); i++)
+		put(y + i, 1, COLS - 2, lines[i]);
 }
 
 void panel_draw(struct panel *ui)
@@ -172,18 +191,31 @@ void panel_draw(struct panel *ui)
 	rule_line(list + 1);
 	if (ui->mode == PROFILES)
 		draw_profiles(ui, list + 2, bottom - list - 2);
+	else if (ui->mode == HELP)
+		draw_help(list + 2, bottom - list - 2);
 	else
 		draw_counters(ui, list + 2, bottom - list - 2);
 	rule_line(bottom);
 	color(ui->bad ? BAD : GOOD, true);
 	put(LINES - 1, 1, COLS - 2, ui->message);
 	color(ui->bad ? BAD : GOOD, false);
-	curs_set(ui->mode == EDIT);
+	curs_set(ui->mode == EDIT || ui->mode == SEARCH);
 	switch (ui->mode) {
 	case PICK:
 		put(bottom + 1, 1, COLS - 2,
-		    "e edit the rule   p profile   c clear   C clear all   "
-		    "arrows pick   q leave");
+		    "e edit  p profile  c clear  C clear all  / search  s sort  ? help  q leave");
+		break;
+	case HELP:
+		put(bottom + 1, 1, COLS - 2, "any key: back");
+		break;
+	case CONFIRM:
+		snprintf(title, sizeof(title), "delete the rule of %s? y / n", ui->selected);
+		put(bottom + 1, 1, COLS - 2, title);
+		break;
+	case SEARCH:
+		put(bottom + 1, 1, 7, "search:");
+		put(bottom + 1, 9, COLS - 10, ui->search);
+		move(bottom + 1, 9 + (int)strlen(ui->search));
 		break;
 	case PROFILES:
 		put(bottom + 1, 1, COLS - 2, "arrows and Enter: apply a profile   Esc: back");

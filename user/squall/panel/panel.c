@@ -54,6 +54,43 @@ static void select_row(struct panel *ui, size_t row)
 		 panel_text(panel_target(ui, ui->row), "target"));
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(panel_text(*(const json_t *const *)a, "target"),
+		      panel_text(*(const json_t *const *)b, "target"));
+}
+
+static int faulted_first(const void *a, const void *b)
+{
+	bool x = panel_rule(*(const json_t *const *)a), y = panel_rule(*(const json_t *const *)b);
+
+	return x == y ? by_name(a, b) : x ? -1 : 1;
+}
+
+/* What the search leaves of answer, sorted; the same object. */
+static json_t *listed(const struct panel *ui, json_t *answer)
+{
+	const json_t *all = json_object_get(answer, "targets"), *t;
+	json_t *list = json_array(), **sorted = calloc(json_array_size(all) + 1, sizeof(*sorted));
+	size_t i, n = 0;
+
+	if (!list || !sorted) {
+		json_decref(list);
+		free(sorted);
+		return answer;
+	}
+	json_array_foreach(all, i, t) if (!*ui->search ||
+					  strcasestr(panel_text(t, "target"), ui->search) ||
+					  strcasestr(panel_text(panel_rule(t), "text"), ui->search))
+		sorted[n++] = (json_t *)t;
+	qsort(sorted, n, sizeof(*sorted), ui->faulted_first ? faulted_first : by_name);
+	for (i = 0; i < n; i++)
+		json_array_append(list, sorted[i]);
+	free(sorted);
+	json_object_set_new(answer, "targets", list);
+	return answer;
+}
+
 static void refresh_data(struct panel *ui)
 {
 	json_t *answer = NULL;
@@ -62,7 +99,7 @@ static void refresh_data(struct panel *ui)
 	if (ask(ui, "GET", "/api/v1/targets", NULL, &answer))
 		return;
 	json_decref(ui->targets);
-	ui->targets = answer;
+	ui->targets = listed(ui, answer);
 	for (i = 0; i < panel_count(ui); i++)
 		if (!strcmp(panel_text(panel_target(ui, i), "target"), ui->selected))
 			ui->row = i;
@@ -204,6 +241,25 @@ static void edit_key(struct panel *ui, int key)
 	}
 }
 
+static void search_key(struct panel *ui, int key)
+{
+	size_t n = strlen(ui->search);
+
+	if (key == 27)
+		*ui->search = 0;
+	if (key == 27 || key == '\n' || key == '\r' || key == KEY_ENTER)
+		ui->mode = PICK;
+	else if ((key == KEY_BACKSPACE || key == 127 || key == 8) && n)
+		ui->search[n - 1] = 0;
+	else if (key == 21) /* ^U */
+		*ui->search = 0;
+	else if (key >= 0x20 && key <= 0x7e && n + 1 < sizeof(ui->search))
+		snprintf(ui->search + n, sizeof(ui->search) - n, "%c", key);
+	else
+		return;
+	refresh_data(ui);
+}
+
 static void profiles_key(struct panel *ui, int key)
 {
 	size_t n = json_array_size(json_object_get(ui->profiles, "profiles"));
@@ -254,8 +310,25 @@ static bool pick_key(struct panel *ui, int key)
 		}
 		break;
 	case 'c':
-		if (panel_count(ui))
-			clear_rule(ui);
+		if (panel_rule(panel_target(ui, ui->row)))
+			ui->mode = CONFIRM;
+		else
+			say(ui, false, "there is no rule to clear");
+		break;
+	case '/':
+		ui->mode = SEARCH;
+		break;
+	case 's':
+		ui->faulted_first = !ui->faulted_first;
+		refresh_data(ui);
+		say(ui, false, ui->faulted_first ? "what is faulted first" : "by name");
+		break;
+	case '?':
+		ui->mode = HELP;
+		break;
+	case 27:
+		*ui->search = 0;
+		refresh_data(ui);
 		break;
 	case 'C':
 		ui->mode = CONFIRM_ALL;
@@ -273,11 +346,22 @@ static bool handle_key(struct panel *ui, int key)
 	case PROFILES:
 		profiles_key(ui, key);
 		return true;
-	case CONFIRM_ALL:
-		if (key == 'y')
+	case CONFIRM:
+	case CONFIRM_ALL: {
+		bool all = ui->mode == CONFIRM_ALL;
+
+		ui->mode = PICK;
+		if (key == 'y' && all)
 			clear_all(ui);
-		else
-			ui->mode = PICK;
+		else if (key == 'y')
+			clear_rule(ui);
+		return true;
+	}
+	case SEARCH:
+		search_key(ui, key);
+		return true;
+	case HELP:
+		ui->mode = PICK;
 		return true;
 	default:
 		return pick_key(ui, key);

@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <squall/client.h>
 
-enum mode { PICK, EDIT, PROFILES, CONFIRM_ALL };
+enum mode { PICK, EDIT, PROFILES, CONFIRM, CONFIRM_ALL, SEARCH, HELP };
 
 struct panel {
 	struct sq_client *client;
-	const volatile bool *stop;	     /* set by a signal: leave */
-	json_t *targets, *counters, *before; /* the API's answers */
+	const volatile bool *stop; /* set by a signal: leave */
+	json_t *targets;	   /* {"targets": [...]}: those listed, in their order */
+	json_t *counters, *before; /* the API's answers */
+	char search[64];	   /* listed are those whose name or rule has this in it */
+	bool faulted_first;
 	json_t *profiles;
 	char selected[512]; /* by name: the list may change under us */
 	size_t row, top, profile;
