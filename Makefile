@@ -29,6 +29,8 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 endif
 
 CFLAGS   ?= -O2 -g
+# For releases: no path of the building machine in any program (see deploy/release.mk).
+PREFIX_MAP ?=
 CSTD     := -std=gnu11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wformat=2 -Wvla -D_GNU_SOURCE -DSQUALL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(B)/gen
 # What the sanitizers do better, or would not understand, is left out there. The stack of a
@@ -72,7 +74,7 @@ $(B)/packages:
 
 # --- BPF ---------------------------------------------------------------------
 bpf_hdrs := $(wildcard bpf/*.h include/squall/*.h vmlinux/*.h vmlinux/*/*.h)
-BPFFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
+BPFFLAGS := $(PREFIX_MAP) -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -D__TARGET_ARCH_$(BPF_ARCH) \
 	    -Iinclude -Ivmlinux -Ivmlinux/$(BPF_ARCH) \
 	    -I$(SYSROOT)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 
@@ -101,7 +103,7 @@ sim_objs     := $(call objs,user/sim)
 $(B)/%.o: %.c $(skels) Makefile | $(B)/packages
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(CFLAGS) $(HARDEN) $(SANFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CSTD) $(CFLAGS) $(PREFIX_MAP) $(HARDEN) $(SANFLAGS) -MMD -MP -c $< -o $@
 
 define archive
 $(B)/lib$(1).a: $$($(1)_objs)

@@ -18,15 +18,17 @@ man_of = { $(B)/bin/$(1) $(2) 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) $(2
 	|| cat deploy/man/$(1).$(3)
 completion_of = $(B)/bin/$(1) $(2) > $(DESTDIR)$(compdir)/$(1) 2>/dev/null || rm $(DESTDIR)$(compdir)/$(1)
 
-## install: programs, manual pages, unit; DESTDIR= PREFIX=/usr/local
-.PHONY: install install-daemon install-sim install-unit uninstall
+docdir     ?= $(PREFIX)/share/doc/squall
+
+## install: programs, manual pages, unit, docs and examples; DESTDIR= PREFIX=/usr/local
+.PHONY: install install-daemon install-sim install-unit install-docs uninstall
 # The group whose members may ask squalld belongs to a machine, not to a DESTDIR.
-install: install-daemon install-sim install-unit
+install: install-daemon install-sim install-unit install-docs
 	$(Q)if [ -z "$(DESTDIR)" ]; then \
 	  getent group squall >/dev/null || groupadd -r squall || exit 1; \
 	  echo "Next: systemctl enable --now squalld; usermod -aG squall USER for each who may set faults; squall status"; fi
 
-## install-daemon, install-sim, install-unit: the parts of install
+## install-daemon, install-sim, install-unit, install-docs: the parts of install
 install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/squalld)
 	$(Q)install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) \
@@ -60,6 +62,12 @@ install-unit:
 	$(Q)[ -e $(DESTDIR)$(sysconfdir)/squall/squalld.conf ] || \
 	  install -m 0644 deploy/systemd/squalld.conf $(DESTDIR)$(sysconfdir)/squall/squalld.conf
 
+# As in the tree, so that the pages' links to each other hold.
+install-docs:
+	$(Q)install -d $(DESTDIR)$(docdir)
+	$(Q)for f in README.md SECURITY.md CHANGELOG.md $$(find docs examples -type f ! -name '*.8'); do \
+	  m=0644; [ ! -x $$f ] || m=0755; install -D -m $$m $$f $(DESTDIR)$(docdir)/$$f || exit 1; done
+
 # Configuration and state stay: they are the user's.
 ## uninstall: removes what install put; configuration and rules stay
 uninstall:
@@ -67,4 +75,4 @@ uninstall:
 	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man8/squall.8 \
 	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall $(DESTDIR)$(compdir)/squall-sim \
 	  $(DESTDIR)$(unitdir)/squalld.service
-	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir)
+	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) $(DESTDIR)$(docdir)
