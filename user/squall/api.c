@@ -36,8 +36,8 @@ int api_open(struct cli *cli)
 static void to_our_words(struct sq_error *err)
 {
 	static const char *const words[][2] = {
-		{"GET /api/v1/profiles lists them", "\"squall profile list\" shows them"},
-		{"as in PUT /api/v1/rules", "as \"squall -p fault check\" prints it"},
+		{"see the list of profiles", "\"squall profile list\" shows them"},
+		{"with \"text\" or \"clauses\"", "as \"squall -p fault check\" prints it"},
 	};
 	char text[sizeof(err->text)];
 	size_t i;

@@ -172,7 +172,7 @@ int profile_rule(struct profiles *profiles, const char *name, struct sq_rule *re
 	if (own)
 		return p->code = sq_rule_from_json(json_object_get(own, "rule"), ret, &p->error);
 	return fail(p, -ENOENT, "name",
-		    "name: there is no profile \"%.64s\"; GET /api/v1/profiles lists them", name);
+		    "name: there is no profile \"%.64s\"; see the list of profiles", name);
 }
 
 json_t *profile_json(struct profiles *profiles, const char *name)
@@ -242,7 +242,7 @@ int profile_put(struct profiles *profiles, const char *name, const json_t *body,
 			    "description: a text of at most 500 bytes is expected");
 	if (!json_is_object(inner))
 		return fail(p, -EINVAL, "rule",
-			    "rule: an object is expected, as in PUT /api/v1/rules");
+			    "rule: an object with \"text\" or \"clauses\" is expected");
 	rc = sq_rule_from_json(inner, &rule, &p->error);
 	if (rc < 0)
 		return p->code = rc;
