@@ -131,7 +131,7 @@ static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule 
 		words[n++] = dir == TC_UP ? "up" : "down";
 		for (size_t k = 0; k < t->n; k++) {
 			const struct field *f = &fields[(int)t->order[k]];
-			const char *token[MAX_TOKENS + 1];
+			const char *token[MAX_TOKENS + 1] = {""};
 			uint64_t bps;
 			int m;
 

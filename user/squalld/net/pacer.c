@@ -105,6 +105,7 @@ static struct frame *heap_pop(struct pacer *p)
 	struct waiting last = p->heap[--p->heap_n];
 	size_t i = 0, child;
 
+	p->heap[p->heap_n] = (struct waiting){0};
 	while ((child = 2 * i + 1) < p->heap_n) {
 		if (child + 1 < p->heap_n && before(&p->heap[child + 1], &p->heap[child]))
 			child++;
