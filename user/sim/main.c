@@ -10,6 +10,7 @@ static const struct command {
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{"run", "run a fleet of devices against a broker and report", sim_run_main},
+	{"experiment", "run a fleet, faults and thresholds from one file", sim_experiment_main},
 	{"worker", "serve a Locust master as one of its workers", locust_worker_main},
 	{"doctor", "look for what would hinder such a run", sim_doctor_main},
 	{"locustfile", "write the locustfile that goes with a fleet", locust_file_main},
@@ -56,8 +57,8 @@ int main(int argc, char **argv)
 		return SIM_EXIT_OK;
 	}
 	fprintf(stderr,
-		"squall-sim: command '%s' is unknown; accepted: run, worker, doctor, locustfile, "
-		"help, version\n",
+		"squall-sim: command '%s' is unknown; accepted: run, experiment, worker, doctor, "
+		"locustfile, help, version\n",
 		argv[1]);
 	return SIM_EXIT_USAGE;
 }

@@ -14,6 +14,7 @@ enum {
 /* argv[0] is the subcommand's own name. */
 int sim_run_main(int argc, char **argv);
 int sim_doctor_main(int argc, char **argv);
+int sim_experiment_main(int argc, char **argv);
 int locust_worker_main(int argc, char **argv);
 int locust_file_main(int argc, char **argv);
 

@@ -211,7 +211,8 @@ void sim_cli_man(FILE *f)
 {
 	fputs(".TH SQUALL\\-SIM 1 \"\" \"squall " SQUALL_VERSION "\"\n.SH NAME\n"
 	      "squall\\-sim \\- a fleet of MQTT devices on one machine\n.SH SYNOPSIS\n"
-	      ".B squall\\-sim run\n[\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim worker\n"
+	      ".B squall\\-sim run\n[\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim experiment\n"
+	      "\\fIFILE\\fR [\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim worker\n"
 	      "[\\fIOPTIONS\\fR]\n.br\n.B squall\\-sim doctor\n[\\fIOPTIONS\\fR]\n.br\n.B "
 	      "squall\\-sim locustfile\n[\\fIOPTIONS\\fR]\n"
 	      ".SH DESCRIPTION\n",
@@ -239,7 +240,8 @@ void sim_cli_bash(FILE *f)
 	fputs("# bash completion for squall-sim\n_squall_sim() {\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]}\n"
 	      "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-	      "\t\tCOMPREPLY=($(compgen -W 'run worker doctor locustfile help version' -- "
+	      "\t\tCOMPREPLY=($(compgen -W 'run experiment worker doctor locustfile help version' "
+	      "-- "
 	      "\"$cur\"))\n"
 	      "\telif [[ $cur == -* ]]; then\n\t\tCOMPREPLY=($(compgen -W '--help",
 	      f);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* squall-sim experiment: what its command line says. */
+#ifndef SQUALL_SIM_EXPERIMENT_CMD_H
+#define SQUALL_SIM_EXPERIMENT_CMD_H
+
+#include "sim/experiment/file/experiment.h"
+
+struct exp_cmd {
+	char file[256], compare[256], hunt[256], html[256], junit[256], json_file[256], metrics[64],
+		command[1024];
+	bool check, dry_run, json, quiet;
+	uint32_t repeat, seed, confidence;
+};
+
+/* cmd.c: what --help says, also for the manual page. */
+void sim_experiment_help(FILE *f);
+
+#endif

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A run of an experiment: what starts and ends in which order, and the clock between. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include "lib/clock.h"
+#include "sim/experiment/doc.h"
+#include "sim/experiment/go.h"
+#include "sim/experiment/live.h"
+#include "sim/experiment/peers.h"
+#include "sim/outcome/outcome.h"
+#include "sim/sim.h"
+
+#define TENTH (EXP_NS / 10)
+
+struct run {
+	struct exp_run r;
+	struct experiment *x;
+	struct sim_engine *e;
+	struct exp_live live;
+	int sigfd;
+	unsigned stage;
+	uint64_t stage_ns; /* when the next stage begins */
+	bool allowed;
+	enum exp_end end;
+	char why[400];
+};
+
+static int prepare(struct experiment *x, struct sim_err *err)
+{
+	int rc = 0;
+
+	x->run.devices = x->most;
+	if (x->fleet.ntypes)
+		rc = sim_run_check(&x->run, &x->fleet, x->count, err);
+	if (!rc && !x->seed)
+		x->seed = (uint32_t)(sq_real_ms() % 1000000000) + 1;
+	return rc ? rc : exp_peers_check(x, err);
+}
+
+/* --- load ----------------------------------------------------------------------------------- */
+
+static bool listens(const struct experiment *x, unsigned type)
+{
+	const struct sim_profile *p = &x->fleet.type[type];
+
+	return x->fleet.ntypes > 1 && p->nsubs && !*p->topic;
+}
+
+/* The stages that have begun by now. Those who listen are all there from the start. */
+static void load(struct run *g, uint64_t now)
+{
+	struct experiment *x = g->x;
+
+	while (g->stage < x->nstages && now >= g->stage_ns) {
+		const struct exp_stage *s = &x->stage[g->stage];
+		uint32_t share[SIM_MAX_TYPES];
+		struct sim_counts c;
+		/* Begun late, it still ends on time. */
+		uint64_t over = g->stage_ns + s->over_ns > now ? g->stage_ns + s->over_ns - now : 0;
+		bool same = g->stage && s->target == x->stage[g->stage - 1].target;
+
+		sim_fleet_split(&x->fleet, s->target, share);
+		/* Down before up, so that the sum never passes what the engine holds. */
+		for (int up = 0; up < 2; up++) {
+			for (unsigned i = 0; i < x->fleet.ntypes; i++) {
+				bool first = listens(x, i);
+
+				share[i] = first ? x->count[i] : share[i];
+				sim_engine_counts(g->e, (int)i, &c);
+				/* Who stays is let finish its ramp. */
+				if ((share[i] > c.target) == up && !same)
+					sim_engine_target(g->e, i, share[i], first ? 0 : over);
+			}
+		}
+		g->stage_ns += s->over_ns;
+		g->stage++;
+	}
+}
+
+/* --- the clock ------------------------------------------------------------------------------ */
+
+/* A threshold of `before` that is crossed, or NULL. */
+static bool steady(struct run *g)
+{
+	for (unsigned i = 0; i < g->x->nthresholds; i++) {
+		const struct exp_threshold *t = &g->x->threshold[i];
+		struct exp_verdict v;
+
+		if (t->part != EXP_BEFORE)
+			continue;
+		exp_judge(&g->r, t, &v);
+		if (v.ok)
+			continue;
+		snprintf(g->why, sizeof(g->why), "%s %s: %s; nothing was broken", t->metric,
+			 t->limit, v.said);
+		return false;
+	}
+	return true;
+}
+
+static bool aborted(struct run *g)
+{
+	uint64_t now = g->r.rec->last_ns;
+
+	for (unsigned i = 0; i < g->x->nthresholds; i++) {
+		const struct exp_threshold *t = &g->x->threshold[i];
+		struct exp_verdict v;
+
+		if (!t->abort || now < t->abort_delay_ns)
+			continue;
+		exp_judge(&g->r, t, &v);
+		if (v.ok || !v.of)
+			continue;
+		snprintf(g->why, sizeof(g->why), "ended at %.1fs by %s %s: %s", (double)now / 1e9,
+			 t->metric, t->limit, v.said);
+		return true;
+	}
+	return false;
+}
+
+/* The edge between `before` and the first fault: shall anything be broken? */
+static bool gate(struct run *g)
+{
+	uint32_t faults;
+
+	if (g->allowed || exp_phase_at(g->x, g->r.rec->last_ns, &faults) <= EXP_BEFORE)
+		return true;
+	if (g->x->before_ns && !steady(g)) {
+		g->end = EXP_UNSTEADY;
+		return false;
+	}
+	g->allowed = true;
+	exp_inject_allow(g->r.inject);
+	return true;
+}
+
+static void watch(struct run *g)
+{
+	const struct experiment *x = g->x;
+	uint64_t second = EXP_NS;
+	struct sim_err err;
+
+	g->end = EXP_DONE;
+	if (g->e)
+		load(g, 0);
+	for (;;) {
+		uint64_t now = exp_record_now(g->r.rec), next = now / TENTH * TENTH + TENTH,
+			 edge = exp_next_edge(x, g->r.rec->last_ns);
+		struct timespec ts;
+		struct pollfd fd = {g->sigfd, POLLIN, 0};
+
+		next = edge < next ? edge : next;
+		if (g->e && g->stage < x->nstages && g->stage_ns < next)
+			next = g->stage_ns;
+		next = next > now ? next - now : 0;
+		ts = (struct timespec){(time_t)(next / EXP_NS), (long)(next % EXP_NS)};
+		if (ppoll(&fd, 1, &ts, NULL) > 0) {
+			g->end = EXP_INTERRUPTED;
+			snprintf(g->why, sizeof(g->why), "by a signal after %.1fs of %gs",
+				 (double)exp_record_now(g->r.rec) / 1e9, (double)x->total_ns / 1e9);
+			break;
+		}
+		if (g->e)
+			load(g, exp_record_now(g->r.rec));
+		exp_record_take(g->r.rec);
+		if (!gate(g) || g->r.rec->last_ns >= x->total_ns)
+			break;
+		if (exp_inject_failed(g->r.inject, &err) ||
+		    (g->e && sim_engine_health(g->e, &err))) {
+			g->end = EXP_BROKEN;
+			snprintf(g->why, sizeof(g->why), "%.390s", err.text);
+			break;
+		}
+		if (g->r.rec->last_ns < second)
+			continue;
+		second += EXP_NS;
+		exp_live_second(&g->live, &g->r);
+		if (aborted(g)) {
+			g->end = EXP_ABORTED;
+			break;
+		}
+	}
+}
+
+/* --- start and end ---------------------------------------------------------------------------- */
+
+static int start(struct run *g, struct sim_err *err)
+{
+	struct experiment *x = g->x;
+	struct sim_engine_opts o = {
+		.shards = x->run.threads, .max_devices = x->most, .seed = x->seed};
+	int rc = exp_inject_new(x, &g->r.inject, err);
+
+	if (!rc && x->fleet.ntypes)
+		rc = sim_engine_new(&x->fleet, &o, &g->e, err);
+	if (!rc && g->e)
+		rc = sim_engine_start(g->e, err);
+	if (rc)
+		return rc;
+	g->r.rec = exp_record_new(x, g->e);
+	if (!g->r.rec) {
+		sim_bad(err, "out of memory");
+		return -ENOMEM;
+	}
+	g->r.probes = exp_probes_start(x, g->r.rec->start_ns);
+	return exp_inject_start(g->r.inject, g->r.rec->start_ns);
+}
+
+/* Faults off first: what is asked then is asked of a network that is whole. */
+static void finish(struct run *g)
+{
+	exp_inject_stop(g->r.inject);
+	exp_probes_stop(g->r.probes);
+	if (g->e)
+		sim_engine_stop(g->e, g->x->drain_ns);
+	exp_record_end(g->r.rec);
+	if (g->end == EXP_DONE && g->e && g->r.rec->most_running && !g->r.rec->seen.connects) {
+		g->end = EXP_BROKEN;
+		snprintf(g->why, sizeof(g->why), "no device ever connected%s%s",
+			 g->r.rec->nfailures ? ": " : "",
+			 g->r.rec->nfailures ? g->r.rec->failure[0].e.text : "");
+	}
+}
+
+static int report(struct run *g, const struct exp_cmd *c, uint64_t started_ms, struct sim_err *err)
+{
+	const struct exp_outputs *o = &g->x->out;
+	struct outcome_files files = {.html = o->html,
+				      .junit = o->junit,
+				      .json = o->json,
+				      .grafana = o->grafana,
+				      .grafana_token_file = o->grafana_token_file};
+	int code, rc;
+	json_t *doc = exp_doc(&g->r, c, g->end, g->why, started_ms, &code);
+
+	rc = outcome_write(doc, &files, err->text, sizeof(err->text));
+	if (c->json) {
+		json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+		fputc('\n', stdout);
+	}
+	exp_live_verdict(c->json ? stderr : stdout, doc);
+	json_decref(doc);
+	return rc ? -EIO : code;
+}
+
+static int one_run(struct experiment *x, const struct exp_cmd *c, int sigfd, struct sim_err *err)
+{
+	struct run g = {.x = x, .r = {.x = x}, .sigfd = sigfd};
+	uint64_t started_ms = sq_real_ms();
+	int rc = start(&g, err);
+
+	g.live.f = c->quiet ? NULL : c->json ? stderr : stdout;
+	g.live.tty = g.live.f && isatty(fileno(g.live.f));
+	if (!rc) {
+		watch(&g);
+		finish(&g);
+		rc = report(&g, c, started_ms, err);
+	} else if (g.r.inject) {
+		exp_inject_stop(g.r.inject);
+	}
+	exp_probes_free(g.r.probes);
+	exp_record_free(g.r.rec);
+	sim_engine_free(g.e);
+	exp_inject_free(g.r.inject);
+	return rc;
+}
+
+int exp_go(struct experiment *x, const struct exp_cmd *c, struct sim_err *err)
+{
+	sigset_t set;
+	int rc, sigfd;
+
+	/* Before any thread and any process, so that all inherit it. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
+	rc = prepare(x, err);
+	if (!rc && c->check)
+		printf("ok: %s: %u devices, %u faults, %u probes, %u thresholds\n", x->name,
+		       x->most, x->nfaults, x->nprobes, x->nthresholds);
+	else if (!rc)
+		rc = one_run(x, c, sigfd, err);
+	close(sigfd);
+	return rc;
+}

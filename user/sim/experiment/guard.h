@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The process that tidies up after a run which was killed. */
+#ifndef SQUALL_SIM_EXPERIMENT_GUARD_H
+#define SQUALL_SIM_EXPERIMENT_GUARD_H
+
+#include <sys/types.h>
+#include "sim/experiment/file/experiment.h"
+
+/* Of one fault, in memory that the guard sees too. */
+struct exp_guarded {
+	bool set;	/* our rule is in force */
+	char etag[128]; /* squalld's mark of it */
+};
+
+struct exp_guard {
+	pid_t pid;
+	int fd; /* when it closes without a word, this process has died */
+	struct exp_guarded *fault;
+};
+
+/* prior: what to put back, of each fault (NULL: nothing). 0 or -errno. */
+int exp_guard_start(const struct experiment *x, json_t *const *prior, struct exp_guard *g);
+/* The run has tidied up itself; only cgroups that it made are left to the guard. Waits for it. */
+void exp_guard_end(struct exp_guard *g);
+
+#endif

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Faults on time. A thread each, so that a squalld which answers late delays no other's. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "sim/base/clock.h"
+#include "sim/experiment/guard.h"
+#include "sim/experiment/inject.h"
+#include "sim/experiment/peers.h"
+
+struct one {
+	struct exp_inject *all;
+	unsigned i;
+	pthread_t thread;
+	bool running, failed;
+	uint64_t from_ns, to_ns;
+	json_t *prior, *counters, *base, *rule, *status; /* rule: as squalld has it */
+	char note[256];
+};
+
+struct exp_inject {
+	const struct experiment *x;
+	uint64_t start_ns;
+	pthread_mutex_t lock; /* of all below, and of the ones' figures */
+	pthread_cond_t wake;
+	bool allowed, stop;
+	struct exp_guard guard;
+	struct one one[EXP_MAX_FAULTS];
+};
+
+int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sim_err *err)
+{
+	struct exp_inject *j = calloc(1, sizeof(*j));
+	json_t *prior[EXP_MAX_FAULTS] = {NULL};
+	pthread_condattr_t at;
+	int rc = 0;
+
+	if (!j)
+		return sim_bad(err, "out of memory"), -ENOMEM;
+	j->x = x;
+	pthread_mutex_init(&j->lock, NULL);
+	pthread_condattr_init(&at);
+	pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
+	pthread_cond_init(&j->wake, &at);
+	pthread_condattr_destroy(&at);
+	for (unsigned i = 0; i < x->nfaults && !rc; i++) {
+		struct sq_error why = {"", ""};
+		struct sq_client *c = NULL;
+
+		j->one[i].all = j;
+		j->one[i].i = i;
+		rc = exp_peer_open(x, i, &c, &why);
+		if (!rc)
+			rc = exp_peer_rule(c, x->fault[i].target, &prior[i], &why);
+		sq_client_close(c);
+		if (rc)
+			sim_bad(err, "fault '%s': %.300s", x->fault[i].name, why.text);
+	}
+	if (!rc) {
+		rc = exp_guard_start(x, prior, &j->guard);
+		if (rc)
+			sim_bad(err, "cannot start the guard: %s", strerror(-rc));
+	}
+	for (unsigned i = 0; i < x->nfaults; i++)
+		json_decref(prior[i]);
+	if (rc) {
+		exp_inject_free(j);
+		return rc;
+	}
+	*ret = j;
+	return 0;
+}
+
+/* Until a moment of the run's clock, or the stop. True: it was the moment. */
+static bool wait_until(struct exp_inject *j, uint64_t at, bool allowed)
+{
+	uint64_t abs = j->start_ns + at;
+	struct timespec ts = {(time_t)(abs / EXP_NS), (long)(abs % EXP_NS)};
+
+	pthread_mutex_lock(&j->lock);
+	while (!j->stop && sim_now() < abs)
+		pthread_cond_timedwait(&j->wake, &j->lock, &ts);
+	while (!j->stop && allowed && !j->allowed)
+		pthread_cond_wait(&j->wake, &j->lock);
+	allowed = !j->stop;
+	pthread_mutex_unlock(&j->lock);
+	return allowed;
+}
+
+static json_t *counters(struct sq_client *c, const char *target)
+{
+	char *path = sq_client_path("/api/v1/counters/", target, "");
+	struct sq_error why;
+	json_t *o = NULL, *list;
+
+	if (path)
+		sq_client_request(c, "GET", path, NULL, &o, &why);
+	free(path);
+	list = json_incref(json_object_get(o, "counters"));
+	json_decref(o);
+	return list;
+}
+
+/* Counters survive a rule's replacement: what the rule before had counted is not the fault's. */
+static void subtract(json_t *list, const json_t *base)
+{
+	json_t *a, *b, *v;
+	const char *key;
+	size_t i, k;
+
+	json_array_foreach(list, i, a)
+	{
+		json_array_foreach(base, k, b)
+		{
+			if (!json_equal(json_object_get(a, "direction"),
+					json_object_get(b, "direction")) ||
+			    !json_equal(json_object_get(a, "match"), json_object_get(b, "match")))
+				continue;
+			json_object_foreach(a, key, v)
+			{
+				json_int_t was = json_integer_value(json_object_get(b, key));
+
+				if (json_is_integer(v) && strcmp(key, "clause") &&
+				    strcmp(key, "queue_ns") && was <= json_integer_value(v))
+					json_integer_set(v, json_integer_value(v) - was);
+			}
+		}
+	}
+}
+
+static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
+{
+	const struct experiment *x = o->all->x;
+	const struct exp_fault *f = &x->fault[o->i];
+	struct exp_guarded *g = &o->all->guard.fault[o->i];
+	json_t *body = exp_peer_body(x, o->i), *ret = NULL, *status = NULL;
+	char *path = sq_client_path("/api/v1/rules/", f->target, *f->profile ? "/profile" : "");
+	int rc = exp_peer_rule(c, f->target, &o->prior, why);
+
+	if (!rc && o->prior)
+		o->base = counters(c, f->target);
+	if (!rc)
+		rc = sq_client_request(c, "GET", "/api/v1/status", NULL, &status, why);
+	if (!rc)
+		rc = path ? sq_client_request(c, *f->profile ? "POST" : "PUT", path, body, &ret,
+					      why)
+			  : -ENOMEM;
+	if (!rc) {
+		const char *etag = json_string_value(json_object_get(ret, "etag"));
+
+		snprintf(g->etag, sizeof(g->etag), "%s", etag ? etag : "");
+		__atomic_store_n(&g->set, true, __ATOMIC_RELEASE);
+		pthread_mutex_lock(&o->all->lock);
+		o->from_ns = sim_now() - o->all->start_ns;
+		o->rule = json_incref(json_object_get(ret, "rule"));
+		o->status = json_incref(status);
+		pthread_mutex_unlock(&o->all->lock);
+	}
+	json_decref(body);
+	json_decref(ret);
+	json_decref(status);
+	free(path);
+	return rc;
+}
+
+static void finish(struct one *o, struct sq_client *c)
+{
+	const struct exp_fault *f = &o->all->x->fault[o->i];
+	struct exp_guarded *g = &o->all->guard.fault[o->i];
+	uint64_t gone = sim_now() - o->all->start_ns - o->from_ns;
+	json_t *left = json_object_get(o->prior, "for_ns"), *list;
+	struct sq_error why = {"", ""};
+	bool over = false;
+
+	/* What was in force and had its own end: it gets what is left of its time. */
+	if (json_integer_value(json_object_get(o->prior, "expires_in_ns")) > 0) {
+		over = json_integer_value(left) <= (json_int_t)gone;
+		if (!over)
+			json_object_set_new(
+				o->prior, "for_ns",
+				json_integer(json_integer_value(left) - (json_int_t)gone));
+	}
+	list = counters(c, f->target);
+	subtract(list, o->base);
+	pthread_mutex_lock(&o->all->lock);
+	o->counters = list;
+	pthread_mutex_unlock(&o->all->lock);
+	if (exp_peer_end(c, f->target, g->etag, over ? NULL : o->prior, &why))
+		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+	pthread_mutex_lock(&o->all->lock);
+	o->to_ns = sim_now() - o->all->start_ns;
+	pthread_mutex_unlock(&o->all->lock);
+	__atomic_store_n(&g->set, false, __ATOMIC_RELEASE);
+}
+
+static void *inject(void *arg)
+{
+	struct one *o = arg;
+	const struct exp_fault *f = &o->all->x->fault[o->i];
+	struct sq_error why = {"", ""};
+	struct sq_client *c = NULL;
+	int rc;
+
+	if (!wait_until(o->all, f->at_ns, true))
+		return NULL;
+	rc = exp_peer_open(o->all->x, o->i, &c, &why);
+	if (!rc)
+		rc = begin(o, c, &why);
+	if (rc) {
+		pthread_mutex_lock(&o->all->lock);
+		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+		o->failed = true;
+		pthread_mutex_unlock(&o->all->lock);
+	} else {
+		wait_until(o->all, f->at_ns + f->for_ns, false);
+		finish(o, c);
+	}
+	sq_client_close(c);
+	return NULL;
+}
+
+int exp_inject_start(struct exp_inject *j, uint64_t start_ns)
+{
+	j->start_ns = start_ns;
+	for (unsigned i = 0; i < j->x->nfaults; i++) {
+		int rc = pthread_create(&j->one[i].thread, NULL, inject, &j->one[i]);
+
+		if (rc)
+			return -rc;
+		j->one[i].running = true;
+	}
+	return 0;
+}
+
+void exp_inject_allow(struct exp_inject *j)
+{
+	pthread_mutex_lock(&j->lock);
+	j->allowed = true;
+	pthread_cond_broadcast(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+}
+
+void exp_inject_stop(struct exp_inject *j)
+{
+	pthread_mutex_lock(&j->lock);
+	j->stop = true;
+	pthread_cond_broadcast(&j->wake);
+	pthread_mutex_unlock(&j->lock);
+	for (unsigned i = 0; i < j->x->nfaults; i++) {
+		if (j->one[i].running)
+			pthread_join(j->one[i].thread, NULL);
+		j->one[i].running = false;
+	}
+}
+
+void exp_inject_free(struct exp_inject *j)
+{
+	if (!j)
+		return;
+	exp_inject_stop(j);
+	exp_guard_end(&j->guard);
+	for (unsigned i = 0; i < j->x->nfaults; i++) {
+		json_decref(j->one[i].prior);
+		json_decref(j->one[i].counters);
+		json_decref(j->one[i].base);
+		json_decref(j->one[i].rule);
+		json_decref(j->one[i].status);
+	}
+	pthread_cond_destroy(&j->wake);
+	pthread_mutex_destroy(&j->lock);
+	free(j);
+}
+
+bool exp_inject_failed(struct exp_inject *j, struct sim_err *err)
+{
+	bool failed = false;
+
+	pthread_mutex_lock(&j->lock);
+	for (unsigned i = 0; i < j->x->nfaults && !failed; i++) {
+		failed = j->one[i].failed;
+		if (failed)
+			sim_bad(err, "fault '%s' could not be set at %.80s: %.250s",
+				j->x->fault[i].name, exp_peer_url(j->x, i), j->one[i].note);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return failed;
+}
+
+void exp_inject_window(struct exp_inject *j, unsigned i, uint64_t *ret_from, uint64_t *ret_to)
+{
+	pthread_mutex_lock(&j->lock);
+	*ret_from = j->one[i].from_ns;
+	*ret_to = j->one[i].to_ns;
+	pthread_mutex_unlock(&j->lock);
+}
+
+bool exp_inject_packets(struct exp_inject *j, unsigned i, uint64_t *ret_seen, uint64_t *ret_struck)
+{
+	/* A packet may be struck twice, e.g. late and damaged: then it counts twice. */
+	static const char *const what[] = {"lost_pkts",	     "delayed_pkts",   "duplicated_pkts",
+					   "corrupted_pkts", "reordered_pkts", "over_limit_pkts"};
+	bool known;
+	json_t *c;
+	size_t k;
+
+	*ret_seen = *ret_struck = 0;
+	pthread_mutex_lock(&j->lock);
+	known = json_is_array(j->one[i].counters);
+	json_array_foreach(j->one[i].counters, k, c)
+	{
+		*ret_seen += (uint64_t)json_integer_value(json_object_get(c, "seen_pkts"));
+		for (size_t w = 0; w < sizeof(what) / sizeof(*what); w++)
+			*ret_struck += (uint64_t)json_integer_value(json_object_get(c, what[w]));
+	}
+	pthread_mutex_unlock(&j->lock);
+	return known;
+}
+
+json_t *exp_inject_json(struct exp_inject *j, unsigned i)
+{
+	const struct exp_fault *f = &j->x->fault[i];
+	struct one *o = &j->one[i];
+	const json_t *text;
+	json_t *r;
+
+	pthread_mutex_lock(&j->lock);
+	text = json_object_get(o->rule, "text");
+	r = json_pack("{s:s,s:s,s:s,s:s,s:f,s:f}", "name", f->name, "target", f->target,
+		      *f->rule ? "rule" : "profile", *f->rule ? f->rule : f->profile, "squalld",
+		      exp_peer_url(j->x, i), "at_s", (double)f->at_ns / 1e9, "for_s",
+		      (double)f->for_ns / 1e9);
+	json_object_set_new(r, "from_s",
+			    o->from_ns ? json_real((double)o->from_ns / 1e9) : json_null());
+	json_object_set_new(r, "to_s", o->to_ns ? json_real((double)o->to_ns / 1e9) : json_null());
+	json_object_set_new(r, "kernel_rule", text ? json_copy((json_t *)text) : json_null());
+	json_object_set_new(r, "counters",
+			    o->counters ? json_deep_copy(o->counters) : json_array());
+	json_object_set_new(r, "put_back", json_boolean(o->prior != NULL));
+	for (unsigned k = 0; k < 3; k++) {
+		static const char *const keys[] = {"version", "kernel", "lane"};
+		json_t *v = json_object_get(o->status, keys[k]);
+
+		if (v)
+			json_object_set_new(r, keys[k], json_deep_copy(v));
+	}
+	if (json_object_get(o->rule, "drawn_seed"))
+		json_object_set(r, "seed", json_object_get(o->rule, "drawn_seed"));
+	if (*o->note)
+		json_object_set_new(r, "note", json_string(o->note));
+	pthread_mutex_unlock(&j->lock);
+	return r;
+}

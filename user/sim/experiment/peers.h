@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A fault and its squalld. A client belongs to one thread. */
+#ifndef SQUALL_SIM_EXPERIMENT_PEERS_H
+#define SQUALL_SIM_EXPERIMENT_PEERS_H
+
+#include <squall/client.h>
+#include "sim/experiment/file/experiment.h"
+
+/* The client of fault i's squalld. 0, or -errno. */
+int exp_peer_open(const struct experiment *x, unsigned i, struct sq_client **ret,
+		  struct sq_error *err);
+/*
+ * Everything of the faults that can be wrong before one is set: squalld answers,
+ * the target is there (a cgroup of the fleet's own may come with it), the profile
+ * is known, no two faults mean one target at one time. 0 or -EINVAL.
+ */
+int exp_peers_check(const struct experiment *x, struct sim_err *err);
+/* The rule in force now as a body that puts it back, NULL: none. 0 or -errno. */
+int exp_peer_rule(struct sq_client *c, const char *target, json_t **ret, struct sq_error *err);
+/* What fault i was named in a message: squalld's address. */
+const char *exp_peer_url(const struct experiment *x, unsigned i);
+/*
+ * Ends the rule marked `etag`: puts back `prior`, or deletes. A rule that somebody
+ * else has set meanwhile stays: -ESTALE. It may have ended by itself: 0.
+ */
+int exp_peer_end(struct sq_client *c, const char *target, const char *etag, const json_t *prior,
+		 struct sq_error *err);
+/* The rule to send for fault i. New reference. */
+json_t *exp_peer_body(const struct experiment *x, unsigned i);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* JUnit's XML for those who show tests, Markdown for those who show a job. */
+#include <string.h>
+#include <time.h>
+#include "sim/outcome/outcome.h"
+
+static void test_case(const json_t *doc, const json_t *t, FILE *f)
+{
+	const char *verdict = outcome_text(t, "verdict");
+
+	fputs("    <testcase classname=\"squall.", f);
+	outcome_escape(f, outcome_text(doc, "name"));
+	fputs("\" name=\"", f);
+	outcome_escape(f, outcome_text(t, "metric"));
+	fputc(' ', f);
+	outcome_escape(f, outcome_text(t, "limit"));
+	fprintf(f, "\" time=\"%.3f\"", outcome_number(doc, "duration_s"));
+	if (!strcmp(verdict, "ok")) {
+		fputs("/>\n", f);
+	} else if (!strcmp(verdict, "skipped")) {
+		fputs(">\n      <skipped/>\n    </testcase>\n", f);
+	} else {
+		fputs(">\n      <failure type=\"threshold\" message=\"", f);
+		outcome_escape(f, outcome_text(t, "said"));
+		fputs("\">", f);
+		outcome_escape(f, outcome_text(t, "metric"));
+		fputs(" was ", f);
+		outcome_escape(f, outcome_text(t, "said"));
+		fputs(", and should be ", f);
+		outcome_escape(f, outcome_text(t, "limit"));
+		fputs("</failure>\n    </testcase>\n", f);
+	}
+}
+
+void outcome_junit(const json_t *doc, FILE *f)
+{
+	const json_t *list = json_object_get(doc, "thresholds"), *t;
+	const char *why = outcome_text(doc, "why");
+	unsigned failed = 0, skipped = 0;
+	/* A run which is no verdict at all is an error of its own case. */
+	bool broken = outcome_number(doc, "exit") == 1;
+	time_t at = (time_t)(outcome_number(doc, "started_ms") / 1000);
+	char when[32];
+	struct tm tm;
+	size_t i;
+
+	json_array_foreach(list, i, t)
+	{
+		failed += !strcmp(outcome_text(t, "verdict"), "crossed");
+		skipped += !strcmp(outcome_text(t, "verdict"), "skipped");
+	}
+	gmtime_r(&at, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	fprintf(f,
+		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"");
+	outcome_escape(f, outcome_text(doc, "name"));
+	fprintf(f,
+		"\" tests=\"%zu\" failures=\"%u\" errors=\"%d\" skipped=\"%u\" time=\"%.3f\" "
+		"timestamp=\"%s\" hostname=\"localhost\">\n",
+		json_array_size(list) + broken, failed, broken, skipped,
+		outcome_number(doc, "duration_s"), when);
+	json_array_foreach(list, i, t) test_case(doc, t, f);
+	if (broken) {
+		fputs("    <testcase classname=\"squall.", f);
+		outcome_escape(f, outcome_text(doc, "name"));
+		fputs("\" name=\"the run\" time=\"0\">\n      <error type=\"run\" message=\"", f);
+		outcome_escape(f, outcome_text(doc, "verdict"));
+		fputs(": ", f);
+		outcome_escape(f, why);
+		fputs("\"/>\n    </testcase>\n", f);
+	}
+	fputs("  </testsuite>\n</testsuites>\n", f);
+}
+
+/* A cell of a Markdown table: a bar would begin the next. */
+static void cell(FILE *f, const char *s)
+{
+	for (; *s; s++)
+		if (*s == '|' || *s == '<' || *s == '`')
+			fprintf(f, "\\%c", *s);
+		else if (*s != '\n')
+			fputc(*s, f);
+}
+
+void outcome_summary(const json_t *doc, FILE *f)
+{
+	const json_t *o;
+	size_t i;
+
+	fputs("### ", f);
+	cell(f, outcome_text(doc, "name"));
+	fputs(": ", f);
+	cell(f, outcome_text(doc, "verdict"));
+	fputs("\n\n", f);
+	if (*outcome_text(doc, "why")) {
+		cell(f, outcome_text(doc, "why"));
+		fputs("\n\n", f);
+	}
+	fputs("| | threshold | limit | measured |\n|---|---|---|---|\n", f);
+	json_array_foreach(json_object_get(doc, "thresholds"), i, o)
+	{
+		const char *verdict = outcome_text(o, "verdict");
+
+		fprintf(f, "| %s | ",
+			!strcmp(verdict, "ok")	      ? "✅"
+			: !strcmp(verdict, "skipped") ? "⏭️"
+						      : "❌");
+		cell(f, outcome_text(o, "metric"));
+		fputs(" | ", f);
+		cell(f, outcome_text(o, "limit"));
+		fputs(" | ", f);
+		cell(f, outcome_text(o, "said"));
+		fputs(" |\n", f);
+	}
+	if (json_array_size(json_object_get(doc, "faults")))
+		fputs("\n| fault | rule | target | recovered after |\n|---|---|---|---|\n", f);
+	json_array_foreach(json_object_get(doc, "faults"), i, o)
+	{
+		const json_t *s = json_object_get(o, "recovery_s");
+
+		fputs("| ", f);
+		cell(f, outcome_text(o, "name"));
+		fputs(" | ", f);
+		cell(f, outcome_text(o, *outcome_text(o, "rule") ? "rule" : "profile"));
+		fputs(" | ", f);
+		cell(f, outcome_text(o, "target"));
+		if (json_is_number(s))
+			fprintf(f, " | %.1f s |\n", json_number_value(s));
+		else
+			fprintf(f, " | %s |\n", json_is_string(s) ? "never" : "-");
+	}
+	fprintf(f, "\n`%s`\n\n", outcome_text(doc, "again"));
+}

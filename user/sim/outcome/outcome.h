@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The report of an experiment in the forms that others read. All are made from
+ * its JSON (docs/experiments.md), so a stored one can be shown again.
+ */
+#ifndef SQUALL_SIM_OUTCOME_H
+#define SQUALL_SIM_OUTCOME_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct outcome_files { /* empty: not wanted */
+	const char *html, *junit, *json;
+	const char *grafana, *grafana_token_file;
+};
+
+/*
+ * Writes what is wanted, each file whole or not at all, and a summary for
+ * $GITHUB_STEP_SUMMARY if that is set. Goes on after a failure. 0 or -errno of
+ * the first one, with a line in why.
+ */
+int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, size_t size);
+
+/* A test case per threshold. */
+void outcome_junit(const json_t *doc, FILE *f);
+/* One file, no script, no request to anybody. */
+void outcome_html(const json_t *doc, FILE *f);
+/* Markdown. */
+void outcome_summary(const json_t *doc, FILE *f);
+
+/* Text for XML and HTML: & < > " and bytes that XML does not have. */
+void outcome_escape(FILE *f, const char *s);
+/* A member's text, "" if it has none. Borrowed. */
+const char *outcome_text(const json_t *o, const char *key);
+double outcome_number(const json_t *o, const char *key);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Where the forms of a report go: files, Grafana, the step summary of a GitHub job. */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "sim/outcome/outcome.h"
+
+static void as_json(const json_t *doc, FILE *f)
+{
+	json_dumpf(doc, f, JSON_COMPACT | JSON_REAL_PRECISION(12));
+	fputc('\n', f);
+}
+
+/* Beside it first, then in its place: nobody reads half a report. */
+static int to_file(const json_t *doc, const char *path, void (*form)(const json_t *, FILE *),
+		   char *why, size_t size)
+{
+	char tmp[512];
+	FILE *f;
+	int rc = 0;
+
+	snprintf(tmp, sizeof(tmp), "%.480s.%d.tmp", path, (int)getpid());
+	f = fopen(tmp, "we");
+	if (f) {
+		form(doc, f);
+		rc = ferror(f);
+		rc |= fclose(f);
+	}
+	if (f && !rc && !rename(tmp, path))
+		return 0;
+	rc = errno ? -errno : -EIO;
+	snprintf(why, size, "output '%.200s': %s", path, strerror(-rc));
+	unlink(tmp);
+	return rc;
+}
+
+static size_t drop(char *data, size_t size, size_t n, void *ctx)
+{
+	(void)data, (void)ctx;
+	return size * n;
+}
+
+static int post(const char *url, struct curl_slist *head, const char *body, char *why, size_t size)
+{
+	char error[CURL_ERROR_SIZE] = "";
+	CURL *c = curl_easy_init();
+	long status = 0;
+	CURLcode rc;
+
+	if (!c)
+		return -ENOMEM;
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, head);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 5000L);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, drop);
+	rc = curl_easy_perform(c);
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_cleanup(c);
+	if (!rc && status / 100 == 2)
+		return 0;
+	if (rc)
+		snprintf(why, size, "grafana %.150s: %.150s", url, error);
+	else
+		snprintf(why, size, "grafana %.150s: status %ld%s", url, status,
+			 status == 401 ? ": give outputs: grafana-token-file" : "");
+	return -EIO;
+}
+
+/* An annotation per fault's window, and one for the whole run. */
+static int grafana(const json_t *doc, const struct outcome_files *to, char *why, size_t size)
+{
+	struct curl_slist *head = curl_slist_append(NULL, "Content-Type: application/json");
+	double zero = outcome_number(doc, "started_ms");
+	char url[512], token[300] = "", line[320];
+	const json_t *o;
+	size_t i, n = json_array_size(json_object_get(doc, "faults"));
+	FILE *f = *to->grafana_token_file ? fopen(to->grafana_token_file, "re") : NULL;
+	int rc = 0;
+
+	if (f) {
+		if (fgets(token, sizeof(token), f))
+			token[strcspn(token, "\r\n")] = 0;
+		fclose(f);
+	}
+	if (*token) {
+		snprintf(line, sizeof(line), "Authorization: Bearer %s", token);
+		head = curl_slist_append(head, line);
+	}
+	snprintf(url, sizeof(url), "%.480s%s/api/annotations", to->grafana, "");
+	for (i = 0; i <= n && !rc; i++) {
+		bool whole = i == n;
+		double from, end;
+		char *body, text[600];
+		json_t *a;
+
+		o = whole ? doc : json_array_get(json_object_get(doc, "faults"), i);
+		from = whole ? 0 : outcome_number(o, "from_s");
+		end = outcome_number(o, whole ? "duration_s" : "to_s");
+		if (!whole && end <= 0)
+			continue;
+		snprintf(text, sizeof(text), "%.60s: %.400s", outcome_text(o, "name"),
+			 whole ? outcome_text(o, "verdict")
+			       : outcome_text(o, *outcome_text(o, "rule") ? "rule" : "profile"));
+		a = json_pack("{s:I,s:I,s:[s,s,s],s:s}", "time", (json_int_t)(zero + from * 1000),
+			      "timeEnd", (json_int_t)(zero + end * 1000), "tags", "squall",
+			      whole ? "experiment" : "fault", outcome_text(doc, "name"), "text",
+			      text);
+		body = json_dumps(a, JSON_COMPACT);
+		json_decref(a);
+		rc = body ? post(url, head, body, why, size) : -ENOMEM;
+		free(body);
+	}
+	curl_slist_free_all(head);
+	return rc;
+}
+
+int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, size_t size)
+{
+	const char *step = getenv("GITHUB_STEP_SUMMARY");
+	FILE *summary = step && *step ? fopen(step, "ae") : NULL;
+	const struct {
+		const char *path;
+		void (*form)(const json_t *, FILE *);
+	} files[] = {{f->json, as_json}, {f->html, outcome_html}, {f->junit, outcome_junit}};
+	char more[300];
+	int rc = 0, one;
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		if (!*files[i].path)
+			continue;
+		one = to_file(doc, files[i].path, files[i].form, rc ? more : why,
+			      rc ? sizeof(more) : size);
+		rc = rc ? rc : one;
+	}
+	if (summary) {
+		outcome_summary(doc, summary);
+		fclose(summary);
+	}
+	if (*f->grafana) {
+		one = grafana(doc, f, rc ? more : why, rc ? sizeof(more) : size);
+		rc = rc ? rc : one;
+	}
+	return rc;
+}
