@@ -292,12 +292,14 @@ static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *
 
 static __always_inline void flow_let(struct __sk_buff *skb, struct sq_flow *flow,
 				     struct sq_flow_head *head, const struct packet *p, __u32 dir,
-				     __u64 payload)
+				     __u64 payload, bool own_link)
 {
 	__u32 fin = dir == SQ_UP ? SQ_FLOW_FIN_UP : SQ_FLOW_FIN_DOWN, seq, known;
 	const __u32 both = SQ_FLOW_FIN_UP | SQ_FLOW_FIN_DOWN;
 
 	flow->dyn[dir].bytes += payload;
+	if (!own_link) /* else lose() numbers them */
+		flow->dyn[dir].chain += 256;
 	if (p->proto != IPPROTO_TCP)
 		return;
 	if (!bpf_skb_load_bytes(skb, p->l4_off + TCP_SEQ, &seq, sizeof(seq))) {
@@ -358,7 +360,7 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 		j->seq[SQ_DOWN] = flow->seq[SQ_DOWN];
 		return FLOW_RESET;
 	}
-	flow_let(skb, flow, head, p, dir, payload);
+	flow_let(skb, flow, head, p, dir, payload, j->ask->each == SQ_EACH_FLOW);
 	return FLOW_GOES;
 }
 

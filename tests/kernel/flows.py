@@ -98,6 +98,11 @@ def hang_old():
     again = connect(source, 8)
     got = echoes(again)
     said(got == 'echo', f'the same port again is a new connection ({got})')
+    out = subprocess.run(['squall', '-j', 'flows', os.environ['TARGET']], text=True,
+                         stdout=subprocess.PIPE).stdout
+    mine = [f for f in json.loads(out)['flows'] if f['local'].endswith(f':{new.getsockname()[1]}')]
+    said(len(mine) == 1 and mine[0]['state'] == [] and mine[0]['up_bytes'] == 6 and
+         mine[0]['down_bytes'] == 6 and mine[0]['up_pkts'] >= 3, f'squall flows: {mine}')
     c = counts()
     said(c['hung'] == 1 and c['seen'] >= 3 and c['full'] == 0, f'counted: {c}')
 

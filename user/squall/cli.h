@@ -155,6 +155,7 @@ int cmd_fault_show(struct cli *cli, int argc, char **argv);
 int cmd_fault_del(struct cli *cli, int argc, char **argv);
 int cmd_fault_check(struct cli *cli, int argc, char **argv);
 int cmd_stats(struct cli *cli, int argc, char **argv);
+int cmd_flows(struct cli *cli, int argc, char **argv);
 int cmd_run(struct cli *cli, int argc, char **argv);
 int cmd_trace(struct cli *cli, int argc, char **argv);
 int cmd_map_list(struct cli *cli, int argc, char **argv);

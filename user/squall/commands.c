@@ -43,6 +43,7 @@ static const char *const object_summaries[][2] = {
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
 	{"stats", "counters per rule and direction"},
+	{"flows", "the connections that a rule follows, and what was done to them"},
 	{"run", "run a command on a bad network, and nothing else on it"},
 	{"trace", "what was done to which packet, live"},
 	{"map", "the kernel's own maps, also without squalld"},
@@ -221,6 +222,23 @@ static const struct command commands[] = {
 			"because the kernel refused a step.",
 		.examples = "squall stats\nsquall stats worker -w\n# live, in packets per second\n"
 			    "squall -j stats -w -n 10\n# ten lines of JSON\n",
+	},
+	{
+		.object = "flows",
+		.args = "TARGET",
+		.run = cmd_flows,
+		.options = OPT_WATCH | OPT_COUNT,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
+		.summary = "show the connections of a target whose rule follows them",
+		.text = "A rule with each, hang or reset follows connections, and those of each "
+			"address addresses. Shows those that have not ended, at most 1000, and "
+			"what was counted since the rule was set: full are packets whose "
+			"connection found no place and passed (links N is the room), evicted are "
+			"silent connections that gave theirs to others.",
+		.examples = "squall flows worker\nsquall flows worker -w\n# each second\n"
+			    "squall -j flows worker\n",
 	},
 	{
 		.object = "run",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* squall stats: counters, once or as rates each second. */
+/* squall stats: counters, once or as rates each second. squall flows: the connections of a rule. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -152,7 +152,14 @@ static void sleep_until(struct timespec *next)
 		;
 }
 
-static void clock_line(const struct cli *cli)
+/* What is shown, once or each second. */
+struct shown {
+	int (*get)(struct cli *cli, const char *target, json_t **ret);
+	void (*print)(const json_t *answer, const json_t *before, FILE *f);
+	const char *heading; /* behind the time, when watched */
+};
+
+static void clock_line(const char *heading)
 {
 	char text[32];
 	time_t now = time(NULL);
@@ -161,11 +168,10 @@ static void clock_line(const struct cli *cli)
 	localtime_r(&now, &tm);
 	strftime(text, sizeof(text), "%T", &tm);
 	/* On a terminal in place, else one block after the other. */
-	printf("%s%s  per second\n", isatty(STDOUT_FILENO) ? "\x1b[H\x1b[2J" : "", text);
-	(void)cli;
+	printf("%s%s%s\n", isatty(STDOUT_FILENO) ? "\x1b[H\x1b[2J" : "", text, heading);
 }
 
-static int watch(struct cli *cli, const char *target)
+static int watch(struct cli *cli, const char *target, const struct shown *what)
 {
 	json_t *before = NULL, *now = NULL;
 	struct timespec next;
@@ -174,19 +180,19 @@ static int watch(struct cli *cli, const char *target)
 
 	catch_interrupts();
 	clock_gettime(CLOCK_MONOTONIC, &next);
-	r = get(cli, target, &before);
+	r = what->get(cli, target, &before);
 	while (!r && !interrupted && (!cli->count || n < cli->count)) {
 		sleep_until(&next);
 		if (interrupted)
 			break;
-		r = get(cli, target, &now);
+		r = what->get(cli, target, &now);
 		if (r)
 			break;
 		if (cli->json) {
 			print_json(cli, now);
 		} else {
-			clock_line(cli);
-			print_counters(now, before, stdout);
+			clock_line(what->heading);
+			what->print(now, before, stdout);
 		}
 		if (fflush(stdout))
 			break;
@@ -198,22 +204,96 @@ static int watch(struct cli *cli, const char *target)
 	return interrupted ? 0 : r;
 }
 
-int cmd_stats(struct cli *cli, int argc, char **argv)
+static int show(struct cli *cli, const char *target, const struct shown *what)
 {
 	json_t *answer;
 	int r;
 
 	if (cli->given & OPT_WATCH)
-		return watch(cli, argc ? argv[0] : NULL);
+		return watch(cli, target, what);
 	if (cli->given & OPT_COUNT)
 		return complain_text(cli, EXIT_USAGE, "--count needs --watch");
-	r = get(cli, argc ? argv[0] : NULL, &answer);
+	r = what->get(cli, target, &answer);
 	if (r)
 		return r;
 	if (cli->json)
 		print_json(cli, answer);
 	else
-		print_counters(answer, NULL, stdout);
+		what->print(answer, NULL, stdout);
 	json_decref(answer);
 	return 0;
+}
+
+int cmd_stats(struct cli *cli, int argc, char **argv)
+{
+	static const struct shown counters = {get, print_counters, "  per second"};
+
+	return show(cli, argc ? argv[0] : NULL, &counters);
+}
+
+static int get_flows(struct cli *cli, const char *target, json_t **ret)
+{
+	*ret = NULL;
+	return api_target(cli, "GET", "/api/v1/flows/", target, "", NULL, ret);
+}
+
+static void print_states(struct table *t, const json_t *states)
+{
+	char text[64] = "";
+	const json_t *s;
+	size_t i, len;
+
+	json_array_foreach(states, i, s)
+	{
+		len = strlen(text);
+		snprintf(text + len, sizeof(text) - len, "%s%s", len ? " " : "",
+			 json_string_value(s));
+	}
+	table_cell(t, false, "%s", *text ? text : "-");
+}
+
+static void print_flows(const json_t *answer, const json_t *before, FILE *f)
+{
+	static const char *const numbers[] = {"up_pkts", "up_bytes", "down_pkts", "down_bytes"};
+	static const char *const titles[] = {"PROTO",	 "LOCAL",     "REMOTE",
+					     "AGE",	 "IDLE",      "UP PKTS",
+					     "UP BYTES", "DOWN PKTS", "DOWN BYTES"};
+	static const char *const counts[] = {"seen", "alive", "hung", "reset", "full", "evicted"};
+	struct table *t = table_new();
+	const json_t *flow;
+	size_t i, c;
+
+	(void)before;
+	for (c = 0; c < sizeof(titles) / sizeof(titles[0]); c++)
+		table_cell(t, c >= 3, "%s", titles[c]);
+	table_cell(t, false, "STATE");
+	table_row(t);
+	json_array_foreach(json_object_get(answer, "flows"), i, flow)
+	{
+		table_cell(t, false, "%s", text_of(flow, "proto"));
+		table_cell(t, false, "%s", text_of(flow, "local"));
+		table_cell(t, false, "%s", text_of(flow, "remote"));
+		table_cell(t, true, "%.1fs", (double)number_of(flow, "age_ms") / 1e3);
+		table_cell(t, true, "%.1fs", (double)number_of(flow, "idle_ms") / 1e3);
+		for (c = 0; c < 4; c++)
+			table_cell(t, true, "%lld", (long long)number_of(flow, numbers[c]));
+		print_states(t, json_object_get(flow, "state"));
+		table_row(t);
+	}
+	table_print(t, f);
+	table_free(t);
+	for (c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
+		fprintf(f, "%s%s %lld", c ? ", " : "", counts[c],
+			(long long)number_of(json_object_get(answer, "counts"), counts[c]));
+	if (number_of(answer, "more"))
+		fprintf(f, "; %lld more are not shown", (long long)number_of(answer, "more"));
+	fputc('\n', f);
+}
+
+int cmd_flows(struct cli *cli, int argc, char **argv)
+{
+	static const struct shown flows = {get_flows, print_flows, ""};
+
+	(void)argc;
+	return show(cli, argv[0], &flows);
 }

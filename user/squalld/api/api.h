@@ -66,6 +66,7 @@ HANDLER(api_schedule_put);
 HANDLER(api_schedule_delete);
 HANDLER(api_schedule_start);
 HANDLER(api_schedule_stop);
+HANDLER(api_flows);
 HANDLER(api_maps);
 HANDLER(api_map);
 HANDLER(api_programs);

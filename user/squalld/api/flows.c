@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Flows of the rules that follow them: what was counted, for counters and metrics. */
+/* Flows of the rules that follow them: what was counted, and the table itself. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/kernel/engine.h"
@@ -39,4 +45,128 @@ json_t *flow_counts_json(struct engine *engine, const struct rule_entry *e)
 	for (int i = 0; i < n; i++)
 		json_object_set_new(o, c[i].what, json_integer((json_int_t)c[i].n));
 	return o;
+}
+
+#define LIMIT	  1000
+#define LIMIT_MAX 10000
+
+struct walk {
+	json_t *list;
+	size_t limit;
+	json_int_t more; /* that had no room */
+	uint64_t now;
+};
+
+static json_t *end_json(const struct sq_flow *f, const __u8 *addr, unsigned int port)
+{
+	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
+
+	inet_ntop(f->family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	snprintf(full, sizeof(full),
+		 !port		  ? "%s"
+		 : f->family == 6 ? "[%s]:%u"
+				  : "%s:%u",
+		 text, port);
+	return json_string(full);
+}
+
+static json_t *states_json(const struct sq_flow *f)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} states[] = {{SQ_FLOW_OLD, "old"}, {SQ_FLOW_HUNG, "hung"}, {SQ_FLOW_RESET, "reset"}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (f->state & states[i].bit)
+			json_array_append_new(list, json_string(states[i].name));
+	return list;
+}
+
+static json_int_t ms_since(uint64_t now, uint64_t then)
+{
+	return now > then ? (json_int_t)((now - then) / 1000000) : 0;
+}
+
+static int walk_one(const struct sq_flow *flow, void *arg)
+{
+	struct walk *w = arg;
+	struct sq_flow f = *flow; /* the kernel goes on writing */
+	json_t *o;
+
+	if (f.state & SQ_FLOW_ENDED)
+		return 0;
+	if (json_array_size(w->list) == w->limit) {
+		w->more++;
+		return 0;
+	}
+	o = json_pack("{s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "proto",
+		      !f.proto			? "address"
+		      : f.proto == IPPROTO_TCP	? "tcp"
+		      : f.proto == IPPROTO_UDP	? "udp"
+		      : f.proto == IPPROTO_ICMP ? "icmp"
+						: "other",
+		      "local", end_json(&f, f.local, f.lport), "age_ms",
+		      ms_since(w->now, f.born_ns), "idle_ms", ms_since(w->now, f.last_ns),
+		      "up_pkts", (json_int_t)(f.dyn[SQ_UP].chain >> 8), "up_bytes",
+		      (json_int_t)f.dyn[SQ_UP].bytes, "down_pkts",
+		      (json_int_t)(f.dyn[SQ_DOWN].chain >> 8), "down_bytes",
+		      (json_int_t)f.dyn[SQ_DOWN].bytes, "state", states_json(&f));
+	if (o && f.proto)
+		json_object_set_new(o, "remote", end_json(&f, f.remote, f.rport));
+	return json_array_append_new(w->list, o) ? -ENOMEM : 0;
+}
+
+static enum MHD_Result reply_flows(struct request *r, const struct target *t, json_t *counts,
+				   uint64_t cgroup_id, size_t limit)
+{
+	struct walk w = {.list = json_array(), .limit = limit, .now = sq_mono_ns()};
+	int res = engine_flows(api_of(r)->engine, cgroup_id, walk_one, &w);
+
+	if (res < 0) {
+		json_decref(w.list);
+		json_decref(counts);
+		return reply_status(r, res == -ENOENT ? 404 : 503, "target",
+				    "target: the flows of \"%.64s\" cannot be read: %s", t->name,
+				    strerror(-res));
+	}
+	return reply_json(r, 200,
+			  json_pack("{s:I,s:o,s:o,s:I}", "time_ms", (json_int_t)sq_real_ms(),
+				    "counts", counts, "flows", w.list, "more", w.more));
+}
+
+enum MHD_Result api_flows(struct request *r, const char *name)
+{
+	size_t limit = LIMIT;
+	struct problem p = {0};
+	struct rule_entry *e;
+	json_t *counts = NULL;
+	struct target t;
+	uint64_t id = 0;
+	char text[16], *end;
+
+	if (request_query(r, "limit", text, sizeof(text))) {
+		limit = strtoul(text, &end, 10);
+		if (*end || end == text || text[0] == '-' || limit < 1 || limit > LIMIT_MAX)
+			return reply_status(r, 400, "limit",
+					    "limit: \"%.15s\" is not accepted: 1 to %d", text,
+					    LIMIT_MAX);
+	}
+	pthread_mutex_lock(api_of(r)->lock);
+	if (target_resolve(api_of(r)->targets, name, &t, &p) == 0) {
+		e = book_find(api_of(r)->book, t.name);
+		counts = e && e->in_force ? flow_counts_json(api_of(r)->engine, e) : NULL;
+		id = e ? e->cgroup_id : 0;
+	}
+	pthread_mutex_unlock(api_of(r)->lock);
+	if (p.code)
+		return reply_problem(r, &p);
+	if (!counts)
+		return reply_status(
+			r, 404, "target",
+			"target: no rule of \"%.64s\" follows flows: one with each, hang "
+			"or reset does",
+			t.name);
+	return reply_flows(r, &t, counts, id, limit); /* a walk of up to 360 MB: without the lock */
 }

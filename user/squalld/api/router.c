@@ -36,6 +36,7 @@ static const struct route {
 	{"POST", "rules/*/profile", api_rule_profile},
 	{"GET", "counters", api_counters},
 	{"GET", "counters/*", api_counters_of},
+	{"GET", "flows/*", api_flows},
 	{"GET", "profiles", api_profiles},
 	{"GET", "profiles/*", api_profile_get},
 	{"PUT", "profiles/*", api_profile_put},
