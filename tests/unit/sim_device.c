@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include "sim/device/lean.h"
 #include "sim/fleet/options.h"
 
@@ -219,6 +221,7 @@ static void shard_free(void)
 	free(ln->led.pub);
 	free(ln->tx);
 	free(ln->rx);
+	free(ln->frame);
 	free(ln);
 	free(arena);
 	free(fake);
@@ -606,6 +609,151 @@ static void many_filters(void **state)
 	/* One of them twice. */
 	gives(d, "\x90\x06\xff\xfd\0\0\0\0", 8, 0);
 	assert_int_equal(failed(F_PROTOCOL), 1);
+	shard_free();
+}
+
+/* A masked frame that the device has sent: its payload in buf; the length of all of it. */
+static size_t unmask(const uint8_t *p, size_t n, uint8_t *buf, size_t *ret, uint8_t *op)
+{
+	size_t head = 2, len;
+
+	assert_true(n >= 6 && p[0] & 0x80 && p[1] & 0x80);
+	*op = p[0] & 15;
+	len = p[1] & 127;
+	if (len == 126) {
+		len = (size_t)(p[2] << 8 | p[3]);
+		head = 4;
+	} else if (len == 127) {
+		len = (size_t)p[6] << 24 | (size_t)(p[7] << 16 | p[8] << 8 | p[9]);
+		head = 10;
+	}
+	assert_true(n >= head + 4 + len);
+	for (size_t i = 0; i < len; i++)
+		buf[i] = p[head + 4 + i] ^ p[head + (i & 3)];
+	*ret = len;
+	return head + 4 + len;
+}
+
+static void ws_up(struct device *d)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	char key[80], accept[40], text[400], *at;
+	uint8_t digest[20];
+
+	dev_event(ln, d, EPOLLOUT);
+	assert_int_equal(d->state, D_UPGRADE);
+	at = strstr((char *)sock(d)->out, "Sec-WebSocket-Key: ");
+	assert_non_null(at);
+	snprintf(key, sizeof(key), "%.24s%s", at + 19, guid);
+	SHA1((uint8_t *)key, strlen(key), digest);
+	EVP_EncodeBlock((uint8_t *)accept, digest, 20);
+	snprintf(text, sizeof(text),
+		 "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection: upgrade\r\n"
+		 "sec-websocket-accept: %s\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+		 accept);
+	sock(d)->nout = 0;
+	/* In two parts. */
+	gives(d, text, 100, 0);
+	assert_int_equal(d->state, D_UPGRADE);
+	gives(d, text + 100, strlen(text) - 100, 0);
+	assert_int_equal(d->state, D_CONNACK);
+}
+
+static void websocket(void **state)
+{
+	static uint8_t buf[70000];
+	struct device *d;
+	size_t n, at = 0, len;
+	uint8_t op;
+
+	(void)state;
+	shard_new("broker ws://127.0.0.1:8080/m qos 1 interval 100ms topic t payload 66000 "
+		  "ack-timeout 1h "
+		  "inflight 2 backoff 100ms..100ms");
+	d = start(0);
+	ws_up(d);
+	n = unmask(sock(d)->out, sock(d)->nout, buf, &len, &op);
+	assert_int_equal(n, sock(d)->nout);
+	assert_int_equal(op, 2);
+	assert_int_equal(buf[0], MQTT_CONNECT << 4);
+	sock(d)->nout = 0;
+	/* A packet over two frames, with a ping between them, byte by byte. */
+	for (unsigned i = 0; i < 13; i++)
+		gives(d,
+		      "\x02\x01\x20\x89\x03"
+		      "abc"
+		      "\x80\x03\x02\0\0" +
+			      i,
+		      1, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	n = unmask(sock(d)->out, sock(d)->nout, buf, &len, &op);
+	assert_int_equal(op, 10);
+	assert_memory_equal(buf, "abc", 3);
+	/* A socket that takes 1,000 bytes of two long messages, then the rest. */
+	sock(d)->nout = 0;
+	sock(d)->room = 1000;
+	pass_ms(250);
+	assert_int_equal(sock(d)->nout, 1000);
+	sock(d)->room = 1 << 20;
+	dev_event(ln, d, EPOLLOUT);
+	pass_ms(20);
+	for (at = 0, n = 0; at < sock(d)->nout; n++) {
+		at += unmask(sock(d)->out + at, sock(d)->nout - at, buf, &len, &op);
+		assert_int_equal(op, 2);
+		assert_int_equal(buf[0] >> 4, MQTT_PUBLISH);
+		assert_int_equal(len, 66000 + 9);
+	}
+	assert_int_equal(n, 2);
+	/* An acknowledgement and a close in one read: both are seen, and the close is answered. */
+	gives(d, "\x82\x04\x40\x02\0\x01\x88\x02\x03\xe8", 10, 0);
+	assert_int_equal(tot()->acked, 1);
+	assert_int_equal(failed(F_CLOSED), 1);
+	assert_int_equal(d->state, D_WAIT);
+	shard_free();
+}
+
+static void websocket_wrong(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t n;
+	} frame[] = {{"\x81\x02"
+		      "hi",
+		      4},		      /* text */
+		     {"\xc2\x02\x20\x02", 4}, /* an extension's bit */
+		     {"\x82\x82\0\0\0\0", 6}, /* masked */
+		     {"\x09\x00", 2},	      /* a ping in parts */
+		     {"\x89\x7e\x00\x80", 4}, /* a long ping */
+		     {"\x83\x00", 2},	      /* no such frame */
+		     {"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", 10}};
+	static const char *const answer[] = {
+		"HTTP/1.1 403 Forbidden\r\n\r\n", "SSH-2.0\r\n\r\n",
+		"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+		"HTTP/1.1 101 x\r\nConnection: upgrade\r\n\r\n"};
+	struct device *d;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(frame) / sizeof(*frame); i++) {
+		shard_new("broker ws://127.0.0.1:8080");
+		d = start(0);
+		ws_up(d);
+		gives(d, frame[i].text, frame[i].n, 0);
+		assert_int_equal(failed(F_PROTOCOL), 1);
+		shard_free();
+	}
+	for (unsigned i = 0; i < sizeof(answer) / sizeof(*answer); i++) {
+		shard_new("broker ws://127.0.0.1:8080");
+		d = start(0);
+		dev_event(ln, d, EPOLLOUT);
+		gives(d, answer[i], strlen(answer[i]), 0);
+		assert_int_equal(failed(F_UPGRADE), 1);
+		shard_free();
+	}
+	shard_new("broker ws://127.0.0.1:8080 connect-timeout 1s");
+	d = start(0);
+	dev_event(ln, d, EPOLLOUT);
+	pass_ms(1010);
+	assert_int_equal(failed(F_UPGRADE), 1);
 	shard_free();
 }
 
@@ -1166,6 +1314,7 @@ int main(void)
 		cmocka_unit_test(timeouts),	  cmocka_unit_test(other_family),
 		cmocka_unit_test(redirect),	  cmocka_unit_test(socket_options),
 		cmocka_unit_test(topic_alias),	  cmocka_unit_test(many_filters),
+		cmocka_unit_test(websocket),	  cmocka_unit_test(websocket_wrong),
 		cmocka_unit_test(scheduled_time), cmocka_unit_test(data_with_fin),
 		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
 		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),

@@ -2,7 +2,7 @@
 /*
  * A device's life.
  *
- *   OFF -> WAIT -> TCP -> TLS -> CONNACK -> SUBACK -> ONLINE -> DRAIN -> OFF
+ *   OFF -> WAIT -> TCP -> TLS (-> UPGRADE) -> CONNACK -> SUBACK -> ONLINE -> DRAIN -> OFF
  *            ^______________|________|________|________|   lost: back off
  *
  * Every turn of a device begins with begin() and ends with settle(), the only
@@ -414,6 +414,9 @@ void dev_life(struct lean *ln, struct device *d)
 	case D_CONNACK:
 		dev_fail(d, F_CONNACK_TIMEOUT, 0);
 		break;
+	case D_UPGRADE:
+		dev_fail(d, F_UPGRADE, 1);
+		break;
 	case D_SUBACK:
 		dev_fail(d, F_SUBACK_TIMEOUT, 0);
 		break;
@@ -460,6 +463,9 @@ static void event(struct lean *ln, struct device *d, uint32_t events)
 			rc = con_tls(ln, d);
 	} else if (d->state == D_TLS) {
 		rc = con_tls(ln, d);
+	} else if (d->state == D_UPGRADE) {
+		out_writable(ln);
+		rc = ws_upgrade(ln, d);
 	} else {
 		if (events & EPOLLOUT && d->out) {
 			out_writable(ln);
@@ -469,6 +475,11 @@ static void event(struct lean *ln, struct device *d, uint32_t events)
 		if (events & (EPOLLIN | ENDED) || (d->unread && !d->out))
 			readable(ln, d);
 		return;
+	}
+	if (!rc && d->state == D_TLS && type_of(ln, d)->p.ws) {
+		set_state(ln, d, D_UPGRADE);
+		rc = ws_hello(ln, d);
+		out_flush(ln);
 	}
 	if (rc)
 		return;

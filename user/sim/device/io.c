@@ -129,6 +129,7 @@ void io_close(struct lean *ln, struct device *d, bool reset)
 
 		setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 	}
+	ws_free(d);
 	close(d->fd);
 	d->fd = -1;
 	free(d->in);

@@ -8,9 +8,11 @@
  *   e2e.c      what a fleet's own subscribers learn about its messages
  *   publish.c  messages out: schedule, encoding, backlog
  *   window.c   unacknowledged messages, what became of them, sending them again
+ *   ws.c       WebSocket: the upgrade, pings, close
  *   out.c      the outbox: packets collect and leave in one write()
  *   io.c       bytes, TCP or TLS
  *   ring.c     devices that send without pause
+ *   frame.c    WebSocket's frames
  *   types.c    device types, compiled
  *
  * Nobody below device.c ends a connection. What finds it broken marks the device
@@ -43,6 +45,7 @@ enum dev_state {
 	D_WAIT, /* for its (re)connect */
 	D_TCP,
 	D_TLS,
+	D_UPGRADE, /* to WebSocket */
 	D_CONNACK,
 	D_SUBACK,
 	D_ONLINE,
@@ -144,7 +147,7 @@ struct device {
 	uint16_t alias_max;  /* topic aliases that the broker takes */
 	uint8_t subacks;     /* bit i: the one of SUBSCRIBE i has not come */
 	bool aliased;	     /* on this connection: alias 1 stands for the topic */
-	uint8_t pad[8];
+	struct ws *ws;	     /* NULL: plain MQTT */
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
 
@@ -153,7 +156,8 @@ struct stype {
 	uint32_t gen;
 	bool any, lean;
 	struct sim_tmpl *thing, *client, *user, *topic, *payload, *response, *answer, *will,
-		*will_payload, *command, *password, *reply_to, *sub[SIM_MAX_SUBS + 4];
+		*will_payload, *command, *password, *reply_to, *path,
+		*ws_header[SIM_MAX_WS_HEADERS], *sub[SIM_MAX_SUBS + 4];
 	unsigned nsubs;
 	const struct sim_creds *creds;
 	struct mqtt_props props; /* of each message, but what differs between them */
@@ -196,6 +200,8 @@ struct lean {
 		bool count; /* QoS 0: done when written */
 		bool marked;
 	} tx_msg[SIM_TX_MSGS];
+	uint8_t *frame; /* the outbox as a WebSocket frame; made when one is needed */
+	uint8_t ws_op;	/* of the next frame; 0: binary */
 	/* Its inbox: bytes read and not decoded yet. */
 	uint8_t *rx;
 	uint32_t rx_at, rx_len;
@@ -263,6 +269,18 @@ struct device *stype_device(struct lean *ln, unsigned type, uint32_t local);
 void busy_add(struct lean *ln, struct device *d);
 void busy_del(struct lean *ln, struct device *d);
 
+/* ws.c */
+bool ws_open(const struct device *d);	 /* what is written from now on is frames */
+bool ws_closing(const struct device *d); /* the server has closed: nothing more comes */
+void ws_free(struct device *d);
+/* Asks for the upgrade, and follows the answer: 0 done, 1 not yet, -1 lost. */
+int ws_hello(struct lean *ln, struct device *d);
+int ws_upgrade(struct lean *ln, struct device *d);
+/* The outbox as a frame; *len becomes the frame's. NULL without memory. */
+const uint8_t *ws_wrap(struct lean *ln, struct device *d, uint32_t *len);
+/* Takes the frames off n bytes, in place: what is left, or -1 when the connection is lost. */
+long ws_unwrap(struct lean *ln, struct device *d, uint8_t *p, size_t n);
+
 /* io.c: bytes moved; 0 when none can be now; -1 when the connection is lost (dev_fail) */
 long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len);
 long io_read(struct lean *ln, struct device *d, uint8_t *p, size_t room);
@@ -293,7 +311,8 @@ static inline void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns,
 }
 
 void out_flush(struct lean *ln);
-void out_writable(struct lean *ln); /* the socket takes more */
+void out_flush_frame(struct lean *ln); /* an empty one as well: of WebSocket's own */
+void out_writable(struct lean *ln);    /* the socket takes more */
 void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason);
 /* QoS 0 messages that did not leave have failed so. */
 void out_fail(struct lean *ln, struct device *d, enum sim_fail kind);

@@ -41,9 +41,10 @@ static void free_unsent(struct device *d)
 }
 
 /* What the socket did not take, and the QoS 0 messages that end in it. */
-static bool keep_rest(struct lean *ln, struct device *d, uint32_t done)
+static bool keep_rest(struct lean *ln, struct device *d, const uint8_t *p, uint32_t len,
+		      uint32_t done)
 {
-	uint32_t rest = ln->tx_len - done, nmsg = 0;
+	uint32_t rest = len - done, nmsg = 0;
 	struct unsent *u = calloc(1, sizeof(*u));
 
 	if (!u)
@@ -57,7 +58,7 @@ static bool keep_rest(struct lean *ln, struct device *d, uint32_t done)
 		free_unsent(d);
 		return false;
 	}
-	memcpy(u->buf, ln->tx + done, rest);
+	memcpy(u->buf, p + done, rest);
 	u->len = rest;
 	for (uint32_t i = 0; i < ln->tx_n; i++) {
 		if (ln->tx_msg[i].end <= done || !ln->tx_msg[i].count)
@@ -71,21 +72,20 @@ static bool keep_rest(struct lean *ln, struct device *d, uint32_t done)
 }
 
 /* Only acknowledgements and pings get here; they go behind what waits. */
-static void append(struct lean *ln, struct device *d)
+static void append(struct device *d, const uint8_t *p, uint32_t len)
 {
 	struct unsent *u = d->out;
 	uint8_t *grown = NULL;
 
-	if (u->len + ln->tx_len <= SIM_UNSENT_MAX)
-		grown = realloc(u->buf, u->len + ln->tx_len);
+	if (u->len + len <= SIM_UNSENT_MAX)
+		grown = realloc(u->buf, u->len + len);
 	if (!grown) {
 		dev_fail(d, F_MEMORY, 0);
 		return;
 	}
-	memcpy(grown + u->len, ln->tx, ln->tx_len);
+	memcpy(grown + u->len, p, len);
 	u->buf = grown;
-	u->len += ln->tx_len;
-	ln->tx_len = 0;
+	u->len += len;
 }
 
 /* The buffer's messages up to `done` have left; with the connection lost the rest never will. */
@@ -105,17 +105,29 @@ static void tell(struct lean *ln, struct device *d, uint32_t done)
 	}
 }
 
-void out_flush(struct lean *ln)
+void out_flush_frame(struct lean *ln)
 {
 	struct device *d = ln->owner;
-	uint32_t done = 0;
+	const uint8_t *p = ln->tx;
+	uint32_t done = 0, len = ln->tx_len;
 
-	if (!ln->tx_len)
-		return;
-	if (d->out && !d->fail)
-		append(ln, d);
-	while (done < ln->tx_len && !d->fail) {
-		long n = io_write(ln, d, ln->tx + done, ln->tx_len - done);
+	/* The type first: it is in the cache, and the last line of a device is not. */
+	if (type_of(ln, d)->p.ws && ws_open(d) && !d->fail) {
+		p = ws_wrap(ln, d, &len);
+		if (!p) {
+			p = ln->tx;
+			dev_fail(d, F_MEMORY, 0);
+		}
+		/* The frame's head stands in front of the messages. */
+		for (uint32_t i = 0; i < ln->tx_n; i++)
+			ln->tx_msg[i].end += len - ln->tx_len;
+	}
+	if (d->out && !d->fail) {
+		append(d, p, len);
+		done = len = 0;
+	}
+	while (done < len && !d->fail) {
+		long n = io_write(ln, d, p + done, len - done);
 
 		if (n <= 0)
 			break;
@@ -126,12 +138,18 @@ void out_flush(struct lean *ln)
 	}
 	if (done)
 		d->last_out_ms = ms_of(ln->led.now);
-	if (done < ln->tx_len && !d->fail && !keep_rest(ln, d, done))
+	if (done < len && !d->fail && !keep_rest(ln, d, p, len, done))
 		dev_fail(d, F_MEMORY, 0);
 	if (ln->tx_n && (++ln->clock_age >= SIM_CLOCK_WRITES || d->ssl))
 		lean_clock(ln);
 	tell(ln, d, done);
 	ln->tx_len = ln->tx_n = 0;
+}
+
+void out_flush(struct lean *ln)
+{
+	if (ln->tx_len)
+		out_flush_frame(ln);
 }
 
 void out_end(struct lean *ln)

@@ -253,7 +253,8 @@ static void use_room(struct lean *ln, struct device *d)
 bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 {
 	size_t room = 0;
-	long n = -1; /* nothing read yet in this call */
+	bool ws = type_of(ln, d)->p.ws && ws_open(d);
+	long n = -1, plain; /* n < 0: nothing read yet in this call */
 
 	for (;;) {
 		if (decode(ln, d, ret))
@@ -275,10 +276,17 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		ln->rx_len -= ln->rx_at;
 		ln->rx_at = 0;
 		room = SIM_RX_CAP - ln->rx_len;
+		if (ws && ws_closing(d)) {
+			dev_fail(d, F_CLOSED, 0);
+			break;
+		}
 		n = io_read(ln, d, ln->rx + ln->rx_len, room);
 		if (n <= 0)
 			break;
-		ln->rx_len += (uint32_t)n;
+		plain = ws ? ws_unwrap(ln, d, ln->rx + ln->rx_len, (size_t)n) : n;
+		if (plain < 0)
+			break;
+		ln->rx_len += (uint32_t)plain;
 	}
 	keep_start(ln, d);
 	return false;

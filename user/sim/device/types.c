@@ -9,7 +9,8 @@ void stype_clear(struct stype *ty)
 {
 	struct sim_tmpl **all[] = {&ty->thing,	      &ty->client,   &ty->user,	    &ty->topic,
 				   &ty->payload,      &ty->response, &ty->answer,   &ty->will,
-				   &ty->will_payload, &ty->command,  &ty->password, &ty->reply_to};
+				   &ty->will_payload, &ty->command,  &ty->password, &ty->reply_to,
+				   &ty->path};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		sim_tmpl_free(*all[i]);
@@ -17,6 +18,10 @@ void stype_clear(struct stype *ty)
 	}
 	for (unsigned i = 0; i < ty->nsubs; i++)
 		sim_tmpl_free(ty->sub[i]);
+	for (unsigned i = 0; i < SIM_MAX_WS_HEADERS; i++) {
+		sim_tmpl_free(ty->ws_header[i]);
+		ty->ws_header[i] = NULL;
+	}
 	ty->nsubs = 0;
 	ty->fixed_payload = NULL;
 }
@@ -30,12 +35,14 @@ static int add_sub(struct stype *ty, const char *filter, const struct sim_creds 
 /* {client_id} in the others is what the client identifier's own template makes. */
 static void name_client(struct stype *ty)
 {
-	struct sim_tmpl *const all[] = {ty->user,     ty->topic,   ty->payload,	     ty->answer,
-					ty->response, ty->will,	   ty->will_payload, ty->command,
-					ty->password, ty->reply_to};
+	struct sim_tmpl *const all[] = {ty->user,     ty->topic,    ty->payload,      ty->answer,
+					ty->response, ty->will,	    ty->will_payload, ty->command,
+					ty->password, ty->reply_to, ty->path};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		sim_tmpl_client(all[i], ty->client);
+	for (unsigned i = 0; i < SIM_MAX_WS_HEADERS; i++)
+		sim_tmpl_client(ty->ws_header[i], ty->client);
 	for (unsigned i = 0; i < ty->nsubs; i++)
 		sim_tmpl_client(ty->sub[i], ty->client);
 }
@@ -90,6 +97,10 @@ int stype_compile(struct stype *ty, struct sim_err *err)
 		: sim_tmpl_topic(p->shadow ? "$aws/things/{thing}/shadow/update" : p->topic,
 				 "topic", creds, &ty->topic, err);
 	rc = rc ? rc : sim_tmpl_password(p->password, "password", creds, &ty->password, err);
+	if (!rc && p->ws)
+		rc = sim_tmpl_name(p->path, "broker", creds, &ty->path, err);
+	for (unsigned i = 0; !rc && i < p->nws_headers; i++)
+		rc = sim_tmpl_name(p->ws_header[i], "ws-header", creds, &ty->ws_header[i], err);
 	if (!rc && *p->response_topic)
 		rc = sim_tmpl_name(p->response_topic, "response-topic", creds, &ty->reply_to, err);
 	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", creds, &ty->payload, err);

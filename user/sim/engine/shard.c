@@ -311,6 +311,7 @@ static void finish(struct shard *sh)
 	close(sh->l.epfd);
 	free(sh->l.type);
 	free(sh->l.tx);
+	free(sh->l.frame);
 	free(sh->old);
 	munmap(sh->l.rx, SIM_RX_MAX + 65536);
 	SIM_STORE(&sh->l.led.pub->state, 2u);

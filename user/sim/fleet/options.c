@@ -18,22 +18,34 @@
 #define CHOICE(f, c)	SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
 #define CALL(fn)	SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
 
-/* mqtt[s]://host[:port], IPv6 in brackets. */
+#define BROKER_URLS                                                                                \
+	"accepted: mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or "           \
+	"wss://HOST[:PORT][/PATH]"
+
+/* IPv6 in brackets. */
 static int set_broker(void *base, const char *value, struct sim_err *err)
 {
+	static const struct {
+		const char *scheme;
+		bool tls, ws;
+		uint16_t port;
+	} known[] = {{"mqtt://", false, false, 1883}, {"tcp://", false, false, 1883},
+		     {"mqtts://", true, false, 8883}, {"ssl://", true, false, 8883},
+		     {"ws://", false, true, 80},      {"wss://", true, true, 443}};
 	struct sim_profile *p = base;
-	const char *host, *end, *port = NULL;
-	bool tls = false;
+	const char *host = NULL, *end, *port = NULL;
+	unsigned k = 0;
 	size_t n;
 
-	if (!strncmp(value, "mqtts://", 8) || !strncmp(value, "ssl://", 6))
-		tls = true;
-	else if (strncmp(value, "mqtt://", 7) && strncmp(value, "tcp://", 6))
-		return sim_bad(err,
-			       "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
-			       "mqtts://HOST[:PORT]",
-			       value);
-	host = strstr(value, "://") + 3;
+	while (k < sizeof(known) / sizeof(*known) && !host) {
+		n = strlen(known[k].scheme);
+		if (strncmp(value, known[k].scheme, n))
+			k++;
+		else
+			host = value + n;
+	}
+	if (!host)
+		return sim_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	if (*host == '[') {
 		end = strchr(++host, ']');
 		if (!end)
@@ -47,21 +59,36 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 	if (*end == ':')
 		port = ++end;
 	end += strspn(end, port ? "0123456789" : "");
-	if (*end == '/')
-		end++;
-	if (!n || *end || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker))
-		return sim_bad(err,
-			       "broker '%.200s': accepted: mqtt://HOST[:PORT] or "
-			       "mqtts://HOST[:PORT]",
-			       value);
+	if (!n || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker) ||
+	    (*end && *end != '/') || (*end && end[1] && !known[k].ws) || strpbrk(end, " #\t\r\n"))
+		return sim_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	if (port && (strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535 || !*port ||
 		     *port == '/'))
 		return sim_bad(err, "broker '%.200s': port must be 1 to 65535", value);
-	p->tls = tls;
-	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : tls ? 8883 : 1883);
+	p->tls = known[k].tls;
+	p->ws = known[k].ws;
+	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : known[k].port);
 	memcpy(p->host, host, n);
 	p->host[n] = 0;
+	/* Where all of MQTT's brokers have it by default, AWS IoT's as well. */
+	snprintf(p->path, sizeof(p->path), "%s", *end && end[1] ? end : "/mqtt");
 	snprintf(p->broker, sizeof(p->broker), "%s", value);
+	return 0;
+}
+
+static int set_ws_header(void *base, const char *value, struct sim_err *err)
+{
+	struct sim_profile *p = base;
+	size_t n = strcspn(value, ":");
+
+	if (!n || value[n] != ':' || strcspn(value, " \t\r\n") < n || strpbrk(value, "\r\n") ||
+	    strlen(value) >= sizeof(p->ws_header[0]))
+		return sim_bad(err,
+			       "ws-header '%.100s': accepted: 'Name: value', at most %zu bytes",
+			       value, sizeof(p->ws_header[0]) - 1);
+	if (p->nws_headers == SIM_MAX_WS_HEADERS)
+		return sim_bad(err, "ws-header: more than %d", SIM_MAX_WS_HEADERS);
+	snprintf(p->ws_header[p->nws_headers++], sizeof(p->ws_header[0]), "%s", value);
 	return 0;
 }
 
@@ -242,8 +269,11 @@ static int set_tls_version(void *base, const char *value, struct sim_err *err)
 }
 
 const struct sim_opt sim_profile_opts[] = {
-	{"broker", "URL", "Broker", "mqtt://HOST[:PORT] or mqtts://HOST[:PORT]", CALL(set_broker),
-	 NULL},
+	{"broker", "URL", "Broker",
+	 "mqtt[s]://HOST[:PORT], or WebSocket: ws[s]://HOST[:PORT][/PATH[?QUERY]], whose path may "
+	 "have "
+	 "{thing}, {index} and columns [/mqtt]",
+	 CALL(set_broker), NULL},
 	{"protocol", "VERSION", "Broker", "MQTT version: 3.1.1 or 5",
 	 CHOICE(version, "3.1.1=4 4=4 5=5"), "3.1.1"},
 	{"client", "lean|paho", "Broker",
@@ -256,6 +286,13 @@ const struct sim_opt sim_profile_opts[] = {
 	{"bind", "ADDR,...", "Broker",
 	 "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
 	 NULL},
+	{"ws-header", "NAME: VALUE", "Broker",
+	 "a header of the WebSocket upgrade; {thing} {index} and columns; repeatable",
+	 CALL(set_ws_header), NULL},
+	{"aws-sigv4", "REGION", "Broker",
+	 "sign the WebSocket's path for AWS IoT Core with $AWS_ACCESS_KEY_ID, "
+	 "$AWS_SECRET_ACCESS_KEY and $AWS_SESSION_TOKEN",
+	 STR(sigv4), NULL},
 	{"resolve", "each|once", "Broker",
 	 "look the broker's name up again when a connection was lost (one look-up a second and "
 	 "process at most), or only at the start; all its addresses are used in turn",

@@ -8,6 +8,7 @@
 #include "sim/fleet/creds.h"
 #include "sim/fleet/options.h"
 #include "sim/fleet/resolve.h"
+#include "sim/fleet/sigv4.h"
 #include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
 
@@ -208,7 +209,7 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 			       *p->cert ? "key" : "cert");
 	if (!p->tls) {
 		if (*p->cert || *p->ca || *p->alpn || *p->sni || p->insecure)
-			return sim_bad(err, "broker '%.200s': TLS options need mqtts://",
+			return sim_bad(err, "broker '%.200s': TLS options need mqtts:// or wss://",
 				       p->broker);
 		return 0;
 	}
@@ -221,6 +222,37 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 	return rc;
 }
 
+static int check_ws(const struct sim_profile *p, const char *thing, struct sim_err *err)
+{
+	char buf[SIM_PATH_MAX * 4], host[300], header[4096];
+	int rc;
+
+	if (!p->ws)
+		return p->nws_headers || *p->sigv4
+			       ? sim_bad(err,
+					 "ws-header and aws-sigv4 need a broker of ws:// or wss://")
+			       : 0;
+	if (p->engine == SIM_PAHO)
+		return sim_bad(err, "client paho: ws:// and wss:// are of the lean client only");
+	rc = render_sample(p, p->path, "broker", thing, buf, SIM_PATH_MAX, err);
+	if (rc)
+		return rc;
+	if (strpbrk(buf, " \t\r\n"))
+		return sim_bad(err, "broker: the path has a blank in it; write %%20");
+	for (unsigned i = 0; i < p->nws_headers && !rc; i++)
+		rc = render_sample(p, p->ws_header[i], "ws-header", thing, header, sizeof(header),
+				   err);
+	if (rc || !*p->sigv4)
+		return rc;
+	if (strchr(buf, '?'))
+		return sim_bad(err, "aws-sigv4: the path of broker must have no query of its own");
+	sim_host_header(p, host, sizeof(host));
+	if (sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0))
+		return sim_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
+				    "AWS_SECRET_ACCESS_KEY");
+	return 0;
+}
+
 int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 {
 	const struct sim_creds *creds;
@@ -231,8 +263,8 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	int rc;
 
 	if (!*p->broker)
-		return sim_bad(err, "broker: is missing; accepted: mqtt://HOST[:PORT] or "
-				    "mqtts://HOST[:PORT]");
+		return sim_bad(err, "broker: is missing; accepted: mqtt[s]://HOST[:PORT] or "
+				    "ws[s]://HOST[:PORT][/PATH]");
 	rc = sim_creds_get(p->credentials, &creds, err);
 	if (rc)
 		return rc;
@@ -323,6 +355,9 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 		if (rc)
 			return rc;
 	}
+	rc = check_ws(p, thing, err);
+	if (rc)
+		return rc;
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sim_bad(err, "backoff: BASE is larger than MAX");
 	if (p->engine == SIM_PAHO &&

@@ -20,6 +20,8 @@
 #define SIM_USER_MAX	   1024 /* a user name and a password as a broker gets them */
 #define SIM_PASSWORD_MAX   8192
 #define SIM_MAX_USER_PROPS 8
+#define SIM_PATH_MAX	   1024
+#define SIM_MAX_WS_HEADERS 8
 #define SIM_TYPE_NAME	   64
 #define SIM_PAYLOAD_MAX	   65536
 
@@ -44,7 +46,12 @@ struct sim_profile {
 	uint32_t first;	  /* index of this type's first device, for {{index}} */
 
 	/* where to */
-	char broker[256];
+	char broker[1024];
+	bool ws;
+	char path[SIM_PATH_MAX]; /* of ws:// and wss://, with its query */
+	uint8_t nws_headers;
+	char ws_header[SIM_MAX_WS_HEADERS][512]; /* "Name: value" */
+	char sigv4[32];				 /* AWS region; empty: the path is not signed */
 	char host[200];
 	uint16_t port;
 	uint8_t naddrs, nbinds;

@@ -52,6 +52,7 @@ enum sim_fail {
 	F_MEMORY,
 	F_NAME,	      /* the device could not be made */
 	F_DOWNGRADED, /* PUBACK for QoS 2 */
+	F_UPGRADE, /* to WebSocket: HTTP status, 1: none in time, 0: another reason, in the note */
 	F_UNRESOLVED, /* the name of a server that a redirect named */
 	F_KINDS
 };
@@ -63,7 +64,8 @@ enum sim_protocol {
 	PROTO_CONNACK,
 	PROTO_SESSION,
 	PROTO_ALIAS,
-	PROTO_AUTH
+	PROTO_AUTH,
+	PROTO_WS
 };
 /* What a device needs and its broker does not have. */
 enum sim_lack { LACK_RETAIN, LACK_WILDCARD, LACK_SHARED };

@@ -41,6 +41,7 @@ static const char *const words[F_KINDS] = {
 	[F_MEMORY] = "memory",
 	[F_NAME] = "name",
 	[F_DOWNGRADED] = "downgraded",
+	[F_UPGRADE] = "upgrade",
 	[F_UNRESOLVED] = "unresolved",
 };
 
@@ -72,7 +73,8 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 					    "session present after a clean start",
 					    "topic alias above the maximum of 0",
 					    "broker asks for enhanced authentication (AUTH), "
-					    "which is not spoken"};
+					    "which is not spoken",
+					    "not a binary WebSocket frame as a server sends it"};
 	static const char *const lack[] = {"retained messages", "wildcard subscriptions",
 					   "shared subscriptions"};
 	unsigned kind = key >> 40 & 255;
@@ -144,7 +146,7 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_MALFORMED:
 	case F_PROTOCOL:
-		snprintf(t, cap, "protocol: %s", detail < 7 ? proto[detail] : "unknown");
+		snprintf(t, cap, "protocol: %s", detail < 8 ? proto[detail] : "unknown");
 		break;
 	case F_NO_PUBACK:
 		snprintf(t, cap, "no PUBACK in time");
@@ -183,6 +185,12 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_DOWNGRADED:
 		snprintf(t, cap, "broker downgrades QoS 2: PUBACK where PUBREC is due");
+		break;
+	case F_UPGRADE:
+		snprintf(t, cap, "WebSocket upgrade%s",
+			 detail == 1 ? ": no answer in time"
+			 : detail    ? " refused: HTTP"
+				     : "");
 		break;
 	case F_UNRESOLVED:
 		snprintf(t, cap, "the name of the server redirected to does not resolve");
