@@ -37,7 +37,7 @@ tsan: deps-test
 # every list whose element knows the pointer to itself.
 analyze: $(skels)
 	$(Q)find user -name '*.c' ! -name ui_files.c | sort | xargs -n 1 -P $$(nproc) \
-	  $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror $(CSTD) -O1
+	  $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror $(filter-out -W%,$(CSTD)) -O1
 
 ## coverage: lines that the unit tests run, by folder, in build/cov
 coverage: deps-test
