@@ -23,7 +23,7 @@
 #include <unistd.h>
 #include "lib/cgroup.h"
 #include "squalld/base/log.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 static char dir[] = "/tmp/squall-engine-XXXXXX", pins[64], group[64], group_dir[320];
 static uint64_t id; /* of the cgroup of `child` */

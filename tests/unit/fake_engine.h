@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define FAKE_CGROUPS 8192
 

@@ -38,7 +38,7 @@
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
 #include "squalld/control/targets.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 /*
  * All parts, top down. Threads: docs/threads-squalld.md. `lock` guards what is in

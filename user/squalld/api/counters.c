@@ -5,7 +5,7 @@
 #include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 struct collect {
 	struct engine *engine;

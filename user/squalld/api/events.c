@@ -12,7 +12,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define QUEUE	    256
 #define MAX_STREAMS 128

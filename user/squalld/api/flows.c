@@ -9,7 +9,7 @@
 #include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 int flow_counts(struct engine *engine, const struct rule_entry *e, struct flow_count ret[])
 {

@@ -12,7 +12,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/state.h"
 #include "squalld/discovery/cgwatch.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define NEARLY_PCT 90 /* of a limit: time left to raise it */
 

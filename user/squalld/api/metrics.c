@@ -8,7 +8,7 @@
 #include "squalld/discovery/docker.h"
 #include "squalld/api/events.h"
 #include "squalld/control/state.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 static const struct {
 	const char *what;

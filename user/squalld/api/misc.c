@@ -14,7 +14,7 @@
 #include "squalld/control/profiles.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 /* --- status ------------------------------------------------------------------------ */
 

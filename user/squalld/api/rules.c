@@ -13,7 +13,7 @@
 #include "squalld/control/clear.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/state.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 static json_t *lo_note(const char *why)
 {

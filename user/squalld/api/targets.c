@@ -6,7 +6,7 @@
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/targets.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define LIST_MAX 20000 /* targets in one answer */
 

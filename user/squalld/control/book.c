@@ -9,7 +9,7 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/state.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 static struct rule_entry **bucket_of(struct book *book, const char *name)
 {

@@ -11,7 +11,7 @@
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
 #include "squalld/control/state.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 static int save_one(struct rule_entry *e, void *arg)
 {

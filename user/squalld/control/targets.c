@@ -12,7 +12,7 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/base/tree.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define ID_PREFIX_MIN 4
 

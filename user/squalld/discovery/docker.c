@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "squalld/base/log.h"
 #include "squalld/control/targets.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 #define ANSWER_MAX (64u << 20)
 #define LINE_MAX_  (1u << 20)

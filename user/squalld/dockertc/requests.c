@@ -21,7 +21,7 @@
 #include "squalld/base/log.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/control/book.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 
 enum tc_direction dockertc_direction(const char *text)
 {

@@ -24,7 +24,7 @@
 #include <squall/abi.h>
 #include "lib/clock.h"
 #include "squalld/flows/tables.h"
-#include "squalld/kernel/engine.h"
+#include "squalld/kernel/kernel.h"
 #include "squalld/net/netns.h"
 #include "squalld/net/nl.h"
 #include "squalld/net/pacer.h"

@@ -9,8 +9,8 @@
  * sq_error, a line for people. All of them may be called from any thread;
  * one internal lock, never held while waiting for the network.
  */
-#ifndef SQUALLD_ENGINE_H
-#define SQUALLD_ENGINE_H
+#ifndef SQUALLD_KERNEL_H
+#define SQUALLD_KERNEL_H
 
 #include <stdbool.h>
 #include <stdint.h>
