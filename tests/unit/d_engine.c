@@ -181,11 +181,11 @@ static int set(uint64_t cgroup, const char *text, struct sq_rule *ret)
 /* Within 10 s: any machine is fast enough. */
 #define eventually(what)                                                                           \
 	do {                                                                                       \
-		int left_ = 500;                                                                   \
+		bool yes_ = false;                                                                 \
                                                                                                    \
-		while (!(what) && left_--)                                                         \
+		for (int left_ = 500; left_-- && !(yes_ = (what));)                                \
 			usleep(20000);                                                             \
-		assert_true(what);                                                                 \
+		assert_true(yes_);                                                                 \
 	} while (0)
 
 static uint64_t seen_by(uint32_t counter)

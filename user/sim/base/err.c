@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include "sim/base/err.h"
 
+#undef sim_bad /* the analyzer's */
+
 int sim_bad(struct sim_err *err, const char *fmt, ...)
 {
 	va_list ap;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* --credentials: a CSV file as a table in memory. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -134,21 +135,22 @@ static const char *row(struct sim_creds *c, struct reader *r)
 
 static bool room(struct sim_creds *c)
 {
-	uint32_t cap = c->cap ? c->cap * 2 : 64;
+	size_t cap = c->cap ? (size_t)c->cap * 2 : 64;
 	struct cell *cell;
 	uint32_t *line;
 
 	if (c->nrows < c->cap)
 		return true;
-	cell = realloc(c->cell, (size_t)cap * c->ncols * sizeof(*cell));
+	assert(c->ncols); /* header() reads one at least */
+	cell = realloc(c->cell, cap * c->ncols * sizeof(*cell));
 	if (cell)
 		c->cell = cell;
-	line = realloc(c->line, (size_t)cap * sizeof(*line));
+	line = realloc(c->line, cap * sizeof(*line));
 	if (line)
 		c->line = line;
 	if (!cell || !line)
 		return false;
-	c->cap = cap;
+	c->cap = (uint32_t)cap;
 	return true;
 }
 
