@@ -10,13 +10,20 @@ mandir     := $(PREFIX)/share/man
 unitdir    ?= $(PREFIX)/lib/systemd/system
 # /etc belongs to the machine, not to the prefix, unless the prefix is a folder of one's own.
 sysconfdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
-compdir    := $(PREFIX)/share/bash-completion/completions
+# Where each shell looks, by its own rule: bash by the command's name, zsh by "_" and that, fish by ".fish".
+bashdir    := $(PREFIX)/share/bash-completion/completions
+zshdir     := $(PREFIX)/share/zsh/vendor-completions
+fishdir    := $(PREFIX)/share/fish/vendor_completions.d
 
 # Each program prints its manual page from the table its parser uses. A program
 # of another architecture cannot be asked here: then the short page is installed.
 man_of = { $(B)/bin/$(1) $(2) 2>/dev/null | grep -q '^\.TH' && $(B)/bin/$(1) $(2); } \
 	|| cat deploy/man/$(1).$(3)
-completion_of = $(B)/bin/$(1) $(2) > $(DESTDIR)$(compdir)/$(1) 2>/dev/null || rm $(DESTDIR)$(compdir)/$(1)
+one_completion = $(B)/bin/$(1) $(2) $(3) > $(DESTDIR)$(4) 2>/dev/null || rm $(DESTDIR)$(4)
+completions_of = install -d $(DESTDIR)$(bashdir) $(DESTDIR)$(zshdir) $(DESTDIR)$(fishdir); \
+	$(call one_completion,$(1),$(2),bash,$(bashdir)/$(1)); \
+	$(call one_completion,$(1),$(2),zsh,$(zshdir)/_$(1)); \
+	$(call one_completion,$(1),$(2),fish,$(fishdir)/$(1).fish)
 
 docdir     ?= $(PREFIX)/share/doc/squall
 
@@ -32,7 +39,7 @@ install: install-daemon install-sim install-unit install-docs
 install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	$(call say,INSTALL,$(DESTDIR)$(sbindir)/squalld)
 	$(Q)install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) \
-	  $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(compdir)
+	  $(DESTDIR)$(mandir)/man8
 	$(Q)install -m 0755 $(B)/bin/squalld $(DESTDIR)$(sbindir)/squalld
 	$(Q)install -m 0755 $(B)/bin/squall $(DESTDIR)$(bindir)/squall
 	$(Q)$(STRIP) $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall
@@ -40,19 +47,20 @@ install-daemon: $(B)/bin/squalld $(B)/bin/squall
 	  deploy/docker/squalld-report $(DESTDIR)$(libexecdir)
 	$(Q)($(call man_of,squalld,--help --man,8)) > $(DESTDIR)$(mandir)/man8/squalld.8
 	$(Q)($(call man_of,squall,help --man,8)) > $(DESTDIR)$(mandir)/man8/squall.8
-	$(Q)$(call completion_of,squall,completion bash)
+	$(Q)$(call completions_of,squall,completion)
+	$(Q)$(call completions_of,squalld,--completion)
 
 install-sim: $(B)/bin/squall-sim
 	$(call say,INSTALL,$(DESTDIR)$(bindir)/squall-sim)
 	$(Q)install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) \
-	  $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(compdir)
+	  $(DESTDIR)$(mandir)/man1
 	$(Q)install -m 0755 $(B)/bin/squall-sim $(DESTDIR)$(bindir)/squall-sim
 	$(Q)$(STRIP) $(DESTDIR)$(bindir)/squall-sim
 	$(Q)install -m 0755 deploy/docker/squall-sim-entry deploy/docker/squall-sim-health \
 	  $(DESTDIR)$(libexecdir)
 	$(Q)install -m 0644 deploy/docker/locust_master.py $(DESTDIR)$(sharedir)
 	$(Q)($(call man_of,squall-sim,help --man,1)) > $(DESTDIR)$(mandir)/man1/squall-sim.1
-	$(Q)$(call completion_of,squall-sim,help --bash)
+	$(Q)$(call completions_of,squall-sim,completion)
 
 # The unit names /usr/sbin and /etc; here it gets this prefix's.
 install-unit:
@@ -73,6 +81,7 @@ install-docs:
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(sbindir)/squalld $(DESTDIR)$(bindir)/squall $(DESTDIR)$(bindir)/squall-sim \
 	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man8/squall.8 \
-	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(compdir)/squall $(DESTDIR)$(compdir)/squall-sim \
-	  $(DESTDIR)$(unitdir)/squalld.service
+	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(unitdir)/squalld.service
+	$(Q)cd $(DESTDIR)$(PREFIX)/share && for p in squall squalld squall-sim; do \
+	  rm -f bash-completion/completions/$$p zsh/vendor-completions/_$$p fish/vendor_completions.d/$$p.fish; done
 	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) $(DESTDIR)$(docdir)

@@ -310,7 +310,7 @@ static void bad_profiles(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct sim_err err = {""};
+		struct sim_err err = {0};
 		int rc = try_profile(bad[i].kv, &err);
 
 		if (!rc || !strstr(err.text, bad[i].word) || strchr(err.text, '\n'))
@@ -439,38 +439,36 @@ static void split(void **state)
 	sim_fleet_free(&f);
 }
 
-/* The option tables feed help, manual page and completion: all of them name every option once. */
+/* The tables feed help, manual page and completion: all of them name every option once. */
 static void one_table(void **state)
 {
-	char *text = NULL, word[80];
+	char *text = NULL, word[80], *words[2], dashes[] = "--";
 	size_t len;
-	FILE *f = open_memstream(&text, &len);
-	struct sim_cli cli = {.command = "run",
-			      .summary = "",
-			      .examples = "",
-			      .opts = sim_run_opts,
-			      .nopts = sim_run_nopts};
+	FILE *f;
 
 	(void)state;
-	sim_cli_help(&cli, f);
-	sim_cli_bash(f);
-	fclose(f);
-	for (unsigned i = 0; i < sim_profile_nopts + sim_run_nopts; i++) {
-		const struct sim_opt *o =
-			i < sim_run_nopts ? &sim_run_opts[i] : &sim_profile_opts[i - sim_run_nopts];
-
-		snprintf(word, sizeof(word), "  --%s", o->name);
-		assert_non_null(strstr(text, word));
-		snprintf(word, sizeof(word), " --%s", o->name);
-		assert_non_null(strstr(strstr(text, "complet"), word));
-		/* No two options of one name. */
-		for (unsigned k = 0; k < i; k++)
-			assert_string_not_equal(o->name,
-						k < sim_run_nopts
-							? sim_run_opts[k].name
-							: sim_profile_opts[k - sim_run_nopts].name);
+	for (const struct command *c = sim_table.commands; c->object; c++) {
+		f = open_memstream(&text, &len);
+		help_command(&sim_table, f, c);
+		fputs("\ncompletion\n", f);
+		words[0] = (char *)(uintptr_t)c->object;
+		words[1] = dashes;
+		opt_complete(&sim_table, f, 2, words);
+		fclose(f);
+		for (int set = 0; set < 3; set++) {
+			for (const struct opt *o = c->sets[set]; o && o->name; o++) {
+				snprintf(word, sizeof(word), "--%s", o->name);
+				assert_non_null(strstr(text, word));
+				snprintf(word, sizeof(word), "\n--%s\t", o->name);
+				assert_non_null(strstr(strstr(text, "\ncompletion\n"), word));
+				/* No two options of one name. */
+				assert_true(opt_find(c->sets[0], o->name) == o ||
+					    (!opt_find(c->sets[0], o->name) &&
+					     opt_find(c->sets[set], o->name) == o));
+			}
+		}
+		free(text);
 	}
-	free(text);
 }
 
 /* Devices fall due in groups of four to eight, or as near to that as the bounds allow. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The command line. One table of commands and one of options (commands.c)
- * make the parser, the help, the bash completion and the man page.
+ * make the parser, the help, the completion and the man page, by lib/opt.
  */
 #ifndef SQUALL_CLI_H
 #define SQUALL_CLI_H
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <squall/client.h>
 #include <squall/rule.h>
+#include "lib/opt/opt.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -37,35 +38,14 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define OPT_KEEP_SCHEDULES (1u << 19)
 #define OPT_GLOBAL	   0xffu
 
-struct option_def {
-	uint32_t bit;
-	char letter; /* 0: long only */
-	const char *name;
-	const char *arg; /* NULL: a flag */
-	const char *help;
-};
-
-/* What a command's arguments are, for completion. */
-enum arg_kind {
-	ARG_NONE,
-	ARG_TARGET,
+/* What a command's words are, for completion. */
+enum {
+	ARG_TARGET = ARG_OF_PROGRAM,
 	ARG_TARGET_OR_ALL,
 	ARG_RULE, /* the words of a rule, to the end */
 	ARG_MAP,
 	ARG_PROFILE,
-	ARG_SHELL,
-	ARG_COMMAND, /* words of a command */
 	ARG_OTHER,
-};
-
-struct command;
-
-/* All that a user can type: the one table (commands.c) that parser, help, completion and man
- * page are made of. Who needs it gets it. */
-struct cli_table {
-	const struct command *commands;	  /* ends with object NULL */
-	const struct option_def *options; /* ends with bit 0 */
-	const char *const (*objects)[2];  /* name and summary; ends with NULL */
 };
 
 struct cli {
@@ -75,37 +55,17 @@ struct cli {
 	const char *profile, *for_time, *container;
 	int dashes;		    /* words before "--"; -1: there was none */
 	unsigned every, timeout_ms; /* 0: default */
-	unsigned long count;	    /* 0: no end */
+	uint64_t count;		    /* 0: no end */
 	bool json, pretty, color;
 	struct sq_client *client;
 };
 
-struct command {
-	const char *object;
-	const char *verb; /* NULL: the object is the whole command */
-	const char *args; /* for people: "TARGET [up|down|both] FAULT..." */
-	const char *summary;
-	const char *text;     /* paragraphs, NULL if the summary says it all */
-	const char *examples; /* lines "COMMAND\n" and "# what it does\n" */
-	uint32_t options;     /* besides OPT_GLOBAL */
-	int min, max;	      /* arguments; max -1: any number */
-	enum arg_kind kinds[3];
-	int (*run)(struct cli *cli, int argc, char **argv);
-};
-
 extern const struct cli_table squall_table;
 
-/* The command that argv starts with, and how many words that is; NULL if none. */
-const struct command *find_command(const struct cli_table *t, int argc, char **argv,
-				   int *ret_words);
 int squall_main(const struct cli_table *t, int argc, char **argv);
 
-/* help/ */
-void help_top(const struct cli_table *t, FILE *f);
-void help_object(const struct cli_table *t, FILE *f, const char *object);
-void help_command(const struct cli_table *t, FILE *f, const struct command *c);
-void man_page(const struct cli_table *t, FILE *f);
-void completion_bash(const struct cli_table *t, FILE *f);
+/* help/completion.c */
+void complete_word(const struct cli_table *t, struct opt_words *w, int kind, int n, char **words);
 
 /* print.c */
 /* JSON as the user asked for it. */

@@ -440,14 +440,18 @@ int main(int argc, char **argv)
 	char err[700];
 	int rc;
 
+	if (opt_completed(&squalld_table, argc, argv))
+		return 0;
 	if (options_parse(argc, argv, &opt, err, sizeof(err)) < 0) {
 		fprintf(stderr, "squalld: %s\n", err);
 		return 2;
 	}
 	if (opt.help || opt.man) {
-		(opt.man ? options_man : options_help)();
+		(opt.man ? man_page : help_top)(&squalld_table, stdout);
 		return 0;
 	}
+	if (opt.completion)
+		return opt_shell(&squalld_table, stdout, opt.completion, &error) ? 2 : 0;
 	if (opt.version) {
 		puts("squalld " SQUALL_VERSION);
 		return 0;

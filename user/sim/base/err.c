@@ -11,6 +11,7 @@ int sim_bad(struct sim_err *err, const char *fmt, ...)
 {
 	va_list ap;
 
+	err->field[0] = 0;
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);

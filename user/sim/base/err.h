@@ -4,10 +4,9 @@
 #define SQUALL_SIM_ERR_H
 
 #include <errno.h>
+#include "lib/error.h"
 
-struct sim_err {
-	char text[512];
-};
+#define sim_err sq_error
 
 /* Fills err->text; returns -EINVAL, so that "return sim_bad(...)" reads well. */
 int sim_bad(struct sim_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -3,6 +3,7 @@
 #ifndef SQUALL_SIM_EXPERIMENT_CMD_H
 #define SQUALL_SIM_EXPERIMENT_CMD_H
 
+#include "lib/opt/opt.h"
 #include "sim/experiment/file/experiment.h"
 
 struct exp_cmd {
@@ -12,7 +13,6 @@ struct exp_cmd {
 	uint32_t repeat, seed, confidence;
 };
 
-/* cmd.c: what --help says, also for the manual page. */
-void sim_experiment_help(FILE *f);
+extern const struct opt sim_experiment_opts[]; /* base: a struct exp_cmd */
 
 #endif

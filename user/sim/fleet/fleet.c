@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
-#include "sim/run/run.h"
+#include "sim/fleet/options.h"
 
 struct file {
 	const char *path;
 	yaml_document_t *doc; /* `own`, or a document that holds a fleet among other things */
 	yaml_document_t own;
-	const struct sim_run *run; /* whose command line goes over it; may be NULL */
+	const struct sim_keys *more; /* whose command line goes over it; may be NULL */
 };
 
 static int bad_at(const struct file *f, const yaml_node_t *n, const char *what, struct sim_err *err)
@@ -61,20 +61,20 @@ static const char *scalar(const yaml_node_t *n)
 		       : NULL;
 }
 
-/* One key of a mapping, into the profile or (when run is given) the run. */
-static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *run,
-		   struct sim_profile *p, struct sim_err *err)
+/* One key of a mapping, into the profile or what else the file may set. */
+static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
+		   const struct sim_keys *more, struct sim_profile *p, struct sim_err *err)
 {
 	const char *k = scalar(key), *v = scalar(value);
-	const struct sim_opt *o = NULL;
+	const struct opt *o = NULL;
 	struct sim_err why;
 	char text[512];
 	int rc = 0;
 
 	if (!k)
 		return bad_at(f, key, "a key must be a word", err);
-	if (run)
-		o = sim_opt_find(sim_run_opts, sim_run_nopts, k);
+	if (more)
+		o = opt_find_key(more->opts, k);
 	if (value->type == YAML_SEQUENCE_NODE) {
 		yaml_node_item_t *i;
 
@@ -84,7 +84,7 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *r
 
 			if (strcmp(k, "subscribe") && !o)
 				return bad_at(f, value, "only subscribe takes a list", err);
-			rc = set_key(f, key, one, run, p, err);
+			rc = set_key(f, key, one, more, p, err);
 		}
 		return rc;
 	}
@@ -92,12 +92,15 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value, void *r
 		snprintf(text, sizeof(text), "%.100s: accepted: one value", k);
 		return bad_at(f, value, text, err);
 	}
-	rc = o ? sim_opt_set(o, run, v, &why) : sim_profile_set(p, k, v, &why);
+	if (!o)
+		rc = sim_profile_set(p, k, v, &why);
+	else if (more->base)
+		rc = opt_set(o, more->base, v, &why);
 	return rc ? bad_at(f, key, why.text, err) : 0;
 }
 
-static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profile *p,
-		   yaml_node_t **ret_types, struct sim_err *err)
+static int set_map(struct file *f, yaml_node_t *map, const struct sim_keys *more,
+		   struct sim_profile *p, yaml_node_t **ret_types, struct sim_err *err)
 {
 	yaml_node_pair_t *i;
 	int rc = 0;
@@ -117,7 +120,7 @@ static int set_map(struct file *f, yaml_node_t *map, void *run, struct sim_profi
 		if (k && !ret_types &&
 		    (!strcmp(k, "name") || !strcmp(k, "weight") || !strcmp(k, "cgroup")))
 			continue; /* read before */
-		rc = set_key(f, key, value, run, p, err);
+		rc = set_key(f, key, value, more, p, err);
 	}
 	return rc;
 }
@@ -169,18 +172,18 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 }
 
 /* What the command line gave, over what the file said. Lists have been added to. */
-static int again(const struct sim_run *r, void *run, struct sim_profile *p, const char *only,
+static int again(const struct sim_keys *more, struct sim_profile *p, const char *only,
 		 struct sim_err *err)
 {
-	for (unsigned i = 0; r && i < r->ngiven; i++) {
-		const struct sim_opt *o = r->given[i].o;
-		bool of_run = o >= sim_run_opts && o < sim_run_opts + sim_run_nopts;
+	for (unsigned i = 0; more && i < more->ngiven; i++) {
+		const struct opt *o = more->given[i].o;
+		bool of_run = opt_find(more->opts, o->name) == o;
 		int rc = 0;
 
 		if ((only && strcmp(o->name, only)) || !strcmp(o->name, "subscribe") ||
-		    (of_run && (!run || o->kind == SIM_OPT_CALL)))
+		    (of_run && o->kind == OPT_CALL))
 			continue;
-		rc = sim_opt_set(o, of_run ? run : p, r->given[i].value, err);
+		rc = opt_set(o, of_run ? more->base : p, more->given[i].value, err);
 		if (rc)
 			return rc;
 	}
@@ -204,7 +207,7 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 		yaml_node_t *map = yaml_document_get_node(f->doc, *i);
 
 		rc = one_type(f, map, base, &ret->type[ret->ntypes], err);
-		rc = rc ? rc : again(f->run, NULL, &ret->type[ret->ntypes], "broker", err);
+		rc = rc ? rc : again(f->more, &ret->type[ret->ntypes], "broker", err);
 		for (unsigned k = 0; !rc && k < ret->ntypes; k++)
 			if (!strcmp(ret->type[k].name, ret->type[ret->ntypes].name))
 				rc = bad_at(f, map, "name: another type has it already", err);
@@ -215,18 +218,20 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 	return rc;
 }
 
-static int load(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
-		struct sim_err *err)
+int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_profile *base,
+		   struct sim_fleet *ret, struct sim_err *err)
 {
 	yaml_node_t *types = NULL;
 	struct file f;
 	int rc = open_file(&f, path, err);
 
+	if (ret)
+		*ret = (struct sim_fleet){0, NULL};
 	if (rc)
 		return rc;
-	f.run = ret ? run : NULL;
-	rc = set_map(&f, yaml_document_get_root_node(f.doc), run, base, &types, err);
-	rc = rc ? rc : again(f.run, run, base, NULL, err);
+	f.more = ret ? more : NULL;
+	rc = set_map(&f, yaml_document_get_root_node(f.doc), more, base, &types, err);
+	rc = rc ? rc : again(f.more, base, NULL, err);
 	if (rc || !ret) {
 		if (!rc && types)
 			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);
@@ -240,12 +245,12 @@ static int load(const char *path, void *run, struct sim_profile *base, struct si
 	return rc;
 }
 
-int sim_fleet_load_node(const char *path, void *doc, void *map, void *run, struct sim_profile *base,
-			struct sim_fleet *ret, struct sim_err *err)
+int sim_fleet_read_node(const char *path, void *doc, void *map, const struct sim_keys *more,
+			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err)
 {
 	struct file f = {.path = path, .doc = doc};
 	yaml_node_t *types = NULL;
-	int rc = set_map(&f, map, run, base, &types, err);
+	int rc = set_map(&f, map, more, base, &types, err);
 
 	ret->ntypes = 0;
 	ret->type = NULL;
@@ -263,33 +268,18 @@ int sim_fleet_load_node(const char *path, void *doc, void *map, void *run, struc
 	return 0;
 }
 
-int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
-		       struct sim_err *err)
-{
-	ret->ntypes = 0;
-	ret->type = NULL;
-	return load(path, run, base, ret, err);
-}
-
-int sim_fleet_load(const char *path, const struct sim_profile *base, struct sim_fleet *ret,
-		   struct sim_err *err)
+int sim_fleet_load(const char *path, const struct opt *ignored, const struct sim_profile *base,
+		   struct sim_fleet *ret, struct sim_err *err)
 {
 	struct sim_profile *copy = malloc(sizeof(*copy));
-	struct sim_run *ignored = calloc(1, sizeof(*ignored));
-	int rc = -ENOMEM;
+	int rc = copy ? 0 : sim_bad(err, "out of memory");
 
-	if (copy && ignored) {
+	if (!rc) {
 		*copy = *base;
-		rc = sim_fleet_load_run(path, ignored, copy, ret, err);
+		rc = sim_fleet_read(path, &(struct sim_keys){.opts = ignored}, copy, ret, err);
 	}
 	free(copy);
-	free(ignored);
 	return rc;
-}
-
-int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err)
-{
-	return load(path, run, p, NULL, err);
 }
 
 void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The device type's option table, and the setter every table uses. */
+/* The device type's option table. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +11,12 @@
 #define NS_MS		1000000ull
 #define NS_S		1000000000ull
 #define AT(f)		offsetof(struct sim_profile, f)
-#define STR(f)		SIM_OPT_STR, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, NULL
-#define U32(f, lo, hi)	SIM_OPT_U32, AT(f), 4, lo, hi, NULL, NULL
-#define TIME(f, lo, hi) SIM_OPT_TIME, AT(f), 8, lo, hi, NULL, NULL
-#define FLAG(f)		SIM_OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL
-#define CHOICE(f, c)	SIM_OPT_CHOICE, AT(f), 1, 0, 0, c, NULL
-#define CALL(fn)	SIM_OPT_CALL, 0, 0, 0, 0, NULL, fn
+#define STR(f)		OPT_STR, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, NULL, 0, 0
+#define U32(f, lo, hi)	OPT_U32, AT(f), 4, lo, hi, NULL, NULL, 0, 0
+#define TIME(f, lo, hi) OPT_TIME, AT(f), 8, lo, hi, NULL, NULL, 0, 0
+#define FLAG(f)		OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL, 0, 0
+#define CHOICE(f, c)	OPT_CHOICE, AT(f), 1, 0, 0, c, NULL, 0, 0
+#define CALL(fn)	OPT_CALL, 0, 0, 0, 0, NULL, fn, 0, 0
 
 #define BROKER_URLS                                                                                \
 	"accepted: mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or "           \
@@ -182,7 +182,7 @@ static int set_tcp_keepalive(void *base, const char *value, struct sim_err *err)
 
 	snprintf(copy, sizeof(copy), "%s", value);
 	for (word = strtok_r(copy, ":", &save); word; word = strtok_r(NULL, ":", &save), n++) {
-		if (n < 2 && (sim_parse_time(word, &ns[n]) || ns[n] % NS_S || ns[n] > 32767 * NS_S))
+		if (n < 2 && (opt_parse_time(word, &ns[n]) || ns[n] % NS_S || ns[n] > 32767 * NS_S))
 			goto bad;
 		if (n == 2) {
 			probes = strtoul(word, &end, 10);
@@ -242,7 +242,7 @@ static int set_backoff(void *base, const char *value, struct sim_err *err)
 		return sim_bad(err, "backoff '%.100s': accepted: BASE..MAX, e.g. 1s..30s", value);
 	memcpy(lo, value, (size_t)(dots - value));
 	lo[dots - value] = 0;
-	if (sim_parse_time(lo, &a) || sim_parse_time(dots + 2, &b) || a < NS_MS || b < a ||
+	if (opt_parse_time(lo, &a) || opt_parse_time(dots + 2, &b) || a < NS_MS || b < a ||
 	    b > 86400 * NS_S)
 		return sim_bad(err,
 			       "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
@@ -268,7 +268,7 @@ static int set_tls_version(void *base, const char *value, struct sim_err *err)
 	return 0;
 }
 
-const struct sim_opt sim_profile_opts[] = {
+const struct opt sim_profile_opts[] = {
 	{"broker", "URL", "Broker",
 	 "mqtt[s]://HOST[:PORT], or WebSocket: ws[s]://HOST[:PORT][/PATH[?QUERY]], whose path may "
 	 "have "
@@ -338,7 +338,7 @@ const struct sim_opt sim_profile_opts[] = {
 	 "time between two messages of a device; 0: as fast as the broker takes them",
 	 TIME(interval_ns, 0, 30 * 86400 * NS_S), "1s"},
 	{"jitter", "PERCENT", "Messages", "each interval varies by up to this much both ways",
-	 SIM_OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, "0%"},
+	 OPT_PERCENT, AT(jitter_ppm), 4, 0, 1000000, NULL, NULL, 0, 0, "0%"},
 	{"qos", "0|1|2", "Messages", "quality of service", CHOICE(qos, "0=0 1=1 2=2"), "0"},
 	{"topic", "TOPIC", "Messages",
 	 "topic to publish to; {thing} {index} {type} {client_id} {seq}; empty: publish "
@@ -353,7 +353,7 @@ const struct sim_opt sim_profile_opts[] = {
 	{"user-property", "NAME=VALUE", "Messages", "MQTT 5: on each message; repeatable",
 	 CALL(set_user_property), NULL},
 	{"message-expiry", "SECONDS", "Messages", "MQTT 5: how long the broker keeps a message",
-	 SIM_OPT_SECONDS, AT(message_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "for ever"},
+	 OPT_SECONDS, AT(message_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, 0, 0, "for ever"},
 	{"content-type", "TEXT", "Messages", "MQTT 5: what the payload is", STR(content_type),
 	 NULL},
 	{"response-topic", "TOPIC", "Messages",
@@ -394,14 +394,14 @@ const struct sim_opt sim_profile_opts[] = {
 	 "AWS IoT device shadow: report to update, listen to accepted, rejected and delta",
 	 FLAG(shadow), NULL},
 
-	{"keepalive", "SECONDS", "Connection", "MQTT keep-alive; 0: none", SIM_OPT_SECONDS,
-	 AT(keepalive_s), 4, 0, 65535, NULL, NULL, "60"},
+	{"keepalive", "SECONDS", "Connection", "MQTT keep-alive; 0: none", OPT_SECONDS,
+	 AT(keepalive_s), 4, 0, 65535, NULL, NULL, 0, 0, "60"},
 	{"persistent", NULL, "Connection",
 	 "keep the session over reconnects and resend what was "
 	 "in flight",
-	 SIM_OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, NULL},
+	 OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, 0, 0, NULL},
 	{"session-expiry", "SECONDS", "Connection", "MQTT 5: how long the broker keeps it",
-	 SIM_OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, "3600"},
+	 OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, 0, 0, "3600"},
 	{"connect-timeout", "DURATION", "Connection", "from connect() to CONNACK",
 	 TIME(connect_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s"},
 	{"ack-timeout", "DURATION", "Connection",
@@ -426,13 +426,13 @@ const struct sim_opt sim_profile_opts[] = {
 	 "bytes that the kernel keeps of what is not acknowledged (SO_SNDBUF, which it doubles)",
 	 CALL(set_sndbuf), "the system's"},
 	{"churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
-	 SIM_OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, "0"},
+	 OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, 0, 0, "0"},
 	{"will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL},
 	{"will-payload", "TEXT", "Connection", "its payload", STR(will_payload), "offline"},
 	{"will-qos", "0|1|2", "Connection", "its QoS", CHOICE(will_qos, "0=0 1=1 2=2"), "0"},
 	{"will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL},
+	{.name = NULL},
 };
-const unsigned sim_profile_nopts = sizeof(sim_profile_opts) / sizeof(*sim_profile_opts);
 
 /* The names of the project this one continues: configuration keys and environment. */
 const struct sim_alias sim_aliases[] = {
@@ -448,121 +448,9 @@ const struct sim_alias sim_aliases[] = {
 };
 const unsigned sim_naliases = sizeof(sim_aliases) / sizeof(*sim_aliases);
 
-const struct sim_opt *sim_opt_find(const struct sim_opt *opts, unsigned n, const char *name)
-{
-	for (unsigned i = 0; i < n; i++) {
-		const char *a = opts[i].name, *b = name;
-
-		/* client_id and client-id are one name: Locust's options have underscores. */
-		while (*a && (*a == *b || (*a == '-' && *b == '_'))) {
-			a++;
-			b++;
-		}
-		if (!*a && !*b)
-			return &opts[i];
-	}
-	return NULL;
-}
-
-static int set_choice(const struct sim_opt *o, uint8_t *to, const char *value, struct sim_err *err)
-{
-	size_t n = strlen(value);
-	char words[128] = "";
-
-	for (const char *c = o->choices; *c;) {
-		size_t word = strcspn(c, "=");
-
-		if (word == n && !memcmp(c, value, n)) {
-			*to = (uint8_t)atoi(c + word + 1);
-			return 0;
-		}
-		snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%.*s",
-			 *words ? ", " : "", (int)word, c);
-		c += word;
-		c += strcspn(c, " ");
-		c += strspn(c, " ");
-	}
-	return sim_bad(err, "%s '%.100s': accepted: %s", o->name, value, words);
-}
-
-static int flag_value(const char *v, bool *ret)
-{
-	static const char *const yes[] = {"true", "yes", "on", "1"};
-	static const char *const no[] = {"false", "no", "off", "0"};
-
-	for (int i = 0; i < 4; i++) {
-		if (!strcasecmp(v, yes[i]) || !strcasecmp(v, no[i])) {
-			*ret = !strcasecmp(v, yes[i]);
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-int sim_opt_set(const struct sim_opt *o, void *base, const char *value, struct sim_err *err)
-{
-	void *to = (char *)base + o->at;
-	uint64_t u;
-	uint32_t ppm;
-	char *end;
-	bool b;
-
-	switch (o->kind) {
-	case SIM_OPT_CALL:
-		return o->call(base, value, err);
-	case SIM_OPT_STR:
-		if (strlen(value) >= o->size)
-			return sim_bad(err, "%s: longer than %zu bytes", o->name, o->size - 1);
-		snprintf(to, o->size, "%s", value);
-		return 0;
-	case SIM_OPT_CHOICE:
-		return set_choice(o, to, value, err);
-	case SIM_OPT_FLAG:
-		if (flag_value(value, &b))
-			return sim_bad(err, "%s '%.100s': accepted: true, false", o->name, value);
-		*(bool *)to = o->min ? !b : b; /* min 1: the field is the flag's opposite */
-		return 0;
-	case SIM_OPT_U32:
-	case SIM_OPT_SECONDS:
-		errno = 0;
-		u = strtoull(value, &end, 10);
-		if (o->kind == SIM_OPT_SECONDS && !strcmp(end, "s") && end != value)
-			end++;
-		if (*value < '0' || *value > '9' || *end || errno || u < o->min || u > o->max)
-			return sim_bad(err,
-				       "%s '%.100s': accepted: a whole number%s from %llu to "
-				       "%llu",
-				       o->name, value,
-				       o->kind == SIM_OPT_SECONDS ? " of seconds" : "",
-				       (unsigned long long)o->min, (unsigned long long)o->max);
-		*(uint32_t *)to = (uint32_t)u;
-		return 0;
-	case SIM_OPT_TIME:
-		if (sim_parse_time(value, &u) || u < o->min || u > o->max)
-			return sim_bad(err,
-				       "%s '%.100s': accepted: a time with its unit, e.g. "
-				       "250ms, 1.5s, 2m, from %gs to %gs",
-				       o->name, value, (double)o->min / 1e9, (double)o->max / 1e9);
-		*(uint64_t *)to = u;
-		return 0;
-	case SIM_OPT_PERCENT:
-		if (sim_parse_percent(value, &ppm))
-			return sim_bad(err, "%s '%.100s': accepted: 0%% to 100%%", o->name, value);
-		*(uint32_t *)to = ppm;
-		return 0;
-	case SIM_OPT_RATE:
-		if (sim_parse_rate(value, &u))
-			return sim_bad(err, "%s '%.100s': accepted: a rate, e.g. 500/s, 10/min",
-				       o->name, value);
-		*(uint64_t *)to = u;
-		return 0;
-	}
-	return sim_bad(err, "%s: cannot be set", o->name);
-}
-
 int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sim_err *err)
 {
-	const struct sim_opt *o;
+	const struct opt *o;
 	char wrapped[2048];
 
 	for (unsigned i = 0; i < sim_naliases; i++) {
@@ -586,10 +474,10 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 		value = wrapped;
 		break;
 	}
-	o = sim_opt_find(sim_profile_opts, sim_profile_nopts, key);
+	o = opt_find_key(sim_profile_opts, key);
 	if (!o) {
 		sim_bad(err, "option '%.100s' is unknown", key);
 		return -ENOENT;
 	}
-	return sim_opt_set(o, p, value, err);
+	return opt_set(o, p, value, err);
 }

@@ -125,8 +125,31 @@ struct sim_fleet {
 };
 
 void sim_fleet_free(struct sim_fleet *f);
-/* Reads a fleet file (docs/sim.md). 0, or -errno and `err`. Each type starts from *base. */
-int sim_fleet_load(const char *path, const struct sim_profile *base, struct sim_fleet *ret,
-		   struct sim_err *err);
+/*
+ * What a file may set besides a device type's options; without a base it is accepted and ignored.
+ * What the command line gave goes over what the file says for all types; a type's own words go
+ * over that, but for the broker, which is the command line's if it has one.
+ */
+struct opt;
+struct opt_given;
+struct sim_keys {
+	const struct opt *opts;
+	void *base;
+	const struct opt_given *given;
+	unsigned ngiven;
+};
+/* Reads a fleet file (docs/sim.md); without ret one of options alone, for all types, and nothing
+ * goes over it. Each type starts from *base. 0, or -errno and `err`. */
+int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_profile *base,
+		   struct sim_fleet *ret, struct sim_err *err);
+/* The same from a mapping of a file that holds more than a fleet: `doc` is a yaml_document_t,
+ * `map` a yaml_node_t of it; without types: there is one type. */
+int sim_fleet_read_node(const char *path, void *doc, void *map, const struct sim_keys *more,
+			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err);
+/* The same from a file, which may hold these options as well; they are ignored. */
+int sim_fleet_load(const char *path, const struct opt *ignored, const struct sim_profile *base,
+		   struct sim_fleet *ret, struct sim_err *err);
+/* N devices over the types by weight, largest remainders first. */
+void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
 
 #endif

@@ -5,7 +5,6 @@
  * and the options that the workers read; the master itself makes no load.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,62 +91,51 @@ static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char 
 	}
 }
 
-static void usage(FILE *f)
-{
-	fputs("usage: squall-sim locustfile --fleet FILE [--output FILE]\n\n"
-	      "Writes the locustfile.py for the Locust master to which squall-sim worker\n"
-	      "connects: one User class per device type of the fleet file, with its weight.\n\n"
-	      "  --fleet FILE    the fleet (required)\n"
-	      "  --output FILE   where to (standard output)\n",
-	      f);
-}
+struct settings {
+	const char *fleet, *output;
+};
 
-int locust_file_main(int argc, char **argv)
+const struct opt locust_file_opts[] = {
+	{.name = "fleet",
+	 .letter = 'f',
+	 .arg = "FILE",
+	 .help = "the fleet (required)",
+	 .kind = OPT_TEXT,
+	 .at = offsetof(struct settings, fleet),
+	 .min = 1},
+	{.name = "output",
+	 .letter = 'o',
+	 .arg = "FILE",
+	 .help = "where to",
+	 .kind = OPT_TEXT,
+	 .at = offsetof(struct settings, output),
+	 .min = 1,
+	 .def = "standard output"},
+	{.name = NULL},
+};
+
+int locust_file_main(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"fleet", required_argument, NULL, 'f'},
-		{"output", required_argument, NULL, 'o'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	const char *path = NULL, *output = NULL;
+	struct settings s = {0};
 	struct sim_profile *base;
 	struct sim_fleet fleet = {0};
 	struct sim_err err = {.text = "out of memory"};
 	FILE *f = stdout;
 	bool failed;
-	int o, r;
+	int r;
 
-	optind = 1;
-	while ((o = getopt_long(argc, argv, "f:o:h", options, NULL)) != -1) {
-		switch (o) {
-		case 'f':
-			path = optarg;
-			break;
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			usage(stdout);
-			return SIM_EXIT_OK;
-		default:
-			return SIM_EXIT_USAGE;
-		}
-	}
-	if (optind < argc || !path) {
-		if (optind < argc)
-			fprintf(stderr,
-				"squall-sim locustfile: '%s' is not an option; see --help\n",
-				argv[optind]);
-		else
-			fprintf(stderr, "squall-sim locustfile: --fleet FILE is required\n");
-		return SIM_EXIT_USAGE;
-	}
+	r = sim_cli_take(cli, &s, NULL, argc, argv, &err);
+	if (!r && !s.fleet)
+		r = sim_bad(&err, "--fleet FILE is required; see --help");
+	if (r < 0)
+		fprintf(stderr, "squall-sim locustfile: %s\n", err.text);
+	if (r)
+		return r > 0 ? SIM_EXIT_OK : SIM_EXIT_USAGE;
 	base = malloc(sizeof(*base));
 	if (!base)
 		return SIM_EXIT_FAIL;
 	sim_profile_init(base);
-	r = sim_fleet_load(path, base, &fleet, &err);
+	r = sim_fleet_load(s.fleet, sim_run_keys(cli), base, &fleet, &err);
 	free(base);
 	if (!r)
 		r = locust_check_names(&fleet, &err);
@@ -156,16 +144,16 @@ int locust_file_main(int argc, char **argv)
 		sim_fleet_free(&fleet);
 		return SIM_EXIT_USAGE;
 	}
-	if (output)
-		f = fopen(output, "we");
+	if (s.output)
+		f = fopen(s.output, "we");
 	if (f)
-		write_locustfile(f, &fleet, path);
+		write_locustfile(f, &fleet, s.fleet);
 	failed = !f || ferror(f) || fflush(f);
-	if (output && f && fclose(f))
+	if (s.output && f && fclose(f))
 		failed = true;
 	if (failed) {
-		fprintf(stderr, "squall-sim locustfile: --output %s: %s\n", output ? output : "-",
-			strerror(errno));
+		fprintf(stderr, "squall-sim locustfile: --output %s: %s\n",
+			s.output ? s.output : "-", strerror(errno));
 		r = -EIO;
 	}
 	sim_fleet_free(&fleet);

@@ -98,13 +98,13 @@ static bool parse_value(const char *value, struct threshold *t)
 	char *end;
 
 	if (t->m->unit == TIME) {
-		if (sim_parse_time(value, &ns) || !strcmp(value, "0"))
+		if (opt_parse_time(value, &ns) || !strcmp(value, "0"))
 			return false;
 		t->value = (double)ns / 1e6;
 		return true;
 	}
 	if (strchr(value, '%')) {
-		if (t->m->unit != SHARE || sim_parse_percent(value, &ppm))
+		if (t->m->unit != SHARE || opt_parse_percent(value, &ppm))
 			return false;
 		t->percent = true;
 		t->value = ppm / 1e4;

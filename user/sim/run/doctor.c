@@ -8,18 +8,6 @@
 #include "sim/run/run.h"
 #include "sim/sim.h"
 
-static const char summary[] =
-	"Looks for what would hinder a run: takes the options of squall-sim run and says for\n"
-	"each thing ok, note or bad, and behind an arrow what to do: the fleet's own mistakes,\n"
-	"descriptors, source ports, the ports to serve on, each broker (a connection and a TLS\n"
-	"handshake, no MQTT), how long certificates last, clocks. The exit status is 1 if\n"
-	"anything is bad.\n";
-
-static const char examples[] =
-	"Examples:\n"
-	"  squall-sim doctor --broker mqtt://localhost --devices 20000\n"
-	"  squall-sim doctor --broker mqtt://localhost --fleet fleet.yaml -j\n";
-
 /* ADDR:PORT of --web or --metrics; a name for an address is for the run itself to resolve. */
 static void serving(json_t *list, const char *option, const char *where)
 {
@@ -46,7 +34,7 @@ static void look(json_t *list, struct sim_run *r, struct sim_profile *base)
 {
 	struct sim_fleet fleet = {0, NULL};
 	uint32_t count[SIM_MAX_TYPES];
-	struct sim_err err = {""};
+	struct sim_err err = {0};
 	int rc = sim_run_prepare(r, base, &fleet, count, &err);
 
 	if (rc)
@@ -76,19 +64,12 @@ static void look(json_t *list, struct sim_run *r, struct sim_profile *base)
 	sim_fleet_free(&fleet);
 }
 
-int sim_doctor_main(int argc, char **argv)
+int sim_doctor_main(struct cli *cli, int argc, char **argv)
 {
 	struct sim_run *r = calloc(1, sizeof(*r));
 	struct sim_profile *base = calloc(1, sizeof(*base));
-	struct sim_cli cli = {.command = "doctor",
-			      .summary = summary,
-			      .examples = examples,
-			      .opts = sim_run_opts,
-			      .nopts = sim_run_nopts,
-			      .base = r,
-			      .profile = base};
 	json_t *list = json_array();
-	struct sim_err err = {""};
+	struct sim_err err = {0};
 	int code = SIM_EXIT_FAIL, rc;
 
 	if (!r || !base || !list) {
@@ -96,7 +77,7 @@ int sim_doctor_main(int argc, char **argv)
 		goto out;
 	}
 	sim_run_init(r, base);
-	rc = sim_cli_parse(&cli, argc, argv, &err);
+	rc = sim_cli_parse(cli, r, base, argc, argv, &err);
 	code = rc > 0 ? SIM_EXIT_OK : SIM_EXIT_USAGE;
 	if (rc < 0)
 		fprintf(stderr, "squall-sim: %s\n", err.text);

@@ -17,143 +17,7 @@
 #include "sim/fleet/tls.h"
 #include "sim/web/web.h"
 
-#define NS_S   1000000000ull
-#define AT(f)  offsetof(struct sim_run, f)
-#define STR(f) SIM_OPT_STR, AT(f), sizeof(((struct sim_run *)0)->f), 0, 0, NULL, NULL
-
-static int set_fail_if(void *base, const char *value, struct sim_err *err)
-{
-	struct sim_run *r = base;
-	int rc = sim_failif_check(value, NULL, err);
-
-	if (rc)
-		return rc;
-	if (r->nfail_if == SIM_MAX_FAIL_IF || strlen(value) >= sizeof(r->fail_if[0]))
-		return sim_bad(err, "fail-if: more than %d, or longer than %zu bytes",
-			       SIM_MAX_FAIL_IF, sizeof(r->fail_if[0]) - 1);
-	snprintf(r->fail_if[r->nfail_if++], sizeof(r->fail_if[0]), "%s", value);
-	return 0;
-}
-
-/* TIME or TIME:PERCENT */
-static int set_storm(void *base, const char *value, struct sim_err *err)
-{
-	struct sim_run *r = base;
-	struct sim_storm s = {0, 1000000};
-	char copy[64], *colon;
-
-	snprintf(copy, sizeof(copy), "%s", value);
-	colon = strchr(copy, ':');
-	if (colon)
-		*colon++ = 0;
-	if (strlen(value) >= sizeof(copy) || sim_parse_time(copy, &s.at_ns) ||
-	    (colon && (sim_parse_percent(colon, &s.ppm) || !s.ppm)))
-		return sim_bad(err, "storm '%.60s': accepted: TIME or TIME:PERCENT, e.g. 30s:50%%",
-			       value);
-	if (r->nstorms == SIM_MAX_STORMS)
-		return sim_bad(err, "storm: more than %d", SIM_MAX_STORMS);
-	r->storm[r->nstorms++] = s;
-	return 0;
-}
-
-const struct sim_opt sim_run_opts[] = {
-	{"devices", "N", "Fleet", "how many devices, all types together", SIM_OPT_U32, AT(devices),
-	 4, 1, 10000000, NULL, NULL, "1"},
-	{"max-devices", "N", "Fleet", "with --web: how many it may be set to", SIM_OPT_U32,
-	 AT(max_devices), 4, 1, 10000000, NULL, NULL, "10000"},
-	{"ramp", "RATE", "Fleet", "devices started per second, e.g. 500/s; 0: all at once",
-	 SIM_OPT_RATE, AT(ramp_milli), 8, 0, 0, NULL, NULL, "100/s"},
-	{"duration", "DURATION", "Fleet",
-	 "stop after this time; 0: on Ctrl-C, or when every device has published its --count",
-	 SIM_OPT_TIME, AT(duration_ns), 8, 0, 365 * 86400 * NS_S, NULL, NULL, "0"},
-	{"drain", "DURATION", "Fleet", "at the end wait so long for what is in flight",
-	 SIM_OPT_TIME, AT(drain_ns), 8, 0, 3600 * NS_S, NULL, NULL, "10s"},
-	{"fleet", "FILE", "Fleet", "YAML file with several device types (docs/sim.md)", STR(fleet),
-	 NULL},
-	{"config", "FILE", "Fleet",
-	 "options as 'key: value' lines; also mqttWaitTime, mqttQos, mqttMessage, "
-	 "iotCoreEndpoint, iotCoreMqttTopic, iotThingName",
-	 STR(config), NULL},
-	{"storm", "TIME[:PERCENT]", "Fleet",
-	 "drop all (or that share of) connections at that time; they reconnect at once; repeatable",
-	 SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_storm, NULL},
-	{"threads", "N", "Fleet", "shards; 0: one per CPU", SIM_OPT_U32, AT(threads), 4, 0, 200,
-	 NULL, NULL, "0"},
-	{"seed", "N", "Fleet", "repeat jitter, phases and templates; 0: differ each time",
-	 SIM_OPT_U32, AT(seed), 4, 0, UINT32_MAX, NULL, NULL, "0"},
-	{"cgroup", "PATH", "Fleet",
-	 "enter this cgroup v2 directory before any socket exists, made if missing: a target for "
-	 "squall fault set",
-	 STR(cgroup), NULL},
-	{"json", NULL, "Output", "JSON lines: one per second, then the summary (also -j)",
-	 SIM_OPT_FLAG, AT(json), 1, 0, 0, NULL, NULL, NULL},
-	{"quiet", NULL, "Output", "only the summary", SIM_OPT_FLAG, AT(quiet), 1, 0, 0, NULL, NULL,
-	 NULL},
-	{"csv", "PREFIX", "Output",
-	 "write PREFIX_stats.csv, _stats_history.csv, _failures.csv in Locust's columns", STR(csv),
-	 NULL},
-	{"metrics", "ADDR:PORT", "Output", "serve Prometheus metrics at /metrics", STR(metrics),
-	 NULL},
-	{"fail-if", "CONDITION", "Output",
-	 "exit with 99 if it holds at the end, or if nothing was measured to judge it by, e.g. "
-	 "'p95>500ms', 'errors>1%', 'meter.connect.p99>2s'; repeatable; the words are below",
-	 SIM_OPT_CALL, 0, 0, 0, 0, NULL, set_fail_if, NULL},
-	{"check", NULL, "Output", "check everything, connect nothing, exit", SIM_OPT_FLAG,
-	 AT(check_only), 1, 0, 0, NULL, NULL, NULL},
-	{"web", "ADDR:PORT", "Output",
-	 "serve the load page and its API; starts idle unless --devices is given", STR(web), NULL},
-	{"web-root", "DIR", "Output", "serve the page's files from here, to work on them",
-	 STR(web_root), "those inside the program"},
-	{"token", "TEXT", "Output",
-	 "what --web and --metrics ask for where they listen beyond "
-	 "loopback (also $SQUALL_SIM_TOKEN)",
-	 STR(token), NULL},
-	{"token-file", "FILE", "Output", "the same, from the first line of FILE", STR(token_file),
-	 NULL},
-	{"squalld", "URL", "Output",
-	 "with --web: shade the times when this squalld had a fault in "
-	 "force, http://HOST:PORT or unix:/run/squall/squalld.sock",
-	 STR(squalld), NULL},
-	{"squalld-target", "TARGET", "Output", "only this target's faults, as squalld names it",
-	 STR(squalld_target), "the cgroup of --cgroup, else all"},
-	{"squalld-token-file", "FILE", "Output", "its first line is squalld's token",
-	 STR(squalld_token_file), NULL},
-	{"squalld-cacert", "FILE", "Output", "PEM file that signed squalld's certificate",
-	 STR(squalld_cacert), NULL},
-};
-const unsigned sim_run_nopts = sizeof(sim_run_opts) / sizeof(*sim_run_opts);
-
-const char sim_run_summary[] =
-	"Runs devices against an MQTT broker and reports what they saw: times from the\n"
-	"scheduled moment, failures by kind, and a sum that must hold: scheduled =\n"
-	"acknowledged + failed + in flight.\n\n"
-	"Limits: a process has one descriptor per device; past the hard limit the fleet\n"
-	"spreads over several processes by itself. One source address carries about 28,000\n"
-	"connections to one broker address; --bind adds more.\n";
-
-const char sim_run_examples[] =
-	"Conditions of --fail-if: [TYPE.][REQUEST.]METRIC, then > < >= <=, then a value. TYPE is "
-	"a\n"
-	"device type, REQUEST connect, publish, puback or receive. METRIC:\n"
-	"  p50 p90 p95 p99 p99.9 avg max   times, of puback (QoS 1, 2) or publish if not said\n"
-	"  errors             failed messages and failed connects; a number, or % of all attempts\n"
-	"  connect-errors     failed connects; a number, or % of all attempts to connect\n"
-	"  never-connected    devices that never had a connection; a number, or % (not per type)\n"
-	"  disconnects        connections lost without having been asked to; a number\n"
-	"  unacked            no PUBACK or PUBCOMP in time; a number\n"
-	"  rate               acknowledged messages per second of the publishing time\n"
-	"  lost duplicates    end to end, with --e2e; numbers (not per type)\n"
-	"A condition with nothing to judge it by holds.\n\n"
-	"Exit status: 0 done; 1 failed, or no device ever connected, or none stayed connected\n"
-	"(every connection was lost and at the end none was up), or messages fell due and none\n"
-	"was published; 2 bad usage (nothing was connected); 99 a --fail-if held.\n\n"
-	"Examples:\n"
-	"  squall-sim run --broker mqtt://localhost --devices 1000 --ramp 200/s --qos 1 \\\n"
-	"      --interval 1s --jitter 10% --duration 60s --fail-if 'p95>500ms'\n"
-	"  squall-sim run --broker mqtts://ENDPOINT:443 --preset aws-iot-core --devices 1000 \\\n"
-	"      --alpn x-amzn-mqtt-ca --ca root.pem --cert certs/{thing}.pem --key "
-	"certs/{thing}.key\n"
-	"  squall-sim run --broker mqtt://localhost --fleet fleet.yaml --e2e --storm 30s:50%\n";
+#define NS_S 1000000000ull
 
 static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err)
 {
@@ -508,31 +372,23 @@ out:
 	return rc < 0 && rc != -EINVAL ? -EIO : rc;
 }
 
-int sim_run_main(int argc, char **argv)
+int sim_run_main(struct cli *cli, int argc, char **argv)
 {
 	struct sim_run *r = calloc(1, sizeof(*r));
 	struct sim_profile *base = calloc(1, sizeof(*base));
 	struct sim_fleet fleet = {0, NULL};
 	uint32_t count[SIM_MAX_TYPES];
-	struct sim_cli cli = {.command = "run",
-			      .summary = sim_run_summary,
-			      .examples = sim_run_examples,
-			      .opts = sim_run_opts,
-			      .nopts = sim_run_nopts,
-			      .base = r,
-			      .profile = base,
-			      .given = calloc((size_t)argc, sizeof(*cli.given))};
-	struct sim_err err = {""};
+	struct sim_err err = {0};
 	sigset_t set;
 	int rc, sigfd, code = SIM_EXIT_OK;
 
-	if (!r || !base || !cli.given) {
+	if (!r || !base) {
 		fputs("squall-sim: out of memory\n", stderr);
 		code = SIM_EXIT_FAIL;
 		goto out;
 	}
 	sim_run_init(r, base);
-	rc = sim_cli_parse(&cli, argc, argv, &err);
+	rc = sim_cli_parse(cli, r, base, argc, argv, &err);
 	if (rc > 0) {
 		code = SIM_EXIT_OK;
 		goto out;
@@ -546,8 +402,6 @@ int sim_run_main(int argc, char **argv)
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	r->given = cli.given;
-	r->ngiven = cli.ngiven;
 	if (!rc)
 		rc = sim_run_prepare(r, base, &fleet, count, &err);
 	if (!rc && r->check_only)
@@ -563,7 +417,6 @@ int sim_run_main(int argc, char **argv)
 out:
 	sim_tls_check_free();
 	sim_fleet_free(&fleet);
-	free(cli.given);
 	free(base);
 	free(r);
 	return code;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include "sim/fleet/options.h"
 #include "sim/report/report.h"
+#include "sim/sim.h"
 
 #define SIM_MAX_FAIL_IF 32
 #define SIM_MAX_STORMS	16
@@ -15,14 +16,8 @@ struct sim_storm {
 	uint32_t ppm;
 };
 
-/* An option as the command line gave it; both live as long as argv. */
-struct sim_given {
-	const struct sim_opt *o;
-	const char *value;
-};
-
 struct sim_run {
-	const struct sim_given *given; /* to be set again over a fleet file */
+	const struct opt_given *given; /* to be set again over a fleet file */
 	unsigned ngiven;
 	uint32_t devices, max_devices, threads;
 	uint64_t ramp_milli, duration_ns, drain_ns, settle_ns;
@@ -36,8 +31,7 @@ struct sim_run {
 	struct sim_storm storm[SIM_MAX_STORMS];
 };
 
-extern const struct sim_opt sim_run_opts[];
-extern const unsigned sim_run_nopts;
+extern const struct opt sim_run_opts[]; /* of options.c; base: a struct sim_run */
 
 /* run.c. Defaults, before options are read. */
 void sim_run_init(struct sim_run *r, struct sim_profile *base);
@@ -46,21 +40,10 @@ void sim_run_init(struct sim_run *r, struct sim_profile *base);
 int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
 		    uint32_t *count, struct sim_err *err);
 
-/* cli.c: environment, then --config, then the command line, each over what was before. */
-struct sim_cli {
-	const char *command, *summary, *examples;
-	const struct sim_opt *opts; /* the command's own */
-	unsigned nopts;
-	void *base;
-	struct sim_profile *profile;
-	struct sim_given *given; /* room for argc; NULL: nobody asks */
-	unsigned ngiven;
-};
-/* 0 go on, 1 help was shown, -EINVAL with err. */
-int sim_cli_parse(struct sim_cli *c, int argc, char **argv, struct sim_err *err);
-void sim_cli_help(const struct sim_cli *c, FILE *f);
-void sim_cli_man(FILE *f);
-void sim_cli_bash(FILE *f);
+/* cli.c: environment, then --config, then the command line, each over what was before.
+ * 0 go on, 1 help was shown, -EINVAL with err. */
+int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int argc, char **argv,
+		  struct sim_err *err);
 /*
  * run.c: whether r->devices devices of this fleet can run, found before the first
  * connection. ret_count[] is how many of each type. 0 or -EINVAL.
@@ -68,24 +51,10 @@ void sim_cli_bash(FILE *f);
 int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *ret_count,
 		  struct sim_err *err);
 
-extern const char sim_run_summary[], sim_run_examples[];
-
-/* fleet.c */
-int sim_config_load(const char *path, void *run, struct sim_profile *p, struct sim_err *err);
-/*
- * As sim_fleet_load(), and the file may set options of the run as well. What the command
- * line gave goes over what the file says for all types; a type's own words go over that,
- * but for the broker, which is the command line's if it has one.
- */
-int sim_fleet_load_run(const char *path, void *run, struct sim_profile *base, struct sim_fleet *ret,
-		       struct sim_err *err);
-/*
- * The same from a mapping of a file that holds more than a fleet: `doc` is a
- * yaml_document_t, `map` a yaml_node_t of it; without types: there is one type.
- */
-int sim_fleet_load_node(const char *path, void *doc, void *map, void *run, struct sim_profile *base,
-			struct sim_fleet *ret, struct sim_err *err);
-/* N devices over the types by weight, largest remainders first. */
-void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
+/* cli.c: sim_fleet_read() and sim_fleet_read_node(), where the file may set the run's options. */
+int sim_fleet_load_run(const char *path, struct sim_run *run, struct sim_profile *base,
+		       struct sim_fleet *ret, struct sim_err *err);
+int sim_fleet_load_node(const char *path, void *doc, void *map, struct sim_run *run,
+			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err);
 
 #endif

@@ -283,7 +283,7 @@ static enum MHD_Result send_made(struct MHD_Connection *c, const char *type, cha
 static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const char *what,
 			    struct request *q)
 {
-	struct sim_err err = {""};
+	struct sim_err err = {0};
 	json_error_t je;
 	json_t *body = NULL;
 	unsigned status;

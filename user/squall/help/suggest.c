@@ -1,72 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Slips are found by edit distance, where two letters that changed places are
- * one slip; words of other tools by a table.
- */
-#include <ctype.h>
+/* What of the words of tc, Toxiproxy, Pumba, Chaos Mesh and plain English is which of ours. */
 #include <stdio.h>
 #include <string.h>
 #include "squall/help/suggest.h"
 
-#define WORD_MAX 64
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Damerau-Levenshtein without edits of an edited pair; capitals do not count. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t rows[3][WORD_MAX + 1], na = strlen(a), nb = strlen(b), i, j;
-	size_t *before = rows[0], *last = rows[1], *row = rows[2], *t;
-
-	if (na > WORD_MAX || nb > WORD_MAX)
-		return WORD_MAX;
-	for (j = 0; j <= nb; j++)
-		last[j] = before[j] = j;
-	for (i = 1; i <= na; i++) {
-		row[0] = i;
-		for (j = 1; j <= nb; j++) {
-			int x = tolower((unsigned char)a[i - 1]);
-			int y = tolower((unsigned char)b[j - 1]);
-
-			row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + (x != y));
-			if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
-			    y == tolower((unsigned char)a[i - 2]))
-				row[j] = least(row[j], before[j - 2] + 1);
-		}
-		t = before;
-		before = last;
-		last = row;
-		row = t;
-	}
-	return last[nb];
-}
-
-void suggest_from(struct suggestion *s, const char *name)
-{
-	size_t n = strlen(s->word), d, bound = n < 3 ? 1 : n < 6 ? 2 : n / 3;
-
-	if (!n)
-		return;
-	/* "stat", "sched", "worker-1" for a longer name: a beginning of three letters is near. */
-	d = n >= 3 && !strncmp(name, s->word, n) ? 1 : distance(s->word, name);
-	if (d > bound || d >= strlen(name) || (s->best && d >= s->distance))
-		return;
-	s->best = name;
-	s->distance = d;
-}
-
-const char *suggest_look_up(const struct synonym *table, const char *word)
-{
-	for (; table->theirs; table++)
-		if (!strcasecmp(table->theirs, word))
-			return table->ours;
-	return NULL;
-}
-
-static const struct synonym verbs[] = {
+static const char *const verbs[][2] = {
 	{"add", "set"},	     {"create", "set"},	 {"put", "set"},    {"inject", "set"},
 	{"change", "set"},   {"replace", "set"}, {"start", "set"},  {"remove", "del"},
 	{"rm", "del"},	     {"delete", "del"},	 {"clear", "del"},  {"stop", "del"},
@@ -76,7 +14,7 @@ static const struct synonym verbs[] = {
 	{"run", "start"},    {"end", "stop"},	 {"list", "show"},  {NULL, NULL},
 };
 
-static const struct synonym objects[] = {
+static const char *const objects[][2] = {
 	{"rule", "fault"},	  {"rules", "fault"},	      {"netem", "fault"},
 	{"tc", "fault"},	  {"inject", "fault set"},    {"set", "fault set"},
 	{"add", "fault set"},	  {"del", "fault del"},	      {"delete", "fault del"},
@@ -93,10 +31,10 @@ static const struct synonym objects[] = {
 
 const char *suggest_verb(const char *verb)
 {
-	return suggest_look_up(verbs, verb);
+	return opt_synonym(verbs, verb);
 }
 
 const char *suggest_object(const char *object)
 {
-	return suggest_look_up(objects, object);
+	return opt_synonym(objects, object);
 }

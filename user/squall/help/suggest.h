@@ -9,21 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <squall/rule.h>
+#include "lib/opt/opt.h"
 
-struct suggestion {
-	const char *word; /* what was typed */
-	const char *best; /* the nearest of the names seen so far; NULL: none is near. Borrowed. */
-	size_t distance;
-};
-
-/* A word of others and ours; a table ends with theirs NULL. Capitals do not count. */
-struct synonym {
-	const char *theirs, *ours;
-};
-const char *suggest_look_up(const struct synonym *table, const char *word); /* NULL: not there */
-
-/* Sees one name that would be accepted. Slips of up to a third of the word count as near. */
-void suggest_from(struct suggestion *s, const char *name);
 /* Our word for a word of tc, Toxiproxy, Pumba, Chaos Mesh or plain English; NULL if there is none.
  */
 const char *suggest_rule_word(const char *word);

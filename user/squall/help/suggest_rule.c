@@ -6,7 +6,7 @@
 
 #define WORD_MAX 64
 
-static const struct synonym rule_words[] = {
+static const char *const rule_words[][2] = {
 	{"latency", "delay"},
 	{"lag", "delay"},
 	{"slow", "delay"},
@@ -77,7 +77,7 @@ const char *suggest_rule_word(const char *word)
 		"links",	"mtu",	   "syn",   "fin",	 "rst",
 	};
 	struct suggestion s = {.word = word};
-	const char *ours = suggest_look_up(rule_words, word);
+	const char *ours = opt_synonym(rule_words, word);
 	size_t i;
 
 	for (i = 0; !ours && i < sizeof(names) / sizeof(names[0]); i++)
@@ -86,14 +86,14 @@ const char *suggest_rule_word(const char *word)
 }
 
 /* Units as others spell them, by what the error says is expected. */
-static const struct synonym rate_units[] = {
+static const char *const rate_units[][2] = {
 	{"m", "mbit"},	      {"mb", "mbit"},	    {"mbits", "mbit"},	{"mb/s", "mbit"},
 	{"mbit/s", "mbit"},   {"mib", "mbit"},	    {"k", "kbit"},	{"kb", "kbit"},
 	{"kbits", "kbit"},    {"kb/s", "kbit"},	    {"kbit/s", "kbit"}, {"g", "gbit"},
 	{"gb", "gbit"},	      {"gbits", "gbit"},    {"gb/s", "gbit"},	{"bits", "bit"},
 	{"megabits", "mbit"}, {"kilobits", "kbit"}, {NULL, NULL},
 };
-static const struct synonym time_units[] = {
+static const char *const time_units[][2] = {
 	{"milliseconds", "ms"},
 	{"millisecond", "ms"},
 	{"millis", "ms"},
@@ -169,9 +169,9 @@ static const char *reshaped(int i, int n, char *const *words, const char *error,
 		return buf;
 	}
 	if (number && w[number] && strstr(error, "a rate from"))
-		unit = suggest_look_up(rate_units, w + number);
+		unit = opt_synonym(rate_units, w + number);
 	else if (number && w[number] && strstr(error, "a time"))
-		unit = suggest_look_up(time_units, w + number);
+		unit = opt_synonym(time_units, w + number);
 	if (unit) {
 		snprintf(buf, size, "%.*s%s", (int)number, w, unit);
 		return buf;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * squalld's options. One table makes the parser of the command line, the
- * parser of the configuration file, --help and the manual page.
+ * squalld's options. One table, of lib/opt, makes the parser of the command line and of the
+ * configuration file, --help, the manual page and the completion.
  */
 #ifndef SQUALLD_OPTIONS_H
 #define SQUALLD_OPTIONS_H
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/opt/opt.h"
 #include "squalld/base/log.h"
 
 #define OPT_MAX_LIST 32
@@ -20,7 +21,8 @@ struct options {
 	size_t n_listen, n_iface, n_allow_host;
 	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane, *lane_memory;
 	const char *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
-	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback, *lo;
+	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback, *lo,
+		*completion;
 	bool cleanup, foreground, help, man, version;
 	enum log_level level; /* derived */
 	uint64_t lane_bytes;  /* derived from lane_memory */
@@ -31,7 +33,7 @@ struct options {
 int options_parse(int argc, char **argv, struct options *ret, char *err, size_t size);
 /* The file alone, for SIGHUP. */
 int options_parse_file(const char *path, struct options *ret, char *err, size_t size);
-void options_help(void);
-void options_man(void);
+/* For help, man page and completion, by lib/opt. */
+extern const struct cli_table squalld_table;
 
 #endif

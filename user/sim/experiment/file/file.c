@@ -128,7 +128,7 @@ static int band(struct exp_file *f, yaml_node_t *v, void *into)
 {
 	const char *s = exp_scalar(v);
 
-	if (!s || sim_parse_percent(s, &((struct experiment *)into)->band_ppm))
+	if (!s || opt_parse_percent(s, &((struct experiment *)into)->band_ppm))
 		return exp_bad(f, v, "recovery: band: accepted: a percentage, e.g. 10%%");
 	return 0;
 }

@@ -201,7 +201,7 @@ static int limit(const char *text, struct exp_threshold *t)
 	text += n;
 	text += strspn(text, " ");
 	if (t->unit == EXP_TIME) {
-		if (!strcmp(text, "0") || sim_parse_time(text, &ns))
+		if (!strcmp(text, "0") || opt_parse_time(text, &ns))
 			return -EINVAL;
 		t->value = (double)ns / 1e6;
 		return 0;

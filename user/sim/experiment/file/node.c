@@ -171,7 +171,7 @@ int exp_read_time(struct exp_file *f, yaml_node_t *v, const char *name, uint64_t
 	const char *s = exp_scalar(v);
 	uint64_t ns;
 
-	if (!s || sim_parse_time(s, &ns) || ns < min || ns > max)
+	if (!s || opt_parse_time(s, &ns) || ns < min || ns > max)
 		return exp_bad(f, v,
 			       "%s%s%.60s%s: accepted: a time with its unit, e.g. 500ms, 30s, 2m, "
 			       "from %gs to %gs",
