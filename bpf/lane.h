@@ -37,7 +37,10 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 
 /* skb->cb lives from the judging program to the egress program of the lane or
  * segmenting device, which runs inside the same redirect; cb[3] and cb[4] also
- * through fq, whose own note takes the first three, and through a veth. */
+ * through fq, whose own note takes the first three, and through a veth: there
+ * they are the time to leave in units of 1,024 ns, 0 if it is now, and the
+ * lower half of the target's id, all that there is of it for the first 2^32
+ * cgroups. */
 #define CB_LANE 0x53514c4e
 #define CB_SEG	0x53515347
 
@@ -57,6 +60,13 @@ static __always_inline struct sq_lane_state *lane_state(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&sq_lane, &zero);
+}
+
+/* The lower half, which is what a packet in fq knows of its target. */
+static __always_inline struct sq_waiting *waiting_of(__u64 target)
+{
+	target = (__u32)target;
+	return bpf_map_lookup_elem(&sq_waiting, &target);
 }
 
 /* A place among what waits. */
@@ -85,15 +95,16 @@ static __noinline bool lane_admit(__u64 target, __u64 len_pkts, __u64 depart_ns,
 	__u32 pkts = len_pkts >> 32;
 	__s64 cost = (__s64)pkts * ((__u32)len_pkts + SQ_LANE_OVERHEAD);
 	struct sq_lane_state *lane = lane_state();
-	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &target);
+	struct sq_waiting *w = waiting_of(target);
 
 	if (!lane)
 		return true;
 	if (!w) {
 		struct sq_waiting fresh = {};
+		__u64 key = (__u32)target;
 
-		bpf_map_update_elem(&sq_waiting, &target, &fresh, BPF_NOEXIST);
-		w = bpf_map_lookup_elem(&sq_waiting, &target);
+		bpf_map_update_elem(&sq_waiting, &key, &fresh, BPF_NOEXIST);
+		w = waiting_of(target);
 	}
 	if (depart_ns > now + SQ_LANE_HORIZON_NS) {
 		__sync_fetch_and_add(&lane->horizon_pkts, pkts);
@@ -116,7 +127,7 @@ static __noinline bool lane_admit(__u64 target, __u64 len_pkts, __u64 depart_ns,
 static __always_inline void lane_give_back(struct __sk_buff *skb, __u64 target)
 {
 	__s64 cost = skb->len + SQ_LANE_OVERHEAD;
-	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &target);
+	struct sq_waiting *w = waiting_of(target);
 	struct sq_lane_state *lane = lane_state();
 
 	if (w)
@@ -195,10 +206,18 @@ static __always_inline bool lane_ticket(struct __sk_buff *skb, __u64 *depart_ns)
 
 static __always_inline int fq_out(struct __sk_buff *skb)
 {
-	__u64 depart_ns;
+	__u64 depart_ns, now = bpf_ktime_get_ns();
+	__u32 target = skb->cb[3], later = 0;
 
 	if (!lane_ticket(skb, &depart_ns))
 		return TC_ACT_SHOT; /* the device's own chatter (router solicitation) */
+	if (depart_ns > now + SQ_LANE_LONG_NS && !skb->cb[4]) {
+		later = depart_ns >> 10;
+		later = later ? later : 1;
+		depart_ns = now + SQ_LANE_LOOK_NS;
+	}
+	skb->cb[3] = later;
+	skb->cb[4] = target;
 	/* Set here and not where it was judged: a redirect or a namespace
 	 * crossing clears stamps, and only 5.18+ can type them. fq's clock is
 	 * CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
@@ -218,9 +237,32 @@ static __always_inline int fq_out(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
+/* Out of fq before its time: back, unless its rule is gone by now or lets it go earlier. */
+static __always_inline bool fq_again(struct __sk_buff *skb, __u32 *ret_ifindex)
+{
+	__u64 now = bpf_ktime_get_ns(), target = skb->cb[4], wait;
+	__s32 left = skb->cb[3] - (__u32)(now >> 10); /* good for 36 minutes */
+	__u32 tci = skb->tc_index, key = TCI_ATT(tci);
+	struct sq_target *t = bpf_map_lookup_elem(&sq_targets, &target);
+	struct sq_att *att = bpf_map_lookup_elem(&sq_att, &key);
+
+	if (!skb->cb[3] || left <= 0 || !t || !t->wait_ms || !att || !att->lane_ifindex)
+		return false;
+	wait = (__u64)t->wait_ms * 1000000;
+	if (wait > (__u64)left << 10)
+		wait = (__u64)left << 10;
+	lane_ticket_set(skb, now + wait, target, tci);
+	*ret_ifindex = att->lane_ifindex;
+	return true;
+}
+
 static __always_inline int fq_in(struct __sk_buff *skb)
 {
-	lane_give_back(skb, skb->cb[3] | (__u64)skb->cb[4] << 32);
+	__u32 ifindex;
+
+	if (fq_again(skb, &ifindex))
+		return bpf_redirect(ifindex, 0);
+	lane_give_back(skb, skb->cb[4]);
 	skb->tstamp = 0;
 	bpf_set_hash_invalid(skb);
 	return lane_leave(skb, skb->tc_index);

@@ -248,7 +248,7 @@ struct sq_counters {
 /* Value of sq_targets: which version of the rule is in force. */
 struct sq_target {
 	__u32 rule_id;
-	__u32 pad;
+	__u32 wait_ms; /* the longest that a packet waits by it: those of before leave by then */
 };
 
 enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
@@ -279,6 +279,10 @@ struct sq_cfg {
 #define SQ_LANE_OVERHEAD   768
 #define SQ_LANE_DRAINED_NS 1000000000ull
 #define SQ_LANE_HORIZON_NS 590000000000ull /* fq drops what leaves later than in 600 s */
+/* fq lets nothing go before its time, so who has to wait for longer than this ... */
+#define SQ_LANE_LONG_NS 750000000ull
+#define SQ_LANE_LOOK_NS 500000000ull /* ... comes out so often, to see whether his rule still is   \
+				      */
 struct sq_waiting {
 	__s64 bytes;
 	__u64 last_ns;	    /* when the last one will have left */

@@ -207,6 +207,9 @@ bool lane_ill(struct engine *e, char *why, size_t size); /* any thread */
 /* lane_stats.c */
 json_t *lane_json(struct engine *e);
 void lane_sweep(struct engine *e); /* plumber: finds what never came out, and tells losses once */
+uint32_t lane_wait_ms(const struct sq_rule *rule); /* the longest that a packet waits, rounded up */
+/* What waits of the target leaves within ms; any thread. In fq it finds out by itself. */
+void lane_shorten(struct engine *e, uint64_t target, uint32_t ms);
 void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
 
 /* attach.c. plumber thread; lock not held. */

@@ -95,6 +95,28 @@ json_t *lane_json(struct engine *e)
 	return j;
 }
 
+/* The tables of jitter end at four sigma. */
+uint32_t lane_wait_ms(const struct sq_rule *rule)
+{
+	uint64_t longest = 0;
+
+	for (uint32_t i = 0; i < rule->n_clauses; i++)
+		for (int d = 0; d < SQ_DIRS; d++) {
+			const struct sq_faults *f = &rule->clause[i].faults[d];
+			uint64_t ns =
+				f->delay_ns + 4 * f->jitter_ns + (f->rate_bps ? f->limit_ns : 0);
+
+			longest = ns > longest ? ns : longest;
+		}
+	return (longest + 999999) / 1000000;
+}
+
+void lane_shorten(struct engine *e, uint64_t target, uint32_t ms)
+{
+	if (e->pacer)
+		pacer_shorten(e->pacer, target, engine_now() + ms * 1000000ull);
+}
+
 /* Of the targets that have nothing waiting any more. A packet that comes in between is counted
  * less, which the next drain mends. */
 static void targets_sweep(struct engine *e, uint64_t now)

@@ -301,6 +301,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_rules), &rule.id, &rule, BPF_NOEXIST);
 	if (!res) {
 		value.rule_id = rule.id;
+		value.wait_ms = lane_wait_ms(&rule);
 		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &cgroup_id, &value,
 					  BPF_ANY);
 		if (res)
@@ -316,6 +317,8 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		retire_counters(e, &r->rule, &rule);
 		table_retire(e->tables, &r->rule);
 		e->down_users -= rule_has_down(&r->rule);
+		if (value.wait_ms < lane_wait_ms(&r->rule))
+			lane_shorten(e, cgroup_id, value.wait_ms);
 	} else {
 		r = fresh;
 		fresh = NULL;
@@ -349,6 +352,7 @@ static int forget(struct engine *e, struct ruled *r)
 	struct ruled **p = bucket(e, id);
 
 	bpf_map_delete_elem(map_fd(e->skel->maps.sq_targets), &id);
+	lane_shorten(e, id, 0);
 	retire(e, r->rule.id, false);
 	retire_counters(e, &r->rule, NULL);
 	table_retire(e->tables, &r->rule);

@@ -38,6 +38,7 @@ struct waiting {
 	uint64_t depart_ns;
 	uint64_t arrival;
 	struct frame {
+		uint64_t target;
 		int tap;
 		uint32_t len;
 		unsigned char bytes[];
@@ -51,6 +52,10 @@ struct pacer {
 	struct pollfd taps[MAX_TAPS + 1]; /* [0] is the wake-up */
 	int n;
 	int removing; /* a TAP the thread shall forget, or -1 */
+	struct shorter {
+		uint64_t target, latest_ns;
+	} * shorter; /* what pacer_shorten() was asked, for the thread to do */
+	size_t shorter_n, shorter_room;
 	bool stop;
 	uint64_t *heartbeat;
 	size_t max_bytes;
@@ -133,6 +138,37 @@ static void heap_forget(struct pacer *p, int tap)
 	free(old);
 }
 
+static int by_target(const void *a, const void *b)
+{
+	uint64_t x = ((const struct shorter *)a)->target, y = ((const struct shorter *)b)->target;
+
+	return (x > y) - (x < y);
+}
+
+/* Asked twice for one target, the earlier time holds. */
+static void heap_shorten(struct pacer *p, struct shorter *list, size_t n)
+{
+	struct waiting *old = p->heap;
+	size_t old_n = p->heap_n;
+
+	qsort(list, n, sizeof(*list), by_target);
+	p->heap = NULL;
+	p->heap_n = p->heap_room = p->heap_bytes = 0;
+	for (size_t i = 0; i < old_n; i++) {
+		struct shorter key = {.target = old[i].frame->target};
+		struct shorter *s = bsearch(&key, list, n, sizeof(*list), by_target);
+
+		while (s && s > list && s[-1].target == key.target)
+			s--;
+		for (; s && s < list + n && s->target == key.target; s++)
+			if (old[i].depart_ns > s->latest_ns)
+				old[i].depart_ns = s->latest_ns;
+		if (heap_push(p, old[i]))
+			free(old[i].frame);
+	}
+	free(old);
+}
+
 static void write_due(struct pacer *p)
 {
 	uint64_t now = now_ns(), late, frames = 0, dropped = 0, worst = 0;
@@ -185,7 +221,8 @@ static void ignore_tap(struct pacer *p, int tap)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void read_tap(struct pacer *p, int tap, unsigned char *buf)
+/* Were there more than are read at once? */
+static bool read_tap(struct pacer *p, int tap, unsigned char *buf)
 {
 	const size_t vnet = sizeof(struct virtio_net_hdr);
 	struct sq_lane_hdr hdr;
@@ -197,7 +234,7 @@ static void read_tap(struct pacer *p, int tap, unsigned char *buf)
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EINTR)
 				ignore_tap(p, tap);
-			return;
+			return false;
 		}
 		if ((size_t)n < vnet + sizeof(hdr) + ETH_HLEN)
 			continue;
@@ -210,6 +247,7 @@ static void read_tap(struct pacer *p, int tap, unsigned char *buf)
 		if (w.frame) {
 			w.depart_ns = hdr.depart_ns;
 			w.arrival = p->arrivals++;
+			w.frame->target = hdr.target;
 			w.frame->tap = tap;
 			w.frame->len = n;
 			memcpy(w.frame->bytes, buf, n);
@@ -221,6 +259,28 @@ static void read_tap(struct pacer *p, int tap, unsigned char *buf)
 			pthread_mutex_unlock(&p->lock);
 		}
 	}
+	return true;
+}
+
+/* Also what is still in the queue of a TAP, but for those of more senders than can be followed. */
+static void shorten(struct pacer *p, const struct pollfd *fds, int n, unsigned char *buf)
+{
+	struct shorter *list;
+	size_t list_n;
+
+	pthread_mutex_lock(&p->lock);
+	list = p->shorter;
+	list_n = p->shorter_n;
+	p->shorter = NULL;
+	p->shorter_n = p->shorter_room = 0;
+	pthread_mutex_unlock(&p->lock);
+	if (!list_n)
+		return;
+	for (int i = 1; i < n; i++)
+		for (int more = 64; fds[i].fd >= 0 && more && read_tap(p, fds[i].fd, buf); more--)
+			;
+	heap_shorten(p, list, list_n);
+	free(list);
 }
 
 static void wait_next(struct pacer *p, struct pollfd *fds, int n)
@@ -276,6 +336,7 @@ static void *pacer_main(void *arg)
 		for (int i = 1; i < n; i++)
 			if (fds[i].revents)
 				read_tap(p, fds[i].fd, buf);
+		shorten(p, fds, n, buf);
 	}
 	free(buf);
 	free(fds);
@@ -348,6 +409,7 @@ int pacer_stop(struct pacer *p)
 	while (p->heap_n)
 		free(heap_pop(p));
 	free(p->heap);
+	free(p->shorter);
 	free(p);
 	return 0;
 }
@@ -398,6 +460,25 @@ int pacer_remove(struct pacer *p, int tap_fd)
 	}
 	pthread_mutex_unlock(&p->lock);
 	return err;
+}
+
+void pacer_shorten(struct pacer *p, uint64_t target, uint64_t latest_ns)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->shorter_n == p->shorter_room) {
+		size_t room = p->shorter_room ? 2 * p->shorter_room : 16;
+		struct shorter *grown = reallocarray(p->shorter, room, sizeof(*grown));
+
+		if (grown) {
+			p->shorter = grown;
+			p->shorter_room = room;
+		}
+	}
+	/* Else it leaves at its own time. */
+	if (p->shorter_n < p->shorter_room)
+		p->shorter[p->shorter_n++] = (struct shorter){target, latest_ns};
+	pthread_mutex_unlock(&p->lock);
+	wake(p);
 }
 
 void pacer_get_stats(struct pacer *p, struct pacer_stats *ret)

@@ -32,6 +32,10 @@ int pacer_add(struct pacer *pacer, int tap_fd);
 /* And closes it. -ETIMEDOUT: the thread got no CPU for 5 s, and will do it when it does. */
 int pacer_remove(struct pacer *pacer, int tap_fd);
 
+/* What waits of this cgroup and would leave later than at latest_ns leaves then, in the order in
+ * which it came. In force a moment after the call. */
+void pacer_shorten(struct pacer *pacer, uint64_t target, uint64_t latest_ns);
+
 void pacer_get_stats(struct pacer *pacer, struct pacer_stats *ret);
 
 #endif
