@@ -281,8 +281,9 @@ struct sq_cfg {
 #define SQ_LANE_HORIZON_NS 590000000000ull /* fq drops what leaves later than in 600 s */
 /* fq lets nothing go before its time, so who has to wait for longer than this ... */
 #define SQ_LANE_LONG_NS 750000000ull
-#define SQ_LANE_LOOK_NS 500000000ull /* ... comes out so often, to see whether his rule still is   \
-				      */
+#define SQ_LANE_LOOK_NS                                                                            \
+	500000000ull /* ... comes out so often, to see whether his rule still is                   \
+		      */
 struct sq_waiting {
 	__s64 bytes;
 	__u64 last_ns;	    /* when the last one will have left */

@@ -64,9 +64,11 @@ static int view_pid(int pid, void *arg)
 
 		if (!a->ino || !(edge || a->ino == ino))
 			continue;
+		if (ino != e->host_ino && (a->att.flags & SQ_A_LOOP))
+			continue; /* not what makes a network; in_front cannot be inside */
 		if (edge)
 			v->edge = true;
-		else if (ino != e->host_ino && !(a->att.flags & SQ_A_LOOP))
+		else if (ino != e->host_ino)
 			v->inside = true;
 		if (edge || ino != e->host_ino)
 			json_array_append_new(v->interfaces, json_string(a->name));
