@@ -28,6 +28,7 @@
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/dockertc/dockertc.h"
+#include "squalld/ecs/ecs.h"
 #include "squalld/api/events.h"
 #include "squalld/process/harden.h"
 #include "squalld/http/http.h"
@@ -58,6 +59,7 @@ struct daemon {
 	struct clear *clear;
 	struct reconcile reconcile;
 	struct dockertc dockertc;
+	struct ecs ecs;
 	struct docker *docker;
 	struct cgwatch *cgwatch;
 	struct httpd_guard *guard;
@@ -205,17 +207,20 @@ static int serve(struct daemon *d, const sigset_t *signals)
 static void restore(struct daemon *d)
 {
 	json_t *rules = state_load(d->state, "rules"), *profiles = state_load(d->state, "profiles"),
-	       *schedules = state_load(d->state, "schedules");
+	       *schedules = state_load(d->state, "schedules"), *ecs = state_load(d->state, "ecs");
 
 	pthread_mutex_lock(&d->lock);
 	profiles_restore(d->profiles, profiles);
 	book_restore(d->book, rules);
 	schedules_restore(d->schedules, schedules);
+	json_decref(d->ecs.faults);
+	ecs_restore(&d->ecs, ecs);
 	reconcile_restored(&d->reconcile);
 	pthread_mutex_unlock(&d->lock);
 	json_decref(rules);
 	json_decref(profiles);
 	json_decref(schedules);
+	json_decref(ecs);
 }
 
 static int fail_with(const char *text)
@@ -257,6 +262,8 @@ static int wire(struct daemon *d, struct sq_error *error)
 		.targets = d->targets,
 		.book = d->book,
 	};
+	d->ecs = (struct ecs){&d->lock, d->targets, d->book, d->state, json_object()};
+	state_register(d->state, STATE_ECS, "ecs", ecs_save, &d->ecs);
 	d->reconcile = (struct reconcile){d->book, d->schedules, dockertc_labels, &d->dockertc};
 	targets_listen(d->targets, &reconcile_events, &d->reconcile);
 	return 0;
@@ -281,6 +288,7 @@ static int wire_api(struct daemon *d)
 		.docker = d->docker,
 		.cgwatch = d->cgwatch,
 		.dockertc = &d->dockertc,
+		.ecs = &d->ecs,
 	};
 	if (events_new(&d->api, &d->events) < 0)
 		return -ENOMEM;
@@ -385,6 +393,7 @@ static void stop(struct daemon *d)
 	if (d->engine)
 		engine_close(d->engine, keep);
 	clear_free(d->clear);
+	json_decref(d->ecs.faults);
 	schedules_free(d->schedules);
 	profiles_free(d->profiles);
 	book_free(d->book);

@@ -12,6 +12,7 @@ struct cgwatch;
 struct clear;
 struct docker;
 struct dockertc;
+struct ecs;
 struct engine;
 struct events;
 struct profiles;
@@ -38,6 +39,7 @@ struct api {
 	struct docker *docker;
 	struct cgwatch *cgwatch;
 	struct dockertc *dockertc;
+	struct ecs *ecs;
 };
 
 #define HANDLER(fn) enum MHD_Result fn(struct request *r, const char *name)

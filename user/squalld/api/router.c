@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include "squalld/dockertc/dockertc.h"
+#include "squalld/ecs/ecs.h"
 #include "squalld/api/events.h"
 #include "squalld/control/targets.h"
 
@@ -117,10 +118,14 @@ static enum MHD_Result route_api(struct request *r)
 		"path: there is nothing here; GET /api/v1/openapi.json lists what there is");
 }
 
-/* What a load balancer or a browser's first visit asks for; it tells nothing and changes nothing.
- */
+/* What a load balancer or a browser's first visit asks for, which tells nothing and changes
+ * nothing, and what has a key of its own. */
 static bool is_public(const struct request *r)
 {
+	/* Who knows the id of a container's endpoint is in the container, as the ECS agent sees it.
+	 */
+	if (ecs_is_path(r))
+		return true;
 	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
 		return false;
 	return r->n_seg >= 1 && (strcmp(r->seg[0], "healthz") == 0 || strcmp(r->seg[0], "ui") == 0);
@@ -130,6 +135,8 @@ static enum MHD_Result answer(struct request *r)
 {
 	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 
+	if (ecs_is_path(r))
+		return ecs_serve(api_of(r)->ecs, r);
 	if (r->n_seg >= 2 && strcmp(r->seg[0], "api") == 0)
 		return strcmp(r->seg[1], "v1") == 0 && r->n_seg > 2
 			       ? route_api(r)

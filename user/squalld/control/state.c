@@ -17,7 +17,7 @@
 #define FILE_MAX       (256u << 20)
 #define FORMAT	       1
 
-#define KINDS 3
+#define KINDS 4
 
 struct state {
 	struct saver {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Files under --state-dir: rules.json, profiles.json, schedules.json.
+ * Files under --state-dir: rules.json, profiles.json, schedules.json, ecs.json.
  *
  * Written by a thread of its own to a temporary file, fsynced, renamed, and
  * the directory fsynced. Changes within WRITE_DELAY_MS share one write, so a
@@ -18,7 +18,7 @@
 
 struct state;
 
-enum { STATE_RULES = 1, STATE_PROFILES = 2, STATE_SCHEDULES = 4 };
+enum { STATE_RULES = 1, STATE_PROFILES = 2, STATE_SCHEDULES = 4, STATE_ECS = 8 };
 
 /* What there is to save, as a JSON object; the lock held. clean: squalld ends in good order. */
 typedef json_t *state_save_fn(void *arg, bool clean);

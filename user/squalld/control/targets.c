@@ -68,6 +68,7 @@ void container_free(struct container *c)
 		return;
 	free(c->name);
 	free(c->image);
+	free(c->ecs_id);
 	free(c->network_mode);
 	free(c->cgroup);
 	free(c->why);

@@ -22,6 +22,7 @@ struct container {
 	char id[72]; /* 64 hex digits */
 	char *name, *image, *network_mode, *cgroup;
 	json_t *labels;
+	char *ecs_id;	     /* of its ECS endpoints, or NULL */
 	uint64_t cgroup_id;  /* 0 if not running, or if it cannot be a target */
 	uint64_t started_ns; /* CLOCK_MONOTONIC, when we saw it start */
 	int pid;

@@ -176,6 +176,28 @@ static void find_cgroup(struct container *c)
 	c->cgroup = strdup(path);
 }
 
+/* "http://169.254.170.2/api/ID", which the ECS agent gives to each container: its ID, or NULL. */
+static char *ecs_endpoint(const json_t *inspected)
+{
+	static const char *const names[] = {"ECS_AGENT_URI=", "ECS_CONTAINER_METADATA_URI_V4="};
+	const json_t *env = json_object_get(json_object_get(inspected, "Config"), "Env"), *one;
+	size_t i;
+
+	json_array_foreach(env, i, one)
+	{
+		const char *s = json_string_value(one), *id;
+
+		for (size_t k = 0; s && k < 2; k++) {
+			if (strncmp(s, names[k], strlen(names[k])) != 0)
+				continue;
+			id = strrchr(s, '/');
+			if (id && id[1])
+				return strdup(id + 1);
+		}
+	}
+	return NULL;
+}
+
 static struct container *from_inspect(const json_t *o)
 {
 	struct container *c = calloc(1, sizeof(*c));
@@ -193,6 +215,7 @@ static struct container *from_inspect(const json_t *o)
 	c->image = strdup(text_at(o, "Config", "Image") ? text_at(o, "Config", "Image") : "");
 	c->network_mode = strdup(!mode || strcmp(mode, "default") == 0 ? "bridge" : mode);
 	c->labels = json_is_object(labels) ? json_incref(labels) : json_object();
+	c->ecs_id = ecs_endpoint(o);
 	c->running = json_is_true(json_object_get(state, "Running"));
 	c->pid = (int)json_integer_value(json_object_get(state, "Pid"));
 	if (!c->name || !c->image || !c->network_mode || !c->labels) {
