@@ -42,6 +42,18 @@
 #define TCP_OPTION_MPTCP 30
 #define TCP_MPTCP_JOIN	 1
 
+/* Control packets of MQTT. */
+#define MQTT_CONNACK	2
+#define MQTT_PUBLISH	3
+#define MQTT_PUBACK	4
+#define MQTT_PUBREL	6
+#define MQTT_PUBCOMP	7
+#define MQTT_SUBACK	9
+#define MQTT_UNSUBACK	11
+#define MQTT_PINGRESP	13
+#define MQTT_DISCONNECT 14
+#define MQTT_AUTH	15
+
 /* QUIC (RFC 9000, 17) by the ports of HTTP/3 and of MQTT over QUIC (EMQX), and DTLS (RFC 6347). */
 #define PORT_QUIC	      443
 #define PORT_MQTT_QUIC	      14567

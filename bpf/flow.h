@@ -19,6 +19,7 @@
 #include "consts.h"
 #include "decide.h"
 #include "maps.h"
+#include "mqtt.h"
 #include "packet.h"
 #include "random.h"
 
@@ -287,6 +288,7 @@ static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *
 		flow->state = old ? SQ_FLOW_OLD : 0;
 		flow->born_ns = flow->last_ns = now;
 		flow->dyn[SQ_UP].bytes = flow->dyn[SQ_DOWN].bytes = 0;
+		flow->mqtt_left = 0;
 	}
 }
 
@@ -344,7 +346,9 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 	else if (p->proto == IPPROTO_TCP)
 		flow_tcp(flow, head, p, now, old);
 	if (!(flow->state & (SQ_FLOW_HUNG | SQ_FLOW_RESET)) &&
-	    flow_due(j->ask, flow, now, payload, dir) &&
+	    (j->ask->when == SQ_WHEN_MQTT ? dir == SQ_DOWN && p->proto == IPPROTO_TCP &&
+						    mqtt_meets(skb, p, flow, head, j->ask->value)
+					  : flow_due(j->ask, flow, now, payload, dir)) &&
 	    (j->ask->act == SQ_ACT_HANG || p->proto == IPPROTO_TCP)) {
 		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
 		/* Two CPUs may both come to it: counted twice then. */

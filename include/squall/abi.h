@@ -124,6 +124,7 @@ enum sq_flow_when {
 	SQ_WHEN_IDLE = 2,  /* nothing came for value ns, and then something */
 	SQ_WHEN_AGE = 3,   /* value ns since it began, or was first seen */
 	SQ_WHEN_BYTES = 4, /* more than value bytes of payload, in the directions of dirs */
+	SQ_WHEN_MQTT = 5,  /* before the broker's control packet of type value reaches the target */
 };
 struct sq_flow_ask {
 	__u64 value;
@@ -199,14 +200,15 @@ struct sq_rule {
 #define SQ_FLOW_ENDED	 32 /* FIN both ways, or RST */
 #define SQ_FLOW_SEQ_UP	 64 /* seq[SQ_UP] is known */
 #define SQ_FLOW_SEQ_DOWN 128
+#define SQ_FLOW_ASTRAY	 256 /* MQTT: where its packets begin is not known */
 struct sq_flow {
 	struct sq_dyn dyn[SQ_DIRS];
 	__u64 born_ns;
 	__u64 last_ns;
 	__u32 seq[SQ_DIRS]; /* TCP: the end of what was let through, by who sent it */
 	__u32 state;
-	__u32 pad;
-	__u8 local[16]; /* as in sq_match */
+	__u32 mqtt_left; /* bytes of a control packet that are still to come down */
+	__u8 local[16];	 /* as in sq_match */
 	__u8 remote[16];
 	__u16 lport;
 	__u16 rport;
@@ -226,6 +228,7 @@ struct sq_flow_head {
 	__u64 full;    /* packets whose flow found no place: they passed */
 	__u64 evicted; /* silent flows that gave their place to others */
 	__u64 addresses;
+	__u64 unparsed; /* times that a connection's MQTT could not be followed */
 };
 
 /* Per CPU, per clause and direction. Packets are wire packets (GSO segments). */

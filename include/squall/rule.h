@@ -17,6 +17,7 @@
  *            | mtu BYTES [icmp] | blackhole
  *   FLOW    := each flow|address | flows PERCENT | hang WHEN | reset WHEN
  *   WHEN    := old | idle TIME | after TIME | after SIZE [up|down]
+ *            | at connack|suback|puback|pingresp
  *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
  *            | port PORT[-PORT] | syn | fin | rst
  *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep | links N
@@ -58,8 +59,8 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
  * JSON (strict: an unknown key is an error; keys carry their units):
  *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH,"each":"flow","flows_pct":X,
  *                "hang"|"reset":{"old":true}|{"idle_ns":N}|{"after_ns":N}|
- *                {"after_bytes":N,"of":"up"|"down"}}], "except":[MATCH...], "links":N,
- *    "for_ns":N, "seed":N, "on_crash":"clear"|"keep"}
+ *                {"after_bytes":N,"of":"up"|"down"}|{"at":"puback"}}], "except":[MATCH...],
+ * "links":N, "for_ns":N, "seed":N, "on_crash":"clear"|"keep"}
  *   {"text":"up loss 10% delay 100ms"}   (alone, or with for_ns/seed/on_crash)
  *   FAULTS := {"loss":{"pct":10,"corr_pct":25} | {"gemodel":{"p_pct":..,"r_pct":..,"1-h_pct":..,
  *              "1-k_pct":..}} | {"state":{"p13_pct":..,"p31_pct":..,"p32_pct":..,"p23_pct":..,

@@ -13,9 +13,31 @@
 const char accepts_each[] = "flow or address";
 const char accepts_share[] = "a percentage above 0%, as in flows 30%";
 const char accepts_trigger[] =
-	"old, idle TIME, after TIME, or after SIZE [up|down], as in hang old, "
-	"reset idle 60s, hang after 1kb down";
+	"old, idle TIME, after TIME, after SIZE [up|down], or at connack, suback, puback or "
+	"pingresp, as in hang old, reset idle 60s, hang after 1kb down, reset at puback";
 const char accepts_links[] = "a number of flows from 1 to 2000000";
+
+static const struct {
+	const char *word;
+	uint8_t type; /* of the control packet */
+} phases[] = {{"connack", 2}, {"puback", 4}, {"suback", 9}, {"pingresp", 13}};
+#define PHASES (sizeof(phases) / sizeof(*phases))
+
+const char *phase_name(uint64_t type)
+{
+	for (size_t i = 0; i < PHASES; i++)
+		if (phases[i].type == type)
+			return phases[i].word;
+	return "";
+}
+
+uint8_t phase_by_name(const char *name)
+{
+	for (size_t i = 0; i < PHASES; i++)
+		if (!strcmp(name, phases[i].word))
+			return phases[i].type;
+	return 0;
+}
 
 static const char *const each_words[] = {
 	[SQ_EACH_NONE] = "", [SQ_EACH_FLOW] = "flow", [SQ_EACH_ADDRESS] = "address"};
@@ -78,12 +100,17 @@ static int check_act(const struct sq_clause *c, int clause, struct sq_error *err
 
 	if (!a->act)
 		return 0;
-	if (a->act > SQ_ACT_RESET || a->when > SQ_WHEN_BYTES || a->when == SQ_WHEN_NONE)
+	if (a->act > SQ_ACT_RESET || a->when > SQ_WHEN_MQTT || a->when == SQ_WHEN_NONE)
 		return refuse(clause, name, err, accepts_trigger);
 	if (a->when != SQ_WHEN_OLD && (!a->value || a->value > MAX_VALUE_NS))
 		return refuse(clause, name, err, accepts_trigger);
 	if (a->when == SQ_WHEN_BYTES && (a->value > MAX_BYTES || !a->dirs || a->dirs > 3))
 		return refuse(clause, name, err, accepts_trigger);
+	if (a->when == SQ_WHEN_MQTT && !*phase_name(a->value))
+		return refuse(clause, name, err, accepts_trigger);
+	if (a->when == SQ_WHEN_MQTT && c->match.proto && c->match.proto != IPPROTO_TCP)
+		return refuse(clause, name, err,
+			      "at ... is MQTT's: not accepted with another proto than tcp");
 	if (c->match.flags & SQ_M_TCP)
 		return refuse(clause, name, err,
 			      "is not accepted with match syn, fin or rst: it follows whole "

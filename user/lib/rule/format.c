@@ -109,6 +109,8 @@ static void put_ask(struct out *o, const struct sq_flow_ask *a)
 	else if (a->when == SQ_WHEN_IDLE || a->when == SQ_WHEN_AGE)
 		put(o, " %s %s", a->when == SQ_WHEN_IDLE ? "idle" : "after",
 		    sq_format_time(a->value, text, sizeof(text)));
+	else if (a->when == SQ_WHEN_MQTT)
+		put(o, " at %s", phase_name(a->value));
 	else if (a->when == SQ_WHEN_BYTES)
 		put(o, " after %s%s", sq_format_size(a->value, text, sizeof(text)),
 		    a->dirs == 3	   ? ""

@@ -19,7 +19,7 @@ static int refuse(int clause, const char *part, const char *name, struct sq_erro
 static int read_act(const json_t *v, const char *name, int clause, struct sq_flow_ask *a,
 		    struct sq_error *err)
 {
-	static const char accepts[] = "an object with one of old (true), idle_ns, after_ns, "
+	static const char accepts[] = "an object with one of old (true), idle_ns, after_ns, at, "
 				      "after_bytes (which may have of beside it: up or down)";
 	const json_t *of = json_object_get(v, "of"), *x;
 	const char *key;
@@ -33,6 +33,14 @@ static int read_act(const json_t *v, const char *name, int clause, struct sq_flo
 		if (x == of)
 			continue;
 		n++;
+		if (!strcmp(key, "at")) {
+			a->when = SQ_WHEN_MQTT;
+			a->value = json_is_string(x) ? phase_by_name(json_string_value(x)) : 0;
+			if (!a->value)
+				return refuse(clause, name, key, err,
+					      "connack, suback, puback or pingresp");
+			continue;
+		}
 		if (!strcmp(key, "old") && json_is_true(x)) {
 			a->when = SQ_WHEN_OLD;
 			continue;
@@ -91,6 +99,8 @@ static json_t *act_json(const struct sq_flow_ask *a)
 		return json_pack("{s:I}", "idle_ns", v);
 	case SQ_WHEN_AGE:
 		return json_pack("{s:I}", "after_ns", v);
+	case SQ_WHEN_MQTT:
+		return json_pack("{s:s}", "at", phase_name(a->value));
 	default:
 		if (a->dirs == 3)
 			return json_pack("{s:I}", "after_bytes", v);

@@ -45,6 +45,9 @@ extern const char accepts_percent[], accepts_corr[], accepts_time[], accepts_rat
 /* flows.c: what a clause asks of flows. */
 const char *each_name(uint8_t each); /* "" for none */
 int each_by_name(const char *name);  /* -1 if none */
+/* A control packet of MQTT: "" and 0 for one that is none of the phases. */
+const char *phase_name(uint64_t type);
+uint8_t phase_by_name(const char *name);
 bool ask_any(const struct sq_flow_ask *a);
 bool ask_needs_table(const struct sq_flow_ask *a);
 /* Checks it against the clause's faults and fills what is derived, also in their flags. */

@@ -55,6 +55,17 @@ static int parse_act(struct parser *p, const char *field, struct sq_flow_ask *a)
 		a->value = v;
 		return r;
 	}
+	if (!strcmp(w, "at")) {
+		w = peek(p);
+		if (!w)
+			return missing(p, field, accepts_trigger);
+		a->when = SQ_WHEN_MQTT;
+		a->value = phase_by_name(w);
+		if (!a->value)
+			return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);
+		p->i++;
+		return 0;
+	}
 	if (!strcmp(w, "after"))
 		return parse_after(p, field, a);
 	return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);

@@ -13,7 +13,8 @@ static const char *const rule_words[] = {
 	"old",	    "idle",	    "after",   "blackhole", "match",  "proto",	      "tcp",
 	"udp",	    "icmp",	    "any",     "to",	    "dport",  "sport",	      "syn",
 	"fin",	    "rst",	    "port",    "also",	    "except", "for",	      "seed",
-	"on-crash", "clear",	    "keep",    "links",	    NULL,
+	"on-crash", "clear",	    "keep",    "links",	    "at",     "connack",      "suback",
+	"puback",   "pingresp",	    NULL,
 };
 
 static const char *const map_names[] = {

@@ -25,6 +25,7 @@ int flow_counts(struct engine *engine, const struct rule_entry *e, struct flow_c
 		{"full", h.full},
 		{"evicted", h.evicted},
 		{"addresses", h.addresses},
+		{"unparsed", h.unparsed},
 		/* Two CPUs may have counted one end twice. */
 		{"alive", h.seen > h.ended + h.evicted ? h.seen - h.ended - h.evicted : 0},
 	};
