@@ -22,3 +22,9 @@ test-sim-fleet: deps-test
 test-sim-50k: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) IDLE_DEVICES=50000 IDLE_LIMIT=20000 tests/sim/idle.test
+
+.PHONY: test-sim-chaos
+## test-sim-chaos: 2,000 devices against mosquitto for ten minutes of faults (CHAOS_SEED repeats one)
+test-sim-chaos: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) CHAOS_DEVICES=2000 CHAOS_SECONDS=600 tests/sim/chaos.test

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A shard of two devices with a fake io, for tests/unit/sim_*.c: sockets are arrays of
- * bytes, and the clock is what the test sets. FDS: sockets that a test makes at most.
+ * bytes, and the clock is what the test sets. FDS: sockets that a test makes at most, FAKE_OUT:
+ * what each takes.
  */
 #ifndef SQUALL_TESTS_FAKE_SHARD_H
 #define SQUALL_TESTS_FAKE_SHARD_H
@@ -29,13 +30,16 @@
 
 /* --- the fake io ----------------------------------------------------------------- */
 
+#ifndef FAKE_OUT
+#define FAKE_OUT (1 << 21) /* bytes that a socket takes at most */
+#endif
 #ifndef FDS
 #define FDS 64
 #endif
 #define FD0 1000 /* above what the test itself has open */
 
 static struct fake {
-	uint8_t in[1 << 17], out[1 << 21];
+	uint8_t in[1 << 17], out[FAKE_OUT];
 	size_t nin, at, nout, room; /* room: bytes that send() still takes */
 	bool open, fin, reset;
 } * fake;

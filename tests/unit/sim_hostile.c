@@ -4,7 +4,8 @@
  * both versions. Generated, some 3,000 cases. None may crash a device (this runs under
  * ASan and UBSan, too), each ends in the right word, and the sum of messages holds.
  */
-#define FDS 4
+#define FDS	 4
+#define FAKE_OUT (1 << 15)
 #include "fake_shard.h"
 
 enum stage { AT_CONNACK, AT_SUBACK, AT_ONLINE, STAGES };
@@ -15,8 +16,9 @@ static struct device *at_stage(enum stage stage, uint8_t version)
 {
 	struct device *d;
 
-	shard_new(version == MQTT_V5 ? "protocol 5 subscribe a/# qos 2 interval 100ms topic t payload 8"
-				     : "subscribe a/# qos 2 interval 100ms topic t payload 8");
+	shard_new(version == MQTT_V5
+			  ? "protocol 5 subscribe a/# qos 2 interval 100ms topic t payload 8"
+			  : "subscribe a/# qos 2 interval 100ms topic t payload 8");
 	d = start(0);
 	dev_event(ln, d, EPOLLOUT);
 	if (stage > AT_CONNACK)
@@ -63,7 +65,8 @@ static void case_(enum stage stage, uint8_t version, const void *p, size_t n, bo
 	if (got != want) {
 		for (size_t i = 0; i < n; i++)
 			printf(" %02x", ((const uint8_t *)p)[i]);
-		fail_msg(" at stage %d, version %d: ended as %d, wanted %d", stage, version, got, want);
+		fail_msg(" at stage %d, version %d: ended as %d, wanted %d", stage, version, got,
+			 want);
 	}
 	shard_free();
 }
@@ -143,9 +146,10 @@ static void damaged(void **state)
 				sock(d)->fin = f & 1;
 				gives(d, buf, valid[i].n, f & 1 ? EPOLLRDHUP : 0);
 				got = ended_as();
-				assert_true(got == F_NONE || got == F_MALFORMED || got == F_PROTOCOL ||
-					    got == F_WRONG_ID || got == F_CLOSED ||
-					    got == F_DISCONNECT || got == F_DOWNGRADED);
+				assert_true(got == F_NONE || got == F_MALFORMED ||
+					    got == F_PROTOCOL || got == F_WRONG_ID ||
+					    got == F_CLOSED || got == F_DISCONNECT ||
+					    got == F_DOWNGRADED);
 				shard_free();
 			}
 		}
@@ -228,7 +232,7 @@ static void said_wrongly(void **state)
 		{AT_ONLINE, 4, P("\xe0\0"), F_PROTOCOL},
 		/* its end */
 		{AT_ONLINE, 5, P("\xe0\x02\x8e\0"), F_DISCONNECT},
-		{AT_ONLINE, 5, P("\xe0\x07\x8e\5\x11\0\0\0"), F_MALFORMED},
+		{AT_ONLINE, 5, P("\xe0\x06\x8e\4\x11\0\0\0"), F_MALFORMED},
 		{AT_ONLINE, 5, P("\xf0\x02\x19\0"), F_PROTOCOL},
 	};
 
@@ -271,7 +275,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_packets), cmocka_unit_test(truncated),
-		cmocka_unit_test(damaged), cmocka_unit_test(said_wrongly), cmocka_unit_test(noise),
+		cmocka_unit_test(damaged),	 cmocka_unit_test(said_wrongly),
+		cmocka_unit_test(noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
