@@ -35,9 +35,11 @@ tsan: deps-test
 ## analyze: clang's static analyzer over every C file of user/; fails on what it finds
 # Not gcc -fanalyzer, which follows no call out of a file either, and reported a leak for
 # every list whose element knows the pointer to itself.
+# What it says of libbpf's generated skeletons, which it meets in kernel/engine.c, is not ours.
 analyze: $(skels)
 	$(Q)find user -name '*.c' ! -name ui_files.c | sort | xargs -n 1 -P $$(nproc) \
-	  $(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror $(filter-out -W%,$(CSTD)) -O1
+	  $(CLANG) --analyze --analyzer-output text $(filter-out -W%,$(CSTD)) -O1 >$(B)/analyze 2>&1 || true
+	$(Q)cat $(B)/analyze; ! grep -E '^user/[^:]*:[0-9:]+ (fatal |)(warning|error):' $(B)/analyze
 
 ## coverage: lines that the unit tests run, by folder, in build/cov
 coverage: deps-test

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "squalld/kernel/engine_internal.h"
 
+#undef engine_fail /* the analyzer's */
+
 int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
 {
 	const char *colon;
