@@ -2,7 +2,7 @@
 /* All that squall-sim understands: its commands, and what is said about them. */
 #include <stdio.h>
 #include "sim/experiment/cmd.h"
-#include "sim/locust/worker.h"
+#include "sim/run/locust.h"
 #include "sim/run/run.h"
 
 #define OPT_MAN 4u /* of the help command */

@@ -13,7 +13,7 @@
  * before is signed off under its own name once the new one is known; else the
  * master would take it for a second worker for up to a minute and give it load.
  */
-#include "sim/locust/conn.h"
+#include "sim/locust/conn_inside.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,9 +27,7 @@
 #include <unistd.h>
 #include <zmq.h>
 #include "sim/locust/addr.h"
-#include "sim/locust/queue.h"
 #include "sim/locust/say.h"
-#include "sim/locust/usage.h"
 
 #define S_NS	       1000000000ull
 #define MS_NS	       1000000ull
@@ -38,46 +36,6 @@
 #define BACKOFF_MIN_NS (S_NS / 5)
 #define BACKOFF_MAX_NS (2 * S_NS)
 #define SAY_AGAIN_NS   (30 * S_NS)
-#define OUT_MAX	       16
-
-enum phase { CLOSED, OPENING, ANNOUNCED, KNOWN };
-
-struct locust_conn {
-	struct locust_conn_opts opts;
-	char host[256];
-	void *ctx, *sock, *mon;
-	pthread_t thread;
-	int wake_fd;
-	struct locust_queue events;
-
-	pthread_mutex_t lock;
-	/*
-	 * Under the lock. The connection's thread alone writes phase and node, and so
-	 * reads its own without it; the rest both threads write.
-	 */
-	enum phase phase;
-	bool rejoining; /* ANNOUNCED again after a stop, same identity */
-	bool closing, reset;
-	uint64_t close_by;
-	char node[LOCUST_NAME_MAX];
-	char state[24];
-	struct locust_frame out[OUT_MAX];
-	unsigned int n_out;
-
-	/* The connection thread's own: */
-	char old_node[LOCUST_NAME_MAX]; /* known before, to be signed off */
-	int64_t index, old_index;
-	bool announce_told, bad_told;
-	bool replies; /* this master answers heartbeats */
-	uint64_t opened, announced, beat, last_reply, retry_at, backoff;
-	uint64_t alone_since, told_at;
-	struct locust_usage usage;
-	double cpu;
-	uint64_t memory;
-	unsigned int monitors;
-};
-
-/* --- queues ---------------------------------------------------------------- */
 
 struct locust_event *locust_conn_next(struct locust_conn *c)
 {
@@ -88,113 +46,6 @@ int locust_conn_fd(const struct locust_conn *c)
 {
 	return c->events.fd;
 }
-
-static void drop_out(struct locust_conn *c)
-{
-	while (c->n_out)
-		locust_frame_free(&c->out[--c->n_out]);
-}
-
-/* --- what the worker says ----------------------------------------------------- */
-
-/* Locked on success, so that the node cannot change before the frame is queued. */
-static int begin(struct locust_conn *c)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&c->lock);
-	if (c->phase != KNOWN || c->reset || c->rejoining)
-		r = -ENOTCONN;
-	else if (c->n_out == OUT_MAX)
-		r = -EAGAIN;
-	if (r)
-		pthread_mutex_unlock(&c->lock);
-	return r;
-}
-
-static int commit(struct locust_conn *c, int r)
-{
-	if (r)
-		locust_frame_free(&c->out[c->n_out]);
-	else
-		c->n_out++;
-	pthread_mutex_unlock(&c->lock);
-	locust_ring(c->wake_fd);
-	return r;
-}
-
-int locust_conn_spawning(struct locust_conn *c)
-{
-	int r = begin(c);
-
-	return r ? r : commit(c, locust_put_simple(&c->out[c->n_out], c->node, "spawning"));
-}
-
-int locust_conn_spawning_complete(struct locust_conn *c, const struct locust_class *cl, size_t n)
-{
-	int r = begin(c);
-
-	return r ? r : commit(c, locust_put_spawning_complete(&c->out[c->n_out], c->node, cl, n));
-}
-
-int locust_conn_exception(struct locust_conn *c, const char *msg, const char *traceback)
-{
-	int r = begin(c);
-
-	return r ? r : commit(c, locust_put_exception(&c->out[c->n_out], c->node, msg, traceback));
-}
-
-int locust_conn_stats(struct locust_conn *c, const struct locust_report *rep)
-{
-	int r = begin(c);
-
-	return r ? r : commit(c, locust_put_stats(&c->out[c->n_out], c->node, rep));
-}
-
-int locust_conn_quit(struct locust_conn *c)
-{
-	int r = begin(c);
-
-	return r ? r : commit(c, locust_put_simple(&c->out[c->n_out], c->node, "quit"));
-}
-
-bool locust_conn_ready(struct locust_conn *c)
-{
-	bool ready;
-
-	pthread_mutex_lock(&c->lock);
-	ready = c->phase == KNOWN && !c->reset && !c->rejoining && !c->n_out;
-	pthread_mutex_unlock(&c->lock);
-	return ready;
-}
-
-int locust_conn_rejoin(struct locust_conn *c)
-{
-	int r = begin(c);
-
-	if (r)
-		return r;
-	/* After client_stopped the master has no such worker, until client_ready. */
-	c->rejoining = true;
-	return commit(c, locust_put_simple(&c->out[c->n_out], c->node, "client_stopped"));
-}
-
-void locust_conn_reset(struct locust_conn *c)
-{
-	pthread_mutex_lock(&c->lock);
-	c->reset = true;
-	pthread_mutex_unlock(&c->lock);
-	locust_ring(c->wake_fd);
-}
-
-void locust_conn_state(struct locust_conn *c, const char *state)
-{
-	pthread_mutex_lock(&c->lock);
-	snprintf(c->state, sizeof(c->state), "%s", state);
-	pthread_mutex_unlock(&c->lock);
-}
-
-/* --- the socket --------------------------------------------------------------- */
 
 static void sock_close(struct locust_conn *c, int linger_ms)
 {
@@ -263,7 +114,7 @@ static void lost(struct locust_conn *c, const char *why)
 	pthread_mutex_lock(&c->lock);
 	rejoining = c->rejoining;
 	c->phase = CLOSED;
-	drop_out(c);
+	locust_conn_drop(c);
 	pthread_mutex_unlock(&c->lock);
 	if (was == KNOWN || (was == ANNOUNCED && rejoining)) {
 		snprintf(c->old_node, sizeof(c->old_node), "%s", c->node);
@@ -626,7 +477,7 @@ void locust_conn_free(struct locust_conn *c, unsigned int wait_ms)
 	pthread_join(c->thread, NULL);
 	sock_close(c, (int)wait_ms);
 	zmq_ctx_term(c->ctx);
-	drop_out(c);
+	locust_conn_drop(c);
 	locust_queue_destroy(&c->events);
 	close(c->wake_fd);
 	pthread_mutex_destroy(&c->lock);

@@ -16,22 +16,17 @@
  * The user counts that a master is told are connections that the broker has
  * accepted, not devices that try: what the chart shows is what the broker sees.
  */
-#include "sim/locust/worker.h"
+#include "sim/locust/worker_inside.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
-#include "sim/locust/report.h"
 #include "sim/locust/say.h"
-#include "sim/locust/settings.h"
 #include "sim/sim.h"
 
 #define S_NS	  1000000000ull
@@ -48,49 +43,9 @@
 #define STEP_MAX_NS S_NS
 #define STEP_PART   0.9
 #define SETTLE_NS   (50 * MS_NS) /* for the last CONNACKs of a step */
-#define ALONE_MS    60000
-/* A new master that says nothing of our devices did not ask for them. */
-#define GRACE_MS 10000
 /* The master itself waits 60 s for all workers to stop. */
-#define STOP_NS	 (20 * S_NS)
-#define QUIT_NS	 (300 * MS_NS)
-#define SAID_MAX 16
-
-enum state { READY, SPAWNING, RUNNING, STOPPING };
-
-struct worker {
-	struct sim_engine *engine;
-	struct locust_conn *conn;
-	struct locust_reporter *reporter;
-	struct locust_settings *settings;
-	struct locust_worker_opts opts;
-	enum state state;
-	bool joined; /* a master knows us */
-	bool ended;
-	int exit_code;
-
-	unsigned int types;
-	struct locust_class classes[LOCUST_CLASSES_MAX]; /* what counts are told for */
-	unsigned int n_classes; /* the fleet's types first, then unknown ones */
-	bool told_unknown[LOCUST_CLASSES_MAX];
-	uint32_t target[SIM_MAX_TYPES];
-
-	int64_t index;		       /* as the master numbers its workers */
-	uint32_t first[SIM_MAX_TYPES]; /* number of the first device, in the fleet file */
-	double last_timestamp;	       /* of the last spawn of this master */
-	uint64_t spawned_at;	       /* when it came */
-	uint64_t step_end;	       /* SPAWNING: the smear's end */
-	double stop_timeout;	       /* s, of the last spawn; 0: none was set */
-	uint64_t stop_by;	       /* STOPPING */
-	uint64_t next_report, reported, checked;
-	int64_t told_users;
-	uint64_t alone_since;	       /* 0: not, or dealt with */
-	uint64_t grace_until;	       /* 0: none */
-	struct locust_event *deferred; /* a spawn that came while STOPPING */
-	char said[SAID_MAX][LOCUST_NAME_MAX];
-	unsigned int n_said;
-	bool run_open; /* since the last summary something ran */
-};
+#define STOP_NS (20 * S_NS)
+#define QUIT_NS (300 * MS_NS)
 
 /* Said here, and shown in Locust's table of exceptions. */
 __attribute__((format(printf, 2, 3))) static void complain(struct worker *w, const char *fmt, ...)
@@ -383,8 +338,7 @@ static void nap(uint64_t ns)
 	nanosleep(&ts, NULL);
 }
 
-/* Stops the devices within `ns` if they can, and tells the master how it ended. */
-static void finish(struct worker *w, uint64_t ns)
+void locust_worker_finish(struct worker *w, uint64_t ns)
 {
 	uint64_t end = locust_now_ns() + ns;
 
@@ -400,7 +354,7 @@ static void finish(struct worker *w, uint64_t ns)
 static void on_quit(struct worker *w)
 {
 	locust_say("the master quits");
-	finish(w, QUIT_NS);
+	locust_worker_finish(w, QUIT_NS);
 	if (!w->opts.stay) {
 		w->ended = true;
 		return;
@@ -457,7 +411,7 @@ static void on_message(struct worker *w, struct locust_event *ev)
 	locust_event_free(ev);
 }
 
-static void on_event(struct worker *w, struct locust_event *ev)
+void locust_worker_event(struct worker *w, struct locust_event *ev)
 {
 	uint64_t now = locust_now_ns();
 
@@ -507,7 +461,7 @@ static void health(struct worker *w, uint64_t now)
 	w->ended = true;
 }
 
-static void tick(struct worker *w)
+void locust_worker_tick(struct worker *w)
 {
 	uint64_t now = locust_now_ns();
 
@@ -541,110 +495,4 @@ static void tick(struct worker *w)
 	    (now >= w->reported + COUNTS_NS && count_users(w) != w->told_users))
 		report(w);
 	health(w, now);
-}
-
-/* How long nothing is due. */
-static int wait_ms(const struct worker *w)
-{
-	if (w->state == STOPPING || w->deferred)
-		return 5;
-	return w->state == SPAWNING ? 10 : 100;
-}
-
-static void loop(struct worker *w, int signal_fd)
-{
-	struct signalfd_siginfo si;
-	struct locust_event *ev;
-
-	while (!w->ended) {
-		struct pollfd p[2] = {
-			{.fd = locust_conn_fd(w->conn), .events = POLLIN},
-			{.fd = signal_fd, .events = POLLIN},
-		};
-
-		if (poll(p, 2, wait_ms(w)) < 0 && errno != EINTR)
-			break;
-		while (!w->ended && (ev = locust_conn_next(w->conn)))
-			on_event(w, ev);
-		if (p[1].revents && read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
-			locust_say("%s: stopping", strsignal((int)si.ssi_signo));
-			finish(w, 5 * S_NS);
-			w->ended = true;
-			locust_conn_quit(w->conn);
-		}
-		if (!w->ended)
-			tick(w);
-	}
-}
-
-static int init(struct worker *w)
-{
-	struct sim_profile *p = malloc(sizeof(*p));
-	unsigned int t;
-	int r;
-
-	if (!p)
-		return -ENOMEM;
-	w->types = sim_engine_types(w->engine);
-	w->n_classes = w->types;
-	for (t = 0; t < w->types; t++) {
-		locust_class_name(sim_engine_type_name(w->engine, t), w->classes[t].name,
-				  sizeof(w->classes[t].name));
-		if (!sim_engine_profile(w->engine, t, p))
-			w->first[t] = p->first;
-	}
-	free(p);
-	r = locust_reporter_new(w->engine, &w->reporter);
-	if (!r)
-		r = locust_settings_new(w->engine, w->opts.allow_files, &w->settings);
-	if (!r)
-		r = locust_conn_new(&w->opts.master, &w->conn);
-	return r;
-}
-
-int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts *opts)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-	uint64_t late;
-	int signal_fd, r, code = SIM_EXIT_FAIL;
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (!w || signal_fd < 0)
-		goto out;
-	w->engine = engine;
-	w->opts = *opts;
-	if (!w->opts.alone_ms)
-		w->opts.alone_ms = ALONE_MS;
-	if (!w->opts.grace_ms)
-		w->opts.grace_ms = GRACE_MS;
-	r = init(w);
-	if (r) {
-		locust_say("cannot start: %s", strerror(-r));
-		goto out;
-	}
-	locust_say("looking for a Locust master at %s:%u", opts->master.host, opts->master.port);
-	loop(w, signal_fd);
-	code = w->exit_code;
-	locust_conn_free(w->conn, 1000);
-	w->conn = NULL;
-	sim_engine_stop(engine, S_NS);
-	late = locust_reporter_discard(w->reporter);
-	if (late)
-		locust_say("%" PRIu64 " results came too late for the last report", late);
-out:
-	if (w) {
-		locust_event_free(w->deferred);
-		if (w->reporter)
-			locust_reporter_free(w->reporter);
-		locust_settings_free(w->settings);
-	}
-	free(w);
-	if (signal_fd >= 0)
-		close(signal_fd);
-	return code;
 }

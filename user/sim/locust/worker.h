@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include "sim/engine/engine.h"
-#include "lib/opt/opt.h"
 #include "sim/locust/conn.h"
 
 struct locust_worker_opts {
@@ -18,12 +17,6 @@ struct locust_worker_opts {
 	unsigned int alone_ms; /* without a master, then devices stop */
 	unsigned int grace_ms; /* a new master that asks for nothing, then too */
 };
-
-/* Of squall-sim worker and squall-sim locustfile. */
-extern const struct opt locust_worker_opts[], locust_file_opts[];
-
-/* Every device type makes a class name, and no two the same. 0 or -EINVAL with *err. */
-int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err);
 
 /* Returns an exit code. The engine is started, and stopped on return. */
 int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts *opts);

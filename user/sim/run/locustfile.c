@@ -11,7 +11,7 @@
 #include "sim/engine/engine.h"
 #include "sim/locust/proto.h"
 #include "sim/locust/settings.h"
-#include "sim/locust/worker.h"
+#include "sim/run/locust.h"
 #include "sim/sim.h"
 
 /* A Python string literal; the text may hold quotes, newlines and any UTF-8. */

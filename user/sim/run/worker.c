@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "sim/locust/worker.h"
+#include "sim/run/locust.h"
 #include "sim/sim.h"
 
 struct settings {
