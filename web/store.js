@@ -197,6 +197,12 @@ function sums(entries) {
 			d[o] += e[`${o}_pkts`] || 0;
 			d[`${o}_bits`] += (e[`${o}_bytes`] || 0) * 8;
 		}
+		d.lane_lost = (d.lane_lost || 0) + (e.lane_lost_pkts || 0);
+		// Since this version of the rule was set, where that is not all.
+		const v = e.version || e;
+		d.version ||= {};
+		for (const o of [...OUTCOMES, 'lane_lost'])
+			d.version[o] = (d.version[o] || 0) + (v[`${o}_pkts`] || 0);
 		t.queue_ns = Math.max(t.queue_ns, e.queue_ns || 0);
 		t.queued = (t.queued || 0) + (e.queued_pkts || 0);
 	}

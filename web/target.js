@@ -212,7 +212,9 @@ function page(root, first) {
 	} }, 'Show bit/s');
 	const perSecond = h('h2', {}, 'Packets per second');
 	const cells = { up: {}, down: {} };
-	const totals = h('tbody', {}, OUTCOMES.map((o) => h('tr', {}, h('th', { scope: 'row' }, o.replace('_', ' ')), ['up', 'down'].map((d) => {
+	const TOTALS = [...OUTCOMES, 'lane_lost'];
+	const sinceSet = h('input', { type: 'checkbox', id: 'since-set', onchange: () => graphs() });
+	const totals = h('tbody', {}, TOTALS.map((o) => h('tr', {}, h('th', { scope: 'row', title: o === 'lane_lost' ? 'Lost by squalld itself, as its lane was full: asked for by no rule' : null }, o === 'lane_lost' ? 'lost by the lane' : o.replace('_', ' ')), ['up', 'down'].map((d) => {
 		cells[d][o] = [h('td', { class: 'num', 'data-total': `${d}.${o}` }, '–'), h('td', { class: 'num why' })];
 		return cells[d][o];
 	}))));
@@ -220,8 +222,9 @@ function page(root, first) {
 	function graphs() {
 		const live = state.live.get(name);
 		for (const d of ['up', 'down']) {
-			const sum = live && target().rule && live.total[d];
-			for (const o of OUTCOMES) {
+			const all = live && target().rule && live.total[d];
+			const sum = all && sinceSet.checked ? all.version : all;
+			for (const o of TOTALS) {
 				text(cells[d][o][0], sum ? fmtCount(sum[o]) : '–');
 				text(cells[d][o][1], sum && sum.seen && o !== 'seen' ? `${(sum[o] / sum.seen * 100).toFixed(1)} %` : '');
 			}
@@ -234,6 +237,20 @@ function page(root, first) {
 			const passed = of('seen').map((n, i) => n === null ? null : Math.max(0, n - of('lost')[i] - of('delayed')[i] - of('over_limit')[i]));
 			charts[d].set([time, passed, ...order.slice(1).map(of)]);
 		}
+	}
+
+	// --- why ---
+	const why = h('div', { id: 'why' });
+	function explain() {
+		if (state.conn !== 'live')
+			return;
+		get(`targets/${seg(name)}/explain`).then((x) => replace(why,
+			h('p', {}, x.summary.charAt(0).toUpperCase() + x.summary.slice(1), '.'),
+			h('p', { class: 'muted' }, x.seen.interfaces.length
+				? `Seen at ${x.seen.interfaces.slice(0, 6).map((i) => i.name).join(', ')}${x.seen.interfaces.length > 6 ? ', …' : ''}; ${x.seen.processes} processes, ${x.seen.connections} connections.`
+				: `Seen nowhere; ${x.seen.processes} processes.`),
+			x.reasons.length ? h('dl', { class: 'why-list' }, x.reasons.map((r) => [h('dt', {}, r.text), h('dd', { class: 'muted' }, r.do)]))
+				: x.in_force && h('p', { class: 'muted' }, 'Nothing is known that escapes the rule.'))).catch(() => {});
 	}
 
 	// --- feed ------------------------------------------------------------------------
@@ -279,8 +296,10 @@ function page(root, first) {
 					h('div', { class: 'card-head' }, perSecond, unit),
 					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
 				h('section', { class: 'card', 'aria-label': 'Totals' },
-					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('span', { class: 'muted' }, 'packets')),
+					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('label', { class: 'check' }, sinceSet, 'Since it was last changed')),
 					h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Outcome'), ['Up', 'Down'].map((d) => [h('th', { scope: 'col', class: 'num' }, d), h('th', { scope: 'col', class: 'num' }, 'of seen')]))), totals)),
+				h('section', { class: 'card', 'aria-label': 'Explanation' },
+					h('div', { class: 'card-head' }, h('h2', {}, 'Why it acts so, or not')), why),
 				h('section', { class: 'card', 'aria-label': 'Packet feed' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Packets'), h('label', { class: 'check' }, feedSwitch, 'Live feed')), feedNote, feedBox))));
 
@@ -306,6 +325,8 @@ function page(root, first) {
 		inForce();
 	}));
 	const ticking = setInterval(countdown, 250);
+	const explaining = setInterval(explain, 5000);
+	explain();
 	// Where a target is seen changes as its processes come and go, without an event.
 	const looking = setInterval(() => state.conn === 'live' && get(`targets/${seg(name)}`).then((t) => {
 		const now = facts(t);
@@ -332,6 +353,7 @@ function page(root, first) {
 		for (const off of offs)
 			off();
 		clearInterval(ticking);
+		clearInterval(explaining);
 		clearInterval(looking);
 		clearInterval(second);
 		trace('');

@@ -122,6 +122,7 @@ step("all", "GET", "/api/v1/targets", 200, check=lambda d, h: {A, B} <= {t["targ
 step("containers only", "GET", "/api/v1/targets?kind=container", 200, check=lambda d, h: d["targets"] == [])
 step("bad kind", "GET", "/api/v1/targets?kind=pod", 400)
 t, _ = step("by path", "GET", "/api/v1/targets/" + quote(A, safe=""), 200)
+step("why its fault acts so", "GET", "/api/v1/targets/" + quote(A, safe="") + "/explain", 200, check=lambda d, h: d["target"] == A and d["seen"]["processes"] == 0)
 step("by cgroup id", "GET", "/api/v1/targets/" + t["id"], 200, check=lambda d, h: d["target"] == A)
 step("no such", "GET", "/api/v1/targets/" + quote("cgroup:/no/such", safe=""), 404)
 step("no such", "GET", "/api/v1/targets/nobody", 404, check=lambda d, h: d["field"] == "target" and "nobody" in d["detail"])

@@ -36,6 +36,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define OPT_FOR		   (1u << 17)
 #define OPT_CONTAINER	   (1u << 18)
 #define OPT_KEEP_SCHEDULES (1u << 19)
+#define OPT_WAIT	   (1u << 20)
 #define OPT_GLOBAL	   0xffu
 
 /* What a command's words are, for completion. */
@@ -56,6 +57,7 @@ struct cli {
 	int dashes;		    /* words before "--"; -1: there was none */
 	unsigned every, timeout_ms; /* 0: default */
 	uint64_t count;		    /* 0: no end */
+	uint64_t wait_ns;	    /* --wait */
 	bool json, pretty, color;
 	struct sq_client *client;
 };
@@ -101,6 +103,10 @@ int api_client(struct cli *cli, struct sq_error *err); /* the same, but says not
 int api_list(struct cli *cli, const char *path, const char *key, const char *const *head,
 	     void (*row)(struct table *t, const json_t *one));
 
+/* show.c: waits --wait, then says what the target's rule has met meanwhile; with -j as "seen" of
+ * entry. Returns an exit code. */
+int wait_and_tell(struct cli *cli, const char *target, json_t *entry);
+
 /* stats.c */
 void counters_print(const json_t *answer, FILE *f);
 extern volatile bool interrupted; /* SIGINT or SIGTERM came */
@@ -109,6 +115,7 @@ void catch_interrupts(void);
 int cmd_doctor(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_target_list(struct cli *cli, int argc, char **argv);
+int cmd_explain(struct cli *cli, int argc, char **argv);
 int cmd_target_show(struct cli *cli, int argc, char **argv);
 int cmd_fault_set(struct cli *cli, int argc, char **argv);
 int cmd_fault_show(struct cli *cli, int argc, char **argv);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table. Everything a user can type stands here once: the parser, --help,
- * the completion and the man page are made of it, and a test compares them.
+ * the completion and the man page are made of it, and a test compares them. Longer than 600 lines:
+ * a table.
  */
 #include <string.h>
 #include "squall/cli.h"
@@ -65,6 +66,8 @@ static const struct opt options[] = {
 	 .kind = OPT_TEXT, AT(description)},
 	{ROW(OPT_KEEP_SCHEDULES, 0, "keep-schedules", NULL, "with all: running schedules go on"),
 	 .kind = OPT_BIT},
+	{ROW(OPT_WAIT, 0, "wait", "TIME", "then say what the rule has met so long, as in 2s"),
+	 .kind = OPT_TIME, AT(wait_ns), .min = 1, .max = 3600000000000},
 	{.name = NULL},
 };
 
@@ -73,6 +76,7 @@ static const char *const object_summaries[][2] = {
 	{"doctor", "what hinders this machine, and what to do about it"},
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
+	{"explain", "why a fault has the effect that it has, or none"},
 	{"stats", "counters per rule and direction"},
 	{"flows", "the connections that a rule follows, and what was done to them"},
 	{"run", "run a command on a bad network, and nothing else on it"},
@@ -142,7 +146,7 @@ static const struct command commands[] = {
 		.object = "fault",
 		.verb = "set",
 		.run = cmd_fault_set,
-		.options = OPT_QUIET,
+		.options = OPT_QUIET | OPT_WAIT,
 		.args = "TARGET [up|down|both] FAULT... [match MATCH...] [also ...] [OPTION...]",
 		.min = 2,
 		.max = -1,
@@ -188,7 +192,7 @@ static const struct command commands[] = {
 		"Times: 100ms 1.5s 250us 2m 1h; a bare number is microseconds. Rates: "
 		"500kbit 1mbit; mbps are megabytes per second, as in tc(8). Sizes: 5kb "
 		"1500b. Prints the rule as the kernel has it. A rule that is refused "
-		"changes nothing.",
+		"changes nothing. With --wait 2s it says after two seconds what the rule has met.",
 		.examples =
 			"squall fault set worker loss 10%\n"
 			"# lose one packet in ten of what the container worker sends\n"
@@ -239,6 +243,23 @@ static const struct command commands[] = {
 		.examples = "squall fault check loss 10% delay 100ms 20ms\n"
 			    "squall -p fault check rate 1mbps\n"
 			    "# as JSON: 1mbps turns out to be 8 Mbit/s\n",
+	},
+	{
+		.object = "explain",
+		.args = "TARGET",
+		.run = cmd_explain,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_TARGET},
+		.summary = "say where a target's packets are seen, what escapes its rule, and why",
+		.text = "The answer to \"why has my fault no effect?\": the interfaces and "
+			"directions in which its packets are met, how many since when, and each "
+			"reason that is known why some are not: no process, connections over "
+			"loopback, exempt or excepted ports, connections that no clause matches, "
+			"a clause that has met nothing, a rule of a parent or child, a schedule "
+			"in a gap, another program in front, ping in host mode. Each with what "
+			"to do.",
+		.examples = "squall explain worker\nsquall -p explain cgroup:/demo\n",
 	},
 	{
 		.object = "stats",

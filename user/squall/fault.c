@@ -93,7 +93,13 @@ int cmd_fault_set(struct cli *cli, int argc, char **argv)
 		return r;
 	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "", rule, &answer);
 	json_decref(rule);
-	return in_force(cli, r, answer);
+	if (!r && (cli->given & OPT_WAIT) && cli->json) {
+		r = wait_and_tell(cli, argv[0], answer);
+		return in_force(cli, r, answer);
+	}
+	r = in_force(cli, r, answer);
+	fflush(stdout);
+	return !r && (cli->given & OPT_WAIT) ? wait_and_tell(cli, argv[0], NULL) : r;
 }
 
 int cmd_fault_check(struct cli *cli, int argc, char **argv)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* squall status and squall target: what there is. */
+/* squall status, target and explain: what there is, and why it acts so. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <squall/units.h>
 #include "squall/cli.h"
 
 /* Of an api call: its result, and the answer, which is freed. */
@@ -63,4 +65,118 @@ int cmd_target_show(struct cli *cli, int argc, char **argv)
 	(void)argc;
 	r = api_target(cli, "GET", "/api/v1/targets/", argv[0], "", NULL, &answer);
 	return show(cli, r, answer);
+}
+
+/* --- explain, and the look that "fault set --wait" takes ------------------------- */
+
+static const char *word_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void print_seen(const json_t *seen)
+{
+	static const char *const dirs[] = {"up", "down"};
+	const json_t *one;
+	char when[32] = "";
+	time_t since = (time_t)(json_integer_value(json_object_get(seen, "since_ms")) / 1000);
+	size_t i;
+
+	printf("seen      %s, %lld processes, %lld connections\n", word_of(seen, "mode"),
+	       (long long)json_integer_value(json_object_get(seen, "processes")),
+	       (long long)json_integer_value(json_object_get(seen, "connections")));
+	json_array_foreach(json_object_get(seen, "interfaces"), i, one)
+	{
+		printf("%s", i ? "          " : "at        ");
+		print_safe(stdout, word_of(one, "name"));
+		printf(": up at its %s, down at its %s\n", word_of(one, "up"),
+		       word_of(one, "down"));
+	}
+	if (since)
+		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime(&since));
+	for (i = 0; since && i < 2; i++) {
+		one = json_object_get(seen, dirs[i]);
+		printf("%-10s%lld packets since %s, %lld struck, %lld lost\n", dirs[i],
+		       (long long)json_integer_value(json_object_get(one, "pkts")), when,
+		       (long long)json_integer_value(json_object_get(one, "struck_pkts")),
+		       (long long)json_integer_value(json_object_get(one, "lost_pkts")));
+	}
+}
+
+int cmd_explain(struct cli *cli, int argc, char **argv)
+{
+	json_t *answer = NULL, *one;
+	size_t i;
+	int r;
+
+	(void)argc;
+	r = api_target(cli, "GET", "/api/v1/targets/", argv[0], "/explain", NULL, &answer);
+	if (r)
+		return r;
+	if (cli->json) {
+		print_json(cli, answer);
+	} else {
+		fputs(style(cli, "\x1b[1m"), stdout);
+		print_safe(stdout, word_of(answer, "target"));
+		fputs(style(cli, "\x1b[0m"), stdout);
+		printf(": %s\n", word_of(answer, "summary"));
+		print_seen(json_object_get(answer, "seen"));
+		json_array_foreach(json_object_get(answer, "reasons"), i, one)
+		{
+			printf("why       ");
+			print_safe(stdout, word_of(one, "text"));
+			printf("\n  do      ");
+			print_safe(stdout, word_of(one, "do"));
+			putchar('\n');
+		}
+		if (!i && json_is_true(json_object_get(answer, "in_force")))
+			puts("why       nothing is known that escapes the rule");
+	}
+	json_decref(answer);
+	return 0;
+}
+
+static json_int_t both(const json_t *explained, const char *key)
+{
+	const json_t *seen = json_object_get(explained, "seen");
+
+	return json_integer_value(json_object_get(json_object_get(seen, "up"), key)) +
+	       json_integer_value(json_object_get(json_object_get(seen, "down"), key));
+}
+
+int wait_and_tell(struct cli *cli, const char *target, json_t *entry)
+{
+	json_t *before = NULL, *after = NULL;
+	struct timespec nap = {.tv_sec = (time_t)(cli->wait_ns / 1000000000u),
+			       .tv_nsec = (long)(cli->wait_ns % 1000000000u)};
+	long long seen, lost;
+	int r;
+
+	/* A clause with the filter of the rule before goes on counting where that was. */
+	r = api_target(cli, "GET", "/api/v1/targets/", target, "/explain", NULL, &before);
+	if (r)
+		return r;
+	while (nanosleep(&nap, &nap) < 0 && !interrupted)
+		;
+	r = api_target(cli, "GET", "/api/v1/targets/", target, "/explain", NULL, &after);
+	if (r)
+		goto out;
+	seen = both(after, "pkts") - both(before, "pkts");
+	lost = both(after, "lost_pkts") - both(before, "lost_pkts");
+	if (cli->json) {
+		json_object_set_new(entry, "seen",
+				    json_pack("{s:I,s:I,s:I}", "wait_ns", (json_int_t)cli->wait_ns,
+					      "pkts", (json_int_t)seen, "lost_pkts",
+					      (json_int_t)lost));
+	} else if (seen) {
+		printf("%lld packets seen, %lld lost so far\n", seen, lost);
+	} else {
+		printf("no packet seen; \"squall explain %s\" says why\n", target);
+	}
+out:
+	json_decref(before);
+	json_decref(after);
+	return r;
 }

@@ -48,6 +48,7 @@ HANDLER(api_capabilities);
 HANDLER(api_openapi);
 HANDLER(api_targets);
 HANDLER(api_target);
+HANDLER(api_explain);
 HANDLER(api_rules);
 HANDLER(api_rules_clear);
 HANDLER(api_undo);

@@ -9,16 +9,13 @@
 
 struct collect {
 	struct engine *engine;
+	struct book *book;
 	json_t *list, *flows;
 	uint64_t now;
 };
 
-static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
-			   const struct sq_counters *c)
+static void add_counts(json_t *o, const struct sq_counters *c)
 {
-	json_t *o =
-		json_pack("{s:o,s:i,s:s,s:O?}", "target", json_text(e->name), "clause", (int)clause,
-			  "direction", dir == SQ_UP ? "up" : "down", "match", e->match[clause]);
 	const struct {
 		const char *name;
 		uint64_t pkts, bytes;
@@ -41,6 +38,22 @@ static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
 	}
 	json_object_set_new(o, "errors", json_integer((json_int_t)c->errors));
 	json_object_set_new(o, "lane_lost_pkts", json_integer((json_int_t)c->lane_lost_pkts));
+}
+
+static json_t *one_counter(const struct rule_entry *e, uint32_t clause, int dir,
+			   const struct sq_counters *all, const struct sq_counters *version)
+{
+	json_t *o = json_pack("{s:o,s:i,s:s,s:O?,s:I}", "target", json_text(e->name), "clause",
+			      (int)clause, "direction", dir == SQ_UP ? "up" : "down", "match",
+			      e->match[clause], "began_ms", (json_int_t)e->began_ms),
+	       *v;
+
+	add_counts(o, all);
+	if (e->base) {
+		v = json_pack("{s:I}", "set_ms", (json_int_t)(e->rule.set_ns / 1000000));
+		add_counts(v, version);
+		json_object_set_new(o, "version", v);
+	}
 	return o;
 }
 
@@ -59,12 +72,11 @@ static int collect_one(struct rule_entry *e, void *arg)
 	for (uint32_t i = 0; i < e->rule.n_clauses && i < SQ_MAX_CLAUSES; i++) {
 		for (int dir = 0; dir < SQ_DIRS; dir++) {
 			const struct sq_faults *f = &e->rule.clause[i].faults[dir];
-			struct sq_counters c;
+			struct sq_counters c, v;
 			uint64_t queue = 0;
 			json_t *o;
 
-			if (!(f->flags & SQ_F_ACTIVE) ||
-			    engine_counters(x->engine, f->counter, &c) < 0)
+			if (book_counters(x->book, e, i, dir, &c, &v) < 0)
 				continue;
 			/* How far the rate's bucket is behind: what a packet sent now would wait.
 			 */
@@ -72,7 +84,7 @@ static int collect_one(struct rule_entry *e, void *arg)
 				have_live = engine_get_rule(x->engine, e->cgroup_id, &live) == 0;
 			if (f->rate_bps && have_live && live.dyn[i][dir].tat > x->now)
 				queue = live.dyn[i][dir].tat - x->now;
-			o = one_counter(e, i, dir, &c);
+			o = one_counter(e, i, dir, &c, &v);
 			json_object_set_new(o, "queue_ns", json_integer((json_int_t)queue));
 			json_array_append_new(x->list, o);
 		}
@@ -82,7 +94,7 @@ static int collect_one(struct rule_entry *e, void *arg)
 
 json_t *counters_json(struct engine *engine, struct book *book, const char *name)
 {
-	struct collect x = {engine, json_array(), json_array(), sq_mono_ns()};
+	struct collect x = {engine, book, json_array(), json_array(), sq_mono_ns()};
 	struct rule_entry *e;
 
 	if (!name)

@@ -27,6 +27,7 @@ static const struct route {
 	{"GET", "openapi.json", api_openapi},
 	{"GET", "targets", api_targets},
 	{"GET", "targets/*", api_target},
+	{"GET", "targets/*/explain", api_explain},
 	{"GET", "rules", api_rules},
 	{"DELETE", "rules", api_rules_clear},
 	{"POST", "undo", api_undo},
@@ -99,8 +100,11 @@ static enum MHD_Result route_api(struct request *r)
 			 (strcmp(last, "profile") == 0 || strcmp(last, "start") == 0 ||
 			  strcmp(last, "stop") == 0);
 	bool head = strcmp(r->method, "HEAD") == 0;
+	/* A cgroup of that name is reached percent-encoded. */
+	bool get_tail =
+		r->n_seg > 4 && strcmp(r->seg[2], "targets") == 0 && strcmp(last, "explain") == 0;
 
-	join_cgroup(r, 3, post_tail ? 1 : 0);
+	join_cgroup(r, 3, post_tail || get_tail ? 1 : 0);
 	for (size_t i = 0; i < N_ROUTES; i++) {
 		if (!matches(&routes[i], r, &name))
 			continue;

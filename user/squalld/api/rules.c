@@ -9,6 +9,7 @@
 #include "lib/cgroup.h"
 #include "squalld/base/log.h"
 #include "squalld/api/api.h"
+#include "squalld/api/explain.h"
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
 #include "squalld/control/profiles.h"
@@ -184,22 +185,12 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 }
 
 /* Which of its packets will pass all the same, and why. */
-static json_t *with_notes(struct api *a, uint64_t id, json_t *entry)
+static json_t *with_notes(struct api *a, const char *target, json_t *entry)
 {
-	json_t *view = engine_in_front(a->engine) ? engine_target_view(a->engine, id) : NULL;
-	json_t *front = json_object_get(view, "in_front"), *notes = json_array(), *who;
-	const char *passes = engine_lo_passes(a->engine, id, false);
-	size_t i;
+	json_t *notes = explain_notes(a, target);
 
-	json_array_foreach(front, i, who) json_array_append_new(
-		notes, json_sprintf("%s is in front of squalld and may let packets pass",
-				    json_string_value(who)));
-	if (passes)
-		json_array_append_new(notes, lo_note(passes));
-	if (json_array_size(notes))
-		json_object_set(entry, "notes", notes);
-	json_decref(notes);
-	json_decref(view);
+	if (notes)
+		json_object_set_new(entry, "notes", notes);
 	return entry;
 }
 
@@ -318,7 +309,8 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 	}
 	pthread_mutex_unlock(a->lock);
 	engine_release(a->engine, id);
-	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, id, o)) : reply_problem(r, &p);
+	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, t.name, o))
+		 : reply_problem(r, &p);
 }
 
 enum MHD_Result api_rule_put(struct request *r, const char *name)
@@ -464,7 +456,8 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 	pthread_mutex_unlock(a->lock);
 	engine_release(a->engine, id);
 	json_decref(body);
-	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, id, o)) : reply_problem(r, &p);
+	return o ? reply_json(r, fresh ? 201 : 200, with_notes(a, t.name, o))
+		 : reply_problem(r, &p);
 }
 
 enum MHD_Result api_rule_delete(struct request *r, const char *name)

@@ -42,6 +42,7 @@ static void entry_free(struct rule_entry *e)
 {
 	for (int i = 0; i < SQ_MAX_CLAUSES; i++)
 		json_decref(e->match[i]);
+	free(e->base);
 	free(e->name);
 	free(e->cgroup);
 	free(e);
@@ -191,6 +192,52 @@ void book_remember(struct rule_entry *e)
 	json_decref(o);
 }
 
+/* A clause that goes on counting where the old rule's was has a past that is not its own. */
+static void remember_base(struct book *book, struct rule_entry *e, const struct sq_rule *old,
+			  const struct sq_rule *now)
+{
+	struct sq_counters *base = NULL, c;
+
+	for (uint32_t i = 0; i < now->n_clauses * SQ_DIRS; i++) {
+		uint32_t counter = now->clause[i / SQ_DIRS].faults[i % SQ_DIRS].counter;
+		bool kept = false;
+
+		for (uint32_t k = 0; old && counter && k < old->n_clauses * SQ_DIRS; k++)
+			kept |= old->clause[k / SQ_DIRS].faults[k % SQ_DIRS].counter == counter;
+		if (!kept || engine_counters(book->engine, counter, &c) < 0 || !c.seen_pkts)
+			continue;
+		if (!base)
+			base = calloc(SQ_MAX_CLAUSES * SQ_DIRS, sizeof(*base));
+		if (base)
+			base[i] = c;
+	}
+	if (!base)
+		e->began_ms = sq_real_ms();
+	free(e->base);
+	e->base = base;
+}
+
+int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause, int dir,
+		  struct sq_counters *ret_all, struct sq_counters *ret_version)
+{
+	const struct sq_faults *f = &e->rule.clause[clause].faults[dir];
+	int rc;
+
+	if (!e->in_force || !(f->flags & SQ_F_ACTIVE))
+		return -ENOENT;
+	rc = engine_counters(book->engine, f->counter, ret_all);
+	if (rc < 0 || !ret_version)
+		return rc;
+	*ret_version = *ret_all;
+	for (size_t i = 0; e->base && i < sizeof(*e->base) / sizeof(uint64_t); i++) {
+		uint64_t *now = &((uint64_t *)ret_version)[i],
+			 then = ((uint64_t *)&e->base[clause * SQ_DIRS + dir])[i];
+
+		*now -= then <= *now ? then : 0; /* a state file may be older than the kernel's */
+	}
+	return 0;
+}
+
 /* Into the kernel, with what is left of the rule's time. */
 int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct problem *p)
 {
@@ -213,6 +260,7 @@ int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct pr
 		return rc;
 	}
 	got.for_ns = asked;
+	remember_base(book, e, e->in_force && e->cgroup_id == id ? &e->rule : NULL, &got);
 	e->rule = got;
 	e->cgroup_id = id;
 	e->in_force = true;
@@ -244,6 +292,8 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 			book_drop(book, e);
 		return rc;
 	}
+	remember_base(book, e, !fresh && e->in_force && e->cgroup_id == t->id ? &e->rule : NULL,
+		      &got);
 	e->rule = got;
 	e->container = t->c != NULL;
 	e->cgroup_id = t->id;

@@ -25,6 +25,10 @@ struct rule_entry {
 	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
 	struct sq_rule rule;	       /* as the kernel has it */
 	json_t *match[SQ_MAX_CLAUSES]; /* per clause: its filter as JSON, for counters */
+	uint64_t began_ms;	       /* CLOCK_REALTIME: since when its counters count */
+	/* What they said when this version was set; NULL: nothing. [clause * SQ_DIRS + direction]
+	 */
+	struct sq_counters *base;
 };
 
 /* Nothing is the kernel's yet: see book_restore(). The four outlive it. */
@@ -37,6 +41,10 @@ json_t *book_entry_json(const struct rule_entry *e);
 int book_each(struct book *book, int (*fn)(struct rule_entry *e, void *arg), void *arg);
 unsigned int book_count(struct book *book);
 uint64_t book_changes(struct book *book);
+/* Of one clause and direction: *ret_all since e->began_ms, *ret_version (may be NULL) since this
+ * version of the rule was set. -ENOENT: nothing is counted there. */
+int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause, int dir,
+		  struct sq_counters *ret_all, struct sq_counters *ret_version);
 
 /* Puts a rule in force. The target must be ready (target_ready()). */
 int book_set(struct book *book, const struct target *t, const struct sq_rule *rule,

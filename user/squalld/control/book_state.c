@@ -13,6 +13,30 @@
 #include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
 
+#define COUNTER_WORDS (sizeof(struct sq_counters) / sizeof(uint64_t))
+
+/* Only where a version began with counters that had counted; NULL elsewhere. */
+static json_t *base_json(const struct rule_entry *e)
+{
+	json_t *list = e->base ? json_array() : NULL;
+
+	for (uint32_t i = 0; list && i < e->rule.n_clauses * SQ_DIRS; i++)
+		for (size_t w = 0; w < COUNTER_WORDS; w++)
+			json_array_append_new(
+				list, json_integer((json_int_t)((uint64_t *)&e->base[i])[w]));
+	return list;
+}
+
+static struct sq_counters *base_from_json(const json_t *list)
+{
+	size_t n = json_array_size(list), room = SQ_MAX_CLAUSES * SQ_DIRS * COUNTER_WORDS;
+	uint64_t *base = n && n <= room ? calloc(room, sizeof(*base)) : NULL;
+
+	for (size_t i = 0; base && i < n; i++)
+		base[i] = (uint64_t)json_integer_value(json_array_get(list, i));
+	return (struct sq_counters *)base;
+}
+
 static int save_one(struct rule_entry *e, void *arg)
 {
 	json_t *rule = sq_rule_to_json(&e->rule, sq_mono_ns());
@@ -26,12 +50,13 @@ static int save_one(struct rule_entry *e, void *arg)
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
 	/* ends_ns counts while this boot lasts, whatever the wall clock does; expires_ms after. */
 	json_array_append_new(
-		arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I}", "target", json_text(e->name),
-			       "kind", e->container ? "container" : "cgroup", "id", id, "cgroup",
-			       json_text(e->cgroup), "source", json_text(e->source), "rule", rule,
-			       "expires_ms",
+		arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o*}", "target",
+			       json_text(e->name), "kind", e->container ? "container" : "cgroup",
+			       "id", id, "cgroup", json_text(e->cgroup), "source",
+			       json_text(e->source), "rule", rule, "expires_ms",
 			       e->ends_ns ? (json_int_t)(sq_real_ms() + left / 1000000u) : 0,
-			       "ends_ns", (json_int_t)e->ends_ns));
+			       "ends_ns", (json_int_t)e->ends_ns, "began_ms",
+			       (json_int_t)e->began_ms, "base", base_json(e)));
 	return 0;
 }
 
@@ -96,6 +121,8 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	e->rule = *rule;
 	e->in_force = true;
 	e->ends_ns = rule->expires_ns;
+	if (!e->began_ms)
+		e->began_ms = rule->set_ns / 1000000;
 	e->version = ++book->version;
 	book_remember(e);
 	x->adopted++;
@@ -134,6 +161,8 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	e->cgroup = cgroup ? strdup(cgroup) : NULL;
 	e->container = strcmp(kind, "container") == 0;
 	e->ends_ns = ends;
+	e->began_ms = (uint64_t)json_integer_value(json_object_get(o, "began_ms"));
+	e->base = base_from_json(json_object_get(o, "base"));
 	e->version = ++book->version;
 	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
 	book_remember(e);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Why a rule has the effect that it has, or none. */
+#ifndef SQUALLD_API_EXPLAIN_H
+#define SQUALLD_API_EXPLAIN_H
+
+#include "squalld/api/api.h"
+
+/* What GET /api/v1/targets/NAME/explain answers, NULL with p. Looks at processes and interfaces:
+ * some milliseconds, without the lock, which it takes for moments. */
+json_t *explain_json(struct api *a, const char *name, struct problem *p);
+
+/* Of the same, the lines that are known the moment a rule is set; NULL: none. */
+json_t *explain_notes(struct api *a, const char *name);
+
+#endif
