@@ -8,11 +8,12 @@ import { faultsPage } from './faults.js';
 import { targetPage } from './target.js';
 import { timelinePage } from './timeline.js';
 import { loadPage } from './load.js';
+import { historyPage } from './history.js';
 import { kernelPage } from './kernel.js';
 import { nowStrip, count } from './now.js';
 
 const main = document.getElementById('main');
-const TITLES = { faults: 'Faults', timeline: 'Timeline', load: 'Load', kernel: 'Kernel' };
+const TITLES = { faults: 'Faults', timeline: 'Timeline', history: 'History', load: 'Load', kernel: 'Kernel' };
 let leave = () => {};
 
 // --- pages -------------------------------------------------------------------
@@ -50,6 +51,8 @@ function show() {
 		leave = timelinePage(root, name);
 	else if (page === 'load')
 		leave = loadPage(root);
+	else if (page === 'history')
+		leave = historyPage(root, name);
 	else if (page === 'kernel')
 		leave = kernelPage(root);
 	else if (name)

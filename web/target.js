@@ -283,7 +283,8 @@ function page(root, first) {
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
 		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped'),
-			h('a', { id: 'to-timeline', href: `#/timeline/${encodeURIComponent(name)}` }, 'Timeline of this target')),
+			h('a', { id: 'to-timeline', href: `#/timeline/${encodeURIComponent(name)}` }, 'Timeline of this target'),
+			h('a', { id: 'to-history', href: `#/history/${encodeURIComponent(name)}` }, 'What happened to it')),
 		about, force,
 		h('div', { class: 'split' },
 			h('section', { class: 'card', 'aria-label': 'Rule' },

@@ -122,6 +122,8 @@ step("all", "GET", "/api/v1/targets", 200, check=lambda d, h: {A, B} <= {t["targ
 step("containers only", "GET", "/api/v1/targets?kind=container", 200, check=lambda d, h: d["targets"] == [])
 step("bad kind", "GET", "/api/v1/targets?kind=pod", 400)
 t, _ = step("by path", "GET", "/api/v1/targets/" + quote(A, safe=""), 200)
+step("what happened", "GET", "/api/v1/history?limit=5", 200, check=lambda d, h: d["kept"] >= len(d["events"]) > 0)
+step("of nothing", "GET", "/api/v1/history?format=xml", 400, check=lambda d, h: d["field"] == "format")
 step("why its fault acts so", "GET", "/api/v1/targets/" + quote(A, safe="") + "/explain", 200, check=lambda d, h: d["target"] == A and d["seen"]["processes"] == 0)
 step("by cgroup id", "GET", "/api/v1/targets/" + t["id"], 200, check=lambda d, h: d["target"] == A)
 step("no such", "GET", "/api/v1/targets/" + quote("cgroup:/no/such", safe=""), 404)

@@ -115,6 +115,7 @@ void catch_interrupts(void);
 int cmd_doctor(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_target_list(struct cli *cli, int argc, char **argv);
+int cmd_history(struct cli *cli, int argc, char **argv);
 int cmd_explain(struct cli *cli, int argc, char **argv);
 int cmd_target_show(struct cli *cli, int argc, char **argv);
 int cmd_fault_set(struct cli *cli, int argc, char **argv);

@@ -77,6 +77,7 @@ static const char *const object_summaries[][2] = {
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
 	{"explain", "why a fault has the effect that it has, or none"},
+	{"history", "what happened: rules, schedules, lanes, health, and who asked"},
 	{"stats", "counters per rule and direction"},
 	{"flows", "the connections that a rule follows, and what was done to them"},
 	{"run", "run a command on a bad network, and nothing else on it"},
@@ -260,6 +261,21 @@ static const struct command commands[] = {
 			"in a gap, another program in front, ping in host mode. Each with what "
 			"to do.",
 		.examples = "squall explain worker\nsquall -p explain cgroup:/demo\n",
+	},
+	{
+		.object = "history",
+		.args = "[TARGET]",
+		.run = cmd_history,
+		.options = OPT_COUNT,
+		.max = 1,
+		.kinds = {ARG_TARGET},
+		.summary = "show what happened, the newest last, and who asked for it",
+		.text = "Rules set, replaced, expired, deleted and restored, steps of schedules, "
+			"lanes and health: when, by whom, and what a version of a rule had done "
+			"when it ended. The last 20 events, or -n of them (up to 1000); -j has "
+			"all that is known of each. Kept over restarts, the last 100,000.",
+		.examples = "squall history\nsquall history worker -n 100\n"
+			    "squall -j history worker -n 1000\n",
 	},
 	{
 		.object = "stats",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* squall status, target and explain: what there is, and why it acts so. */
+/* squall status, target, explain and history: what there is, why it acts so, what happened. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -179,4 +179,71 @@ out:
 	json_decref(before);
 	json_decref(after);
 	return r;
+}
+
+/* --- history ------------------------------------------------------------------- */
+
+static void print_event(const json_t *e)
+{
+	const json_t *counters = json_object_get(e, "counters");
+	json_int_t ms = json_integer_value(json_object_get(e, "time_ms")), seen = 0, lost = 0;
+	static const char *const dirs[] = {"up", "down"}, *const texts[] = {"rule", "detail"};
+	time_t t = (time_t)(ms / 1000);
+	char when[32];
+
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", localtime(&t));
+	printf("%s %s %s", when, word_of(e, "type"), word_of(e, "action"));
+	if (*word_of(e, "target")) {
+		putchar(' ');
+		print_safe(stdout, word_of(e, "target"));
+	}
+	for (size_t i = 0; i < 2; i++) {
+		if (!*word_of(e, texts[i]))
+			continue;
+		fputs(": ", stdout);
+		print_safe(stdout, word_of(e, texts[i]));
+	}
+	if (counters) {
+		for (size_t i = 0; i < 2; i++) {
+			const json_t *c = json_object_get(counters, dirs[i]);
+
+			seen += json_integer_value(json_object_get(c, "seen_pkts"));
+			lost += json_integer_value(json_object_get(c, "lost_pkts"));
+		}
+		fputs("; before it \"", stdout);
+		print_safe(stdout, word_of(e, "was"));
+		printf("\": %lld packets, %lld lost", (long long)seen, (long long)lost);
+	}
+	fputs("; by ", stdout);
+	print_safe(stdout, word_of(e, "who"));
+	putchar('\n');
+}
+
+int cmd_history(struct cli *cli, int argc, char **argv)
+{
+	char limit[64], *path = NULL;
+	json_t *answer = NULL, *events;
+	int r;
+
+	if (cli->count > 1000)
+		return complain_text(cli, EXIT_USAGE, "--count: 1 to 1000 are accepted");
+	snprintf(limit, sizeof(limit), "&limit=%lu", cli->count ? cli->count : 20);
+	path = argc ? sq_client_path("/api/v1/history?target=", argv[0], limit)
+		    : sq_client_path("/api/v1/history?type", "", limit);
+	if (!path)
+		return complain_text(cli, EXIT_FAILED, "out of memory");
+	if (!argc)
+		snprintf(path, strlen(path) + 1, "/api/v1/history?%s", limit + 1);
+	r = api(cli, "GET", path, NULL, &answer);
+	free(path);
+	if (r)
+		return r;
+	events = json_object_get(answer, "events");
+	if (cli->json)
+		print_json(cli, answer);
+	else
+		for (size_t i = json_array_size(events); i-- > 0;)
+			print_event(json_array_get(events, i));
+	json_decref(answer);
+	return 0;
 }

@@ -38,6 +38,7 @@
 #include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
+#include "squalld/control/history.h"
 #include "squalld/control/targets.h"
 #include "squalld/kernel/kernel.h"
 
@@ -52,6 +53,7 @@ struct daemon {
 	struct engine *engine;
 	struct bus *bus;
 	struct state *state;
+	struct history *history;
 	struct targets *targets;
 	struct book *book;
 	struct profiles *profiles;
@@ -164,12 +166,34 @@ static void tick(struct daemon *d, unsigned int n)
 	pthread_mutex_unlock(&d->lock);
 }
 
+/* What the lanes went through since the last look. */
+static void watch_lane(struct daemon *d, struct engine_lane *before)
+{
+	struct engine_lane now;
+	char text[160];
+
+	engine_lane_stats(d->engine, &now);
+	if (now.mended > before->mended) {
+		snprintf(text, sizeof(text), "its devices were made right again, %llu times",
+			 (unsigned long long)(now.mended - before->mended));
+		history_add(d->history, "lane", "mended", NULL, json_pack("{s:s}", "detail", text));
+	}
+	if (now.lost_pkts > before->lost_pkts) {
+		snprintf(text, sizeof(text), "it lost %llu packets in 10 s, asked for by no rule",
+			 (unsigned long long)(now.lost_pkts - before->lost_pkts));
+		history_add(d->history, "lane", "lost", NULL, json_pack("{s:s}", "detail", text));
+	}
+	*before = now;
+}
+
 static int serve(struct daemon *d, const sigset_t *signals)
 {
 	unsigned int ticks = 0;
 	uint64_t next = sq_mono_ns();
 	bool ill = false;
+	struct engine_lane lane;
 
+	engine_lane_stats(d->engine, &lane);
 	for (;;) {
 		uint64_t now = sq_mono_ns(), left;
 		struct sq_error why = {0};
@@ -189,7 +213,11 @@ static int serve(struct daemon *d, const sigset_t *signals)
 					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO,
 						 now_ill ? "health: %s" : "health: good again%s",
 						 why.text);
+				if (now_ill != ill)
+					history_add(d->history, "health", now_ill ? "ill" : "well",
+						    NULL, json_pack("{s:s}", "detail", why.text));
 				ill = now_ill;
+				watch_lane(d, &lane);
 			}
 			continue;
 		}
@@ -244,6 +272,7 @@ static int wire(struct daemon *d, struct sq_error *error)
 	    book_new(d->engine, d->targets, d->bus, d->state, &d->book) < 0 ||
 	    profiles_new(d->state, &d->profiles) < 0)
 		return out_of_memory(error);
+	bus_record(d->bus, history_hear, d->history);
 	uses.targets = d->targets;
 	uses.book = d->book;
 	uses.profiles = d->profiles;
@@ -283,6 +312,7 @@ static int wire_api(struct daemon *d)
 		.schedules = d->schedules,
 		.clear = d->clear,
 		.state = d->state,
+		.history = d->history,
 		.bus = d->bus,
 		.http = d->http,
 		.docker = d->docker,
@@ -294,6 +324,16 @@ static int wire_api(struct daemon *d)
 		return -ENOMEM;
 	d->api.events = d->events;
 	return 0;
+}
+
+static int open_history(struct daemon *d, char *err, size_t size)
+{
+	int rc = history_open(d->opt->state_dir, &d->history);
+
+	if (rc < 0)
+		snprintf(err, size, "--state-dir: history.jsonl in %.200s cannot be opened: %s",
+			 d->opt->state_dir, strerror(-rc));
+	return rc;
 }
 
 /* What can fail without touching the network: state directory, ports, token. */
@@ -310,7 +350,7 @@ static int prepare(struct daemon *d, char *err, size_t size)
 
 	if (httpd_guard_new(&policy, &d->guard, err, size) < 0 ||
 	    state_open(d->opt->state_dir, &d->lock, &d->state, err, size) < 0 ||
-	    http_bind(d->opt, d->guard, &d->http, err, size) < 0)
+	    open_history(d, err, size) < 0 || http_bind(d->opt, d->guard, &d->http, err, size) < 0)
 		return -EINVAL;
 	return 0;
 }
@@ -352,9 +392,9 @@ static int start(struct daemon *d, char *err, size_t size)
 {
 	struct docker_uses docker = {d->opt->docker_socket, &d->lock, d->targets, d->engine};
 
-	if (state_start(d->state) < 0 || schedules_start(d->schedules) < 0 ||
-	    docker_start(&docker, &d->docker) < 0 || cgwatch_start(d->bus, &d->cgwatch) < 0 ||
-	    wire_api(d) < 0) {
+	if (state_start(d->state) < 0 || history_start(d->history) < 0 ||
+	    schedules_start(d->schedules) < 0 || docker_start(&docker, &d->docker) < 0 ||
+	    cgwatch_start(d->bus, &d->cgwatch) < 0 || wire_api(d) < 0) {
 		snprintf(err, size, "cannot start a thread");
 		return -EAGAIN;
 	}
@@ -390,6 +430,8 @@ static void stop(struct daemon *d)
 	state_close(d->state, !keep);
 	events_free(d->events);
 	bus_free(d->bus);
+	history_add(d->history, "squalld", "stopped", NULL, NULL);
+	history_close(d->history);
 	if (d->engine)
 		engine_close(d->engine, keep);
 	clear_free(d->clear);
@@ -430,6 +472,7 @@ static int run(struct daemon *d)
 		goto out;
 	}
 	say_listeners(d);
+	history_add(d->history, "squalld", "started", NULL, NULL);
 	notify_manager("READY=1");
 	rc = serve(d, &signals);
 	notify_manager("STOPPING=1");

@@ -33,6 +33,7 @@
 	X(editor_js, "editor.js", JS)                                                              \
 	X(timeline_js, "timeline.js", JS)                                                          \
 	X(load_js, "load.js", JS)                                                                  \
+	X(history_js, "history.js", JS)                                                            \
 	X(kernel_js, "kernel.js", JS)                                                              \
 	X(copy_js, "copy.js", JS)                                                                  \
 	X(profiles_js, "profiles.js", JS)                                                          \

@@ -15,6 +15,7 @@ struct dockertc;
 struct ecs;
 struct engine;
 struct events;
+struct history;
 struct profiles;
 struct schedules;
 struct state;
@@ -33,6 +34,7 @@ struct api {
 	struct schedules *schedules;
 	struct clear *clear;
 	struct state *state;
+	struct history *history;
 	struct bus *bus;
 	struct events *events;
 	struct http *http;
@@ -74,6 +76,7 @@ HANDLER(api_maps);
 HANDLER(api_map);
 HANDLER(api_programs);
 HANDLER(api_events);
+HANDLER(api_history);
 #undef HANDLER
 
 enum MHD_Result api_metrics(struct request *r);

@@ -108,7 +108,7 @@ static void take_rule(struct explain *x, const struct rule_entry *e)
 			if (book_counters(x->a->book, e, i, dir, c, NULL) < 0)
 				continue;
 			for (size_t w = 0; w < sizeof(*c) / sizeof(uint64_t); w++)
-				((uint64_t *)&x->sum[dir])[w] += ((uint64_t *)c)[w];
+				((__u64 *)&x->sum[dir])[w] += ((__u64 *)c)[w];
 		}
 }
 

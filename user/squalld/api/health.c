@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "squalld/api/api.h"
+#include "squalld/control/history.h"
 #include "squalld/control/state.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/kernel/kernel.h"
@@ -84,6 +85,11 @@ json_t *health_json(struct api *a, int *ret)
 		    "state: %.200s cannot be written: %s; rules act, but would not survive a "
 		    "reboot",
 		    a->opt->state_dir, strerror(-state_error(a->state)));
+	if (*state_aside(a->state))
+		add(reasons, "%s", state_aside(a->state));
+	if (history_error(a->history))
+		add(reasons, "history: cannot be written: %s",
+		    strerror(-history_error(a->history)));
 	descriptors(reasons);
 	watches(a, reasons);
 	if (rc == 0 && json_array_size(reasons))

@@ -13,6 +13,7 @@
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/ecs/ecs.h"
 #include "squalld/api/events.h"
+#include "squalld/control/history.h"
 #include "squalld/control/targets.h"
 
 typedef enum MHD_Result handler_fn(struct request *r, const char *name);
@@ -53,6 +54,7 @@ static const struct route {
 	{"GET", "maps/*", api_map},
 	{"GET", "programs", api_programs},
 	{"GET", "events", api_events},
+	{"GET", "history", api_history},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -135,7 +137,7 @@ static bool is_public(const struct request *r)
 	return r->n_seg >= 1 && (strcmp(r->seg[0], "healthz") == 0 || strcmp(r->seg[0], "ui") == 0);
 }
 
-static enum MHD_Result answer(struct request *r)
+static enum MHD_Result answer_one(struct request *r)
 {
 	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 
@@ -166,6 +168,22 @@ static enum MHD_Result answer(struct request *r)
 		}
 	}
 	return dockertc_serve(api_of(r)->dockertc, r);
+}
+
+/* What a change does is written into the history in the name of who asked, before the answer. */
+static enum MHD_Result answer(struct request *r)
+{
+	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
+	enum MHD_Result result;
+	char who[96];
+
+	if (get)
+		return answer_one(r);
+	history_by(request_who(r, who, sizeof(who)));
+	result = answer_one(r);
+	history_by(NULL);
+	history_sync(api_of(r)->history);
+	return result;
 }
 
 const struct http_app api_app = {.answer = answer, .is_public = is_public};

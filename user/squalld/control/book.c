@@ -158,17 +158,58 @@ json_t *book_entry_json(const struct rule_entry *e)
 			 json_text(e->source), "etag", etag);
 }
 
-void book_publish(struct book *book, const char *action, const struct rule_entry *e, bool with_rule)
+json_t *book_ended(struct book *book, const struct rule_entry *e)
+{
+	struct sq_counters sum[SQ_DIRS] = {0}, all, c;
+	json_t *o, *rule, *counters;
+
+	if (!bus_heard(book->bus))
+		return NULL;
+	for (uint32_t i = 0; i < e->rule.n_clauses * SQ_DIRS; i++)
+		if (book_counters(book, e, i / SQ_DIRS, (int)(i % SQ_DIRS), &all, &c) == 0)
+			for (size_t w = 0; w < sizeof(c) / sizeof(uint64_t); w++)
+				((__u64 *)&sum[i % SQ_DIRS])[w] += ((__u64 *)&c)[w];
+	rule = sq_rule_to_json(&e->rule, sq_mono_ns());
+	o = json_pack("{s:O?,s:I}", "was", json_object_get(rule, "text"), "lasted_ms",
+		      e->rule.set_ns ? (json_int_t)(sq_real_ms() - e->rule.set_ns / 1000000) : 0);
+	counters = json_object();
+	for (int dir = 0; dir < SQ_DIRS; dir++)
+		json_object_set_new(
+			counters, dir == SQ_UP ? "up" : "down",
+			json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "seen_pkts",
+				  (json_int_t)sum[dir].seen_pkts, "lost_pkts",
+				  (json_int_t)sum[dir].lost_pkts, "delayed_pkts",
+				  (json_int_t)sum[dir].delayed_pkts, "duplicated_pkts",
+				  (json_int_t)sum[dir].duplicated_pkts, "corrupted_pkts",
+				  (json_int_t)sum[dir].corrupted_pkts, "reordered_pkts",
+				  (json_int_t)sum[dir].reordered_pkts, "over_limit_pkts",
+				  (json_int_t)sum[dir].over_limit_pkts, "lane_lost_pkts",
+				  (json_int_t)sum[dir].lane_lost_pkts));
+	json_object_set_new(o, "counters", counters);
+	json_decref(rule);
+	return o;
+}
+
+void book_publish_more(struct book *book, const char *action, const struct rule_entry *e,
+		       bool with_rule, json_t *more)
 {
 	json_t *o;
 
-	if (!bus_wanted(book->bus))
-		return;
-	o = book_entry_json(e);
-	json_object_set_new(o, "action", json_string(action));
-	if (!with_rule)
-		json_object_set_new(o, "rule", json_null());
-	bus_publish(book->bus, "rule", o);
+	if (bus_heard(book->bus)) {
+		o = book_entry_json(e);
+		json_object_set_new(o, "action", json_string(action));
+		if (!with_rule)
+			json_object_set_new(o, "rule", json_null());
+		if (more)
+			json_object_update_missing(o, more);
+		bus_publish(book->bus, "rule", o);
+	}
+	json_decref(more);
+}
+
+void book_publish(struct book *book, const char *action, const struct rule_entry *e, bool with_rule)
+{
+	book_publish_more(book, action, e, with_rule, NULL);
 }
 
 /* --- changes ------------------------------------------------------------------------ */
@@ -230,8 +271,8 @@ int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause
 		return rc;
 	*ret_version = *ret_all;
 	for (size_t i = 0; e->base && i < sizeof(*e->base) / sizeof(uint64_t); i++) {
-		uint64_t *now = &((uint64_t *)ret_version)[i],
-			 then = ((uint64_t *)&e->base[clause * SQ_DIRS + dir])[i];
+		__u64 *now = &((__u64 *)ret_version)[i],
+		      then = ((__u64 *)&e->base[clause * SQ_DIRS + dir])[i];
 
 		*now -= then <= *now ? then : 0; /* a state file may be older than the kernel's */
 	}
@@ -273,6 +314,7 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	struct rule_entry *e = book_find(book, t->name);
 	struct sq_rule got;
 	bool fresh = !e;
+	json_t *ended = NULL;
 	int rc;
 
 	if (fresh && book->n >= SQ_MAX_RULES)
@@ -292,6 +334,8 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 			book_drop(book, e);
 		return rc;
 	}
+	if (!fresh && e->in_force)
+		ended = book_ended(book, e); /* the kernel has its counters for 100 ms more */
 	remember_base(book, e, !fresh && e->in_force && e->cgroup_id == t->id ? &e->rule : NULL,
 		      &got);
 	e->rule = got;
@@ -306,7 +350,7 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	}
 	book_remember(e);
 	book_changed(book, e);
-	book_publish(book, "set", e, true);
+	book_publish_more(book, "set", e, true, ended);
 	if (ret)
 		*ret = e;
 	return 0;
@@ -314,10 +358,12 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 
 static void remove_entry(struct book *book, struct rule_entry *e, const char *why)
 {
+	json_t *ended = e->in_force ? book_ended(book, e) : NULL;
+
 	if (e->in_force)
 		engine_delete_rule(book->engine, e->cgroup_id);
 	log_debug("rule of %s %s", e->name, why);
-	book_publish(book, why, e, false);
+	book_publish_more(book, why, e, false, ended);
 	book_changed(book, e);
 	book_drop(book, e);
 }
@@ -422,14 +468,16 @@ void book_target_here(struct book *book, struct container *c)
 
 void book_target_gone(struct book *book, const char *name, uint64_t cgroup_id)
 {
+	json_t *ended;
 	struct rule_entry *e = book_find(book, name);
 
 	if (!e || !e->in_force || e->cgroup_id != cgroup_id)
 		return;
+	ended = book_ended(book, e);
 	engine_delete_rule(book->engine, cgroup_id);
 	e->in_force = false;
 	book_changed(book, e);
-	book_publish(book, "suspended", e, true);
+	book_publish_more(book, "suspended", e, true, ended);
 }
 
 void book_container_destroyed(struct book *book, const char *name)

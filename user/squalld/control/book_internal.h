@@ -25,6 +25,12 @@ int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct pr
 /* Keeps each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
 void book_changed(struct book *book, struct rule_entry *e);
+/* Begins an event of e: what its rule is, and what it had done. Before the kernel forgets it. NULL
+ * while nobody hears. */
+json_t *book_ended(struct book *book, const struct rule_entry *e);
+/* more (stolen, may be NULL) goes into the event. */
+void book_publish_more(struct book *book, const char *action, const struct rule_entry *e,
+		       bool with_rule, json_t *more);
 void book_publish(struct book *book, const char *action, const struct rule_entry *e,
 		  bool with_rule);
 

@@ -22,8 +22,8 @@ static json_t *base_json(const struct rule_entry *e)
 
 	for (uint32_t i = 0; list && i < e->rule.n_clauses * SQ_DIRS; i++)
 		for (size_t w = 0; w < COUNTER_WORDS; w++)
-			json_array_append_new(
-				list, json_integer((json_int_t)((uint64_t *)&e->base[i])[w]));
+			json_array_append_new(list,
+					      json_integer((json_int_t)((__u64 *)&e->base[i])[w]));
 	return list;
 }
 

@@ -15,6 +15,8 @@ struct bus {
 	bus_fn *fn;
 	void *arg;
 	atomic_int wanted;
+	bus_fn *record; /* set once */
+	void *record_arg;
 };
 
 int bus_new(struct bus **ret)
@@ -54,6 +56,17 @@ bool bus_wanted(struct bus *b)
 	return b && b->wanted > 0;
 }
 
+void bus_record(struct bus *b, bus_fn *fn, void *arg)
+{
+	b->record_arg = arg;
+	b->record = fn;
+}
+
+bool bus_heard(struct bus *b)
+{
+	return bus_wanted(b) || (b && b->record);
+}
+
 void bus_publish(struct bus *b, const char *type, json_t *data)
 {
 	if (bus_wanted(b)) {
@@ -62,5 +75,7 @@ void bus_publish(struct bus *b, const char *type, json_t *data)
 			b->fn(b->arg, type, data);
 		pthread_mutex_unlock(&b->lock);
 	}
+	if (b && b->record)
+		b->record(b->record_arg, type, data);
 	json_decref(data);
 }

@@ -22,6 +22,9 @@ void bus_listen(struct bus *b, bus_fn *fn, void *arg);
 /* How many want to hear; while it is 0 nobody need make the JSON. Any thread. */
 void bus_want(struct bus *b, int more);
 bool bus_wanted(struct bus *b); /* b may be NULL */
+/* One more, which hears all but what only bus_wanted() is asked for; before the first thread. */
+void bus_record(struct bus *b, bus_fn *fn, void *arg);
+bool bus_heard(struct bus *b); /* wanted, or recorded */
 /* data is stolen. */
 void bus_publish(struct bus *b, const char *type, json_t *data);
 

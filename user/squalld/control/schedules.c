@@ -121,7 +121,7 @@ static void tell(struct schedules *all, const struct schedule *s, const char *ac
 {
 	json_t *o;
 
-	if (!bus_wanted(all->use.bus))
+	if (!bus_heard(all->use.bus))
 		return;
 	o = json_pack("{s:s,s:o,s:o}", "action", action, "target", json_text(s->target), "schedule",
 		      strcmp(action, "deleted") == 0 ? json_null() : to_json(s));

@@ -20,6 +20,7 @@
 #define KINDS 4
 
 struct state {
+	char aside[300];
 	struct saver {
 		const char *kind;
 		state_save_fn *save;
@@ -145,6 +146,9 @@ static void set_aside(struct state *s, const char *name, const char *why)
 
 	snprintf(aside, sizeof(aside), "%s.bad-%lld", name, (long long)time(NULL));
 	log_warn("state: %s %s: set aside as %s, starting without it", name, why, aside);
+	snprintf(s->aside, sizeof(s->aside),
+		 "state: %s %s: set aside as %s; squalld started without what it held", name, why,
+		 aside);
 	if (renameat(s->dir, name, s->dir, aside) < 0)
 		log_warn("state: cannot rename %s: %s", name, strerror(errno));
 }
@@ -289,6 +293,11 @@ void state_dirty(struct state *s, unsigned int what)
 	pthread_mutex_lock(&s->lock);
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
+}
+
+const char *state_aside(const struct state *s)
+{
+	return s ? s->aside : "";
 }
 
 int state_error(struct state *s)

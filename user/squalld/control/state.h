@@ -43,6 +43,8 @@ void state_dirty(struct state *s, unsigned int what); /* cheap; any thread */
 int state_flush(struct state *s, unsigned int what);
 /* What the last write said: 0 or -errno. */
 int state_error(struct state *s);
+/* What was set aside at the start, for people; "" if nothing was. Until squalld ends. */
+const char *state_aside(const struct state *s);
 const char *state_boot_id(void);
 
 #endif

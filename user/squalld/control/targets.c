@@ -325,7 +325,7 @@ static void tell(struct targets *all, const char *action, const char *what, stru
 	char id[24];
 
 	log_info("container %s (%.12s) %s", c->name, c->id, what);
-	if (!bus_wanted(all->bus))
+	if (!bus_heard(all->bus))
 		return;
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)c->cgroup_id);
 	bus_publish(all->bus, "target",

@@ -384,9 +384,9 @@ int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
 	return res;
 }
 
-static bool expired(const struct sq_rule *rule)
+static bool over_for(const struct sq_rule *rule, uint64_t ns)
 {
-	return rule->expires_ns && rule->expires_ns <= engine_now();
+	return rule->expires_ns && rule->expires_ns + ns <= engine_now();
 }
 
 int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
@@ -396,7 +396,7 @@ int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
 
 	pthread_mutex_lock(&e->lock);
 	r = find(e, cgroup_id);
-	if (r && !expired(&r->rule)) {
+	if (r && !over_for(&r->rule, 0)) {
 		*ret = r->rule;
 		res = 0;
 	}
@@ -414,7 +414,7 @@ int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, voi
 	copy = malloc((e->n_rules + 1) * sizeof(*copy));
 	for (int b = 0; copy && b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next)
-			if (!expired(&r->rule))
+			if (!over_for(&r->rule, 0))
 				copy[n++] = r->rule;
 	pthread_mutex_unlock(&e->lock);
 	if (!copy)
@@ -472,7 +472,8 @@ void rules_expire(struct engine *e)
 
 		for (r = e->rules[b]; r; r = next) {
 			next = r->next;
-			if (expired(&r->rule) || removed(r))
+			/* Its owner may ask what it did. */
+			if (over_for(&r->rule, 1000000000) || removed(r))
 				forget(e, r);
 			else if (places-- > 0)
 				place_again(e, r);
@@ -505,7 +506,8 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		key = &id;
 		r->fd = -1;
 		dead = bpf_map_lookup_elem(targets, key, &value) ||
-		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) || expired(&r->rule);
+		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) ||
+		       over_for(&r->rule, 0);
 		res = dead ? -ENOENT : cgroup_path_of(id, path, sizeof(path));
 		r->level = res ? res : cgroup_chain(path, chain, SQ_MAX_LEVELS);
 		more = !bpf_map_get_next_key(targets, key, &next);
