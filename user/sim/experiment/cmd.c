@@ -25,6 +25,15 @@ const struct opt sim_experiment_opts[] = {
 	 NULL},
 	{"junit", "FILE", NULL, "write JUnit XML, a case per threshold", STR(junit), NULL},
 	{"json-file", "FILE", NULL, "write the report as JSON", STR(json_file), NULL},
+	{"metrics", "ADDR:PORT", NULL,
+	 "serve Prometheus metrics while it runs, with the phase and the fault", STR(metrics),
+	 NULL},
+	{"repeat", "N", NULL, "so many runs; the median of each threshold is judged", OPT_U32,
+	 AT(repeat), 4, 1, 1000, NULL, NULL, 0, 0, NULL},
+	{"compare", "REPORT", NULL, "against an older JSON report: better, worse, within noise",
+	 STR(compare), NULL},
+	{"hunt", "WHAT", NULL,
+	 "the mildest value that breaks a threshold: 'loss.rule.loss 0%..50%'", STR(hunt), NULL},
 	{"seed", "N", NULL, "over the file's seed", OPT_U32, AT(seed), 4, 0, UINT32_MAX, NULL, NULL,
 	 0, 0, NULL},
 	{.name = NULL},
@@ -55,6 +64,7 @@ static void over(struct experiment *x, const struct exp_cmd *c)
 		memcpy(x->out.junit, c->junit, sizeof(c->junit));
 	if (*c->json_file)
 		memcpy(x->out.json, c->json_file, sizeof(c->json_file));
+	memcpy(x->run.metrics, c->metrics, sizeof(c->metrics));
 	if (c->seed)
 		x->seed = c->seed;
 }

@@ -10,7 +10,7 @@ struct exp_cmd {
 	char file[256], compare[256], hunt[256], html[256], junit[256], json_file[256], metrics[64],
 		command[1024];
 	bool check, dry_run, json, quiet;
-	uint32_t repeat, seed, confidence;
+	uint32_t repeat, seed;
 };
 
 extern const struct opt sim_experiment_opts[]; /* base: a struct exp_cmd */

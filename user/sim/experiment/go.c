@@ -2,18 +2,16 @@
 /* A run of an experiment: what starts and ends in which order, and the clock between. */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include "lib/clock.h"
 #include "sim/experiment/doc.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/live.h"
 #include "sim/experiment/peers.h"
-#include "sim/outcome/outcome.h"
 #include "sim/sim.h"
+#include "sim/web/web.h"
 
 #define TENTH (EXP_NS / 10)
 
@@ -21,6 +19,8 @@ struct run {
 	struct exp_run r;
 	struct experiment *x;
 	struct sim_engine *e;
+	struct sim_tally *t; /* what --metrics tells; NULL: nobody asks */
+	struct sim_web *web;
 	struct exp_live live;
 	int sigfd;
 	unsigned stage;
@@ -30,10 +30,12 @@ struct run {
 	char why[400];
 };
 
-static int prepare(struct experiment *x, struct sim_err *err)
+int exp_prepare(struct experiment *x, struct sim_err *err)
 {
 	int rc = 0;
 
+	if (*x->run.metrics && !x->fleet.ntypes)
+		return sim_bad(err, "metrics: this experiment has no fleet: whose would they be?");
 	x->run.devices = x->most;
 	if (x->fleet.ntypes)
 		rc = sim_run_check(&x->run, &x->fleet, x->count, err);
@@ -139,6 +141,28 @@ static bool gate(struct run *g)
 	return true;
 }
 
+/* What those who scrape see: since the last second, and where we are. */
+static void tell(struct run *g)
+{
+	const struct experiment *x = g->x;
+	uint32_t faults;
+	enum exp_phase p = exp_phase_at(x, g->r.rec->last_ns, &faults);
+	struct sim_tally *t = g->t;
+
+	if (!t)
+		return;
+	sim_tally_update(t);
+	pthread_mutex_lock(&t->lock);
+	snprintf(t->experiment, sizeof(t->experiment), "%s", x->name);
+	snprintf(t->phase, sizeof(t->phase), "%s", exp_phase_words[p]);
+	*t->fault = 0;
+	for (unsigned i = 0; i < x->nfaults; i++)
+		if (faults & 1u << i)
+			snprintf(t->fault + strlen(t->fault), sizeof(t->fault) - strlen(t->fault),
+				 "%s%s", *t->fault ? "+" : "", x->fault[i].name);
+	pthread_mutex_unlock(&t->lock);
+}
+
 static void watch(struct run *g)
 {
 	const struct experiment *x = g->x;
@@ -148,6 +172,7 @@ static void watch(struct run *g)
 	g->end = EXP_DONE;
 	if (g->e)
 		load(g, 0);
+	tell(g);
 	for (;;) {
 		uint64_t now = exp_record_now(g->r.rec), next = now / TENTH * TENTH + TENTH,
 			 edge = exp_next_edge(x, g->r.rec->last_ns);
@@ -179,6 +204,7 @@ static void watch(struct run *g)
 		if (g->r.rec->last_ns < second)
 			continue;
 		second += EXP_NS;
+		tell(g);
 		exp_live_second(&g->live, &g->r);
 		if (aborted(g)) {
 			g->end = EXP_ABORTED;
@@ -202,6 +228,13 @@ static int start(struct run *g, struct sim_err *err)
 		rc = sim_engine_start(g->e, err);
 	if (rc)
 		return rc;
+	if (*x->run.metrics && g->e) {
+		g->t = sim_tally_new(g->e);
+		rc = g->t ? sim_web_start(&x->run, &x->fleet, x->most, g->e, g->t, &g->web, err)
+			  : sim_bad(err, "out of memory");
+		if (rc)
+			return rc;
+	}
 	g->r.rec = exp_record_new(x, g->e);
 	if (!g->r.rec) {
 		sim_bad(err, "out of memory");
@@ -227,28 +260,8 @@ static void finish(struct run *g)
 	}
 }
 
-static int report(struct run *g, const struct exp_cmd *c, uint64_t started_ms, struct sim_err *err)
-{
-	const struct exp_outputs *o = &g->x->out;
-	struct outcome_files files = {.html = o->html,
-				      .junit = o->junit,
-				      .json = o->json,
-				      .grafana = o->grafana,
-				      .grafana_token_file = o->grafana_token_file};
-	int code, rc;
-	json_t *doc = exp_doc(&g->r, c, g->end, g->why, started_ms, &code);
-
-	rc = outcome_write(doc, &files, err->text, sizeof(err->text));
-	if (c->json) {
-		json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-		fputc('\n', stdout);
-	}
-	exp_live_verdict(c->json ? stderr : stdout, doc);
-	json_decref(doc);
-	return rc ? -EIO : code;
-}
-
-static int one_run(struct experiment *x, const struct exp_cmd *c, int sigfd, struct sim_err *err)
+int exp_once(struct experiment *x, const struct exp_cmd *c, int sigfd, json_t **ret_doc,
+	     struct sim_err *err)
 {
 	struct run g = {.x = x, .r = {.x = x}, .sigfd = sigfd};
 	uint64_t started_ms = sq_real_ms();
@@ -259,35 +272,15 @@ static int one_run(struct experiment *x, const struct exp_cmd *c, int sigfd, str
 	if (!rc) {
 		watch(&g);
 		finish(&g);
-		rc = report(&g, c, started_ms, err);
+		*ret_doc = exp_doc(&g.r, c, g.end, g.why, started_ms, &rc);
 	} else if (g.r.inject) {
 		exp_inject_stop(g.r.inject);
 	}
+	sim_web_stop(g.web);
+	sim_tally_free(g.t);
 	exp_probes_free(g.r.probes);
 	exp_record_free(g.r.rec);
 	sim_engine_free(g.e);
 	exp_inject_free(g.r.inject);
-	return rc;
-}
-
-int exp_go(struct experiment *x, const struct exp_cmd *c, struct sim_err *err)
-{
-	sigset_t set;
-	int rc, sigfd;
-
-	/* Before any thread and any process, so that all inherit it. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	rc = prepare(x, err);
-	if (!rc && c->check)
-		printf("ok: %s: %u devices, %u faults, %u probes, %u thresholds\n", x->name,
-		       x->most, x->nfaults, x->nprobes, x->nthresholds);
-	else if (!rc)
-		rc = one_run(x, c, sigfd, err);
-	close(sigfd);
 	return rc;
 }

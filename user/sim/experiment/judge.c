@@ -256,7 +256,7 @@ static void say(const struct exp_threshold *t, struct exp_verdict *v)
 					       : "");
 }
 
-static bool compare(double a, const char *op, double b)
+bool exp_compare(double a, const char *op, double b)
 {
 	/* "never" is longer than any time. */
 	if (isnan(a))
@@ -304,7 +304,7 @@ void exp_judge(const struct exp_run *r, const struct exp_threshold *t, struct ex
 	} else {
 		counts(r->rec, t, type, v);
 	}
-	v->ok = v->of && compare(v->value, t->op, t->value);
+	v->ok = v->of && exp_compare(v->value, t->op, t->value);
 	say(t, v);
 }
 

@@ -23,6 +23,8 @@ struct exp_verdict {
 };
 
 void exp_judge(const struct exp_run *r, const struct exp_threshold *t, struct exp_verdict *ret);
+/* a OP b, where NAN is "never", longer than any time. */
+bool exp_compare(double a, const char *op, double b);
 /* Seconds until recovery from fault i; negative: never. False: there was no such fault yet. */
 bool exp_recovery(const struct exp_run *r, unsigned i, double *ret_s);
 /* One part of the run in figures: docs/experiments.md. New reference. */

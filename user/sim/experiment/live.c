@@ -115,6 +115,10 @@ void exp_live_verdict(FILE *f, const json_t *doc)
 		if (*str(o, "note"))
 			fprintf(f, "note     fault %s: %s\n", str(o, "name"), str(o, "note"));
 	}
+	json_array_foreach(json_object_get(doc, "compare"), i, o)
+		fprintf(f, "compared %s: %s%s%s%s%s\n", str(o, "metric"), str(o, "verdict"),
+			*str(o, "was") ? ": was " : "", str(o, "was"),
+			*str(o, "was") ? ", is " : "", *str(o, "was") ? str(o, "is") : "");
 	fprintf(f, "%s: %s%s%s\n", str(doc, "name"), str(doc, "verdict"),
 		*str(doc, "why") ? ": " : "", str(doc, "why"));
 	fflush(f);

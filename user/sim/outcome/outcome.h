@@ -22,6 +22,12 @@ struct outcome_files { /* empty: not wanted */
  */
 int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, size_t size);
 
+/*
+ * Adds "compare" to doc: for each threshold better, worse, within noise or new
+ * against the report `old`.
+ */
+void outcome_compare(const json_t *old, json_t *doc);
+
 /* A test case per threshold. */
 void outcome_junit(const json_t *doc, FILE *f);
 /* One file, no script, no request to anybody. */

@@ -48,6 +48,8 @@ struct sim_tally {
 	struct sim_point *history;
 	unsigned nhistory;
 	const char *state;
+	/* Of an experiment, else empty: where it is, and which faults are in force, "a+b". */
+	char experiment[128], phase[16], fault[256];
 	uint32_t ticks; /* goes up with each update, for those who wait for news */
 };
 

@@ -206,6 +206,13 @@ static int parts(struct exp_file *f, struct top *t, yaml_node_t *root)
 		rc = load_fleet(f, x, t->fleet);
 	if (rc)
 		return rc;
+	if (x->run.duration_ns || *x->run.web || *x->run.csv || x->run.nfail_if || x->run.nstorms)
+		return exp_bad(
+			f, t->fleet,
+			"fleet: duration, web, csv, fail-if and storm are of squall-sim run; "
+			"here load, outputs, thresholds and faults say it");
+	if (*x->run.cgroup && !*x->cgroup)
+		memcpy(x->cgroup, x->run.cgroup, sizeof(x->cgroup));
 	if (t->load && !x->fleet.ntypes)
 		return exp_bad(f, t->load,
 			       "load: there is no fleet: to put it on; add one, or "
