@@ -38,11 +38,12 @@ static void timeline(void **state)
 
 	(void)state;
 	assert_int_equal(
-		load_text(HEAD "before: 2s\nafter: 3s\nfaults:\n"
-			       "- {name: a, at: 6s, for: 4s, target: 'cgroup:/a', rule: up loss 1%}\n"
-			       "- {name: b, at: 8s, for: 4s, target: 'cgroup:/b', rule: up loss 1%}\n"
-			       "- {name: c, at: 14s, for: 1s, target: 'cgroup:/a', rule: up loss 1%}\n"
-			       "thresholds: {errors: '<1%', 'puback.p99.9{phase:between}': '<1.5s'}\n",
+		load_text(HEAD
+			  "before: 2s\nafter: 3s\nfaults:\n"
+			  "- {name: a, at: 6s, for: 4s, target: 'cgroup:/a', rule: up loss 1%}\n"
+			  "- {name: b, at: 8s, for: 4s, target: 'cgroup:/b', rule: up loss 1%}\n"
+			  "- {name: c, at: 14s, for: 1s, target: 'cgroup:/a', rule: up loss 1%}\n"
+			  "thresholds: {errors: '<1%', 'puback.p99.9{phase:between}': '<1.5s'}\n",
 			  &x, &err),
 		0);
 	assert_int_equal(x->total_ns, 18 * EXP_NS);
@@ -78,13 +79,13 @@ static void refused(void **state)
 	assert_non_null(strstr(err.text, ":4:14: "));
 	assert_non_null(strstr(err.text, "did you mean 'errors'"));
 	/* A fault that ends when the next begins leaves no time to put a rule back. */
-	assert_int_equal(
-		load_text(HEAD "faults:\n"
-			       "- {name: a, at: 6s, for: 2s, target: x, rule: up loss 1%}\n"
-			       "- {name: b, at: 8s, for: 2s, target: x, rule: up loss 1%}\n"
-			       "thresholds: {errors: '<1%'}\n",
-			  &x, &err),
-		-EINVAL);
+	assert_int_equal(load_text(HEAD
+				   "faults:\n"
+				   "- {name: a, at: 6s, for: 2s, target: x, rule: up loss 1%}\n"
+				   "- {name: b, at: 8s, for: 2s, target: x, rule: up loss 1%}\n"
+				   "thresholds: {errors: '<1%'}\n",
+				   &x, &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.text, ":6:3: "));
 }
 
@@ -107,11 +108,11 @@ static json_t *report(double value)
 	json_t *seconds = json_array();
 
 	for (int i = 0; i < 600; i++)
-		json_array_append_new(
-			seconds,
-			json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f}", "t_s", (double)i, "for_s",
-				  1.0, "connected", 1000 + i, "target", 2000, "acked", 12345 + i,
-				  "failed", i, "p50", i / 7.0, "p95", i / 3.0, "p99", i / 1.0));
+		json_array_append_new(seconds,
+				      json_pack("{s:f,s:f,s:i,s:i,s:i,s:i,s:f,s:f,s:f}", "t_s",
+						(double)i, "for_s", 1.0, "connected", 1000 + i,
+						"target", 2000, "acked", 12345 + i, "failed", i,
+						"p50", i / 7.0, "p95", i / 3.0, "p99", i / 1.0));
 	json_object_set_new(doc, "seconds", seconds);
 	return doc;
 }
