@@ -36,6 +36,17 @@ static void histogram(FILE *f, const struct sim_tally *t, unsigned i)
 		r->total_ms / 1000, type, name, (unsigned long long)(r->requests - r->failures));
 }
 
+static void experiment(FILE *f, const struct sim_tally *t)
+{
+	if (!*t->experiment)
+		return;
+	head(f, "experiment_phase", "gauge", "1 for the phase that an experiment is in.");
+	fputs("squall_sim_experiment_phase{experiment=\"", f);
+	for (const char *s = t->experiment; *s; s++)
+		fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : *s == '\n' ? " " : "%c", *s);
+	fprintf(f, "\",phase=\"%s\",fault=\"%s\"} 1\n", t->phase, t->fault);
+}
+
 char *sim_metrics_text(struct sim_tally *t)
 {
 	const struct sim_totals *x = &t->tot;
@@ -53,13 +64,7 @@ char *sim_metrics_text(struct sim_tally *t)
 		"squall_sim_devices{state=\"connected\"} %u\nsquall_sim_devices{state=\"backoff\"} "
 		"%u\n",
 		t->counts.target, t->counts.running, t->counts.connected, t->counts.backoff);
-	if (*t->experiment) {
-		head(f, "experiment_phase", "gauge", "1 for the phase that an experiment is in.");
-		fputs("squall_sim_experiment_phase{experiment=\"", f);
-		for (const char *s = t->experiment; *s; s++)
-			fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : *s == '\n' ? " " : "%c", *s);
-		fprintf(f, "\",phase=\"%s\",fault=\"%s\"} 1\n", t->phase, t->fault);
-	}
+	experiment(f, t);
 	head(f, "messages_in_flight", "gauge", "Messages neither acknowledged nor failed yet.");
 	fprintf(f, "squall_sim_messages_in_flight %llu\n", (unsigned long long)x->in_flight);
 #define COUNTER(name, field, help)                                                                 \
