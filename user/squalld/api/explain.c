@@ -291,6 +291,9 @@ static void explain_place(struct explain *x, bool at_once)
 	if (!x->running)
 		reason(x, "not-running", "start it: its rule comes back with it",
 		       "the container does not run");
+	/* A rule that is set before its program starts is no surprise: not said at once. */
+	else if (!x->pids && at_once)
+		;
 	else if (!x->pids)
 		reason(x, "no-process",
 		       "start the program in it: a socket belongs to the cgroup in which it was "
