@@ -33,8 +33,6 @@ tsan: deps-test
 	$(Q)tests/house/tsan build/tsan/tests/unit/*
 
 ## analyze: clang's static analyzer over every C file of user/; fails on what it finds
-# Not gcc -fanalyzer, which follows no call out of a file either, and reported a leak for
-# every list whose element knows the pointer to itself.
 # What it says of libbpf's generated skeletons, which it meets in kernel/engine.c, is not ours.
 analyze: $(skels)
 	$(Q)find user -name '*.c' ! -name ui_files.c | sort | xargs -n 1 -P $$(nproc) \

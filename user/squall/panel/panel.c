@@ -103,7 +103,9 @@ static void refresh_data(struct panel *ui)
 	for (i = 0; i < panel_count(ui); i++)
 		if (!strcmp(panel_text(panel_target(ui, i), "target"), ui->selected))
 			ui->row = i;
-	if (!*ui->selected || ui->row >= panel_count(ui))
+	/* One that is gone, if only while squalld starts, is not followed by another of its place:
+	 * what is typed next would be done to that. */
+	if (!*ui->selected)
 		select_row(ui, ui->row);
 	answer = NULL;
 	if (ask(ui, "GET", "/api/v1/counters", NULL, &answer))
@@ -241,6 +243,13 @@ static void edit_key(struct panel *ui, int key)
 	}
 }
 
+static bool is_there(struct panel *ui)
+{
+	const json_t *t = panel_target(ui, ui->row);
+
+	return t && !strcmp(panel_text(t, "target"), ui->selected);
+}
+
 static void search_key(struct panel *ui, int key)
 {
 	size_t n = strlen(ui->search);
@@ -258,6 +267,8 @@ static void search_key(struct panel *ui, int key)
 	else
 		return;
 	refresh_data(ui);
+	if (!is_there(ui))
+		select_row(ui, 0);
 }
 
 static void profiles_key(struct panel *ui, int key)
@@ -278,7 +289,16 @@ static void profiles_key(struct panel *ui, int key)
 static bool pick_key(struct panel *ui, int key)
 {
 	size_t page = LINES > 12 ? (size_t)LINES / 2 - 4 : 1;
+	bool acts = key == KEY_ENTER || (key > 0 && key < 128 && strchr("ecp\n\r", key));
 
+	if (acts && !is_there(ui)) {
+		char text[sizeof(ui->message)];
+
+		snprintf(text, sizeof(text), "%.400s is not listed now: pick another, or wait",
+			 panel_count(ui) ? ui->selected : "no target");
+		say(ui, true, text);
+		return true;
+	}
 	switch (key) {
 	case 'q':
 		return false;
