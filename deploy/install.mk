@@ -12,7 +12,7 @@ unitdir    ?= $(PREFIX)/lib/systemd/system
 sysconfdir ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 # Where each shell looks, by its own rule: bash by the command's name, zsh by "_" and that, fish by ".fish".
 bashdir    := $(PREFIX)/share/bash-completion/completions
-zshdir     := $(PREFIX)/share/zsh/vendor-completions
+zshdir     ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 fishdir    := $(PREFIX)/share/fish/vendor_completions.d
 
 # Each program prints its manual page from the table its parser uses. A program
@@ -83,5 +83,5 @@ uninstall:
 	  $(DESTDIR)$(mandir)/man8/squalld.8 $(DESTDIR)$(mandir)/man8/squall.8 \
 	  $(DESTDIR)$(mandir)/man1/squall-sim.1 $(DESTDIR)$(unitdir)/squalld.service
 	$(Q)cd $(DESTDIR)$(PREFIX)/share && for p in squall squalld squall-sim; do \
-	  rm -f bash-completion/completions/$$p zsh/vendor-completions/_$$p fish/vendor_completions.d/$$p.fish; done
+	  rm -f bash-completion/completions/$$p zsh/*/_$$p fish/vendor_completions.d/$$p.fish; done
 	$(Q)rm -rf $(DESTDIR)$(libexecdir) $(DESTDIR)$(sharedir) $(DESTDIR)$(docdir)
