@@ -27,6 +27,8 @@ struct sq_client_options {
 	const char *token_file; /* its first line is the bearer token */
 	const char *cacert;	/* PEM file that signed the daemon's certificate */
 	unsigned timeout_ms;	/* of a whole request; default 30 s */
+	const char *address;	/* connect here (IPv4, or IPv6 without brackets), whatever the
+				 * URL's name resolves to; Host and certificate are the name's */
 };
 
 int sq_client_open(const struct sq_client_options *options, struct sq_client **ret,

@@ -197,6 +197,17 @@ int sq_client_open(const struct sq_client_options *options, struct sq_client **r
 	}
 	if (cacert && !(c->cacert = strdup(cacert)))
 		goto fail;
+	if (o->address) {
+		char *to = NULL;
+
+		/* "::": whatever host and port the URL has; a port that is left out stays. */
+		if (asprintf(&to, strchr(o->address, ':') ? "::[%s]:" : "::%s:", o->address) < 0)
+			goto fail;
+		c->connect_to = curl_slist_append(NULL, to);
+		free(to);
+		if (!c->connect_to)
+			goto fail;
+	}
 	c->timeout_ms = o->timeout_ms ? (long)o->timeout_ms : TIMEOUT_MS;
 	c->curl = curl_easy_init();
 	if (!c->curl || !c->peer || make_headers(c))
@@ -217,6 +228,7 @@ void sq_client_close(struct sq_client *c)
 	curl_easy_cleanup(c->curl);
 	curl_slist_free_all(c->headers);
 	curl_slist_free_all(c->sse_headers);
+	curl_slist_free_all(c->connect_to);
 	if (c->token)
 		explicit_bzero(c->token, strlen(c->token));
 	free(c->token);
@@ -256,6 +268,8 @@ CURLcode client_prepare(struct sq_client *c, const char *method, const char *url
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	if (c->socket)
 		SET(CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	if (c->connect_to)
+		SET(CURLOPT_CONNECT_TO, c->connect_to);
 	if (c->cacert)
 		SET(CURLOPT_CAINFO, c->cacert);
 	return e;

@@ -17,8 +17,9 @@ struct client_buffer {
 struct sq_client {
 	CURL *curl;
 	struct curl_slist *headers, *sse_headers;
-	char *base;   /* scheme://host:port, no slash at the end */
-	char *socket; /* NULL over TCP */
+	struct curl_slist *connect_to; /* NULL: where the URL says */
+	char *base;		       /* scheme://host:port, no slash at the end */
+	char *socket;		       /* NULL over TCP */
 	char *peer;
 	char *token;
 	char *cacert;

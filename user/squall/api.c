@@ -15,6 +15,7 @@ int api_client(struct cli *cli, struct sq_error *err)
 		.token_file = cli->token_file,
 		.cacert = cli->cacert,
 		.timeout_ms = cli->timeout_ms,
+		.address = cli->address,
 	};
 
 	if (cli->client)
@@ -95,6 +96,11 @@ static void suggest_name(struct cli *cli, const char *name, const char *path, co
 	{
 		const char *there = json_string_value(json_object_get(one, key));
 
+		/* It is there, and something else is wrong with it. */
+		if (there && !strcmp(there, name)) {
+			json_decref(answer);
+			return;
+		}
 		if (there)
 			suggest_from(&s, there);
 	}

@@ -37,7 +37,10 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define OPT_CONTAINER	   (1u << 18)
 #define OPT_KEEP_SCHEDULES (1u << 19)
 #define OPT_WAIT	   (1u << 20)
-#define OPT_GLOBAL	   0xffu
+#define OPT_ALL_ADDRESSES  (1u << 31)
+#define OPT_GLOBAL	   (0xffu | OPT_ALL_ADDRESSES)
+
+#define URLS_MAX 64
 
 /* What a command's words are, for completion. */
 enum {
@@ -51,7 +54,10 @@ enum {
 
 struct cli {
 	const struct cli_table *table;
-	uint32_t given; /* OPT_* */
+	uint32_t given;		    /* OPT_* */
+	const char *urls[URLS_MAX]; /* --url, as often as it was given */
+	int n_urls;
+	const char *address; /* connect here, whatever the URL's name resolves to */
 	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
 	const char *profile, *for_time, *container;
 	int dashes;		    /* words before "--"; -1: there was none */

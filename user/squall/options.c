@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "squall/cli.h"
+#include "squall/hosts/hosts.h"
 
 int cmd_help(struct cli *cli, int argc, char **argv)
 {
@@ -26,6 +27,67 @@ int cmd_completion(struct cli *cli, int argc, char **argv)
 
 	(void)argc;
 	return opt_shell(cli->table, stdout, argv[0], &err) ? complain(cli, EXIT_USAGE, &err) : 0;
+}
+
+struct call {
+	struct cli *cli;
+	const struct command *command;
+	int argc;
+	char **argv;
+};
+
+static int on_host(const struct host *h, void *arg)
+{
+	struct call *call = arg;
+	struct cli *cli = call->cli;
+	int r;
+
+	cli->url = h->url;
+	cli->address = *h->address ? h->address : NULL;
+	cli->color = false;
+	r = call->command->run(cli, call->argc, call->argv);
+	sq_client_close(cli->client);
+	return r;
+}
+
+/* What ends by itself and asks squalld one thing. */
+static bool for_hosts(const struct cli *cli, const struct command *c)
+{
+	static const char *const objects[] = {"status",	 "doctor",   "target", "fault",
+					      "profile", "schedule", "stats",  NULL};
+	size_t i;
+
+	for (i = 0; objects[i] && !(cli->given & OPT_WATCH); i++)
+		if (!strcmp(objects[i], c->object))
+			return true;
+	return false;
+}
+
+static int on_hosts(struct call *call)
+{
+	static struct host hosts[HOSTS_MAX];
+	struct cli *cli = call->cli;
+	struct sq_error err;
+	const char *env = getenv("SQUALL_URL");
+	int n;
+
+	if (cli->socket)
+		return complain_text(cli, EXIT_USAGE, "--url and --socket exclude each other");
+	if (!cli->n_urls && env && *env)
+		cli->urls[cli->n_urls++] = env;
+	if (!cli->n_urls)
+		return complain_text(cli, EXIT_USAGE,
+				     "--all-addresses goes with --url http://NAME:PORT");
+	if (!for_hosts(cli, call->command))
+		return complain_text(cli, EXIT_USAGE,
+				     "%s%s asks one host at a time: one --url, without "
+				     "--all-addresses",
+				     call->command->object,
+				     cli->given & OPT_WATCH ? " --watch" : "");
+	n = hosts_of(cli->urls, cli->n_urls, cli->given & OPT_ALL_ADDRESSES, hosts, &err);
+	if (n < 0)
+		return complain(cli, n == -ENOENT ? EXIT_FAILED : EXIT_USAGE, &err);
+	return hosts_run(hosts, n, cli->json, cli->pretty, on_host, call);
 }
 
 static int dispatch(struct cli *cli, int argc, char **argv)
@@ -58,6 +120,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	}
 	if (opt_check(cli->table, c, line.given, argc - words, argv + words, &err))
 		return complain(cli, EXIT_USAGE, &err);
+	if (cli->n_urls > 1 || cli->given & OPT_ALL_ADDRESSES)
+		return on_hosts(&(struct call){cli, c, argc - words, argv + words});
 	return c->run(cli, argc - words, argv + words);
 }
 
