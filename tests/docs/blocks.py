@@ -7,7 +7,7 @@ A block's fate stands in the line before it, as a comment that no reader sees:
     <!-- run: A => B ; first C -->  with A replaced by B, and C run before it
     <!-- not run: REASON -->        and the reason why not
     <!-- rule -->  <!-- fleet -->   JSON of a rule, YAML of a fleet: the programs take it
-A block that is labelled json needs none: it must parse. DIR/NNN.KIND holds the
+A block that is labelled json needs none: it must parse; nor does data (csv, ini, text). DIR/NNN.KIND holds the
 block, DIR/NNN.where its page and line. Prints what has no fate, or one in vain."""
 import json
 import os
@@ -61,6 +61,8 @@ for page in pages:
         kind, how = (marker[1], marker[2] or "") if marker else (None, "")
         if kind == "not run" and not how:
             wrong(where, "not run, and no reason")
+        if kind is None and label in ("csv", "ini", "text"):
+            continue
         if kind is None and label != "json":
             wrong(where, "a block without a fate: <!-- run --> or <!-- not run: REASON -->")
             continue
