@@ -70,6 +70,9 @@ struct cli {
 
 extern const struct cli_table squall_table;
 
+/* options.c: for the table of options, which stores through them; base is the struct cli. */
+int cli_set_pretty(void *base, const char *value, struct sq_error *err);
+int cli_set_url(void *base, const char *value, struct sq_error *err);
 int squall_main(const struct cli_table *t, int argc, char **argv);
 
 /* help/completion.c */

@@ -4,33 +4,9 @@
  * the completion and the man page are made of it, and a test compares them. Longer than 600 lines:
  * a table.
  */
-#include <errno.h>
 #include <string.h>
-#include "lib/error.h"
 #include "squall/cli.h"
 #include "squall/help/suggest.h"
-
-static int set_pretty(void *base, const char *value, struct sq_error *err)
-{
-	struct cli *cli = base;
-
-	(void)value;
-	(void)err;
-	cli->json = cli->pretty = true;
-	return 0;
-}
-
-static int set_url(void *base, const char *value, struct sq_error *err)
-{
-	struct cli *cli = base;
-
-	if (!*value)
-		return sq_error_set(err, -EINVAL, NULL, "--url: an empty URL is not accepted");
-	if (cli->n_urls == URLS_MAX)
-		return sq_error_set(err, -EINVAL, NULL, "--url: at most %d are accepted", URLS_MAX);
-	cli->urls[cli->n_urls++] = cli->url = value;
-	return 0;
-}
 
 #define ROW(b, l, n, a, h) .bit = b, .letter = l, .name = n, .arg = a, .help = h
 #define AT(field)	   .at = offsetof(struct cli, field)
@@ -39,11 +15,11 @@ static int set_url(void *base, const char *value, struct sq_error *err)
 static const struct opt options[] = {
 	{ROW(OPT_JSON, 'j', "json", NULL, "print JSON"), .kind = OPT_SWITCH, AT(json)},
 	{ROW(OPT_PRETTY, 'p', "pretty", NULL, "print indented JSON"), .kind = OPT_CALL,
-	 .call = set_pretty},
+	 .call = cli_set_pretty},
 	{ROW(OPT_URL, 0, "url", "URL",
 	     "talk to squalld at http://HOST:PORT or https://HOST:PORT "
 	     "($SQUALL_URL); given again: to several hosts at once"),
-	 .kind = OPT_CALL, .call = set_url},
+	 .kind = OPT_CALL, .call = cli_set_url},
 	{ROW(OPT_ALL_ADDRESSES, 0, "all-addresses", NULL,
 	     "to every address that the URL's name has, each a host"),
 	 .kind = OPT_BIT},

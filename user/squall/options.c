@@ -4,8 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/error.h"
 #include "squall/cli.h"
 #include "squall/hosts/hosts.h"
+
+int cli_set_pretty(void *base, const char *value, struct sq_error *err)
+{
+	struct cli *cli = base;
+
+	(void)value;
+	(void)err;
+	cli->json = cli->pretty = true;
+	return 0;
+}
+
+int cli_set_url(void *base, const char *value, struct sq_error *err)
+{
+	struct cli *cli = base;
+
+	if (!*value)
+		return sq_error_set(err, -EINVAL, NULL, "--url: an empty URL is not accepted");
+	if (cli->n_urls == URLS_MAX)
+		return sq_error_set(err, -EINVAL, NULL, "--url: at most %d are accepted", URLS_MAX);
+	cli->urls[cli->n_urls++] = cli->url = value;
+	return 0;
+}
 
 int cmd_help(struct cli *cli, int argc, char **argv)
 {
