@@ -146,6 +146,18 @@ static int make_headers(struct sq_client *c)
 	return r ? -ENOMEM : 0;
 }
 
+/* "::": whatever host and port the URL has; a port that is left out stays. */
+static int connect_to(struct sq_client *c, const char *address)
+{
+	char *to = NULL;
+
+	if (asprintf(&to, strchr(address, ':') ? "::[%s]:" : "::%s:", address) < 0)
+		return -ENOMEM;
+	c->connect_to = curl_slist_append(NULL, to);
+	free(to);
+	return c->connect_to ? 0 : -ENOMEM;
+}
+
 int sq_client_open(const struct sq_client_options *options, struct sq_client **ret,
 		   struct sq_error *err)
 {
@@ -197,17 +209,8 @@ int sq_client_open(const struct sq_client_options *options, struct sq_client **r
 	}
 	if (cacert && !(c->cacert = strdup(cacert)))
 		goto fail;
-	if (o->address) {
-		char *to = NULL;
-
-		/* "::": whatever host and port the URL has; a port that is left out stays. */
-		if (asprintf(&to, strchr(o->address, ':') ? "::[%s]:" : "::%s:", o->address) < 0)
-			goto fail;
-		c->connect_to = curl_slist_append(NULL, to);
-		free(to);
-		if (!c->connect_to)
-			goto fail;
-	}
+	if (o->address && connect_to(c, o->address))
+		goto fail;
 	c->timeout_ms = o->timeout_ms ? (long)o->timeout_ms : TIMEOUT_MS;
 	c->curl = curl_easy_init();
 	if (!c->curl || !c->peer || make_headers(c))
