@@ -232,7 +232,7 @@ def wait_text(text, seconds=10):
 
 say(wait_text("up loss 11%"), "the schedule's first step is in force")
 say(wait_text(None), "then nothing, as its second step says")
-say(wait_text("up delay 100ms rate 330kbit down delay 100ms rate 780kbit"), "then its third, a profile")
+say(wait_text(json.loads(call("GET", "/api/v1/profiles/3G")[2])["rule"]["text"]), "then its third, a profile")
 step("stopped", "POST", S + "/stop", 200, check=lambda d, h: not d["running"])
 step("its rule is gone", "GET", rules(B), 404)
 step("stopped already", "POST", S + "/stop", 409)
