@@ -166,7 +166,15 @@ void table_adopt(struct tables *t, const struct sq_rule *rule)
 
 void tables_adopt_end(struct tables *t)
 {
-	for (uint32_t slot = 1, id; slot < SQ_FLOW_SLOTS; slot++)
+	uint32_t last = 0;
+
+	/* Slots are taken from the lowest, so that one left behind is near those in use; should
+	 * one lie beyond, it goes when its slot is taken. To ask for each of 32,767 is a grace
+	 * period each before 6.12, ten minutes and more on 6.1. */
+	for (uint32_t slot = 1; slot < SQ_FLOW_SLOTS; slot++)
+		if (t->used[slot])
+			last = slot;
+	for (uint32_t slot = 1, id; slot < SQ_FLOW_SLOTS && slot <= last + SWEEP_AT_ONCE; slot++)
 		if (!t->used[slot] && !bpf_map_lookup_elem(t->outer_fd, &slot, &id))
 			flows_drop(t->outer_fd, slot);
 }

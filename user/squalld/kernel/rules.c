@@ -563,7 +563,8 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 	for (int b = 0; b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next)
 			table_adopt(e->tables, &r->rule);
-	tables_adopt_end(e->tables);
+	if (e->cfg->abi_version) /* the maps are those of a squalld before */
+		tables_adopt_end(e->tables);
 	publish_levels(e);
 	return 0;
 }
