@@ -72,8 +72,8 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 					    "something else before CONNACK",
 					    "session present after a clean start",
 					    "topic alias above the maximum of 0",
-					    "broker asks for enhanced authentication (AUTH), "
-					    "which is not spoken",
+					    ("broker asks for enhanced authentication (AUTH), "
+					     "which is not spoken"),
 					    "not a binary WebSocket frame as a server sends it"};
 	static const char *const lack[] = {"retained messages", "wildcard subscriptions",
 					   "shared subscriptions"};

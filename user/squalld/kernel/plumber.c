@@ -162,17 +162,27 @@ void plumber_stop(struct engine *e)
 
 /* --- attached before it is ruled -------------------------------------------------- */
 
+struct held_at {
+	const struct engine *e;
+	const char *path;
+};
+
 static int unattached(int pid, void *arg)
 {
-	const struct engine *e = arg;
+	const struct held_at *at = arg;
+	const struct engine *e = at->e;
 	uint64_t ino = netns_of(pid);
 	const struct seen_space *sp;
+	size_t n = strlen(at->path);
 
 	if (!ino || ino == e->host_ino)
 		return 0;
 	/* Nobody looks into a namespace without rules. */
 	sp = e->seen ? seen_find(e->seen, ino) : NULL;
 	if (!sp || !sp->ruled)
+		return 1;
+	/* When it was looked at, somebody else lived there too: whose it is may be another now. */
+	if (strncmp(sp->common, at->path, n) || (sp->common[n] && sp->common[n] != '/'))
 		return 1;
 	for (int i = 0; i < e->n_spaces && !sp->edges; i++)
 		if (e->spaces[i].ino == ino)
@@ -249,6 +259,7 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 {
 	struct held *h;
 	char path[PATH_MAX];
+	struct held_at at = {e, path};
 	bool needed;
 	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
 
@@ -266,7 +277,7 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	e->held = h;
 	pthread_mutex_unlock(&e->lock);
 	pthread_mutex_lock(&e->att_lock);
-	needed = cgroup_each_pid(path, unattached, e) == 1 ||
+	needed = cgroup_each_pid(path, unattached, &at) == 1 ||
 		 (!h->elsewhere && !e->lo_off && !e->ifaces && !e->lo_there);
 	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
