@@ -16,6 +16,7 @@ struct one {
 	pthread_t thread;
 	bool running, failed;
 	uint64_t from_ns, to_ns;
+	json_t *flows; /* what the rule did to connections, NULL unless it follows them */
 	json_t *prior, *counters, *base, *rule, *status; /* rule: as squalld has it */
 	char note[256];
 };
@@ -89,7 +90,8 @@ static bool wait_until(struct exp_inject *j, uint64_t at, bool allowed)
 	return allowed;
 }
 
-static json_t *counters(struct sq_client *c, const char *target)
+/* ret_flows: of a rule that follows connections; its table is new with the rule. */
+static json_t *counters(struct sq_client *c, const char *target, json_t **ret_flows)
 {
 	char *path = sq_client_path("/api/v1/counters/", target, "");
 	struct sq_error why;
@@ -99,6 +101,8 @@ static json_t *counters(struct sq_client *c, const char *target)
 		sq_client_request(c, "GET", path, NULL, &o, &why);
 	free(path);
 	list = json_incref(json_object_get(o, "counters"));
+	if (ret_flows)
+		*ret_flows = json_incref(json_array_get(json_object_get(o, "flows"), 0));
 	json_decref(o);
 	return list;
 }
@@ -140,7 +144,7 @@ static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
 	int rc = exp_peer_rule(c, f->target, &o->prior, why);
 
 	if (!rc && o->prior)
-		o->base = counters(c, f->target);
+		o->base = counters(c, f->target, NULL);
 	if (!rc)
 		rc = sq_client_request(c, "GET", "/api/v1/status", NULL, &status, why);
 	if (!rc)
@@ -170,7 +174,7 @@ static void finish(struct one *o, struct sq_client *c)
 	const struct exp_fault *f = &o->all->x->fault[o->i];
 	struct exp_guarded *g = &o->all->guard.fault[o->i];
 	uint64_t gone = sim_now() - o->all->start_ns - o->from_ns;
-	json_t *left = json_object_get(o->prior, "for_ns"), *list;
+	json_t *left = json_object_get(o->prior, "for_ns"), *list, *flows = NULL;
 	struct sq_error why = {"", ""};
 	bool over = false;
 
@@ -182,10 +186,11 @@ static void finish(struct one *o, struct sq_client *c)
 				o->prior, "for_ns",
 				json_integer(json_integer_value(left) - (json_int_t)gone));
 	}
-	list = counters(c, f->target);
+	list = counters(c, f->target, &flows);
 	subtract(list, o->base);
 	pthread_mutex_lock(&o->all->lock);
 	o->counters = list;
+	o->flows = flows;
 	pthread_mutex_unlock(&o->all->lock);
 	if (exp_peer_end(c, f->target, g->etag, over ? NULL : o->prior, &why))
 		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
@@ -264,6 +269,7 @@ void exp_inject_free(struct exp_inject *j)
 	for (unsigned i = 0; i < j->x->nfaults; i++) {
 		json_decref(j->one[i].prior);
 		json_decref(j->one[i].counters);
+		json_decref(j->one[i].flows);
 		json_decref(j->one[i].base);
 		json_decref(j->one[i].rule);
 		json_decref(j->one[i].status);
@@ -337,6 +343,7 @@ json_t *exp_inject_json(struct exp_inject *j, unsigned i)
 	json_object_set_new(r, "kernel_rule", text ? json_copy((json_t *)text) : json_null());
 	json_object_set_new(r, "counters",
 			    o->counters ? json_deep_copy(o->counters) : json_array());
+	json_object_set_new(r, "flows", o->flows ? json_deep_copy(o->flows) : json_null());
 	json_object_set_new(r, "put_back", json_boolean(o->prior != NULL));
 	for (unsigned k = 0; k < 3; k++) {
 		static const char *const keys[] = {"version", "kernel", "lane"};

@@ -289,11 +289,12 @@ static void faults(FILE *f, const json_t *doc)
 				outcome_number(c, "lost_pkts") +
 					outcome_number(c, "over_limit_pkts"),
 				outcome_number(c, "delayed_pkts"));
-			if (outcome_number(c, "hung_flows") || outcome_number(c, "reset_flows"))
-				fprintf(f, ", flows: %.0f hung, %.0f reset",
-					outcome_number(c, "hung_flows"),
-					outcome_number(c, "reset_flows"));
 		}
+		c = json_object_get(o, "flows");
+		if (json_is_object(c))
+			fprintf(f, "<br>connections: %.0f seen, %.0f hung, %.0f reset",
+				outcome_number(c, "seen"), outcome_number(c, "hung"),
+				outcome_number(c, "reset"));
 		if (*outcome_text(o, "note")) {
 			fputs("<br>", f);
 			text(f, outcome_text(o, "note"));
