@@ -203,8 +203,7 @@ static bool lo_wanted(struct engine *e)
 {
 	if (e->lo_off || e->ifaces)
 		return !e->lo_off && named(e, "lo");
-	return __atomic_load_n(&e->host_users, __ATOMIC_RELAXED) > 0 ||
-	       (e->lo_there && e->lane_state->all.pkts > 0);
+	return e->host_users > 0 || (e->lo_there && e->lane_state->all.pkts > 0);
 }
 
 static bool iface_wanted(struct engine *e, const struct space *s, const struct nl_link *link)

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <net/if.h>
@@ -157,7 +158,9 @@ struct engine {
 	int sweep; /* where rules_expire() goes on */
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
-	int host_users; /* rules whose targets live, or may live, in the host's namespace */
+	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
+	 * read without. */
+	atomic_int host_users;
 	uint32_t next_rule_id, next_counter;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
