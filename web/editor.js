@@ -69,7 +69,13 @@ const MORE = [
 	['Corrupt correlation', ['corrupt_corr_pct'], PCT],
 	['Reorder correlation', ['reorder_corr_pct'], PCT],
 	['Reorder gap', ['gap'], NUMBER],
+	['MTU', ['mtu_bytes'], SIZE],
 ];
+// What hang and reset wait for: the JSON's key, and how its value is read.
+const WHEN = [['old', 'connections from before the rule'], ['idle_ns', 'nothing was sent for'], ['after_ns', 'their age is'],
+	['after_bytes', 'they have carried'], ['at', 'before a packet of MQTT']];
+const PHASES = ['connack', 'suback', 'puback', 'pingresp'].map((p) => [p, p.toUpperCase()]);
+
 const DISTRIBUTIONS = ['uniform', 'normal', 'pareto', 'paretonormal'];
 
 // The daemon's names of fields ("up.loss", "clause[1].match.to", "for") and
@@ -373,6 +379,39 @@ export class Editor {
 			} }, 'Remove this filter and its faults'));
 	}
 
+	// What a clause does to connections: a link for each, a share of them, an end.
+	connections() {
+		const c = this.rule.clauses[this.clause];
+		const act = c.hang ? 'hang' : c.reset ? 'reset' : '';
+		const when = act && WHEN.find(([k]) => c[act][k] !== undefined)?.[0];
+		const put = (action, key, value) => {
+			delete c.hang;
+			delete c.reset;
+			if (action)
+				c[action] = { [key]: value };
+		};
+		const first = { old: true, idle_ns: 60e9, after_ns: 30e9, after_bytes: 1024, at: 'puback' };
+		const fields = [
+			this.select('each', 'A link for each', [['', 'no: all share one'], ['flow', 'connection'], ['address', 'local address']],
+				() => c.each || '', (v) => set(c, ['each'], v)),
+			this.field('flows', 'Of the connections', { ...PCT, slider: null }, () => c.flows_pct, (v) => set(c, ['flows_pct'], v), { placeholder: 'all' }),
+			this.select('action', 'End them', [['', 'no'], ['hang', 'hang: silence'], ['reset', 'reset: RST to both ends']], () => act, (v) => {
+				put(v, when || 'old', when ? c[act][when] : true);
+				this.render();
+			}),
+			act && this.select(`${act}.when`, 'When', WHEN, () => when, (v) => {
+				put(act, v, first[v]);
+				this.render();
+			}),
+			act && when === 'at' && this.select(act, 'Packet', PHASES, () => c[act].at, (v) => { c[act].at = v; }),
+			act && /_(ns|bytes)$/.test(when) && this.field(act, when === 'after_bytes' ? 'Payload' : 'Time', when === 'after_bytes' ? SIZE : DURATION,
+				() => c[act][when], (v) => { c[act][when] = v; }),
+		];
+		const el = h('fieldset', {}, h('details', { class: 'more connections' }, h('summary', {}, 'Connections: a link for each, a share of them, hang, reset'), fields));
+		el.firstElementChild.open = Boolean(c.each || c.flows_pct || act);
+		return el;
+	}
+
 	options() {
 		const rule = this.rule;
 		const chips = [['30 s', 30e9], ['1 min', 60e9], ['5 min', 300e9], ['1 h', 3600e9], ['until cleared', undefined]];
@@ -404,6 +443,6 @@ export class Editor {
 		replace(this.el, this.filters(),
 			h('div', { class: 'directions' },
 				this.direction('up', 'Up', 'leaves the target'), this.direction('down', 'Down', 'reaches the target')),
-			this.options());
+			this.connections(), this.options());
 	}
 }

@@ -8,6 +8,7 @@ import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft, fmtRate } from './units.j
 import { state, on, OUTCOMES, loadTarget, setRule, clearRule, keepHistory, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
 import { profileCards } from './profiles.js';
 import { copyAs } from './copy.js';
+import { flowsCard } from './flows.js';
 import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
@@ -253,6 +254,8 @@ function page(root, first) {
 				: x.in_force && h('p', { class: 'muted' }, 'Nothing is known that escapes the rule.'))).catch(() => {});
 	}
 
+	const connections = flowsCard(name, () => target().rule && target().rule.rule);
+
 	// --- feed ------------------------------------------------------------------------
 	const feed = h('tbody', {});
 	const feedBox = h('div', { class: 'feed', tabindex: 0, role: 'region', 'aria-label': 'Sampled packets' },
@@ -301,6 +304,7 @@ function page(root, first) {
 					h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Outcome'), ['Up', 'Down'].map((d) => [h('th', { scope: 'col', class: 'num' }, d), h('th', { scope: 'col', class: 'num' }, 'of seen')]))), totals)),
 				h('section', { class: 'card', 'aria-label': 'Explanation' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Why it acts so, or not')), why),
+				connections.el,
 				h('section', { class: 'card', 'aria-label': 'Packet feed' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Packets'), h('label', { class: 'check' }, feedSwitch, 'Live feed')), feedNote, feedBox))));
 
@@ -310,6 +314,7 @@ function page(root, first) {
 		inForce();
 		graphs();
 		profiles.mark();
+		connections.look();
 		if (busy)
 			return;
 		if (editor.dirty)
@@ -355,6 +360,7 @@ function page(root, first) {
 			off();
 		clearInterval(ticking);
 		clearInterval(explaining);
+		connections.stop();
 		clearInterval(looking);
 		clearInterval(second);
 		trace('');

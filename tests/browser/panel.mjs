@@ -357,6 +357,31 @@ await step('the form: what would change, kept, copied, own profiles', async () =
 	await api('DELETE', 'rules');
 });
 
+await step('connections', async () => {
+	await page.goto(page_of('gateway'));
+	await page.waitForFunction(() => document.getElementById('form-state').textContent === 'No fault set');
+	await page.click('.connections summary');
+	await page.selectOption('[data-field="each"] select', 'flow');
+	await page.selectOption('[data-field="action"] select', 'hang');
+	await page.selectOption('[data-field="hang.when"] select', 'idle_ns');
+	await page.fill('[data-field="hang"] input', 'soon');
+	await page.click('#apply');
+	ok('a time that cannot be read is said', /not a time|cannot be read/.test(await page.textContent('[data-field="hang"]') + await page.textContent('#form-error')));
+	await page.fill('[data-field="hang"] input', '90 s');
+	await page.fill('[data-field="up.delay"] input[type=text]', '5 ms');
+	await page.click('#apply');
+	await page.waitForFunction(() => /hang idle/.test(document.getElementById('in-force').textContent));
+	ok('hang and each flow are set by the form', /each flow hang idle 90s|hang idle 90s/.test((await ruleOf('gateway')).text) && /each flow/.test((await ruleOf('gateway')).text), (await ruleOf('gateway')).text);
+	const p = ping('gateway', '-q', '-n', '-c', '100', '-i', '0.05');
+	await page.waitForFunction(() => /10\.77\.0\.2/.test(document.querySelector('#flows tbody').textContent));
+	ok('the table shows the connection', /icmp 10\.77\.0\.2/.test(await page.textContent('#flows')) && /1 seen/.test(await page.textContent('#flow-counts')), await page.textContent('#flows'));
+	p.kill();
+	await axe(page, 'a target with connections');
+	await api('DELETE', 'rules');
+	await page.waitForSelector('#flows', { state: 'hidden' });
+	ok('and goes with the rule', true);
+});
+
 await step('daemon killed and restarted', async () => {
 	await api('PUT', `rules/${encodeURIComponent(name('gateway'))}`, { text: 'up loss 100%' });
 	await page.goto(page_of('gateway'));

@@ -91,7 +91,7 @@ int cmd_fault_set(struct cli *cli, int argc, char **argv)
 
 	if (r)
 		return r;
-	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "", rule, &answer);
+	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "?notes=1", rule, &answer);
 	json_decref(rule);
 	if (!r && (cli->given & OPT_WAIT) && cli->json) {
 		r = wait_and_tell(cli, argv[0], answer);
@@ -313,7 +313,7 @@ int cmd_profile_apply(struct cli *cli, int argc, char **argv)
 		      : json_pack("{s:s}", "name", argv[1]);
 	if (!body)
 		return complain_text(cli, EXIT_USAGE, "profile: only UTF-8 names are accepted");
-	r = api_target(cli, "POST", "/api/v1/rules/", argv[0], "/profile", body, &answer);
+	r = api_target(cli, "POST", "/api/v1/rules/", argv[0], "/profile?notes=1", body, &answer);
 	json_decref(body);
 	return in_force(cli, r, answer);
 }

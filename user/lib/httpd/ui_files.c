@@ -38,6 +38,7 @@
 	X(copy_js, "copy.js", JS)                                                                  \
 	X(profiles_js, "profiles.js", JS)                                                          \
 	X(several_js, "several.js", JS)                                                            \
+	X(flows_js, "flows.js", JS)                                                                \
 	X(now_js, "now.js", JS)                                                                    \
 	X(icon_svg, "icon.svg", SVG)                                                               \
 	X(uplot_js, "vendor/uplot/uPlot.iife.min.js", JS)                                          \

@@ -90,13 +90,14 @@ static int list_one(const struct target *t, void *arg)
 enum MHD_Result api_targets(struct request *r, const char *name)
 {
 	char kind[16] = "";
-	struct listing x = {api_of(r), json_array()};
+	struct listing x = {.api = api_of(r)};
 
 	(void)name;
 	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 &&
 	    strcmp(kind, "container") != 0)
 		return reply_status(r, 400, "kind",
 				    "kind: \"%.15s\" is not accepted: cgroup or container", kind);
+	x.list = json_array();
 	pthread_mutex_lock(api_of(r)->lock);
 	targets_each(api_of(r)->targets, kind[0] != 'c' || kind[1] == 'g',
 		     kind[0] != 'c' || kind[1] == 'o', list_one, &x);

@@ -304,6 +304,7 @@ static void engine_shut(struct engine *e, bool keep)
 		__atomic_store_n(&e->cfg->lease_ns, 0, __ATOMIC_RELEASE);
 		__atomic_store_n(&e->cfg->pacer_ns, 0, __ATOMIC_RELEASE);
 	}
+	e->ending = true;
 	if (!keep && e->skel && e->skel->maps.sq_targets)
 		rules_clear(e);
 	/* New packets pass from here on; with `keep`, fq goes on without us. */

@@ -132,6 +132,7 @@ struct engine {
 	pthread_mutex_t lock;
 	pthread_cond_t scanned;
 	bool stop;
+	bool ending; /* engine_close() takes the rules away */
 	uint64_t scans_done, scans_asked;
 	int scan_error;
 	uint64_t scan_ns; /* when the last scan ended */

@@ -113,7 +113,7 @@ uint32_t lane_wait_ms(const struct sq_rule *rule)
 
 void lane_shorten(struct engine *e, uint64_t target, uint32_t ms)
 {
-	if (e->pacer)
+	if (e->pacer && !e->ending) /* then it is drained, each packet at its time */
 		pacer_shorten(e->pacer, target, engine_now() + ms * 1000000ull);
 }
 
