@@ -18,7 +18,7 @@ export function flowsCard(name, rule) {
 	const rows = h('tbody', {});
 	const el = h('section', { class: 'card', 'aria-label': 'Connections', id: 'flows', hidden: true },
 		h('div', { class: 'card-head' }, h('h2', {}, 'Connections')), counts,
-		h('div', { class: 'feed', tabindex: 0, role: 'region', 'aria-label': 'Table of connections' },
+		h('div', { class: 'conns', tabindex: 0, role: 'region', 'aria-label': 'Table of connections' },
 			h('table', {}, h('thead', {}, h('tr', {}, ['Local → remote', 'Age', 'Idle', 'Up', 'Down', 'State'].map((t) => h('th', { scope: 'col' }, t)))), rows)));
 
 	async function look() {

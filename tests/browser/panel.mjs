@@ -368,6 +368,7 @@ await step('connections', async () => {
 	await page.click('#apply');
 	ok('a time that cannot be read is said', /not a time|cannot be read/.test(await page.textContent('[data-field="hang"]') + await page.textContent('#form-error')));
 	await page.fill('[data-field="hang"] input', '90 s');
+	await page.fill('[data-field="up.jitter"] input[type=text]', '5 ms');
 	await page.fill('[data-field="up.delay"] input[type=text]', '5 ms');
 	await page.click('#apply');
 	await page.waitForFunction(() => /hang idle/.test(document.getElementById('in-force').textContent));
