@@ -162,19 +162,6 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max)
 
 /* --- sampled packets --------------------------------------------------------------- */
 
-static json_t *address(const struct sq_event *e, const __u8 *addr, unsigned int port)
-{
-	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
-
-	inet_ntop(e->family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
-	snprintf(full, sizeof(full),
-		 !port		  ? "%s"
-		 : e->family == 6 ? "[%s]:%u"
-				  : "%s:%u",
-		 text, port);
-	return json_string(full);
-}
-
 static const char *proto_name(unsigned int proto, char *buf, size_t size)
 {
 	switch (proto) {
@@ -223,8 +210,9 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 			 e->dir == SQ_UP ? "up" : "down", "clause", (int)e->clause, "what", list,
 			 "delay_ns", (json_int_t)e->delay_ns, "proto",
 			 proto_name(e->proto, number, sizeof(number)), "src",
-			 address(e, e->saddr, e->sport), "dst", address(e, e->daddr, e->dport),
-			 "len", (int)e->len, "segs", (int)e->segs, "ifindex", (int)e->ifindex);
+			 json_endpoint(e->family, e->saddr, e->sport), "dst",
+			 json_endpoint(e->family, e->daddr, e->dport), "len", (int)e->len, "segs",
+			 (int)e->segs, "ifindex", (int)e->ifindex);
 }
 
 struct by_id {

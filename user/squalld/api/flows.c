@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Flows of the rules that follow them: what was counted, and the table itself. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -58,19 +57,6 @@ struct walk {
 	uint64_t now;
 };
 
-static json_t *end_json(const struct sq_flow *f, const __u8 *addr, unsigned int port)
-{
-	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
-
-	inet_ntop(f->family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
-	snprintf(full, sizeof(full),
-		 !port		  ? "%s"
-		 : f->family == 6 ? "[%s]:%u"
-				  : "%s:%u",
-		 text, port);
-	return json_string(full);
-}
-
 static json_t *states_json(const struct sq_flow *f)
 {
 	static const struct {
@@ -108,14 +94,14 @@ static int walk_one(const struct sq_flow *flow, void *arg)
 		      : f.proto == IPPROTO_UDP	? "udp"
 		      : f.proto == IPPROTO_ICMP ? "icmp"
 						: "other",
-		      "local", end_json(&f, f.local, f.lport), "age_ms",
+		      "local", json_endpoint(f.family, f.local, f.lport), "age_ms",
 		      ms_since(w->now, f.born_ns), "idle_ms", ms_since(w->now, f.last_ns),
 		      "up_pkts", (json_int_t)(f.dyn[SQ_UP].chain >> 8), "up_bytes",
 		      (json_int_t)f.dyn[SQ_UP].bytes, "down_pkts",
 		      (json_int_t)(f.dyn[SQ_DOWN].chain >> 8), "down_bytes",
 		      (json_int_t)f.dyn[SQ_DOWN].bytes, "state", states_json(&f));
 	if (o && f.proto)
-		json_object_set_new(o, "remote", end_json(&f, f.remote, f.rport));
+		json_object_set_new(o, "remote", json_endpoint(f.family, f.remote, f.rport));
 	return json_array_append_new(w->list, o) ? -ENOMEM : 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* One line for a client, and JSON of bytes that may not be UTF-8. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,4 +88,13 @@ bool json_only_keys(const json_t *object, const char *const *keys, struct proble
 		return false;
 	}
 	return true;
+}
+
+json_t *json_endpoint(unsigned int family, const uint8_t *addr, unsigned int port)
+{
+	char text[INET6_ADDRSTRLEN] = "", full[INET6_ADDRSTRLEN + 16];
+
+	inet_ntop(family == 6 ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	snprintf(full, sizeof(full), !port ? "%s" : family == 6 ? "[%s]:%u" : "%s:%u", text, port);
+	return json_string(full);
 }

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <squall/rule.h>
 
 struct problem {
@@ -20,6 +21,8 @@ int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
 
 /* A JSON string of bytes from anywhere: what is not UTF-8 becomes '?'. */
 json_t *json_text(const char *bytes);
+/* "10.0.0.1:53", "[fd00::1]:53", without the port where it is 0; family: 4 or 6. */
+json_t *json_endpoint(unsigned int family, const uint8_t *addr, unsigned int port);
 
 /* A key that is present must be of the type; returns false and fills p otherwise. */
 bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p);
