@@ -41,9 +41,14 @@
 #define SQ_RULE_TEXT_MAX      65536 /* bytes of a rule's text */
 #define SQ_RULE_CANONICAL_MAX 16384 /* holds what sq_rule_to_text() makes of any rule */
 
+/* The one error of all programs. lib/error.h fills it. */
 struct sq_error {
+	int code;	/* what the function returned: a negative errno */
 	char field[64]; /* "up.loss", "clause[1].match.to", "for"; "" if none */
 	char text[512]; /* the whole line: field, value (escaped, cut), what is accepted */
+	/* Names that would do, where one was ambiguous; else NULL. Who asked with that name owns
+	 * the list. */
+	json_t *candidates;
 };
 
 /* 0, -EINVAL or -E2BIG. rule->id, target, counters and expires_ns are zero; seed is zero unless

@@ -101,7 +101,7 @@ static struct sq_rule rule_of(const char *text)
 static void set(const char *target, const char *text)
 {
 	struct sq_rule rule = rule_of(text);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 
 	assert_int_equal(target_resolve(d.targets, target, &t, &p), 0);
@@ -145,7 +145,7 @@ static int teardown(void **state)
 
 static void names(void **state)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 
 	(void)state;
@@ -259,7 +259,7 @@ static void labels(void **state)
 static void failure_changes_nothing(void **state)
 {
 	struct sq_rule rule = rule_of("up loss 9%");
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 	uint64_t version;
 
@@ -445,7 +445,7 @@ static void schedule_of(const char *target, bool run)
 	json_t *body = json_pack("{s:[{s:i,s:{s:s}},{s:I,s:n}],s:I,s:i}", "steps", "at_ns", 0,
 				 "rule", "text", "up loss 9%", "at_ns", (json_int_t)1000000000,
 				 "rule", "length_ns", (json_int_t)2000000000, "repeat", 0);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	bool fresh;
 
 	assert_int_equal(schedule_put(d.schedules, target, body, &fresh, &p), 0);
@@ -458,7 +458,7 @@ static void cleared(void **state)
 {
 	uint64_t a = fake_add("/a"), b = fake_add("/b");
 	struct cleared n;
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *o = NULL, *s;
 
 	(void)state;

@@ -3,8 +3,6 @@
  * The bodies of the ECS fault endpoints: what the agent answers to each (amazon-ecs-agent 1.105,
  * ecs-agent/tmds/handlers/fault/v1), and the rule that faults make together.
  */
-/* Before cmocka, which has a macro named fail(). */
-#include "squalld/ecs/ecs.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +10,7 @@
 #include <cmocka.h>
 #include <string.h>
 #include <squall/rule.h>
+#include "squalld/ecs/ecs.h"
 
 #define L  ECS_LATENCY
 #define P  ECS_LOSS

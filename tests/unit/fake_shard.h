@@ -154,7 +154,7 @@ static struct sim_arena *arena;
 
 static void set(const char *key, const char *value)
 {
-	struct sim_err err;
+	struct sq_error err;
 
 	if (sim_profile_set(&ln->type->p, key, value, &err))
 		fail_msg("%s", err.text);
@@ -180,7 +180,7 @@ static void shard_new(const char *options)
 {
 	size_t pub = sizeof(struct sim_pub) + SIM_NAMES * sizeof(struct sim_stat);
 	char text[512], *save = NULL, *key;
-	struct sim_err err;
+	struct sq_error err;
 	struct stype *ty;
 
 	fake = calloc(FDS, sizeof(*fake));

@@ -131,7 +131,7 @@ int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t 
 }
 
 int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[],
-			  const char *const value[], unsigned n, struct sim_err *err)
+			  const char *const value[], unsigned n, struct sq_error *err)
 {
 	unsigned int i;
 
@@ -159,7 +159,7 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 }
 
 int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sim_err *err)
+			struct sq_error *err)
 {
 	(void)e;
 	(void)err;
@@ -210,7 +210,7 @@ void sim_engine_counts(struct sim_engine *e, int type, struct sim_counts *ret)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-int sim_engine_health(struct sim_engine *e, struct sim_err *err)
+int sim_engine_health(struct sim_engine *e, struct sq_error *err)
 {
 	(void)e;
 	(void)err;

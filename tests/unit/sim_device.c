@@ -935,7 +935,7 @@ static void limits(void **state)
 			value = strchr(o, ' ');
 			*value++ = 0;
 			set(o, value);
-			assert_int_equal(stype_compile(ln->type, &(struct sim_err){0}), 0);
+			assert_int_equal(stype_compile(ln->type, &(struct sq_error){0}), 0);
 		}
 		d = start(0);
 		dev_event(ln, d, EPOLLOUT);

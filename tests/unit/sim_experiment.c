@@ -14,7 +14,7 @@
 #include "sim/experiment/judge.h"
 #include "sim/outcome/outcome.h"
 
-static int load_text(const char *text, struct experiment **ret, struct sim_err *err)
+static int load_text(const char *text, struct experiment **ret, struct sq_error *err)
 {
 	char path[] = "/tmp/squall-unit-XXXXXX";
 	int fd = mkstemp(path), rc;
@@ -33,7 +33,7 @@ static int load_text(const char *text, struct experiment **ret, struct sim_err *
 static void timeline(void **state)
 {
 	struct experiment *x;
-	struct sim_err err;
+	struct sq_error err;
 	uint32_t faults;
 
 	(void)state;
@@ -69,7 +69,7 @@ static void timeline(void **state)
 static void refused(void **state)
 {
 	struct experiment *x;
-	struct sim_err err;
+	struct sq_error err;
 
 	(void)state;
 	assert_int_equal(load_text("", &x, &err), -EINVAL);

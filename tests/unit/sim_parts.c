@@ -183,7 +183,7 @@ static const char *render(const char *text, bool name, uint32_t seq)
 				 .rng = &rng,
 				 .walk = walk};
 	struct sim_tmpl *t;
-	struct sim_err err;
+	struct sq_error err;
 	long n;
 
 	assert_int_equal(name ? sim_tmpl_name(text, "x", NULL, &t, &err)
@@ -231,7 +231,7 @@ static void templates(void **state)
 
 /* --- options and the whole -------------------------------------------------------------- */
 
-static int try_profile(const char *const *kv, struct sim_err *err)
+static int try_profile(const char *const *kv, struct sq_error *err)
 {
 	struct sim_profile *p = malloc(sizeof(*p));
 	int rc = 0;
@@ -310,7 +310,7 @@ static void bad_profiles(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct sim_err err = {0};
+		struct sq_error err = {0};
 		int rc = try_profile(bad[i].kv, &err);
 
 		if (!rc || !strstr(err.text, bad[i].word) || strchr(err.text, '\n'))
@@ -333,7 +333,7 @@ static void good_profiles(void **state)
 		{B, "e2e", "on", "payload", "{\"m\":\"{{mark}}\"}"},
 	};
 	struct sim_profile *p = malloc(sizeof(*p));
-	struct sim_err err;
+	struct sq_error err;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -400,7 +400,7 @@ static void fail_if(void **state)
 	static const char *const not_followed[] = {"lost>0", "duplicates>0", "receive.p95>1s"};
 	struct sim_profile *p = calloc(3, sizeof(*p));
 	struct sim_fleet f = {3, p};
-	struct sim_err err;
+	struct sq_error err;
 
 	(void)state;
 	assert_non_null(p);

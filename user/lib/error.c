@@ -4,6 +4,8 @@
 #include <string.h>
 #include "lib/error.h"
 
+#undef sq_error_set /* the analyzer's */
+
 int sq_error_set(struct sq_error *err, int ret, const char *field, const char *fmt, ...)
 {
 	va_list args;
@@ -11,6 +13,8 @@ int sq_error_set(struct sq_error *err, int ret, const char *field, const char *f
 
 	if (!err)
 		return ret;
+	err->code = ret;
+	err->candidates = NULL;
 	snprintf(err->field, sizeof(err->field), "%s", field ? field : "");
 	if (field && *field)
 		n = snprintf(err->text, sizeof(err->text), "%s: ", err->field);

@@ -3,12 +3,20 @@
 #ifndef SQUALL_LIB_ERROR_H
 #define SQUALL_LIB_ERROR_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <squall/rule.h>
 
-/* Fills err (which may be NULL): "FIELD: " and the formatted text. Returns ret. */
+/* Fills err (which may be NULL), whole: code ret, the text "FIELD: " (none for a field that is NULL
+ * or "") and what is formatted. Returns ret. Nothing else fills one. */
 int sq_error_set(struct sq_error *err, int ret, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+#ifdef __clang_analyzer__ /* which follows no call with "..." */
+#define sq_error_set(err, ret, ...) ((void)(sq_error_set)(err, ret, __VA_ARGS__), (ret))
+#endif
+
+/* What is not accepted, and no single field is to blame: -EINVAL. */
+#define sq_bad(err, ...) sq_error_set(err, -EINVAL, NULL, __VA_ARGS__)
 
 /* FIELD: "VALUE" is not accepted: WHAT */
 int sq_error_value(struct sq_error *err, int ret, const char *field, const char *value,

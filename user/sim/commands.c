@@ -21,7 +21,7 @@ static int help(struct cli *cli, int argc, char **argv)
 	int r = opt_take(&line, &argc, argv, &err);
 
 	if (!r && line.given & OPT_MAN && argc)
-		r = sim_bad(&err, "the man page is one for all commands");
+		r = sq_bad(&err, "the man page is one for all commands");
 	if (!r && line.given & OPT_MAN)
 		man_page(cli->table, stdout);
 	else if (!r)

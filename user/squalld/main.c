@@ -259,8 +259,7 @@ static int fail_with(const char *text)
 
 static int out_of_memory(struct sq_error *error)
 {
-	snprintf(error->text, sizeof(error->text), "out of memory");
-	return -ENOMEM;
+	return sq_error_set(error, -ENOMEM, NULL, "out of memory");
 }
 
 /* Each part gets what it uses. The engine is there; nothing is in force yet. */

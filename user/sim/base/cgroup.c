@@ -9,28 +9,28 @@
 #include <unistd.h>
 #include "sim/base/cgroup.h"
 
-int sim_cgroup_make(const char *path, struct sim_err *err)
+int sim_cgroup_make(const char *path, struct sq_error *err)
 {
 	struct statfs fs;
 	bool made;
 
 	if (*path != '/')
-		return sim_bad(err,
-			       "cgroup '%.200s': accepted: a directory below the cgroup v2 "
-			       "mount, e.g. /sys/fs/cgroup/meters",
-			       path);
+		return sq_bad(err,
+			      "cgroup '%.200s': accepted: a directory below the cgroup v2 "
+			      "mount, e.g. /sys/fs/cgroup/meters",
+			      path);
 	made = !mkdir(path, 0755);
 	if (!made && errno != EEXIST)
-		return sim_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
 	if (statfs(path, &fs) || fs.f_type != 0x63677270) { /* CGROUP2_SUPER_MAGIC */
 		if (made)
 			rmdir(path);
-		return sim_bad(err, "cgroup '%.200s': not a cgroup v2 directory", path);
+		return sq_bad(err, "cgroup '%.200s': not a cgroup v2 directory", path);
 	}
 	return 0;
 }
 
-int sim_cgroup_enter(const char *path, pid_t pid, struct sim_err *err)
+int sim_cgroup_enter(const char *path, pid_t pid, struct sq_error *err)
 {
 	char file[300], text[16];
 	int fd, n, rc = 0;
@@ -39,7 +39,7 @@ int sim_cgroup_enter(const char *path, pid_t pid, struct sim_err *err)
 	n = snprintf(text, sizeof(text), "%d", (int)pid);
 	fd = open(file, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, (size_t)n) != n)
-		rc = sim_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
+		rc = sq_bad(err, "cgroup '%.200s': %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return rc;

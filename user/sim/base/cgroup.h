@@ -4,11 +4,11 @@
 #define SQUALL_SIM_CGROUP_H
 
 #include <sys/types.h>
-#include "sim/base/err.h"
+#include "lib/error.h"
 
 /* Makes the directory if it is missing. 0, or -EINVAL: it is not a cgroup. */
-int sim_cgroup_make(const char *path, struct sim_err *err);
+int sim_cgroup_make(const char *path, struct sq_error *err);
 /* Moves a process there; 0 is this one. Sockets that exist stay where they are. */
-int sim_cgroup_enter(const char *path, pid_t pid, struct sim_err *err);
+int sim_cgroup_enter(const char *path, pid_t pid, struct sq_error *err);
 
 #endif

@@ -234,7 +234,7 @@ int con_opened(struct lean *ln, struct device *d, uint32_t events)
 int con_tls(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
-	struct sim_err err;
+	struct sq_error err;
 	int rc, e;
 	long verify;
 

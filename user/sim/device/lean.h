@@ -258,7 +258,7 @@ void props_note(const struct mqtt_props *p, char *ret);
 struct extra *dev_extra(struct device *d);
 
 /* types.c */
-int stype_compile(struct stype *ty, struct sim_err *err);
+int stype_compile(struct stype *ty, struct sq_error *err);
 void stype_clear(struct stype *ty);
 /* How many of a type's first `n` devices are this shard's. */
 uint32_t stype_share(const struct stype *ty, uint32_t n);

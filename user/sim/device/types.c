@@ -27,7 +27,7 @@ void stype_clear(struct stype *ty)
 }
 
 static int add_sub(struct stype *ty, const char *filter, const struct sim_creds *creds,
-		   struct sim_err *err)
+		   struct sq_error *err)
 {
 	return sim_tmpl_name(filter, "subscribe", creds, &ty->sub[ty->nsubs++], err);
 }
@@ -79,7 +79,7 @@ static void fixed_props(struct stype *ty)
 	ty->alias = p->topic_alias && !sim_tmpl_per_message(ty->topic);
 }
 
-int stype_compile(struct stype *ty, struct sim_err *err)
+int stype_compile(struct stype *ty, struct sq_error *err)
 {
 	static const char *const shadow[] = {"accepted", "rejected", "delta"};
 	const struct sim_profile *p = &ty->p;

@@ -54,7 +54,7 @@ static const char *remedy_of(int e)
 
 static void handshake(json_t *list, const struct sim_profile *p, int fd)
 {
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	struct sim_tls *t = NULL;
 	uint64_t from = sq_mono_ns();
 	SSL *ssl = NULL;

@@ -65,7 +65,7 @@ void doctor_certificates(json_t *list, const struct sim_profile *p, uint32_t n)
 {
 	struct sim_tmpl *thing = NULL, *path = NULL, *client = NULL;
 	const struct sim_creds *creds;
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	X509 *first = NULL;
 
 	if (!*p->cert || sim_creds_get(p->credentials, &creds, &err) ||

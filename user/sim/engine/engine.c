@@ -41,7 +41,7 @@ static void *shared(size_t size)
 }
 
 int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *opts,
-		   struct sim_engine **ret, struct sim_err *err)
+		   struct sim_engine **ret, struct sq_error *err)
 {
 	struct sim_engine *e = calloc(1, sizeof(*e));
 	struct sim_arena *a, head = {0};
@@ -55,8 +55,8 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		return -ENOMEM;
 	if (!fleet->ntypes || fleet->ntypes > SIM_MAX_TYPES) {
 		free(e);
-		return sim_bad(err, "fleet: %u device types; accepted: 1 to %d", fleet->ntypes,
-			       SIM_MAX_TYPES);
+		return sq_bad(err, "fleet: %u device types; accepted: 1 to %d", fleet->ntypes,
+			      SIM_MAX_TYPES);
 	}
 	head.ntypes = fleet->ntypes;
 	head.max_devices = opts->max_devices ? opts->max_devices : 10000;
@@ -78,7 +78,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	a = shared(e->size);
 	if (!a) {
 		free(e);
-		sim_bad(err, "out of memory");
+		sq_bad(err, "out of memory");
 		return -ENOMEM;
 	}
 	*a = head;
@@ -99,7 +99,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		a->acked = shared(2 * e->e2e_size);
 		if (!a->acked) {
 			sim_engine_free(e);
-			sim_bad(err, "out of memory");
+			sq_bad(err, "out of memory");
 			return -ENOMEM;
 		}
 		a->first_ms = a->acked + e->e2e_size / sizeof(uint32_t);
@@ -147,7 +147,7 @@ static void child_main(struct sim_engine *e, unsigned proc, pid_t parent)
 	_exit(0);
 }
 
-int sim_engine_start(struct sim_engine *e, struct sim_err *err)
+int sim_engine_start(struct sim_engine *e, struct sq_error *err)
 {
 	struct sim_arena *a = e->a;
 	pid_t self = getpid();
@@ -160,7 +160,7 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 		e->wakefd[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (e->wakefd[i] < 0) {
 			rc = -errno;
-			sim_bad(err, "eventfd: %s", strerror(-rc));
+			sq_bad(err, "eventfd: %s", strerror(-rc));
 			return rc;
 		}
 	}
@@ -186,7 +186,7 @@ int sim_engine_start(struct sim_engine *e, struct sim_err *err)
 	if (!rc && e->has_paho)
 		rc = sim_paho_start(a, a->nlean, e->wakefd[a->nlean]);
 	if (rc) {
-		sim_bad(err, "cannot start the shards: %s", strerror(-rc));
+		sq_bad(err, "cannot start the shards: %s", strerror(-rc));
 		return rc;
 	}
 	/* Ready when all are: a shard that dies while starting is told from a slow one. */
@@ -243,7 +243,7 @@ int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t 
 }
 
 int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[],
-			  const char *const value[], unsigned n, struct sim_err *err)
+			  const char *const value[], unsigned n, struct sq_error *err)
 {
 	struct sim_arena *a = e->a;
 	unsigned from = type < 0 ? 0 : (unsigned)type, to = type < 0 ? a->ntypes : from + 1;
@@ -251,10 +251,10 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 	int rc = 0;
 
 	if (from >= a->ntypes)
-		return sim_bad(err, "type %d: there are %u", type, a->ntypes);
+		return sq_bad(err, "type %d: there are %u", type, a->ntypes);
 	p = calloc(to - from, sizeof(*p));
 	if (!p)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	pthread_mutex_lock(&e->check);
 	for (unsigned t = from; t < to && !rc; t++) {
 		struct sim_profile *c = &p[t - from];
@@ -265,7 +265,7 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 		for (unsigned i = 0; i < n && !rc; i++)
 			rc = sim_profile_set(c, key[i], value[i], err);
 		if (!rc && (c->engine != a->conf[t].engine || (c->e2e && !a->acked)))
-			rc = sim_bad(err, "client and e2e cannot change while the fleet runs");
+			rc = sq_bad(err, "client and e2e cannot change while the fleet runs");
 		/* May take as long as a name server does; nobody else waits for `check`. */
 		if (!rc)
 			rc = sim_profile_check(c, err);
@@ -285,7 +285,7 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 }
 
 int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sim_err *err)
+			struct sq_error *err)
 {
 	return sim_engine_override_n(e, type, &key, &value, 1, err);
 }
@@ -375,7 +375,7 @@ int sim_engine_storm(struct sim_engine *e, uint32_t ppm)
 	return 0;
 }
 
-int sim_engine_health(struct sim_engine *e, struct sim_err *err)
+int sim_engine_health(struct sim_engine *e, struct sq_error *err)
 {
 	for (unsigned p = 0; p < SIM_MAX_SHARDS && e->plan.forked; p++) {
 		int status;
@@ -384,9 +384,9 @@ int sim_engine_health(struct sim_engine *e, struct sim_err *err)
 			e->child[p] = 0;
 			if (e->a->stop)
 				continue;
-			sim_bad(err, "a process of the fleet died (%s %d)",
-				WIFSIGNALED(status) ? "signal" : "exit",
-				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			sq_bad(err, "a process of the fleet died (%s %d)",
+			       WIFSIGNALED(status) ? "signal" : "exit",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 			return -EIO;
 		}
 	}
@@ -398,7 +398,7 @@ int sim_engine_health(struct sim_engine *e, struct sim_err *err)
 /* Waits until `settled` or the deadline; false on the deadline. */
 static bool wait_until(struct sim_engine *e, bool (*settled)(struct sim_engine *e), uint64_t until)
 {
-	struct sim_err err;
+	struct sq_error err;
 
 	while (!settled(e)) {
 		if (sim_now() >= until || sim_engine_health(e, &err))

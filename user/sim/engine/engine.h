@@ -40,9 +40,9 @@ struct sim_engine_opts {
  * -EMFILE when max_devices does not fit this machine.
  */
 int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *opts,
-		   struct sim_engine **ret, struct sim_err *err);
+		   struct sim_engine **ret, struct sq_error *err);
 /* Starts the shards; no device yet. */
-int sim_engine_start(struct sim_engine *e, struct sim_err *err);
+int sim_engine_start(struct sim_engine *e, struct sq_error *err);
 
 /*
  * The number of devices of `type` that shall run, absolute. The change is
@@ -61,10 +61,10 @@ int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t 
  * resolve, which blocks the caller (and nobody else) for as long as DNS takes.
  */
 int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sim_err *err);
+			struct sq_error *err);
 /* Several at once: all or none. */
 int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[],
-			  const char *const value[], unsigned n, struct sim_err *err);
+			  const char *const value[], unsigned n, struct sq_error *err);
 /* A copy of a type's current options. */
 int sim_engine_profile(struct sim_engine *e, unsigned type, struct sim_profile *ret);
 
@@ -87,7 +87,7 @@ int sim_engine_storm(struct sim_engine *e, uint32_t ppm);
 void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns);
 void sim_engine_free(struct sim_engine *e);
 /* 0, or -EIO with `err` when a shard's process died. */
-int sim_engine_health(struct sim_engine *e, struct sim_err *err);
+int sim_engine_health(struct sim_engine *e, struct sq_error *err);
 
 /* --- reports --------------------------------------------------------------- */
 

@@ -139,7 +139,7 @@ static void follow_targets(uint64_t now)
 static void follow_owner(void)
 {
 	struct sim_arena *a = ph->led.a;
-	struct sim_err err;
+	struct sq_error err;
 
 	if (SIM_LOAD(&a->gen) == ph->gen)
 		return;
@@ -206,7 +206,7 @@ static void *paho_main(void *arg)
 int sim_paho_start(struct sim_arena *a, unsigned shard, int wakefd)
 {
 	MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
-	struct sim_err err;
+	struct sq_error err;
 	int rc;
 
 	ph = calloc(1, sizeof(*ph));

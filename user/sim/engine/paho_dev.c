@@ -286,7 +286,7 @@ static uint64_t seconds(uint64_t ns)
 static bool path_of(struct pdev *d, const char *text, char *buf, size_t cap)
 {
 	struct sim_tmpl *t;
-	struct sim_err err;
+	struct sq_error err;
 	bool ok;
 
 	if (sim_tmpl_name(text, "cert", NULL, &t, &err))

@@ -13,7 +13,7 @@
 
 /* Which types share processes: those of the same cgroup, or of none. */
 static int group(struct sim_plan *pl, const struct sim_fleet *fleet, uint16_t *ret_group,
-		 struct sim_err *err)
+		 struct sq_error *err)
 {
 	for (unsigned t = 0; t < fleet->ntypes; t++) {
 		const char *path = fleet->type[t].cgroup;
@@ -32,7 +32,7 @@ static int group(struct sim_plan *pl, const struct sim_fleet *fleet, uint16_t *r
 }
 
 static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool paho,
-		struct sim_err *err)
+		struct sq_error *err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct rlimit rl;
@@ -47,10 +47,10 @@ static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool 
 	}
 	per = rl.rlim_cur > FD_RESERVE * 2 ? rl.rlim_cur - FD_RESERVE : 0;
 	if (!per) {
-		sim_bad(err,
-			"descriptors: the limit of %llu is too small; at least %d are needed: "
-			"ulimit -n 1024",
-			(unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
+		sq_bad(err,
+		       "descriptors: the limit of %llu is too small; at least %d are needed: "
+		       "ulimit -n 1024",
+		       (unsigned long long)rl.rlim_cur, FD_RESERVE * 2);
 		return -EMFILE;
 	}
 	pl->nproc = (unsigned)((a->max_devices + per - 1) / per) * pl->ngroups;
@@ -62,14 +62,14 @@ static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool 
 	/* The same number in each process, so that devices spread evenly. */
 	shards = (shards + pl->nproc - 1) / pl->nproc * pl->nproc;
 	if (shards > SIM_MAX_SHARDS - 1) {
-		sim_bad(err,
-			"devices %u: need %u processes at %llu descriptors each, more than "
-			"%d; raise the hard limit: ulimit -Hn %llu (as root, or LimitNOFILE= of "
-			"the "
-			"service)",
-			a->max_devices, pl->nproc, (unsigned long long)rl.rlim_cur,
-			SIM_MAX_SHARDS - 1,
-			(unsigned long long)a->max_devices / (SIM_MAX_SHARDS - 1) + FD_RESERVE);
+		sq_bad(err,
+		       "devices %u: need %u processes at %llu descriptors each, more than "
+		       "%d; raise the hard limit: ulimit -Hn %llu (as root, or LimitNOFILE= of "
+		       "the "
+		       "service)",
+		       a->max_devices, pl->nproc, (unsigned long long)rl.rlim_cur,
+		       SIM_MAX_SHARDS - 1,
+		       (unsigned long long)a->max_devices / (SIM_MAX_SHARDS - 1) + FD_RESERVE);
 		return -EMFILE;
 	}
 	a->nlean = shards;
@@ -84,7 +84,7 @@ static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool 
  * only as many to one broker address as the kernel has local ports to give. Past
  * that every connect fails, in a way whose message names no cause.
  */
-static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sim_err *err)
+static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sq_error *err)
 {
 	unsigned lo = 32768, hi = 60999, brokers = 1;
 	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
@@ -106,16 +106,16 @@ static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sim_err
 	if (devices <= room)
 		return 0;
 	per = (uint64_t)(hi - lo + 1) * brokers;
-	sim_bad(err,
-		"devices %u: one source address has ports for %llu connections "
-		"(net.ipv4.ip_local_port_range is %u to %u): give --bind %llu source addresses",
-		devices, (unsigned long long)per, lo, hi,
-		(unsigned long long)((devices + per - 1) / per));
+	sq_bad(err,
+	       "devices %u: one source address has ports for %llu connections "
+	       "(net.ipv4.ip_local_port_range is %u to %u): give --bind %llu source addresses",
+	       devices, (unsigned long long)per, lo, hi,
+	       (unsigned long long)((devices + per - 1) / per));
 	return -EADDRNOTAVAIL;
 }
 
 int sim_plan(struct sim_plan *pl, struct sim_arena *a, const struct sim_fleet *fleet,
-	     unsigned shards, struct sim_err *err)
+	     unsigned shards, struct sq_error *err)
 {
 	uint16_t in[SIM_MAX_TYPES];
 	bool paho = false;

@@ -21,6 +21,6 @@ struct sim_plan {
  * its max_devices. 0, or -errno with `err` when the fleet does not fit this machine.
  */
 int sim_plan(struct sim_plan *pl, struct sim_arena *a, const struct sim_fleet *fleet,
-	     unsigned shards, struct sim_err *err);
+	     unsigned shards, struct sq_error *err);
 
 #endif

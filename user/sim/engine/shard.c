@@ -25,7 +25,7 @@ static void stype_update(struct shard *sh, unsigned t)
 	struct stype *ty = &sh->l.type[t];
 	struct sim_profile *old = sh->old;
 	char when[SQ_STAMP_SIZE];
-	struct sim_err err;
+	struct sq_error err;
 	bool tls_changed;
 
 	*old = ty->p;

@@ -39,7 +39,7 @@ const struct opt sim_experiment_opts[] = {
 	{.name = NULL},
 };
 
-static int parse(struct cli *cli, int argc, char **argv, struct exp_cmd *c, struct sim_err *err)
+static int parse(struct cli *cli, int argc, char **argv, struct exp_cmd *c, struct sq_error *err)
 {
 	size_t n = (size_t)snprintf(c->command, sizeof(c->command), "squall-sim experiment");
 	int rc;
@@ -50,8 +50,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct exp_cmd *c, stru
 	if (rc)
 		return rc;
 	if (strlen(argv[0]) >= sizeof(c->file))
-		return sim_bad(err, "'%.100s': longer than %zu bytes", argv[0],
-			       sizeof(c->file) - 1);
+		return sq_bad(err, "'%.100s': longer than %zu bytes", argv[0], sizeof(c->file) - 1);
 	snprintf(c->file, sizeof(c->file), "%s", argv[0]);
 	return 0;
 }
@@ -73,7 +72,7 @@ int sim_experiment_main(struct cli *cli, int argc, char **argv)
 {
 	struct exp_cmd *c = calloc(1, sizeof(*c));
 	struct experiment *x = NULL;
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	int rc, code;
 
 	if (!c) {

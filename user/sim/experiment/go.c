@@ -30,12 +30,12 @@ struct run {
 	char why[400];
 };
 
-int exp_prepare(struct experiment *x, struct sim_err *err)
+int exp_prepare(struct experiment *x, struct sq_error *err)
 {
 	int rc = 0;
 
 	if (*x->run.metrics && !x->fleet.ntypes)
-		return sim_bad(err, "metrics: this experiment has no fleet: whose would they be?");
+		return sq_bad(err, "metrics: this experiment has no fleet: whose would they be?");
 	x->run.devices = x->most;
 	if (x->fleet.ntypes)
 		rc = sim_run_check(&x->run, &x->fleet, x->count, err);
@@ -167,7 +167,7 @@ static void watch(struct run *g)
 {
 	const struct experiment *x = g->x;
 	uint64_t second = EXP_NS;
-	struct sim_err err;
+	struct sq_error err;
 
 	g->end = EXP_DONE;
 	if (g->e)
@@ -215,7 +215,7 @@ static void watch(struct run *g)
 
 /* --- start and end ---------------------------------------------------------------------------- */
 
-static int start(struct run *g, struct sim_err *err)
+static int start(struct run *g, struct sq_error *err)
 {
 	struct experiment *x = g->x;
 	struct sim_engine_opts o = {
@@ -231,13 +231,13 @@ static int start(struct run *g, struct sim_err *err)
 	if (*x->run.metrics && g->e) {
 		g->t = sim_tally_new(g->e);
 		rc = g->t ? sim_web_start(&x->run, &x->fleet, x->most, g->e, g->t, &g->web, err)
-			  : sim_bad(err, "out of memory");
+			  : sq_bad(err, "out of memory");
 		if (rc)
 			return rc;
 	}
 	g->r.rec = exp_record_new(x, g->e);
 	if (!g->r.rec) {
-		sim_bad(err, "out of memory");
+		sq_bad(err, "out of memory");
 		return -ENOMEM;
 	}
 	g->r.probes = exp_probes_start(x, g->r.rec->start_ns);
@@ -261,7 +261,7 @@ static void finish(struct run *g)
 }
 
 int exp_once(struct experiment *x, const struct exp_cmd *c, int sigfd, json_t **ret_doc,
-	     struct sim_err *err)
+	     struct sq_error *err)
 {
 	struct run g = {.x = x, .r = {.x = x}, .sigfd = sigfd};
 	uint64_t started_ms = sq_real_ms();

@@ -33,23 +33,23 @@ static int with_value(const char *rule, const struct exp_hunt *h, double v, char
 }
 
 static int try_rule(const struct experiment *x, const struct exp_hunt *h, double v,
-		    struct sim_err *err)
+		    struct sq_error *err)
 {
 	struct sq_rule *r = malloc(sizeof(*r));
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	char rule[1024];
 	int n = with_value(x->fault[h->fault].rule, h, v, rule, sizeof(rule));
 	int rc = !r ? -ENOMEM : n > 0 ? sq_rule_from_text(rule, strlen(rule), r, &why) : -ENOENT;
 
 	free(r);
 	if (n <= 0)
-		return sim_bad(err, "hunt: rule '%.150s' of fault '%s' has no '%s' with a value",
-			       x->fault[h->fault].rule, x->fault[h->fault].name, h->word);
-	return rc ? sim_bad(err, "hunt: %.6g%s: %.300s", v, h->unit, why.text) : 0;
+		return sq_bad(err, "hunt: rule '%.150s' of fault '%s' has no '%s' with a value",
+			      x->fault[h->fault].rule, x->fault[h->fault].name, h->word);
+	return rc ? sq_bad(err, "hunt: %.6g%s: %.300s", v, h->unit, why.text) : 0;
 }
 
 int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt *h,
-		   struct sim_err *err)
+		   struct sq_error *err)
 {
 	char name[EXP_NAME], from[32], to[32], *end, *unit;
 	int rc;
@@ -57,10 +57,10 @@ int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt
 	memset(h, 0, sizeof(*h));
 	if (sscanf(text, "%47[^.].rule.%31[a-z-] %31[0-9.a-zA-Z%%]", name, h->word, from) != 3 ||
 	    !strstr(from, ".."))
-		return sim_bad(err,
-			       "hunt '%.80s': accepted: 'FAULT.rule.WORD FROM..TO', e.g. "
-			       "'tunnel.rule.loss 0%%..50%%'",
-			       text);
+		return sq_bad(err,
+			      "hunt '%.80s': accepted: 'FAULT.rule.WORD FROM..TO', e.g. "
+			      "'tunnel.rule.loss 0%%..50%%'",
+			      text);
 	snprintf(to, sizeof(to), "%s", strstr(from, "..") + 2);
 	*strstr(from, "..") = 0;
 	h->fault = x->nfaults;
@@ -68,12 +68,12 @@ int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt
 		if (!strcmp(x->fault[i].name, name))
 			h->fault = i;
 	if (h->fault == x->nfaults)
-		return sim_bad(err, "hunt: there is no fault '%s' in %.100s", name, x->path);
+		return sq_bad(err, "hunt: there is no fault '%s' in %.100s", name, x->path);
 	h->from = strtod(from, &unit);
 	h->to = strtod(to, &end);
 	snprintf(h->unit, sizeof(h->unit), "%s", end);
 	if ((*unit && strcmp(unit, end)) || h->from >= h->to)
-		return sim_bad(
+		return sq_bad(
 			err,
 			"hunt: '%s..%s': accepted: FROM is milder than TO, both with the same "
 			"unit",
@@ -86,7 +86,7 @@ int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt
 /* 1 it breaks, 0 it holds, or negative with *ret_code: no verdict. */
 static int value_breaks(struct experiment *x, const struct exp_cmd *c, const struct exp_hunt *h,
 			double v, int sigfd, json_t *steps, json_t **ret_doc, int *ret_code,
-			struct sim_err *err)
+			struct sq_error *err)
 {
 	struct exp_fault *f = &x->fault[h->fault];
 	FILE *out = c->json ? stderr : stdout;
@@ -127,7 +127,7 @@ static int value_breaks(struct experiment *x, const struct exp_cmd *c, const str
 }
 
 int exp_hunt(struct experiment *x, const struct exp_cmd *c, const struct exp_hunt *h, int sigfd,
-	     json_t **ret_doc, struct sim_err *err)
+	     json_t **ret_doc, struct sq_error *err)
 {
 	json_t *steps = json_array(), *o;
 	double holds = h->from, breaks = h->to;

@@ -13,7 +13,7 @@ struct exp_hunt {
 
 /* "FAULT.rule.WORD FROM..TO"; both ends must give a rule. 0 or -EINVAL. */
 int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt *ret,
-		   struct sim_err *err);
+		   struct sq_error *err);
 /*
  * Halves the range five times. Each value is run until more than half of
  * c->repeat (3) runs agree. The report is that of the last run that broke, with a
@@ -21,6 +21,6 @@ int exp_hunt_parse(const struct experiment *x, const char *text, struct exp_hunt
  * TO does not; or a run's own code.
  */
 int exp_hunt(struct experiment *x, const struct exp_cmd *c, const struct exp_hunt *h, int sigfd,
-	     json_t **ret_doc, struct sim_err *err);
+	     json_t **ret_doc, struct sq_error *err);
 
 #endif

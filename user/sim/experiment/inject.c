@@ -31,7 +31,7 @@ struct exp_inject {
 	struct one one[EXP_MAX_FAULTS];
 };
 
-int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sim_err *err)
+int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sq_error *err)
 {
 	struct exp_inject *j = calloc(1, sizeof(*j));
 	json_t *prior[EXP_MAX_FAULTS] = {NULL};
@@ -39,7 +39,7 @@ int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct s
 	int rc = 0;
 
 	if (!j)
-		return sim_bad(err, "out of memory"), -ENOMEM;
+		return sq_bad(err, "out of memory"), -ENOMEM;
 	j->x = x;
 	pthread_mutex_init(&j->lock, NULL);
 	pthread_condattr_init(&at);
@@ -47,7 +47,7 @@ int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct s
 	pthread_cond_init(&j->wake, &at);
 	pthread_condattr_destroy(&at);
 	for (unsigned i = 0; i < x->nfaults && !rc; i++) {
-		struct sq_error why = {"", ""};
+		struct sq_error why = {0};
 		struct sq_client *c = NULL;
 
 		j->one[i].all = j;
@@ -57,12 +57,12 @@ int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct s
 			rc = exp_peer_rule(c, x->fault[i].target, &prior[i], &why);
 		sq_client_close(c);
 		if (rc)
-			sim_bad(err, "fault '%s': %.300s", x->fault[i].name, why.text);
+			sq_bad(err, "fault '%s': %.300s", x->fault[i].name, why.text);
 	}
 	if (!rc) {
 		rc = exp_guard_start(x, prior, &j->guard);
 		if (rc)
-			sim_bad(err, "cannot start the guard: %s", strerror(-rc));
+			sq_bad(err, "cannot start the guard: %s", strerror(-rc));
 	}
 	for (unsigned i = 0; i < x->nfaults; i++)
 		json_decref(prior[i]);
@@ -175,7 +175,7 @@ static void finish(struct one *o, struct sq_client *c)
 	struct exp_guarded *g = &o->all->guard.fault[o->i];
 	uint64_t gone = sim_now() - o->all->start_ns - o->from_ns;
 	json_t *left = json_object_get(o->prior, "for_ns"), *list, *flows = NULL;
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	bool over = false;
 
 	/* What was in force and had its own end: it gets what is left of its time. */
@@ -204,7 +204,7 @@ static void *inject(void *arg)
 {
 	struct one *o = arg;
 	const struct exp_fault *f = &o->all->x->fault[o->i];
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	struct sq_client *c = NULL;
 	int rc;
 
@@ -279,7 +279,7 @@ void exp_inject_free(struct exp_inject *j)
 	free(j);
 }
 
-bool exp_inject_failed(struct exp_inject *j, struct sim_err *err)
+bool exp_inject_failed(struct exp_inject *j, struct sq_error *err)
 {
 	bool failed = false;
 
@@ -287,8 +287,8 @@ bool exp_inject_failed(struct exp_inject *j, struct sim_err *err)
 	for (unsigned i = 0; i < j->x->nfaults && !failed; i++) {
 		failed = j->one[i].failed;
 		if (failed)
-			sim_bad(err, "fault '%s' could not be set at %.80s: %.250s",
-				j->x->fault[i].name, exp_peer_url(j->x, i), j->one[i].note);
+			sq_bad(err, "fault '%s' could not be set at %.80s: %.250s",
+			       j->x->fault[i].name, exp_peer_url(j->x, i), j->one[i].note);
 	}
 	pthread_mutex_unlock(&j->lock);
 	return failed;

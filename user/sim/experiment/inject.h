@@ -16,7 +16,7 @@ struct exp_inject;
  * Notes the rules in force and starts the guard: call it before there are threads
  * and before the fleet's processes. 0 or -errno.
  */
-int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sim_err *err);
+int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sq_error *err);
 /* start_ns: 0 of the run's clock. No fault is set before exp_inject_allow(). */
 int exp_inject_start(struct exp_inject *j, uint64_t start_ns);
 void exp_inject_allow(struct exp_inject *j);
@@ -25,7 +25,7 @@ void exp_inject_stop(struct exp_inject *j);
 /* Ends the guard too, which removes the cgroups that the run made. Accepts NULL. */
 void exp_inject_free(struct exp_inject *j);
 /* True with the reason when a fault could not be set. */
-bool exp_inject_failed(struct exp_inject *j, struct sim_err *err);
+bool exp_inject_failed(struct exp_inject *j, struct sq_error *err);
 /* When fault i began and ended, of the run's clock; 0: not yet. */
 void exp_inject_window(struct exp_inject *j, unsigned i, uint64_t *ret_from, uint64_t *ret_to);
 /* All that is known of fault i, a new reference: docs/experiments.md. */

@@ -98,7 +98,7 @@ static int merge(const struct experiment *x, json_t *const *doc, unsigned n, jso
 
 /* The last run's report, with the thresholds of all. One that gave no verdict ends it. */
 static int repeat(struct experiment *x, const struct exp_cmd *c, int sigfd, json_t **ret_doc,
-		  struct sim_err *err)
+		  struct sq_error *err)
 {
 	FILE *f = c->quiet ? NULL : c->json ? stderr : stdout;
 	json_t *doc[MAX_REPEATS] = {NULL};
@@ -126,7 +126,7 @@ static int repeat(struct experiment *x, const struct exp_cmd *c, int sigfd, json
 }
 
 static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t *doc,
-		     const json_t *old, struct sim_err *err)
+		     const json_t *old, struct sq_error *err)
 {
 	const struct exp_outputs *o = &x->out;
 	struct outcome_files files = {.html = o->html,
@@ -148,23 +148,23 @@ static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t
 	return rc;
 }
 
-static json_t *read_old(const struct exp_cmd *c, struct sim_err *err)
+static json_t *read_old(const struct exp_cmd *c, struct sq_error *err)
 {
 	json_error_t why;
 	json_t *o = json_load_file(c->compare, 0, &why);
 
 	if (!o)
-		sim_bad(err, "compare '%.150s': %.200s", c->compare, why.text);
+		sq_bad(err, "compare '%.150s': %.200s", c->compare, why.text);
 	else if (json_integer_value(json_object_get(o, "format")) != 1)
-		sim_bad(err, "compare '%.150s': not a report of an experiment (format 1)",
-			c->compare);
+		sq_bad(err, "compare '%.150s': not a report of an experiment (format 1)",
+		       c->compare);
 	else
 		return o;
 	json_decref(o);
 	return NULL;
 }
 
-int exp_go(struct experiment *x, const struct exp_cmd *c, struct sim_err *err)
+int exp_go(struct experiment *x, const struct exp_cmd *c, struct sq_error *err)
 {
 	json_t *doc = NULL, *old = NULL;
 	struct exp_hunt hunt;

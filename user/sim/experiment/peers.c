@@ -70,9 +70,8 @@ int exp_peer_end(struct sq_client *c, const char *target, const char *etag, cons
 
 	now = json_string_value(json_object_get(o, "etag"));
 	if (!rc && now && strcmp(now, etag)) {
-		snprintf(err->text, sizeof(err->text),
-			 "%.200s has another rule by now, which is left alone", target);
-		rc = -ESTALE;
+		rc = sq_error_set(err, -ESTALE, NULL,
+				  "%.200s has another rule by now, which is left alone", target);
 	} else if (!rc || (rc == -ENOENT && prior)) {
 		rc = prior ? sq_client_request(c, "PUT", path, prior, NULL, err)
 			   : sq_client_request(c, "DELETE", path, NULL, NULL, err);
@@ -118,10 +117,10 @@ static bool of_fleet(const struct experiment *x, const char *target)
 	return false;
 }
 
-static int one(const struct experiment *x, unsigned i, json_t *names, struct sim_err *err)
+static int one(const struct experiment *x, unsigned i, json_t *names, struct sq_error *err)
 {
 	const struct exp_fault *f = &x->fault[i];
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	struct sq_client *c = NULL;
 	json_t *o = NULL;
 	char *path = NULL;
@@ -161,7 +160,7 @@ out:
 	return rc ? -EINVAL : 0;
 }
 
-int exp_peers_check(const struct experiment *x, struct sim_err *err)
+int exp_peers_check(const struct experiment *x, struct sq_error *err)
 {
 	json_t *names = json_array();
 	int rc = 0;

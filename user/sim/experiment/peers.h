@@ -14,7 +14,7 @@ int exp_peer_open(const struct experiment *x, unsigned i, struct sq_client **ret
  * the target is there (a cgroup of the fleet's own may come with it), the profile
  * is known, no two faults mean one target at one time. 0 or -EINVAL.
  */
-int exp_peers_check(const struct experiment *x, struct sim_err *err);
+int exp_peers_check(const struct experiment *x, struct sq_error *err);
 /* The rule in force now as a body that puts it back, NULL: none. 0 or -errno. */
 int exp_peer_rule(struct sq_client *c, const char *target, json_t **ret, struct sq_error *err);
 /* What fault i was named in a message: squalld's address. */

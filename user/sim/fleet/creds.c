@@ -39,9 +39,9 @@ struct reader {
 	bool more; /* a field follows on this line */
 };
 
-static int bad(const struct sim_creds *c, uint32_t line, const char *what, struct sim_err *err)
+static int bad(const struct sim_creds *c, uint32_t line, const char *what, struct sq_error *err)
 {
-	return sim_bad(err, "credentials '%.180s' line %u: %.200s", c->path, line, what);
+	return sq_bad(err, "credentials '%.180s' line %u: %.200s", c->path, line, what);
 }
 
 /* One field, unquoted in place and with a NUL behind it; NULL on success, else what is wrong. */
@@ -154,7 +154,7 @@ static bool room(struct sim_creds *c)
 	return true;
 }
 
-static int parse(struct sim_creds *c, size_t len, struct sim_err *err)
+static int parse(struct sim_creds *c, size_t len, struct sq_error *err)
 {
 	struct reader r = {c->text, c->text + len, 1, false};
 	uint32_t line = 1;
@@ -168,7 +168,7 @@ static int parse(struct sim_creds *c, size_t len, struct sim_err *err)
 		if (!strcspn(r.p, "\r\n") && r.p + strspn(r.p, "\r\n") >= r.end)
 			break; /* an empty last line */
 		if (!room(c))
-			return sim_bad(err, "credentials: out of memory");
+			return sq_bad(err, "credentials: out of memory");
 		c->line[c->nrows] = line;
 		why = row(c, &r);
 		if (!why)
@@ -187,7 +187,7 @@ static void creds_free(struct sim_creds *c)
 	free(c);
 }
 
-static int read_all(struct sim_creds *c, size_t *ret_len, struct sim_err *err)
+static int read_all(struct sim_creds *c, size_t *ret_len, struct sq_error *err)
 {
 	int fd = open(c->path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -195,11 +195,11 @@ static int read_all(struct sim_creds *c, size_t *ret_len, struct sim_err *err)
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return sim_bad(err, "credentials '%.180s': %s", c->path, strerror(errno));
+		return sq_bad(err, "credentials '%.180s': %s", c->path, strerror(errno));
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > MAX_BYTES) {
 		close(fd);
-		return sim_bad(err, "credentials '%.180s': accepted: a CSV file of at most %u MiB",
-			       c->path, MAX_BYTES >> 20);
+		return sq_bad(err, "credentials '%.180s': accepted: a CSV file of at most %u MiB",
+			      c->path, MAX_BYTES >> 20);
 	}
 	c->text = malloc((size_t)st.st_size + 1);
 	while (c->text && n > 0 && len < (size_t)st.st_size) {
@@ -208,13 +208,13 @@ static int read_all(struct sim_creds *c, size_t *ret_len, struct sim_err *err)
 	}
 	close(fd);
 	if (!c->text)
-		return sim_bad(err, "credentials: out of memory");
+		return sq_bad(err, "credentials: out of memory");
 	c->text[len] = 0;
 	*ret_len = len;
 	return 0;
 }
 
-int sim_creds_get(const char *path, const struct sim_creds **ret, struct sim_err *err)
+int sim_creds_get(const char *path, const struct sim_creds **ret, struct sq_error *err)
 {
 	struct sim_creds *c;
 	size_t len = 0;
@@ -228,7 +228,7 @@ int sim_creds_get(const char *path, const struct sim_creds **ret, struct sim_err
 		c = c->next;
 	if (!c) {
 		c = calloc(1, sizeof(*c));
-		rc = c ? 0 : sim_bad(err, "credentials: out of memory");
+		rc = c ? 0 : sq_bad(err, "credentials: out of memory");
 		if (c) {
 			snprintf(c->path, sizeof(c->path), "%s", path);
 			rc = read_all(c, &len, err);

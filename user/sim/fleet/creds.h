@@ -15,7 +15,7 @@ struct sim_creds;
  * RFC 4180: commas, "..." with "" inside, line ends within quotes; UTF-8. Refused whole:
  * -EINVAL and a line that names the file's line. *ret NULL when path is empty.
  */
-int sim_creds_get(const char *path, const struct sim_creds **ret, struct sim_err *err);
+int sim_creds_get(const char *path, const struct sim_creds **ret, struct sq_error *err);
 uint32_t sim_creds_rows(const struct sim_creds *c);
 /* The line in the file on which a row (from 0) begins. */
 uint32_t sim_creds_line(const struct sim_creds *c, uint32_t row);
@@ -32,6 +32,6 @@ size_t sim_creds_longest(const struct sim_creds *c, unsigned column);
  * That the table has a row for each of a type's first n devices, that each row makes valid
  * names and topics, and that no two make the same client identifier.
  */
-int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sim_err *err);
+int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 
 #endif

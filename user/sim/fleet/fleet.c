@@ -24,13 +24,14 @@ struct file {
 	const struct sim_keys *more; /* whose command line goes over it; may be NULL */
 };
 
-static int bad_at(const struct file *f, const yaml_node_t *n, const char *what, struct sim_err *err)
+static int bad_at(const struct file *f, const yaml_node_t *n, const char *what,
+		  struct sq_error *err)
 {
-	return sim_bad(err, "%.150s:%zu:%zu: %.300s", f->path, n->start_mark.line + 1,
-		       n->start_mark.column + 1, what);
+	return sq_bad(err, "%.150s:%zu:%zu: %.300s", f->path, n->start_mark.line + 1,
+		      n->start_mark.column + 1, what);
 }
 
-static int open_file(struct file *f, const char *path, struct sim_err *err)
+static int open_file(struct file *f, const char *path, struct sq_error *err)
 {
 	yaml_parser_t p;
 	FILE *in = fopen(path, "re");
@@ -39,15 +40,15 @@ static int open_file(struct file *f, const char *path, struct sim_err *err)
 	f->path = path;
 	f->doc = &f->own;
 	if (!in)
-		return sim_bad(err, "file '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "file '%.200s': %s", path, strerror(errno));
 	if (!yaml_parser_initialize(&p)) {
 		fclose(in);
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	}
 	yaml_parser_set_input_file(&p, in);
 	if (!yaml_parser_load(&p, &f->own))
-		rc = sim_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
-			     p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
+		rc = sq_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
+			    p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
 	yaml_parser_delete(&p);
 	fclose(in);
 	return rc;
@@ -63,11 +64,11 @@ static const char *scalar(const yaml_node_t *n)
 
 /* One key of a mapping, into the profile or what else the file may set. */
 static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
-		   const struct sim_keys *more, struct sim_profile *p, struct sim_err *err)
+		   const struct sim_keys *more, struct sim_profile *p, struct sq_error *err)
 {
 	const char *k = scalar(key), *v = scalar(value);
 	const struct opt *o = NULL;
-	struct sim_err why;
+	struct sq_error why;
 	char text[512];
 	int rc = 0;
 
@@ -100,14 +101,14 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
 }
 
 static int set_map(struct file *f, yaml_node_t *map, const struct sim_keys *more,
-		   struct sim_profile *p, yaml_node_t **ret_types, struct sim_err *err)
+		   struct sim_profile *p, yaml_node_t **ret_types, struct sq_error *err)
 {
 	yaml_node_pair_t *i;
 	int rc = 0;
 
 	if (!map || map->type != YAML_MAPPING_NODE)
 		return map ? bad_at(f, map, "accepted: 'key: value' lines", err)
-			   : sim_bad(err, "%.200s: the file is empty", f->path);
+			   : sq_bad(err, "%.200s: the file is empty", f->path);
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top && !rc; i++) {
 		yaml_node_t *key = yaml_document_get_node(f->doc, i->key);
 		yaml_node_t *value = yaml_document_get_node(f->doc, i->value);
@@ -126,7 +127,7 @@ static int set_map(struct file *f, yaml_node_t *map, const struct sim_keys *more
 }
 
 static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *base,
-		    struct sim_profile *p, struct sim_err *err)
+		    struct sim_profile *p, struct sq_error *err)
 {
 	yaml_node_pair_t *i;
 
@@ -173,7 +174,7 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 
 /* What the command line gave, over what the file said. Lists have been added to. */
 static int again(const struct sim_keys *more, struct sim_profile *p, const char *only,
-		 struct sim_err *err)
+		 struct sq_error *err)
 {
 	for (unsigned i = 0; more && i < more->ngiven; i++) {
 		const struct opt *o = more->given[i].o;
@@ -191,18 +192,18 @@ static int again(const struct sim_keys *more, struct sim_profile *p, const char 
 }
 
 static int load_types(struct file *f, const yaml_node_t *types, const struct sim_profile *base,
-		      struct sim_fleet *ret, struct sim_err *err)
+		      struct sim_fleet *ret, struct sq_error *err)
 {
 	yaml_node_item_t *i;
 	size_t n = (size_t)(types->data.sequence.items.top - types->data.sequence.items.start);
 	int rc = 0;
 
 	if (!n || n > SIM_MAX_TYPES)
-		return sim_bad(err, "%.200s: types: has %zu entries; accepted: 1 to %d", f->path, n,
-			       SIM_MAX_TYPES);
+		return sq_bad(err, "%.200s: types: has %zu entries; accepted: 1 to %d", f->path, n,
+			      SIM_MAX_TYPES);
 	ret->type = calloc(n, sizeof(*ret->type));
 	if (!ret->type)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	for (i = types->data.sequence.items.start; i < types->data.sequence.items.top && !rc; i++) {
 		yaml_node_t *map = yaml_document_get_node(f->doc, *i);
 
@@ -219,7 +220,7 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 }
 
 int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_profile *base,
-		   struct sim_fleet *ret, struct sim_err *err)
+		   struct sim_fleet *ret, struct sq_error *err)
 {
 	yaml_node_t *types = NULL;
 	struct file f;
@@ -236,8 +237,8 @@ int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_pro
 		if (!rc && types)
 			rc = bad_at(&f, types, "types: belongs into a fleet file (--fleet)", err);
 	} else if (!types || types->type != YAML_SEQUENCE_NODE) {
-		rc = sim_bad(err, "%.200s: types: is missing; accepted: a list of device types",
-			     path);
+		rc = sq_bad(err, "%.200s: types: is missing; accepted: a list of device types",
+			    path);
 	} else {
 		rc = load_types(&f, types, base, ret, err);
 	}
@@ -246,7 +247,7 @@ int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_pro
 }
 
 int sim_fleet_read_node(const char *path, void *doc, void *map, const struct sim_keys *more,
-			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err)
+			struct sim_profile *base, struct sim_fleet *ret, struct sq_error *err)
 {
 	struct file f = {.path = path, .doc = doc};
 	yaml_node_t *types = NULL;
@@ -262,17 +263,17 @@ int sim_fleet_read_node(const char *path, void *doc, void *map, const struct sim
 		return load_types(&f, types, base, ret, err);
 	ret->type = malloc(sizeof(*ret->type));
 	if (!ret->type)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	*ret->type = *base;
 	ret->ntypes = 1;
 	return 0;
 }
 
 int sim_fleet_load(const char *path, const struct opt *ignored, const struct sim_profile *base,
-		   struct sim_fleet *ret, struct sim_err *err)
+		   struct sim_fleet *ret, struct sq_error *err)
 {
 	struct sim_profile *copy = malloc(sizeof(*copy));
-	int rc = copy ? 0 : sim_bad(err, "out of memory");
+	int rc = copy ? 0 : sq_bad(err, "out of memory");
 
 	if (!rc) {
 		*copy = *base;

@@ -23,7 +23,7 @@
 	"wss://HOST[:PORT][/PATH]"
 
 /* IPv6 in brackets. */
-static int set_broker(void *base, const char *value, struct sim_err *err)
+static int set_broker(void *base, const char *value, struct sq_error *err)
 {
 	static const struct {
 		const char *scheme;
@@ -45,11 +45,11 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 			host = value + n;
 	}
 	if (!host)
-		return sim_bad(err, "broker '%.200s': " BROKER_URLS, value);
+		return sq_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	if (*host == '[') {
 		end = strchr(++host, ']');
 		if (!end)
-			return sim_bad(err, "broker '%.200s': ']' is missing", value);
+			return sq_bad(err, "broker '%.200s': ']' is missing", value);
 		n = (size_t)(end - host);
 		end++;
 	} else {
@@ -61,10 +61,10 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 	end += strspn(end, port ? "0123456789" : "");
 	if (!n || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker) ||
 	    (*end && *end != '/') || (*end && end[1] && !known[k].ws) || strpbrk(end, " #\t\r\n"))
-		return sim_bad(err, "broker '%.200s': " BROKER_URLS, value);
+		return sq_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	if (port && (strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535 || !*port ||
 		     *port == '/'))
-		return sim_bad(err, "broker '%.200s': port must be 1 to 65535", value);
+		return sq_bad(err, "broker '%.200s': port must be 1 to 65535", value);
 	p->tls = known[k].tls;
 	p->ws = known[k].ws;
 	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : known[k].port);
@@ -76,23 +76,22 @@ static int set_broker(void *base, const char *value, struct sim_err *err)
 	return 0;
 }
 
-static int set_ws_header(void *base, const char *value, struct sim_err *err)
+static int set_ws_header(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	size_t n = strcspn(value, ":");
 
 	if (!n || value[n] != ':' || strcspn(value, " \t\r\n") < n || strpbrk(value, "\r\n") ||
 	    strlen(value) >= sizeof(p->ws_header[0]))
-		return sim_bad(err,
-			       "ws-header '%.100s': accepted: 'Name: value', at most %zu bytes",
-			       value, sizeof(p->ws_header[0]) - 1);
+		return sq_bad(err, "ws-header '%.100s': accepted: 'Name: value', at most %zu bytes",
+			      value, sizeof(p->ws_header[0]) - 1);
 	if (p->nws_headers == SIM_MAX_WS_HEADERS)
-		return sim_bad(err, "ws-header: more than %d", SIM_MAX_WS_HEADERS);
+		return sq_bad(err, "ws-header: more than %d", SIM_MAX_WS_HEADERS);
 	snprintf(p->ws_header[p->nws_headers++], sizeof(p->ws_header[0]), "%s", value);
 	return 0;
 }
 
-static int set_bind(void *base, const char *value, struct sim_err *err)
+static int set_bind(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	union sim_addr list[SIM_MAX_ADDRS];
@@ -104,10 +103,10 @@ static int set_bind(void *base, const char *value, struct sim_err *err)
 		size_t len = strcspn(value, ",");
 
 		if (n == SIM_MAX_ADDRS)
-			return sim_bad(err, "bind: more than %d addresses", SIM_MAX_ADDRS);
+			return sq_bad(err, "bind: more than %d addresses", SIM_MAX_ADDRS);
 		if (!len || len >= sizeof(one))
-			return sim_bad(err, "bind: accepted: IPv4 or IPv6 addresses with commas "
-					    "between");
+			return sq_bad(err, "bind: accepted: IPv4 or IPv6 addresses with commas "
+					   "between");
 		memcpy(one, value, len);
 		one[len] = 0;
 		if (inet_pton(AF_INET, one, &list[n].in.sin_addr) == 1)
@@ -115,17 +114,17 @@ static int set_bind(void *base, const char *value, struct sim_err *err)
 		else if (inet_pton(AF_INET6, one, &list[n].in6.sin6_addr) == 1)
 			list[n++].sa.sa_family = AF_INET6;
 		else
-			return sim_bad(err, "bind '%s': not an IPv4 or IPv6 address", one);
+			return sq_bad(err, "bind '%s': not an IPv4 or IPv6 address", one);
 		value += len;
 		if (*value == ',' && !*++value)
-			return sim_bad(err, "bind: an address is missing after the last comma");
+			return sq_bad(err, "bind: an address is missing after the last comma");
 	}
 	memcpy(p->bind, list, sizeof(list));
 	p->nbinds = (uint8_t)n;
 	return 0;
 }
 
-static int set_subscribe(void *base, const char *value, struct sim_err *err)
+static int set_subscribe(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 
@@ -134,45 +133,45 @@ static int set_subscribe(void *base, const char *value, struct sim_err *err)
 		return 0;
 	}
 	if (p->nsubs == SIM_MAX_SUBS)
-		return sim_bad(err, "subscribe: more than %d filters per device", SIM_MAX_SUBS);
+		return sq_bad(err, "subscribe: more than %d filters per device", SIM_MAX_SUBS);
 	if (strlen(value) >= sizeof(p->sub[0]))
-		return sim_bad(err, "subscribe: longer than %zu bytes", sizeof(p->sub[0]) - 1);
+		return sq_bad(err, "subscribe: longer than %zu bytes", sizeof(p->sub[0]) - 1);
 	snprintf(p->sub[p->nsubs++], sizeof(p->sub[0]), "%s", value);
 	return 0;
 }
 
-static int set_user_property(void *base, const char *value, struct sim_err *err)
+static int set_user_property(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	const char *eq = strchr(value, '=');
 
 	if (!eq || eq == value || strlen(value) >= sizeof(p->user_prop[0]))
-		return sim_bad(err,
-			       "user-property '%.100s': accepted: NAME=VALUE, at most %zu bytes",
-			       value, sizeof(p->user_prop[0]) - 1);
+		return sq_bad(err,
+			      "user-property '%.100s': accepted: NAME=VALUE, at most %zu bytes",
+			      value, sizeof(p->user_prop[0]) - 1);
 	if (p->nuser_props == SIM_MAX_USER_PROPS)
-		return sim_bad(err, "user-property: more than %d", SIM_MAX_USER_PROPS);
+		return sq_bad(err, "user-property: more than %d", SIM_MAX_USER_PROPS);
 	snprintf(p->user_prop[p->nuser_props++], sizeof(p->user_prop[0]), "%s", value);
 	return 0;
 }
 
-static int set_sndbuf(void *base, const char *value, struct sim_err *err)
+static int set_sndbuf(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	uint64_t v;
 
 	if (sim_parse_size(value, &v) || (v && v < 2048) || v > 1 << 30)
-		return sim_bad(err,
-			       "sndbuf '%.60s': accepted: a size from 2KiB to 1GiB, or 0 for "
-			       "the system's",
-			       value);
+		return sq_bad(err,
+			      "sndbuf '%.60s': accepted: a size from 2KiB to 1GiB, or 0 for "
+			      "the system's",
+			      value);
 	p->sndbuf = (uint32_t)v;
 	return 0;
 }
 
 /* IDLE[:INTERVAL[:PROBES]], the kernel's bounds (net/ipv4/tcp.c: MAX_TCP_KEEPIDLE, -INTVL, -CNT).
  */
-static int set_tcp_keepalive(void *base, const char *value, struct sim_err *err)
+static int set_tcp_keepalive(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	uint64_t ns[2] = {0, 0};
@@ -197,29 +196,28 @@ static int set_tcp_keepalive(void *base, const char *value, struct sim_err *err)
 	p->tcp_probes = (uint32_t)probes;
 	return 0;
 bad:
-	return sim_bad(err,
-		       "tcp-keepalive '%.60s': accepted: IDLE[:INTERVAL[:PROBES]] in whole seconds "
-		       "up to 32767s and at most 127 probes, e.g. 60s:10s:3, or 0 for none",
-		       value);
+	return sq_bad(err,
+		      "tcp-keepalive '%.60s': accepted: IDLE[:INTERVAL[:PROBES]] in whole seconds "
+		      "up to 32767s and at most 127 probes, e.g. 60s:10s:3, or 0 for none",
+		      value);
 }
 
-static int refuse_auth(void *base, const char *value, struct sim_err *err)
+static int refuse_auth(void *base, const char *value, struct sq_error *err)
 {
 	(void)base;
-	return sim_bad(
-		err,
-		"auth-method '%.60s': MQTT 5's enhanced authentication (AUTH packets: SCRAM, "
-		"Kerberos) is not spoken; accepted: username and password, client "
-		"certificates",
-		value);
+	return sq_bad(err,
+		      "auth-method '%.60s': MQTT 5's enhanced authentication (AUTH packets: SCRAM, "
+		      "Kerberos) is not spoken; accepted: username and password, client "
+		      "certificates",
+		      value);
 }
 
-static int set_preset(void *base, const char *value, struct sim_err *err)
+static int set_preset(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 
 	if (strcmp(value, "aws-iot-core") && strcmp(value, "none"))
-		return sim_bad(err, "preset '%.100s': accepted: aws-iot-core, none", value);
+		return sq_bad(err, "preset '%.100s': accepted: aws-iot-core, none", value);
 	p->aws = !strcmp(value, "aws-iot-core");
 	if (p->aws) {
 		p->publish_cap = 100;
@@ -231,7 +229,7 @@ static int set_preset(void *base, const char *value, struct sim_err *err)
 	return 0;
 }
 
-static int set_backoff(void *base, const char *value, struct sim_err *err)
+static int set_backoff(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 	const char *dots = strstr(value, "..");
@@ -239,21 +237,21 @@ static int set_backoff(void *base, const char *value, struct sim_err *err)
 	uint64_t a, b;
 
 	if (!dots || (size_t)(dots - value) >= sizeof(lo))
-		return sim_bad(err, "backoff '%.100s': accepted: BASE..MAX, e.g. 1s..30s", value);
+		return sq_bad(err, "backoff '%.100s': accepted: BASE..MAX, e.g. 1s..30s", value);
 	memcpy(lo, value, (size_t)(dots - value));
 	lo[dots - value] = 0;
 	if (opt_parse_time(lo, &a) || opt_parse_time(dots + 2, &b) || a < NS_MS || b < a ||
 	    b > 86400 * NS_S)
-		return sim_bad(err,
-			       "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
-			       "MAX <= 24h, e.g. 1s..30s",
-			       value);
+		return sq_bad(err,
+			      "backoff '%.100s': accepted: BASE..MAX with 1ms <= BASE <= "
+			      "MAX <= 24h, e.g. 1s..30s",
+			      value);
 	p->backoff_base_ns = a;
 	p->backoff_max_ns = b;
 	return 0;
 }
 
-static int set_tls_version(void *base, const char *value, struct sim_err *err)
+static int set_tls_version(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
 
@@ -264,7 +262,7 @@ static int set_tls_version(void *base, const char *value, struct sim_err *err)
 	else if (!strcmp(value, "any"))
 		p->tls_min = p->tls_max = 0;
 	else
-		return sim_bad(err, "tls-version '%.100s': accepted: 1.2, 1.3, any", value);
+		return sq_bad(err, "tls-version '%.100s': accepted: 1.2, 1.3, any", value);
 	return 0;
 }
 
@@ -448,7 +446,7 @@ const struct sim_alias sim_aliases[] = {
 };
 const unsigned sim_naliases = sizeof(sim_aliases) / sizeof(*sim_aliases);
 
-int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sim_err *err)
+int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sq_error *err)
 {
 	const struct opt *o;
 	char wrapped[2048];
@@ -465,8 +463,8 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 		pct = strstr(a->wrap, "%s");
 		if (snprintf(wrapped, sizeof(wrapped), "%.*s%s%s", (int)(pct - a->wrap), a->wrap,
 			     value, pct + 2) >= (int)sizeof(wrapped))
-			return sim_bad(err, "%s: longer than %zu bytes", a->camel,
-				       sizeof(wrapped) - 100);
+			return sq_bad(err, "%s: longer than %zu bytes", a->camel,
+				      sizeof(wrapped) - 100);
 		/* "1.5s" is welcome too where the seed had a number of seconds. */
 		if (!strcmp(a->name, "interval") && *value &&
 		    !strchr("0123456789.", value[strlen(value) - 1]))
@@ -476,7 +474,7 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 	}
 	o = opt_find_key(sim_profile_opts, key);
 	if (!o) {
-		sim_bad(err, "option '%.100s' is unknown", key);
+		sq_bad(err, "option '%.100s' is unknown", key);
 		return -ENOENT;
 	}
 	return opt_set(o, p, value, err);

@@ -44,7 +44,7 @@ void sim_profile_init(struct sim_profile *p)
 
 /* A device's name as text, with a placeholder of the usual length. */
 static int render_sample(const struct sim_profile *p, const char *text, const char *field,
-			 const char *thing, char *buf, size_t cap, struct sim_err *err)
+			 const char *thing, char *buf, size_t cap, struct sq_error *err)
 {
 	struct sim_tmpl_ctx c = {.thing = thing,
 				 .client_id = thing,
@@ -70,10 +70,10 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 	if (rc)
 		return rc;
 	if (n == -ENOENT)
-		return sim_bad(err, "credentials-skip %u: credentials '%.150s' has %u rows",
-			       p->credentials_skip, p->credentials, sim_creds_rows(creds));
+		return sq_bad(err, "credentials-skip %u: credentials '%.150s' has %u rows",
+			      p->credentials_skip, p->credentials, sim_creds_rows(creds));
 	if (n < 0)
-		return sim_bad(err, "%s: longer than %zu bytes", field, cap - 1);
+		return sq_bad(err, "%s: longer than %zu bytes", field, cap - 1);
 	buf[n] = 0;
 	return 0;
 }
@@ -81,28 +81,27 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 /* AWS IoT Core's quotas of a topic or a filter of 2024-2026 (Developer Guide, "AWS IoT Core message
  * broker and protocol limits"). */
 static int check_aws_topic(const char *name, const char *text, const char *field,
-			   struct sim_err *err)
+			   struct sq_error *err)
 {
 	const char *from = name;
 	unsigned slashes = 0;
 
 	if (strlen(name) > 256)
-		return sim_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes",
-			       field);
+		return sq_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes", field);
 	/* $aws/rules/NAME/ in front does not count (Basic Ingest). */
 	if (!strncmp(from, "$aws/rules/", 11)) {
 		from = strchr(from + 11, '/');
 		if (!from || !from[1])
-			return sim_bad(err,
-				       "%s '%.200s': preset aws-iot-core: Basic Ingest is "
-				       "$aws/rules/RULE/TOPIC",
-				       field, text);
+			return sq_bad(err,
+				      "%s '%.200s': preset aws-iot-core: Basic Ingest is "
+				      "$aws/rules/RULE/TOPIC",
+				      field, text);
 		from++;
 	} else if (*from == '$' && strncmp(from, "$aws/", 5) && strncmp(from, "$share/", 7)) {
-		return sim_bad(err,
-			       "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
-			       "reserved",
-			       field, text);
+		return sq_bad(err,
+			      "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
+			      "reserved",
+			      field, text);
 	}
 	for (const char *s = from; *s; s++)
 		slashes += *s == '/';
@@ -110,107 +109,107 @@ static int check_aws_topic(const char *name, const char *text, const char *field
 	if (!strncmp(name, "$share/", 7) && slashes > 1)
 		slashes -= 2;
 	if (slashes > 7)
-		return sim_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
-			       text);
+		return sq_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
+			      text);
 	return 0;
 }
 
 static int check_topic(const struct sim_profile *p, const char *text, const char *field,
-		       const char *thing, struct sim_err *err)
+		       const char *thing, struct sq_error *err)
 {
 	char buf[1024];
 	int rc;
 
 	if (!*text)
-		return sim_bad(err, "%s: must not be empty", field);
+		return sq_bad(err, "%s: must not be empty", field);
 	if (strpbrk(text, "+#"))
-		return sim_bad(err, "%s '%.200s': wildcards + and # are for subscriptions", field,
-			       text);
+		return sq_bad(err, "%s '%.200s': wildcards + and # are for subscriptions", field,
+			      text);
 	rc = render_sample(p, text, field, thing, buf, sizeof(buf), err);
 	if (rc)
 		return rc;
 	if (!mqtt_topic_ok((const uint8_t *)buf, strlen(buf)))
-		return sim_bad(err, "%s '%.200s': not a valid topic name", field, text);
+		return sq_bad(err, "%s '%.200s': not a valid topic name", field, text);
 	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
 }
 
 static int check_filter(const struct sim_profile *p, const char *text, const char *field,
-			const char *thing, struct sim_err *err)
+			const char *thing, struct sq_error *err)
 {
 	char buf[1024];
 	int rc;
 
 	if (!*text)
-		return sim_bad(err, "%s: must not be empty", field);
+		return sq_bad(err, "%s: must not be empty", field);
 	rc = render_sample(p, text, field, thing, buf, sizeof(buf), err);
 	if (rc)
 		return rc;
 	if (!mqtt_filter_ok((const uint8_t *)buf, strlen(buf)))
-		return sim_bad(err,
-			       "%s '%.200s': not a valid topic filter (+ and # stand for whole "
-			       "levels, # last)",
-			       field, text);
+		return sq_bad(err,
+			      "%s '%.200s': not a valid topic filter (+ and # stand for whole "
+			      "levels, # last)",
+			      field, text);
 	if (p->aws && !strncmp(buf, "$aws/rules/", 11))
-		return sim_bad(err,
-			       "%s '%.200s': preset aws-iot-core: Basic Ingest topics cannot be "
-			       "subscribed to",
-			       field, text);
+		return sq_bad(err,
+			      "%s '%.200s': preset aws-iot-core: Basic Ingest topics cannot be "
+			      "subscribed to",
+			      field, text);
 	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
 }
 
 static int check_aws(const struct sim_profile *p, const char *client, size_t payload,
-		     struct sim_err *err)
+		     struct sq_error *err)
 {
 	if (p->qos == 2 || p->sub_qos == 2 || p->will_qos == 2)
-		return sim_bad(err, "qos 2: preset aws-iot-core: the service has no QoS 2");
+		return sq_bad(err, "qos 2: preset aws-iot-core: the service has no QoS 2");
 	if (strlen(client) > 128 || *client == '$')
-		return sim_bad(err,
-			       "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
-			       "beginning with $",
-			       client);
+		return sq_bad(err,
+			      "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
+			      "beginning with $",
+			      client);
 	if (payload > 128 * 1024)
-		return sim_bad(err,
-			       "payload: preset aws-iot-core: at most 131072 bytes, this can be "
-			       "%zu",
-			       payload);
+		return sq_bad(err,
+			      "payload: preset aws-iot-core: at most 131072 bytes, this can be "
+			      "%zu",
+			      payload);
 	if (p->keepalive_s < 30 || p->keepalive_s > 1200)
-		return sim_bad(err, "keepalive %u: preset aws-iot-core: 30 to 1200 seconds",
-			       p->keepalive_s);
+		return sq_bad(err, "keepalive %u: preset aws-iot-core: 30 to 1200 seconds",
+			      p->keepalive_s);
 	if (p->version == MQTT_V5 && !p->clean && p->session_expiry_s > 7 * 86400)
-		return sim_bad(err,
-			       "session-expiry %u: preset aws-iot-core: at most 604800 seconds "
-			       "(7 days)",
-			       p->session_expiry_s);
+		return sq_bad(err,
+			      "session-expiry %u: preset aws-iot-core: at most 604800 seconds "
+			      "(7 days)",
+			      p->session_expiry_s);
 	if (p->nsubs + !!*p->command + (p->shadow ? 3 : 0) > 50)
-		return sim_bad(err, "subscribe: preset aws-iot-core: at most 50 subscriptions of a "
-				    "connection");
+		return sq_bad(err, "subscribe: preset aws-iot-core: at most 50 subscriptions of a "
+				   "connection");
 	if (p->inflight > 100)
-		return sim_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
+		return sq_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
 	if (!p->interval_ns)
-		return sim_bad(err,
-			       "interval 0: preset aws-iot-core: at most 100 publishes per "
-			       "second and connection, so at least %gms with burst %u",
-			       10.0 * p->burst, p->burst);
+		return sq_bad(err,
+			      "interval 0: preset aws-iot-core: at most 100 publishes per "
+			      "second and connection, so at least %gms with burst %u",
+			      10.0 * p->burst, p->burst);
 	if (*p->topic && p->burst * 1e9 / (double)p->interval_ns > 100)
-		return sim_bad(err,
-			       "interval %gms with burst %u: preset aws-iot-core: at most 100 "
-			       "publishes per second and connection",
-			       (double)p->interval_ns / 1e6, p->burst);
+		return sq_bad(err,
+			      "interval %gms with burst %u: preset aws-iot-core: at most 100 "
+			      "publishes per second and connection",
+			      (double)p->interval_ns / 1e6, p->burst);
 	return 0;
 }
 
-static int check_tls(const struct sim_profile *p, const char *thing, struct sim_err *err)
+static int check_tls(const struct sim_profile *p, const char *thing, struct sq_error *err)
 {
 	struct sim_tls *t;
 	int rc;
 
 	if (!*p->cert != !*p->key)
-		return sim_bad(err, "%s is missing: cert and key go together",
-			       *p->cert ? "key" : "cert");
+		return sq_bad(err, "%s is missing: cert and key go together",
+			      *p->cert ? "key" : "cert");
 	if (!p->tls) {
 		if (*p->cert || *p->ca || *p->alpn || *p->sni || p->insecure)
-			return sim_bad(err, "broker '%.200s': TLS options need mqtts:// or wss://",
-				       p->broker);
+			return sq_bad(err, "broker '%.200s': TLS options need mqtts:// or wss://",
+				      p->broker);
 		return 0;
 	}
 	rc = sim_tls_new(p, &t, err);
@@ -222,38 +221,38 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sim_
 	return rc;
 }
 
-static int check_ws(const struct sim_profile *p, const char *thing, struct sim_err *err)
+static int check_ws(const struct sim_profile *p, const char *thing, struct sq_error *err)
 {
 	char buf[SIM_PATH_MAX * 4], host[300], header[4096];
 	int rc;
 
 	if (!p->ws)
 		return p->nws_headers || *p->sigv4
-			       ? sim_bad(err,
-					 "ws-header and aws-sigv4 need a broker of ws:// or wss://")
+			       ? sq_bad(err,
+					"ws-header and aws-sigv4 need a broker of ws:// or wss://")
 			       : 0;
 	if (p->engine == SIM_PAHO)
-		return sim_bad(err, "client paho: ws:// and wss:// are of the lean client only");
+		return sq_bad(err, "client paho: ws:// and wss:// are of the lean client only");
 	rc = render_sample(p, p->path, "broker", thing, buf, SIM_PATH_MAX, err);
 	if (rc)
 		return rc;
 	if (strpbrk(buf, " \t\r\n"))
-		return sim_bad(err, "broker: the path has a blank in it; write %%20");
+		return sq_bad(err, "broker: the path has a blank in it; write %%20");
 	for (unsigned i = 0; i < p->nws_headers && !rc; i++)
 		rc = render_sample(p, p->ws_header[i], "ws-header", thing, header, sizeof(header),
 				   err);
 	if (rc || !*p->sigv4)
 		return rc;
 	if (strchr(buf, '?'))
-		return sim_bad(err, "aws-sigv4: the path of broker must have no query of its own");
+		return sq_bad(err, "aws-sigv4: the path of broker must have no query of its own");
 	sim_host_header(p, host, sizeof(host));
 	if (sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0))
-		return sim_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
-				    "AWS_SECRET_ACCESS_KEY");
+		return sq_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
+				   "AWS_SECRET_ACCESS_KEY");
 	return 0;
 }
 
-int sim_profile_check(struct sim_profile *p, struct sim_err *err)
+int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 {
 	const struct sim_creds *creds;
 	struct sim_tmpl *t;
@@ -263,26 +262,26 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	int rc;
 
 	if (!*p->broker)
-		return sim_bad(err, "broker: is missing; accepted: mqtt[s]://HOST[:PORT] or "
-				    "ws[s]://HOST[:PORT][/PATH]");
+		return sq_bad(err, "broker: is missing; accepted: mqtt[s]://HOST[:PORT] or "
+				   "ws[s]://HOST[:PORT][/PATH]");
 	rc = sim_creds_get(p->credentials, &creds, err);
 	if (rc)
 		return rc;
 	if (!*p->thing || strstr(p->thing, "{thing}") || strstr(p->thing, "{client_id}"))
-		return sim_bad(err,
-			       "thing '%.100s': accepted: a name that may contain {index} and "
-			       "{type}",
-			       p->thing);
+		return sq_bad(err,
+			      "thing '%.100s': accepted: a name that may contain {index} and "
+			      "{type}",
+			      p->thing);
 	rc = render_sample(p, p->thing, "thing", "", thing, sizeof(thing), err);
 	if (rc)
 		return rc;
 	if (strstr(p->client_id, "{client_id}"))
-		return sim_bad(err, "client-id '%.100s': cannot contain itself", p->client_id);
+		return sq_bad(err, "client-id '%.100s': cannot contain itself", p->client_id);
 	rc = render_sample(p, p->client_id, "client-id", thing, client, sizeof(client), err);
 	if (rc)
 		return rc;
 	if (!*client && !p->clean)
-		return sim_bad(err, "client-id: a persistent session needs one");
+		return sq_bad(err, "client-id: a persistent session needs one");
 	rc = render_sample(p, p->username, "username", thing, user, sizeof(user), err);
 	if (rc)
 		return rc;
@@ -306,20 +305,20 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 		if (rc)
 			return rc;
 	} else if (p->will_qos || p->will_retain) {
-		return sim_bad(err, "will-topic: is missing, and the other will options need it");
+		return sq_bad(err, "will-topic: is missing, and the other will options need it");
 	}
 	if (*p->command) {
 		rc = check_filter(p, p->command, "command", thing, err);
 		if (!rc && !*p->response && p->version != MQTT_V5)
-			rc = sim_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
-					  "response topic");
+			rc = sq_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
+					 "response topic");
 		if (rc)
 			return rc;
 	}
 	if (*p->response) {
 		rc = check_topic(p, p->response, "response", thing, err);
 		if (!rc && !*p->command)
-			rc = sim_bad(err, "command: is missing, and response needs it");
+			rc = sq_bad(err, "command: is missing, and response needs it");
 		if (rc)
 			return rc;
 	}
@@ -334,10 +333,10 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && small >= SIM_MARK_LEN);
 	sim_tmpl_free(t);
 	if (p->e2e && *p->topic && !can_mark)
-		return sim_bad(err,
-			       "payload: e2e needs {{mark}} in the template or a size of at "
-			       "least %d bytes",
-			       SIM_MARK_LEN);
+		return sq_bad(err,
+			      "payload: e2e needs {{mark}} in the template or a size of at "
+			      "least %d bytes",
+			      SIM_MARK_LEN);
 	if (p->shadow)
 		payload += 32; /* {"state":{"reported":...}} */
 	if (p->aws) {
@@ -347,9 +346,9 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	}
 	if (p->version != MQTT_V5 && (p->nuser_props || p->message_expiry_s || *p->content_type ||
 				      *p->response_topic || p->topic_alias))
-		return sim_bad(err,
-			       "user-property, message-expiry, content-type, response-topic and "
-			       "topic-alias need protocol 5");
+		return sq_bad(err,
+			      "user-property, message-expiry, content-type, response-topic and "
+			      "topic-alias need protocol 5");
 	if (*p->response_topic) {
 		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
 		if (rc)
@@ -359,16 +358,16 @@ int sim_profile_check(struct sim_profile *p, struct sim_err *err)
 	if (rc)
 		return rc;
 	if (p->backoff_max_ns < p->backoff_base_ns)
-		return sim_bad(err, "backoff: BASE is larger than MAX");
+		return sq_bad(err, "backoff: BASE is larger than MAX");
 	if (p->engine == SIM_PAHO &&
 	    (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli || p->e2e ||
 	     !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
 	     p->message_expiry_s || *p->content_type || *p->response_topic || p->topic_alias ||
 	     p->follow_redirect || p->sndbuf || p->user_timeout_ns || p->tcp_idle_s || !p->nodelay))
-		return sim_bad(err,
-			       "client paho: alpn, bind, cgroup, churn, command, credentials, e2e, "
-			       "follow-redirect, shadow, interval 0, properties of messages "
-			       "and of sockets are of the lean client only");
+		return sq_bad(err,
+			      "client paho: alpn, bind, cgroup, churn, command, credentials, e2e, "
+			      "follow-redirect, shadow, interval 0, properties of messages "
+			      "and of sockets are of the lean client only");
 	rc = check_tls(p, thing, err);
 	if (rc)
 		return rc;

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "sim/base/err.h"
+#include "lib/error.h"
 
 #define SIM_MAX_TYPES	   32
 #define SIM_MAX_ADDRS	   64
@@ -111,13 +111,14 @@ void sim_profile_init(struct sim_profile *p);
  * -EINVAL with `err` filled; -ENOENT when no option has that name. Then *p is
  * unchanged.
  */
-int sim_profile_set(struct sim_profile *p, const char *key, const char *value, struct sim_err *err);
+int sim_profile_set(struct sim_profile *p, const char *key, const char *value,
+		    struct sq_error *err);
 /*
  * Checks the whole: fields that exclude each other, presets' rules, templates
  * parse, files can be read, key fits certificate; resolves the broker's name.
  * Nothing connects. 0 or -EINVAL.
  */
-int sim_profile_check(struct sim_profile *p, struct sim_err *err);
+int sim_profile_check(struct sim_profile *p, struct sq_error *err);
 
 struct sim_fleet {
 	unsigned ntypes;
@@ -141,14 +142,14 @@ struct sim_keys {
 /* Reads a fleet file (docs/sim.md); without ret one of options alone, for all types, and nothing
  * goes over it. Each type starts from *base. 0, or -errno and `err`. */
 int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_profile *base,
-		   struct sim_fleet *ret, struct sim_err *err);
+		   struct sim_fleet *ret, struct sq_error *err);
 /* The same from a mapping of a file that holds more than a fleet: `doc` is a yaml_document_t,
  * `map` a yaml_node_t of it; without types: there is one type. */
 int sim_fleet_read_node(const char *path, void *doc, void *map, const struct sim_keys *more,
-			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err);
+			struct sim_profile *base, struct sim_fleet *ret, struct sq_error *err);
 /* The same from a file, which may hold these options as well; they are ignored. */
 int sim_fleet_load(const char *path, const struct opt *ignored, const struct sim_profile *base,
-		   struct sim_fleet *ret, struct sim_err *err);
+		   struct sim_fleet *ret, struct sq_error *err);
 /* N devices over the types by weight, largest remainders first. */
 void sim_fleet_split(const struct sim_fleet *f, uint32_t n, uint32_t *ret);
 

@@ -73,19 +73,19 @@ static int look_up(const char *host, uint16_t port, unsigned families, union sim
 	return 0;
 }
 
-int sim_resolve(struct sim_profile *p, struct sim_err *err)
+int sim_resolve(struct sim_profile *p, struct sq_error *err)
 {
 	uint8_t n;
 	int rc = look_up(p->host, p->port, sim_families(p), p->addr, &n);
 
 	if (rc)
-		return sim_bad(err, "broker '%.200s': the name does not resolve: %s", p->host,
-			       rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+		return sq_bad(err, "broker '%.200s': the name does not resolve: %s", p->host,
+			      rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
 	if (!n)
-		return sim_bad(err,
-			       "bind: none of the addresses is of the same family as broker "
-			       "'%.200s'",
-			       p->host);
+		return sq_bad(err,
+			      "bind: none of the addresses is of the same family as broker "
+			      "'%.200s'",
+			      p->host);
 	p->naddrs = n;
 	return 0;
 }

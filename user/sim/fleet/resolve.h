@@ -11,7 +11,7 @@
 /* Families that sources allow, as bits: 1 IPv4, 2 IPv6; both when p has no --bind. */
 unsigned sim_families(const struct sim_profile *p);
 /* Looks p->host up, into p->addr; waits for the name server. 0, or -EINVAL and a line. */
-int sim_resolve(struct sim_profile *p, struct sim_err *err);
+int sim_resolve(struct sim_profile *p, struct sq_error *err);
 
 struct sim_host; /* a name and a port; lives as long as the process */
 

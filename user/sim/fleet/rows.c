@@ -32,7 +32,7 @@ enum { THING, CLIENT, USER, PASSWORD, TOPIC, PARTS };
 static const char *const part_name[PARTS] = {"thing", "client-id", "username", "password", "topic"};
 
 static int compile(const struct sim_profile *p, const struct sim_creds *creds,
-		   struct sim_tmpl *t[PARTS], struct sim_err *err)
+		   struct sim_tmpl *t[PARTS], struct sq_error *err)
 {
 	int rc = sim_tmpl_name(p->thing, "thing", creds, &t[THING], err);
 
@@ -48,7 +48,7 @@ static int compile(const struct sim_profile *p, const struct sim_creds *creds,
 
 /* One device's names; its client identifier's hash in *ret. */
 static int one(const struct sim_profile *p, const struct sim_creds *creds, uint32_t i,
-	       struct sim_tmpl *const t[PARTS], uint64_t *ret, struct sim_err *err)
+	       struct sim_tmpl *const t[PARTS], uint64_t *ret, struct sq_error *err)
 {
 	/* What a device has room for: SIM_* of device/connect.c and publish.c. */
 	static const size_t most[PARTS] = {255, 256, SIM_USER_MAX, SIM_PASSWORD_MAX, 1024};
@@ -60,9 +60,9 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 		long n = t[k] ? sim_tmpl_render(t[k], &c, buf, most[k]) : 0;
 
 		if (n < 0)
-			return sim_bad(err,
-				       "credentials '%.180s' line %u: %s: longer than %zu bytes",
-				       p->credentials, line, part_name[k], most[k]);
+			return sq_bad(err,
+				      "credentials '%.180s' line %u: %s: longer than %zu bytes",
+				      p->credentials, line, part_name[k], most[k]);
 		if (k == THING) {
 			memcpy(thing, buf, (size_t)n);
 			thing[n] = 0;
@@ -70,16 +70,16 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 		} else if (k == CLIENT) {
 			*ret = hash_of(buf, (size_t)n);
 		} else if (k == TOPIC && t[k] && !mqtt_topic_ok((uint8_t *)buf, (size_t)n)) {
-			return sim_bad(err,
-				       "credentials '%.180s' line %u: topic '%.*s': not a valid "
-				       "topic name",
-				       p->credentials, line, (int)(n < 100 ? n : 100), buf);
+			return sq_bad(err,
+				      "credentials '%.180s' line %u: topic '%.*s': not a valid "
+				      "topic name",
+				      p->credentials, line, (int)(n < 100 ? n : 100), buf);
 		}
 	}
 	return 0;
 }
 
-int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
+int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	struct sim_tmpl *t[PARTS] = {NULL};
 	const struct sim_creds *creds;
@@ -89,15 +89,14 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sim_err *err
 	if (rc || !creds)
 		return rc;
 	if ((uint64_t)n + p->credentials_skip > sim_creds_rows(creds))
-		return sim_bad(
-			err,
-			"credentials '%.150s': has %u rows, and %u devices of type %s need a "
-			"row each%s",
-			p->credentials, sim_creds_rows(creds), n, p->name,
-			p->credentials_skip ? " behind those of credentials-skip" : "");
+		return sq_bad(err,
+			      "credentials '%.150s': has %u rows, and %u devices of type %s need a "
+			      "row each%s",
+			      p->credentials, sim_creds_rows(creds), n, p->name,
+			      p->credentials_skip ? " behind those of credentials-skip" : "");
 	rc = compile(p, creds, t, err);
 	if (!rc && n && !(who = malloc(n * sizeof(*who))))
-		rc = sim_bad(err, "credentials: out of memory");
+		rc = sq_bad(err, "credentials: out of memory");
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		who[i].row = i + p->credentials_skip;
 		rc = one(p, creds, i, t, &who[i].hash, err);
@@ -106,11 +105,11 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sim_err *err
 		qsort(who, n, sizeof(*who), by_hash);
 		for (uint32_t i = 1; i < n && !rc; i++)
 			if (who[i].hash == who[i - 1].hash)
-				rc = sim_bad(err,
-					     "credentials '%.180s' lines %u and %u: make the same "
-					     "client-id ('%.60s')",
-					     p->credentials, sim_creds_line(creds, who[i - 1].row),
-					     sim_creds_line(creds, who[i].row), p->client_id);
+				rc = sq_bad(err,
+					    "credentials '%.180s' lines %u and %u: make the same "
+					    "client-id ('%.60s')",
+					    p->credentials, sim_creds_line(creds, who[i - 1].row),
+					    sim_creds_line(creds, who[i].row), p->client_id);
 	}
 	for (unsigned i = 0; i < PARTS; i++)
 		sim_tmpl_free(t[i]);

@@ -116,28 +116,27 @@ static EVP_PKEY *read_key(FILE *f, const X509 *cert)
 }
 
 static int load(const char *cert_path, const char *key_path, struct identity *ret,
-		struct sim_err *err)
+		struct sq_error *err)
 {
 	FILE *f = fopen(cert_path, "re");
 
 	if (!f)
-		return sim_bad(err, "cert '%.180s': %s", cert_path, strerror(errno));
+		return sq_bad(err, "cert '%.180s': %s", cert_path, strerror(errno));
 	ret->cert = PEM_read_X509(f, NULL, NULL, NULL);
 	fclose(f);
 	if (!ret->cert)
-		return sim_bad(err, "cert '%.180s': no PEM certificate in it: %s", cert_path,
-			       why());
+		return sq_bad(err, "cert '%.180s': no PEM certificate in it: %s", cert_path, why());
 	f = fopen(key_path, "re");
 	if (!f)
-		return sim_bad(err, "key '%.180s': %s", key_path, strerror(errno));
+		return sq_bad(err, "key '%.180s': %s", key_path, strerror(errno));
 	ret->key = read_key(f, ret->cert);
 	fclose(f);
 	if (!ret->key)
-		return sim_bad(err, "key '%.180s': no PEM private key in it: %s", key_path, why());
+		return sq_bad(err, "key '%.180s': no PEM private key in it: %s", key_path, why());
 	if (X509_check_private_key(ret->cert, ret->key) != 1) {
 		ERR_clear_error();
-		return sim_bad(err, "key '%.180s' does not belong to cert '%.180s'", key_path,
-			       cert_path);
+		return sq_bad(err, "key '%.180s' does not belong to cert '%.180s'", key_path,
+			      cert_path);
 	}
 	return 0;
 }
@@ -145,7 +144,7 @@ static int load(const char *cert_path, const char *key_path, struct identity *re
 /* Of the type's device `index`, counted from 0. */
 static int load_of(const struct sim_tmpl *cert_t, const struct sim_tmpl *key_t, const char *thing,
 		   const struct sim_profile *p, uint32_t index, struct identity *ret,
-		   struct sim_err *err)
+		   struct sq_error *err)
 {
 	struct sim_tmpl_ctx c = {.thing = thing,
 				 .client_id = thing,
@@ -158,11 +157,11 @@ static int load_of(const struct sim_tmpl *cert_t, const struct sim_tmpl *key_t, 
 
 	n = sim_tmpl_render(cert_t, &c, cert, sizeof(cert) - 1);
 	if (n < 0)
-		return sim_bad(err, "cert: the file name is longer than %zu bytes", sizeof(cert));
+		return sq_bad(err, "cert: the file name is longer than %zu bytes", sizeof(cert));
 	cert[n] = 0;
 	n = sim_tmpl_render(key_t, &c, key, sizeof(key) - 1);
 	if (n < 0)
-		return sim_bad(err, "key: the file name is longer than %zu bytes", sizeof(key));
+		return sq_bad(err, "key: the file name is longer than %zu bytes", sizeof(key));
 	key[n] = 0;
 	rc = load(cert, key, ret, err);
 	if (rc)
@@ -171,7 +170,7 @@ static int load_of(const struct sim_tmpl *cert_t, const struct sim_tmpl *key_t, 
 }
 
 int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const char *thing,
-		     struct sim_err *err)
+		     struct sq_error *err)
 {
 	struct identity *id;
 
@@ -187,7 +186,7 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
 		struct identity *grown = realloc(t->id, want * sizeof(*grown));
 
 		if (!grown)
-			return sim_bad(err, "cert: out of memory");
+			return sq_bad(err, "cert: out of memory");
 		memset(grown + t->nid, 0, (want - t->nid) * sizeof(*grown));
 		t->id = grown;
 		t->nid = want;
@@ -199,7 +198,7 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
 	return load_of(t->cert, t->key, thing, t->p, index, id, err);
 }
 
-int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
+int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	struct sim_tmpl *thing = NULL, *cert = NULL, *key = NULL, *client = NULL;
 	const struct sim_creds *creds;
@@ -220,7 +219,7 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err)
 		goto out;
 	e = calloc(1, sizeof(*e) + n * sizeof(e->id[0]));
 	if (!e) {
-		rc = sim_bad(err, "cert: out of memory");
+		rc = sq_bad(err, "cert: out of memory");
 		goto out;
 	}
 	snprintf(e->cert, sizeof(e->cert), "%s", p->cert);
@@ -360,18 +359,18 @@ static void name_server(X509_VERIFY_PARAM *param, const char *name)
 }
 
 static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *name,
-		      struct sim_err *err)
+		      struct sq_error *err)
 {
 	if (p->insecure)
 		return 0;
 	if (*p->ca) {
 		if (access(p->ca, R_OK))
-			return sim_bad(err, "ca '%.200s': %s", p->ca, strerror(errno));
+			return sq_bad(err, "ca '%.200s': %s", p->ca, strerror(errno));
 		if (SSL_CTX_load_verify_locations(ctx, p->ca, NULL) != 1)
-			return sim_bad(err, "ca '%.200s': no PEM certificate in it: %s", p->ca,
-				       why());
+			return sq_bad(err, "ca '%.200s': no PEM certificate in it: %s", p->ca,
+				      why());
 	} else if (SSL_CTX_set_default_verify_paths(ctx) != 1) {
-		return sim_bad(err, "ca: the system's certificates cannot be read; give --ca FILE");
+		return sq_bad(err, "ca: the system's certificates cannot be read; give --ca FILE");
 	}
 	/* On the context, so that no connection pays for it. */
 	name_server(SSL_CTX_get0_param(ctx), name);
@@ -379,7 +378,7 @@ static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *nam
 	return 0;
 }
 
-int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_err *err)
+int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sq_error *err)
 {
 	struct sim_tls *t = calloc(1, sizeof(*t));
 	struct identity id = {0};
@@ -389,7 +388,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 	int rc;
 
 	if (!t)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	t->p = p;
 	t->early = early_find(p);
 	snprintf(t->sni, sizeof(t->sni), "%s", *p->sni ? p->sni : p->host);
@@ -397,7 +396,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 	t->ctx = SSL_CTX_new(TLS_client_method());
 	if (!t->ctx) {
 		free(t);
-		return sim_bad(err, "TLS: %s", why());
+		return sq_bad(err, "TLS: %s", why());
 	}
 	/*
 	 * Buffers are given back between records: an idle connection keeps about
@@ -425,7 +424,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 					      p->tls_max == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
 	rc = set_verify(t->ctx, p, t->sni, err);
 	if (!rc && *p->alpn && set_alpn(t->ctx, p->alpn))
-		rc = sim_bad(err, "alpn '%s': not accepted by OpenSSL", p->alpn);
+		rc = sq_bad(err, "alpn '%s': not accepted by OpenSSL", p->alpn);
 	if (!rc)
 		rc = sim_creds_get(p->credentials, &creds, err);
 	if (!rc && *p->cert) {
@@ -443,7 +442,7 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_er
 			if (!rc &&
 			    (SSL_CTX_use_certificate_chain_file(t->ctx, p->cert) != 1 ||
 			     SSL_CTX_use_PrivateKey_file(t->ctx, p->key, SSL_FILETYPE_PEM) != 1))
-				rc = sim_bad(err, "cert '%.200s': %s", p->cert, why());
+				rc = sq_bad(err, "cert '%.200s': %s", p->cert, why());
 			sim_tmpl_free(t->cert);
 			sim_tmpl_free(t->key);
 			t->cert = t->key = NULL;

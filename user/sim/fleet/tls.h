@@ -15,7 +15,7 @@ struct sim_tls;
  * Reads CA, certificate and key (of one for all; per device see sim_tls_check()).
  * Returns 0, or -EINVAL with a line naming the file.
  */
-int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sim_err *err);
+int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sq_error *err);
 /* `cb` gets every session that can be resumed, and returns 1 to keep its reference. */
 void sim_tls_on_session(struct sim_tls *t, int (*cb)(SSL *ssl, SSL_SESSION *session));
 void sim_tls_free(struct sim_tls *t);
@@ -25,7 +25,7 @@ void sim_tls_free(struct sim_tls *t);
  * read is what they connect with: nothing is parsed twice. To be called before
  * shards, and their contexts, exist; sim_tls_check_free() when they no longer do.
  */
-int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sim_err *err);
+int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 void sim_tls_check_free(void);
 
 /*
@@ -34,7 +34,7 @@ void sim_tls_check_free(void);
  * nobody had announced; an error names the file.
  */
 int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const char *thing,
-		     struct sim_err *err);
+		     struct sq_error *err);
 /*
  * A connection's SSL over `fd`, with `resume` (may be NULL). `owner`: SSL_get_app_data().
  * `server`: whom to ask for and to verify, where that is not the profile's; else NULL.

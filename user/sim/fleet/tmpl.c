@@ -91,7 +91,7 @@ static int decimal(const char *s, double *ret)
 
 /* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
 static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field,
-		      struct sim_err *err)
+		      struct sq_error *err)
 {
 	static const struct {
 		const char *word;
@@ -106,20 +106,20 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 
 	for (char *w = strtok_r(in, " \t\n", &save); w; w = strtok_r(NULL, " \t\n", &save)) {
 		if (n == 66)
-			return sim_bad(err, "%s: more than 64 words in '{{%.40s ...}}'", field,
-				       start);
+			return sq_bad(err, "%s: more than 64 words in '{{%.40s ...}}'", field,
+				      start);
 		arg[n++] = w;
 	}
 	if (!n)
-		return sim_bad(err, "%s: '{{}}' is empty", field);
+		return sq_bad(err, "%s: '{{}}' is empty", field);
 	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
 		if (strcmp(arg[0], plain[i].word))
 			continue;
 		if (n != 1)
-			return sim_bad(err, "%s: '{{%s}}' takes no arguments", field, arg[0]);
+			return sq_bad(err, "%s: '{{%s}}' takes no arguments", field, arg[0]);
 		o = add_op(t, plain[i].kind);
 		t->mark |= plain[i].kind == MARK;
-		return o ? 0 : sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+		return o ? 0 : sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 	}
 	if (!strcmp(arg[0], "rand") || !strcmp(arg[0], "walk")) {
 		bool walk = *arg[0] == 'w';
@@ -127,23 +127,23 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 		int digits = 0;
 
 		if (n != (walk ? 4 : 3))
-			return sim_bad(err, "%s: accepted: {{%s}}", field,
-				       walk ? "walk MIN MAX STEP" : "rand MIN MAX");
+			return sq_bad(err, "%s: accepted: {{%s}}", field,
+				      walk ? "walk MIN MAX STEP" : "rand MIN MAX");
 		for (unsigned i = 1; i < n; i++) {
 			if (decimal(arg[i], &v[i - 1]))
-				return sim_bad(err, "%s: '%.40s' in {{%s}} is not a number", field,
-					       arg[i], arg[0]);
+				return sq_bad(err, "%s: '%.40s' in {{%s}} is not a number", field,
+					      arg[i], arg[0]);
 			if (digits_of(arg[i]) > digits)
 				digits = digits_of(arg[i]);
 		}
 		if (v[0] > v[1] || v[2] < 0 || digits > 9)
-			return sim_bad(err,
-				       "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
-				       "9 decimals",
-				       field, arg[0]);
+			return sq_bad(err,
+				      "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
+				      "9 decimals",
+				      field, arg[0]);
 		o = add_op(t, walk ? WALK : RAND);
 		if (!o)
-			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+			return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 		o->min = v[0];
 		o->max = v[1];
 		o->step = v[2];
@@ -155,24 +155,24 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	if (n == 1 && sim_creds_column(t->creds, arg[0], strlen(arg[0])) >= 0) {
 		o = add_op(t, COLUMN);
 		if (!o)
-			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+			return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 		o->at = (uint32_t)sim_creds_column(t->creds, arg[0], strlen(arg[0]));
 		return 0;
 	}
 	if (!strcmp(arg[0], "pick")) {
 		if (n < 2)
-			return sim_bad(err, "%s: accepted: {{pick A B ...}}", field);
+			return sq_bad(err, "%s: accepted: {{pick A B ...}}", field);
 		o = add_op(t, PICK);
 		if (!o)
-			return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+			return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 		o->at = t->nwords;
 		o->len = n - 1;
 		for (unsigned i = 1; i < n; i++)
 			if (add_word(t, at + (size_t)(arg[i] - start), strlen(arg[i])))
-				return sim_bad(err, "%s: out of memory", field);
+				return sq_bad(err, "%s: out of memory", field);
 		return 0;
 	}
-	return sim_bad(
+	return sq_bad(
 		err,
 		"%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, sched_ms, now, thing, index, "
 		"type, client_id, mark, rand MIN MAX, walk MIN MAX STEP, pick A B ..., "
@@ -181,7 +181,7 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 }
 
 static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *field,
-		   struct sim_err *err)
+		   struct sq_error *err)
 {
 	static const struct {
 		const char *word;
@@ -197,30 +197,30 @@ static int name_op(struct sim_tmpl *t, const char *in, size_t len, const char *f
 
 	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain) - !t->has_seq; i++)
 		if (strlen(plain[i].word) == len && !memcmp(in, plain[i].word, len))
-			return add_op(t, plain[i].kind) ? 0 : sim_bad(err, "%s: too long", field);
+			return add_op(t, plain[i].kind) ? 0 : sq_bad(err, "%s: too long", field);
 	if (column >= 0) {
 		o = add_op(t, COLUMN);
 		if (!o)
-			return sim_bad(err, "%s: too long", field);
+			return sq_bad(err, "%s: too long", field);
 		o->at = (uint32_t)column;
 		return 0;
 	}
 	sim_creds_names(t->creds, names, sizeof(names));
-	return sim_bad(err,
-		       "%s: '{%.*s}' is unknown; accepted: {thing} {index} {type} {client_id}%s%s",
-		       field, (int)(len < 40 ? len : 40), in, t->has_seq ? " {seq}" : "", names);
+	return sq_bad(err,
+		      "%s: '{%.*s}' is unknown; accepted: {thing} {index} {type} {client_id}%s%s",
+		      field, (int)(len < 40 ? len : 40), in, t->has_seq ? " {seq}" : "", names);
 }
 
-static int parts(const char *field, struct sim_err *err)
+static int parts(const char *field, struct sq_error *err)
 {
-	return sim_bad(err, "%s: more than %d parts", field, MAX_OPS);
+	return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 }
 
 /* A password: braces are text, but around a word of ours. */
-static int compile_lenient(struct sim_tmpl *t, const char *field, struct sim_err *err)
+static int compile_lenient(struct sim_tmpl *t, const char *field, struct sq_error *err)
 {
 	size_t at = 0, n = t->text_len;
-	struct sim_err why;
+	struct sq_error why;
 
 	for (size_t i = 0; i < n; i++) {
 		const char *to = t->text[i] == '{' ? memchr(t->text + i, '}', n - i) : NULL;
@@ -239,7 +239,7 @@ static int compile_lenient(struct sim_tmpl *t, const char *field, struct sim_err
 	return add_text(t, at, n - at) ? parts(field, err) : 0;
 }
 
-static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struct sim_err *err)
+static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struct sq_error *err)
 {
 	size_t at = 0;
 
@@ -259,8 +259,8 @@ static int compile(struct sim_tmpl *t, unsigned braces, const char *field, struc
 		in = (size_t)(from - t->text) + wide;
 		to = memmem(t->text + in, t->text_len - in, "}}", wide);
 		if (!to)
-			return sim_bad(err, "%s: '%.*s' at byte %zu is never closed", field,
-				       (int)wide, "{{", in - wide + 1);
+			return sq_bad(err, "%s: '%.*s' at byte %zu is never closed", field,
+				      (int)wide, "{{", in - wide + 1);
 		if (braces == 2) {
 			*to = 0; /* the inside becomes words; nothing reads the braces again */
 			rc = payload_op(t, t->text + in, in, field, err);
@@ -293,13 +293,13 @@ static struct sim_tmpl *new_tmpl(const char *text, size_t len)
 }
 
 static int of_name(const char *text, const char *field, const struct sim_creds *creds, bool seq,
-		   bool lenient, struct sim_tmpl **ret, struct sim_err *err)
+		   bool lenient, struct sim_tmpl **ret, struct sq_error *err)
 {
 	struct sim_tmpl *t = new_tmpl(text, strlen(text));
 	int rc;
 
 	if (!t)
-		return sim_bad(err, "%s: out of memory", field);
+		return sq_bad(err, "%s: out of memory", field);
 	t->creds = creds;
 	t->has_seq = seq;
 	rc = lenient ? compile_lenient(t, field, err) : compile(t, 1, field, err);
@@ -312,25 +312,25 @@ static int of_name(const char *text, const char *field, const struct sim_creds *
 }
 
 int sim_tmpl_name(const char *text, const char *field, const struct sim_creds *creds,
-		  struct sim_tmpl **ret, struct sim_err *err)
+		  struct sim_tmpl **ret, struct sq_error *err)
 {
 	return of_name(text, field, creds, false, false, ret, err);
 }
 
 int sim_tmpl_topic(const char *text, const char *field, const struct sim_creds *creds,
-		   struct sim_tmpl **ret, struct sim_err *err)
+		   struct sim_tmpl **ret, struct sq_error *err)
 {
 	return of_name(text, field, creds, true, false, ret, err);
 }
 
 int sim_tmpl_password(const char *text, const char *field, const struct sim_creds *creds,
-		      struct sim_tmpl **ret, struct sim_err *err)
+		      struct sim_tmpl **ret, struct sq_error *err)
 {
 	return of_name(text, field, creds, false, true, ret, err);
 }
 
 static int read_file(const char *path, const char *field, size_t max, char **ret, size_t *ret_len,
-		     struct sim_err *err)
+		     struct sq_error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
 	struct stat st;
@@ -339,13 +339,13 @@ static int read_file(const char *path, const char *field, size_t max, char **ret
 	char *buf;
 
 	if (fd < 0)
-		return sim_bad(err, "%s: file '%.200s': %s", field, path, strerror(errno));
+		return sq_bad(err, "%s: file '%.200s': %s", field, path, strerror(errno));
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > max) {
 		close(fd);
-		return sim_bad(err,
-			       "%s: file '%.200s': accepted: a regular file of at most %zu "
-			       "bytes",
-			       field, path, max);
+		return sq_bad(err,
+			      "%s: file '%.200s': accepted: a regular file of at most %zu "
+			      "bytes",
+			      field, path, max);
 	}
 	buf = malloc((size_t)st.st_size + 1);
 	while (buf && len < (size_t)st.st_size) {
@@ -355,7 +355,7 @@ static int read_file(const char *path, const char *field, size_t max, char **ret
 		len += (size_t)n;
 	}
 	if (!buf)
-		rc = sim_bad(err, "%s: out of memory", field);
+		rc = sq_bad(err, "%s: out of memory", field);
 	close(fd);
 	if (rc)
 		return rc;
@@ -365,7 +365,7 @@ static int read_file(const char *path, const char *field, size_t max, char **ret
 }
 
 static int from_lines(const char *path, const char *field, struct sim_tmpl **ret,
-		      struct sim_err *err)
+		      struct sq_error *err)
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
@@ -377,7 +377,7 @@ static int from_lines(const char *path, const char *field, struct sim_tmpl **ret
 	t = new_tmpl(buf, len);
 	free(buf);
 	if (!t)
-		return sim_bad(err, "%s: out of memory", field);
+		return sq_bad(err, "%s: out of memory", field);
 	t->lines = true;
 	while (at < len) {
 		char *nl = memchr(t->text + at, '\n', len - at);
@@ -385,41 +385,41 @@ static int from_lines(const char *path, const char *field, struct sim_tmpl **ret
 
 		if (end - at > SIM_RENDER_MAX) {
 			sim_tmpl_free(t);
-			return sim_bad(err, "%s: '%.200s': a line is longer than %d bytes", field,
-				       path, SIM_RENDER_MAX);
+			return sq_bad(err, "%s: '%.200s': a line is longer than %d bytes", field,
+				      path, SIM_RENDER_MAX);
 		}
 		if (end > at && add_word(t, at, end - at)) {
 			sim_tmpl_free(t);
-			return sim_bad(err, "%s: out of memory", field);
+			return sq_bad(err, "%s: out of memory", field);
 		}
 		at = end + 1;
 	}
 	if (!t->nwords) {
 		sim_tmpl_free(t);
-		return sim_bad(err, "%s: '%.200s' has no line that is not empty", field, path);
+		return sq_bad(err, "%s: '%.200s' has no line that is not empty", field, path);
 	}
 	*ret = t;
 	return 0;
 }
 
-static int from_size(uint64_t size, const char *field, struct sim_tmpl **ret, struct sim_err *err)
+static int from_size(uint64_t size, const char *field, struct sim_tmpl **ret, struct sq_error *err)
 {
 	struct sim_tmpl *t;
 	char *buf;
 
 	if (size > SIM_RENDER_MAX)
-		return sim_bad(err, "%s: %llu bytes; accepted: 0 to %d", field,
-			       (unsigned long long)size, SIM_RENDER_MAX);
+		return sq_bad(err, "%s: %llu bytes; accepted: 0 to %d", field,
+			      (unsigned long long)size, SIM_RENDER_MAX);
 	buf = malloc(size + 1);
 	if (!buf)
-		return sim_bad(err, "%s: out of memory", field);
+		return sq_bad(err, "%s: out of memory", field);
 	for (uint64_t i = 0; i < size; i++)
 		buf[i] = (char)('a' + i % 26);
 	t = new_tmpl(buf, size);
 	free(buf);
 	if (!t || add_text(t, 0, size)) {
 		sim_tmpl_free(t);
-		return sim_bad(err, "%s: out of memory", field);
+		return sq_bad(err, "%s: out of memory", field);
 	}
 	t->size = true;
 	*ret = t;
@@ -436,7 +436,7 @@ const char *sim_tmpl_file(const char *arg)
 }
 
 int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds *creds,
-		     struct sim_tmpl **ret, struct sim_err *err)
+		     struct sim_tmpl **ret, struct sq_error *err)
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
@@ -458,11 +458,11 @@ int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds 
 		t = new_tmpl(arg, strlen(arg));
 	}
 	if (!t)
-		return sim_bad(err, "%s: out of memory", field);
+		return sq_bad(err, "%s: out of memory", field);
 	t->creds = creds;
 	rc = compile(t, 2, field, err);
 	if (!rc && sim_tmpl_max(t) > SIM_RENDER_MAX)
-		rc = sim_bad(err, "%s: longer than %d bytes", field, SIM_RENDER_MAX);
+		rc = sq_bad(err, "%s: longer than %d bytes", field, SIM_RENDER_MAX);
 	if (rc) {
 		sim_tmpl_free(t);
 		return rc;

@@ -29,16 +29,16 @@ struct sim_tmpl_ctx {
 
 /* {thing} {index} {type} {client_id} and the columns of `creds`, which may be NULL. */
 int sim_tmpl_name(const char *text, const char *field, const struct sim_creds *creds,
-		  struct sim_tmpl **ret, struct sim_err *err);
+		  struct sim_tmpl **ret, struct sq_error *err);
 /* {seq} as well, as a message's topic may have it. */
 int sim_tmpl_topic(const char *text, const char *field, const struct sim_creds *creds,
-		   struct sim_tmpl **ret, struct sim_err *err);
+		   struct sim_tmpl **ret, struct sq_error *err);
 /* Braces around anything but one of these words are part of the text. */
 int sim_tmpl_password(const char *text, const char *field, const struct sim_creds *creds,
-		      struct sim_tmpl **ret, struct sim_err *err);
+		      struct sim_tmpl **ret, struct sq_error *err);
 /* A --payload argument: size, @FILE, lines:FILE or text with {{...}}. */
 int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds *creds,
-		     struct sim_tmpl **ret, struct sim_err *err);
+		     struct sim_tmpl **ret, struct sq_error *err);
 /* The path that such an argument would read, inside it; NULL when it names no file. */
 const char *sim_tmpl_file(const char *arg);
 /* From now on {client_id} in t is what `client` renders to; that must live as long. t may be NULL.

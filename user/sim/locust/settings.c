@@ -89,54 +89,48 @@ void locust_settings_free(struct locust_settings *s)
  * every ".." and symbolic link. *ret: the value with the path as it really is.
  */
 static int file_payload(const struct locust_settings *s, const char *value, char **ret,
-			struct sim_err *err)
+			struct sq_error *err)
 {
 	char dir[PATH_MAX], real[PATH_MAX], path[2 * PATH_MAX];
 	const char *name = sim_tmpl_file(value);
 	size_t n;
 
 	*ret = NULL;
-	if (!s->allow_files) {
-		snprintf(err->text, sizeof(err->text),
-			 "option mqtt_payload '%.100s' from Locust names a file: accepted is a "
-			 "size or a template; start the worker with --allow-files DIR for files "
-			 "below DIR",
-			 value);
-		return -EACCES;
-	}
+	if (!s->allow_files)
+		return sq_error_set(
+			err, -EACCES, NULL,
+			"option mqtt_payload '%.100s' from Locust names a file: accepted is a "
+			"size or a template; start the worker with --allow-files DIR for files "
+			"below DIR",
+			value);
 	snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : s->allow_files,
 		 *name == '/' ? "" : "/", name);
 	/* Told alike for all: whether a file is there is not the form's to find out. */
 	if (!realpath(s->allow_files, dir) || !realpath(path, real) ||
-	    (n = strlen(dir), strncmp(real, dir, n) || (n > 1 && real[n] != '/'))) {
-		snprintf(err->text, sizeof(err->text),
-			 "option mqtt_payload '%.100s' from Locust: there is no such file below "
-			 "%.200s, the worker's --allow-files",
-			 value, s->allow_files);
-		return -EACCES;
-	}
+	    (n = strlen(dir), strncmp(real, dir, n) || (n > 1 && real[n] != '/')))
+		return sq_error_set(
+			err, -EACCES, NULL,
+			"option mqtt_payload '%.100s' from Locust: there is no such file below "
+			"%.200s, the worker's --allow-files",
+			value, s->allow_files);
 	n = (size_t)(name - value);
 	*ret = malloc(n + 1 + strlen(real) + 1);
-	if (!*ret) {
-		snprintf(err->text, sizeof(err->text), "no memory");
-		return -ENOMEM;
-	}
+	if (!*ret)
+		return sq_error_set(err, -ENOMEM, NULL, "no memory");
 	sprintf(*ret, "%.*s%s", (int)n, value, real);
 	return 0;
 }
 
 /* The broker may also stand in Locust's own field "Host". */
 static int asked(const struct locust_msg *spawn, unsigned int i, char *buf, size_t len,
-		 struct sim_err *err)
+		 struct sq_error *err)
 {
 	int r = locust_option(spawn, locust_settings[i].option, buf, len);
 
-	if (r == -E2BIG || r == -EINVAL) {
-		snprintf(err->text, sizeof(err->text),
-			 "option %s from Locust must be a text of less than %zu bytes",
-			 locust_settings[i].option, len);
-		return r;
-	}
+	if (r == -E2BIG || r == -EINVAL)
+		return sq_error_set(err, r, NULL,
+				    "option %s from Locust must be a text of less than %zu bytes",
+				    locust_settings[i].option, len);
 	if (r)
 		*buf = 0;
 	if (!*buf && !strcmp(locust_settings[i].key, "broker") &&
@@ -146,19 +140,18 @@ static int asked(const struct locust_msg *spawn, unsigned int i, char *buf, size
 }
 
 static int value_of(const struct locust_settings *s, unsigned int i, const char *text, char **ret,
-		    struct sim_err *err)
+		    struct sq_error *err)
 {
 	if (!strcmp(locust_settings[i].key, "payload") && sim_tmpl_file(text))
 		return file_payload(s, text, ret, err);
 	*ret = strdup(text);
 	if (*ret)
 		return 0;
-	snprintf(err->text, sizeof(err->text), "no memory");
-	return -ENOMEM;
+	return sq_error_set(err, -ENOMEM, NULL, "no memory");
 }
 
 static int apply_type(struct locust_settings *s, unsigned int type, char *const value[N],
-		      struct sim_err *err)
+		      struct sq_error *err)
 {
 	const char *keys[N], *values[N];
 	unsigned int i, n = 0;
@@ -178,17 +171,15 @@ static bool same(const char *a, const char *b)
 }
 
 int locust_settings_apply(struct locust_settings *s, const struct locust_msg *spawn,
-			  struct sim_err *err)
+			  struct sq_error *err)
 {
 	char *value[N] = {NULL}, *buf = malloc(SIM_PAYLOAD_MAX);
 	bool changed = false;
 	unsigned int i, t;
 	int r = 0;
 
-	if (!buf) {
-		snprintf(err->text, sizeof(err->text), "no memory");
-		return -ENOMEM;
-	}
+	if (!buf)
+		return sq_error_set(err, -ENOMEM, NULL, "no memory");
 	for (i = 0; i < N; i++) {
 		r = asked(spawn, i, buf, SIM_PAYLOAD_MAX, err);
 		if (r)
@@ -207,7 +198,7 @@ int locust_settings_apply(struct locust_settings *s, const struct locust_msg *sp
 		r = apply_type(s, t, value, err);
 	if (r) {
 		/* What one type took and another refused goes back to what it was. */
-		struct sim_err ignored;
+		struct sq_error ignored;
 
 		while (t-- > 0) {
 			const char *keys[N], *values[N];

@@ -33,6 +33,6 @@ void locust_settings_free(struct locust_settings *s);
  * 0, or -errno with one line in *err and nothing changed.
  */
 int locust_settings_apply(struct locust_settings *s, const struct locust_msg *spawn,
-			  struct sim_err *err);
+			  struct sq_error *err);
 
 #endif

@@ -187,7 +187,7 @@ static void own_names(struct worker *w)
 {
 	/* Masters up to 2.10.2 give no index: some block, most likely an own one. */
 	uint64_t block = (uint64_t)(w->index >= 0 ? w->index : getpid() % 1000), first;
-	struct sim_err err;
+	struct sq_error err;
 	char text[24];
 	unsigned int t;
 
@@ -244,7 +244,7 @@ static int set_targets(struct worker *w, const struct locust_msg *m, uint64_t ov
 static void on_spawn(struct worker *w, const struct locust_msg *m)
 {
 	uint64_t now = locust_now_ns(), step;
-	struct sim_err err;
+	struct sq_error err;
 
 	locust_conn_spawning(w->conn);
 	if (m->timestamp <= w->last_timestamp) {
@@ -449,7 +449,7 @@ void locust_worker_event(struct worker *w, struct locust_event *ev)
 
 static void health(struct worker *w, uint64_t now)
 {
-	struct sim_err err;
+	struct sq_error err;
 
 	if (now < w->checked + S_NS)
 		return;

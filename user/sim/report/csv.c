@@ -83,7 +83,7 @@ void sim_csv_stats(struct sim_tally *t, FILE *f)
 	free(total);
 }
 
-int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err)
+int sim_csv_open(const char *prefix, FILE **ret_history, struct sq_error *err)
 {
 	char path[300];
 	FILE *f;
@@ -91,7 +91,7 @@ int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err)
 	snprintf(path, sizeof(path), "%s_stats_history.csv", prefix);
 	f = fopen(path, "we");
 	if (!f)
-		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "csv '%.200s': %s", path, strerror(errno));
 	fprintf(f,
 		"Timestamp,User Count,Type,Name,Requests/s,Failures/s,%s,Total Request Count,Total "
 		"Failure Count,Total Median Response Time,Total Average Response Time,Total Min "
@@ -122,7 +122,7 @@ void sim_csv_history(struct sim_tally *t, FILE *f)
 	free(r);
 }
 
-int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err)
+int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err)
 {
 	char path[300], name[128];
 	FILE *f;
@@ -130,13 +130,13 @@ int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err)
 	snprintf(path, sizeof(path), "%s_stats.csv", prefix);
 	f = fopen(path, "we");
 	if (!f)
-		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "csv '%.200s': %s", path, strerror(errno));
 	sim_csv_stats(t, f);
 	fclose(f);
 	snprintf(path, sizeof(path), "%s_failures.csv", prefix);
 	f = fopen(path, "we");
 	if (!f)
-		return sim_bad(err, "csv '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "csv '%.200s': %s", path, strerror(errno));
 	fputs("Method,Name,Error,Occurrences\r\n", f);
 	for (unsigned i = 0; i < t->nerrors; i++) {
 		const struct sim_error *e = &t->error[i];

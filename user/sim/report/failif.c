@@ -142,7 +142,7 @@ static int parse(const char *text, struct threshold *ret)
 
 /* What no run of this fleet could ever measure is refused before anything connects. */
 static int check_fleet(const char *text, const struct threshold *t, const struct sim_fleet *f,
-		       struct sim_err *err)
+		       struct sq_error *err)
 {
 	bool e2e_needed = t->m->what == LOST || t->m->what == DUP || t->name == SIM_RECEIVE;
 	bool known = !*t->type, e2e = false;
@@ -157,24 +157,24 @@ static int check_fleet(const char *text, const struct threshold *t, const struct
 			 p->name);
 	}
 	if (!known)
-		return sim_bad(err,
-			       "fail-if '%.90s': there is no device type '%s'; there are: %s; see "
-			       "--help for the words that need none",
-			       text, t->type, have);
+		return sq_bad(err,
+			      "fail-if '%.90s': there is no device type '%s'; there are: %s; see "
+			      "--help for the words that need none",
+			      text, t->type, have);
 	if (e2e_needed && !e2e)
-		return sim_bad(err,
-			       "fail-if '%.90s': messages are followed to their receivers only "
-			       "with --e2e: set it, or leave the condition out",
-			       text);
+		return sq_bad(err,
+			      "fail-if '%.90s': messages are followed to their receivers only "
+			      "with --e2e: set it, or leave the condition out",
+			      text);
 	return 0;
 }
 
-int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sim_err *err)
+int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sq_error *err)
 {
 	struct threshold t;
 
 	if (parse(text, &t))
-		return sim_bad(
+		return sq_bad(
 			err,
 			"fail-if '%.90s': accepted: "
 			"[TYPE.][connect.|publish.|puback.|receive.]p50, "

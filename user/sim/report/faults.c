@@ -117,7 +117,7 @@ static void rule_seen(struct sim_faults *f, const json_t *o)
 
 static void resolve(struct sim_faults *f)
 {
-	struct sq_error err = {"", ""};
+	struct sq_error err = {0};
 	json_t *o = NULL;
 	char *path = sq_client_path("/api/v1/targets/", f->asked, "");
 	int rc = path ? sq_client_request(f->requests, "GET", path, NULL, &o, &err) : -ENOMEM;
@@ -135,7 +135,7 @@ static void resolve(struct sim_faults *f)
 /* 0, or 1 to end the stream: f->why says why. */
 static int sync_rules(struct sim_faults *f)
 {
-	struct sq_error err = {"", ""};
+	struct sq_error err = {0};
 	json_t *o = NULL, *one;
 	size_t i;
 	int rc;
@@ -191,7 +191,7 @@ static void *follow(void *arg)
 
 	pthread_setname_np(pthread_self(), "faults");
 	while (!f->stop) {
-		struct sq_error err = {"", ""};
+		struct sq_error err = {0};
 		int rc;
 
 		f->synced = false;
@@ -211,10 +211,10 @@ static void *follow(void *arg)
 
 /* --- for others -------------------------------------------------------------------------- */
 
-static int open_client(const struct sim_run *r, struct sq_client **ret, struct sim_err *err)
+static int open_client(const struct sim_run *r, struct sq_client **ret, struct sq_error *err)
 {
 	struct sq_client_options o = {.timeout_ms = 5000};
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	int rc;
 
 	if (!strncmp(r->squalld, "unix:", 5) || *r->squalld == '/')
@@ -224,7 +224,7 @@ static int open_client(const struct sim_run *r, struct sq_client **ret, struct s
 	o.token_file = *r->squalld_token_file ? r->squalld_token_file : NULL;
 	o.cacert = *r->squalld_cacert ? r->squalld_cacert : NULL;
 	rc = sq_client_open(&o, ret, &why);
-	return rc ? sim_bad(err, "squalld '%.100s': %.300s", r->squalld, why.text) : 0;
+	return rc ? sq_bad(err, "squalld '%.100s': %.300s", r->squalld, why.text) : 0;
 }
 
 /* The fleet's own cgroup unless a target is named: by its id, which needs no look at mounts. */
@@ -238,28 +238,28 @@ static void choose_target(const struct sim_run *r, char *ret, size_t size)
 		snprintf(ret, size, "%llu", (unsigned long long)st.st_ino);
 }
 
-int sim_faults_start(const struct sim_run *r, struct sim_faults **ret, struct sim_err *err)
+int sim_faults_start(const struct sim_run *r, struct sim_faults **ret, struct sq_error *err)
 {
 	struct sim_faults *f;
 	int rc;
 
 	if (!*r->squalld) {
 		if (*r->squalld_target || *r->squalld_token_file || *r->squalld_cacert)
-			return sim_bad(
-				err, "squalld: is missing; squalld-target, squalld-token-file and "
-				     "squalld-cacert are of no use without it");
+			return sq_bad(err,
+				      "squalld: is missing; squalld-target, squalld-token-file and "
+				      "squalld-cacert are of no use without it");
 		return 0;
 	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	pthread_mutex_init(&f->lock, NULL);
 	choose_target(r, f->asked, sizeof(f->asked));
 	rc = open_client(r, &f->events, err);
 	if (!rc)
 		rc = open_client(r, &f->requests, err);
 	if (!rc && pthread_create(&f->thread, NULL, follow, f))
-		rc = sim_bad(err, "squalld: cannot start a thread");
+		rc = sq_bad(err, "squalld: cannot start a thread");
 	if (rc) {
 		sq_client_close(f->events);
 		sq_client_close(f->requests);

@@ -23,7 +23,7 @@ struct sim_faults;
 
 /* *ret is NULL without --squalld. -EINVAL: err names the option. An unreachable squalld is no
  * error: it may come later. */
-int sim_faults_start(const struct sim_run *r, struct sim_faults **ret, struct sim_err *err);
+int sim_faults_start(const struct sim_run *r, struct sim_faults **ret, struct sq_error *err);
 void sim_faults_stop(struct sim_faults *f);
 
 /* Oldest first. Returns how many; 0 when f is NULL. */

@@ -22,7 +22,7 @@ void sim_show_json(struct sim_tally *t, FILE *f, bool summary);
  * of the grammar alone; with it, types must exist and be able to give samples.
  * 0 or -EINVAL with one line in err.
  */
-int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sim_err *err);
+int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sq_error *err);
 /*
  * True when the (checked) condition holds, and also when there was no sample to
  * judge it by: a gate that measured nothing is red. Told on `f`.
@@ -30,9 +30,9 @@ int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sim
 bool sim_failif_holds(struct sim_tally *t, const char *text, FILE *f);
 
 /* csv.c: PREFIX_stats.csv, _stats_history.csv, _failures.csv as Locust writes them */
-int sim_csv_open(const char *prefix, FILE **ret_history, struct sim_err *err);
+int sim_csv_open(const char *prefix, FILE **ret_history, struct sq_error *err);
 void sim_csv_history(struct sim_tally *t, FILE *f);
-int sim_csv_write(struct sim_tally *t, const char *prefix, struct sim_err *err);
+int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err);
 void sim_csv_stats(struct sim_tally *t, FILE *f);
 
 #endif

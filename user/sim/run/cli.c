@@ -4,9 +4,9 @@
 #include <string.h>
 #include "sim/run/run.h"
 
-static int from_environment(struct sim_profile *p, struct sim_err *err)
+static int from_environment(struct sim_profile *p, struct sq_error *err)
 {
-	struct sim_err why;
+	struct sq_error why;
 
 	for (unsigned i = 0; i < sim_naliases; i++) {
 		const char *v = getenv(sim_aliases[i].env);
@@ -14,7 +14,7 @@ static int from_environment(struct sim_profile *p, struct sim_err *err)
 		if (!v || !*v)
 			continue;
 		if (sim_profile_set(p, sim_aliases[i].env, v, &why))
-			return sim_bad(err, "environment %s: %s", sim_aliases[i].env, why.text);
+			return sq_bad(err, "environment %s: %s", sim_aliases[i].env, why.text);
 	}
 	return 0;
 }
@@ -36,7 +36,7 @@ static const char *early(int argc, char **argv, const char *name)
 }
 
 int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int argc, char **argv,
-		  struct sim_err *err)
+		  struct sq_error *err)
 {
 	const char *config = early(argc, argv, "config");
 	int rc;
@@ -58,7 +58,7 @@ int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int
 }
 
 int sim_fleet_load_run(const char *path, struct sim_run *run, struct sim_profile *base,
-		       struct sim_fleet *ret, struct sim_err *err)
+		       struct sim_fleet *ret, struct sq_error *err)
 {
 	struct sim_keys keys = {sim_run_opts, run, run->given, run->ngiven};
 
@@ -66,7 +66,7 @@ int sim_fleet_load_run(const char *path, struct sim_run *run, struct sim_profile
 }
 
 int sim_fleet_load_node(const char *path, void *doc, void *map, struct sim_run *run,
-			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err)
+			struct sim_profile *base, struct sim_fleet *ret, struct sq_error *err)
 {
 	return sim_fleet_read_node(path, doc, map,
 				   &(struct sim_keys){.opts = sim_run_opts, .base = run}, base, ret,

@@ -34,7 +34,7 @@ static void look(json_t *list, struct sim_run *r, struct sim_profile *base)
 {
 	struct sim_fleet fleet = {0, NULL};
 	uint32_t count[SIM_MAX_TYPES];
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	int rc = sim_run_prepare(r, base, &fleet, count, &err);
 
 	if (rc)
@@ -69,7 +69,7 @@ int sim_doctor_main(struct cli *cli, int argc, char **argv)
 	struct sim_run *r = calloc(1, sizeof(*r));
 	struct sim_profile *base = calloc(1, sizeof(*base));
 	json_t *list = json_array();
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	int code = SIM_EXIT_FAIL, rc;
 
 	if (!r || !base || !list) {

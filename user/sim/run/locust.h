@@ -10,6 +10,6 @@
 extern const struct opt locust_worker_opts[], locust_file_opts[];
 
 /* Every device type makes a class name, and no two the same. 0 or -EINVAL with *err. */
-int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err);
+int locust_check_names(const struct sim_fleet *fleet, struct sq_error *err);
 
 #endif

@@ -29,26 +29,23 @@ static void put_literal(FILE *f, const char *s)
 	fputc('"', f);
 }
 
-int locust_check_names(const struct sim_fleet *fleet, struct sim_err *err)
+int locust_check_names(const struct sim_fleet *fleet, struct sq_error *err)
 {
 	char a[LOCUST_NAME_MAX], b[LOCUST_NAME_MAX];
 	unsigned int i, j;
 
 	for (i = 0; i < fleet->ntypes; i++) {
-		if (locust_class_name(fleet->type[i].name, a, sizeof(a))) {
-			snprintf(err->text, sizeof(err->text),
-				 "device type '%s' makes no class name", fleet->type[i].name);
-			return -EINVAL;
-		}
+		if (locust_class_name(fleet->type[i].name, a, sizeof(a)))
+			return sq_bad(err, "device type '%s' makes no class name",
+				      fleet->type[i].name);
 		for (j = 0; j < i; j++) {
 			locust_class_name(fleet->type[j].name, b, sizeof(b));
 			if (strcmp(a, b))
 				continue;
-			snprintf(err->text, sizeof(err->text),
-				 "device types '%s' and '%s' would both be Locust's class %s: "
-				 "rename one",
-				 fleet->type[j].name, fleet->type[i].name, a);
-			return -EINVAL;
+			return sq_bad(err,
+				      "device types '%s' and '%s' would both be Locust's class %s: "
+				      "rename one",
+				      fleet->type[j].name, fleet->type[i].name, a);
 		}
 	}
 	return 0;
@@ -119,14 +116,14 @@ int locust_file_main(struct cli *cli, int argc, char **argv)
 	struct settings s = {0};
 	struct sim_profile *base;
 	struct sim_fleet fleet = {0};
-	struct sim_err err = {.text = "out of memory"};
+	struct sq_error err = {.text = "out of memory"};
 	FILE *f = stdout;
 	bool failed;
 	int r;
 
 	r = sim_cli_take(cli, &s, NULL, argc, argv, &err);
 	if (!r && !s.fleet)
-		r = sim_bad(&err, "--fleet FILE is required; see --help");
+		r = sq_bad(&err, "--fleet FILE is required; see --help");
 	if (r < 0)
 		fprintf(stderr, "squall-sim locustfile: %s\n", err.text);
 	if (r)

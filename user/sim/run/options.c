@@ -7,7 +7,7 @@
 #define AT(f)  offsetof(struct sim_run, f)
 #define STR(f) OPT_STR, AT(f), sizeof(((struct sim_run *)0)->f), 0, 0, NULL, NULL, 0, 0
 
-static int set_fail_if(void *base, const char *value, struct sim_err *err)
+static int set_fail_if(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_run *r = base;
 	int rc = sim_failif_check(value, NULL, err);
@@ -15,14 +15,14 @@ static int set_fail_if(void *base, const char *value, struct sim_err *err)
 	if (rc)
 		return rc;
 	if (r->nfail_if == SIM_MAX_FAIL_IF || strlen(value) >= sizeof(r->fail_if[0]))
-		return sim_bad(err, "fail-if: more than %d, or longer than %zu bytes",
-			       SIM_MAX_FAIL_IF, sizeof(r->fail_if[0]) - 1);
+		return sq_bad(err, "fail-if: more than %d, or longer than %zu bytes",
+			      SIM_MAX_FAIL_IF, sizeof(r->fail_if[0]) - 1);
 	snprintf(r->fail_if[r->nfail_if++], sizeof(r->fail_if[0]), "%s", value);
 	return 0;
 }
 
 /* TIME or TIME:PERCENT */
-static int set_storm(void *base, const char *value, struct sim_err *err)
+static int set_storm(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_run *r = base;
 	struct sim_storm s = {0, 1000000};
@@ -34,10 +34,10 @@ static int set_storm(void *base, const char *value, struct sim_err *err)
 		*colon++ = 0;
 	if (strlen(value) >= sizeof(copy) || opt_parse_time(copy, &s.at_ns) ||
 	    (colon && (opt_parse_percent(colon, &s.ppm) || !s.ppm)))
-		return sim_bad(err, "storm '%.60s': accepted: TIME or TIME:PERCENT, e.g. 30s:50%%",
-			       value);
+		return sq_bad(err, "storm '%.60s': accepted: TIME or TIME:PERCENT, e.g. 30s:50%%",
+			      value);
 	if (r->nstorms == SIM_MAX_STORMS)
-		return sim_bad(err, "storm: more than %d", SIM_MAX_STORMS);
+		return sq_bad(err, "storm: more than %d", SIM_MAX_STORMS);
 	r->storm[r->nstorms++] = s;
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 #define NS_S 1000000000ull
 
-static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err)
+static int check_identity(struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	if (n < 2 || strstr(p->client_id, "{index}"))
 		return 0;
@@ -36,13 +36,13 @@ static int check_identity(struct sim_profile *p, uint32_t n, struct sim_err *err
 	}
 	if (!*p->client_id)
 		return 0;
-	return sim_bad(err,
-		       "client-id '%.100s': %u devices of type %s need {index} or {thing} in "
-		       "it, or they throw each other out",
-		       p->client_id, n, p->name);
+	return sq_bad(err,
+		      "client-id '%.100s': %u devices of type %s need {index} or {thing} in "
+		      "it, or they throw each other out",
+		      p->client_id, n, p->name);
 }
 
-int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, struct sim_err *err)
+int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, struct sq_error *err)
 {
 	int rc;
 
@@ -65,21 +65,21 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 		if (rc)
 			return rc;
 		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
-			return sim_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
-					    "second: --ramp 500/s or less");
+			return sq_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
+					   "second: --ramp 500/s or less");
 		if (p->engine == SIM_PAHO && count[i] > SIM_PAHO_MAX)
-			return sim_bad(err,
-				       "devices %u: client paho takes at most %d (its global "
-				       "locks and linear searches would be what is measured); use "
-				       "client lean",
-				       count[i], SIM_PAHO_MAX);
+			return sq_bad(err,
+				      "devices %u: client paho takes at most %d (its global "
+				      "locks and linear searches would be what is measured); use "
+				      "client lean",
+				      count[i], SIM_PAHO_MAX);
 		if (p->aws && *p->topic && p->interval_ns &&
 		    (double)count[i] * p->burst * 1e9 / (double)p->interval_ns > 20000)
-			return sim_bad(err,
-				       "devices %u: preset aws-iot-core: together %.0f "
-				       "publishes per second, and an account has 20000",
-				       count[i],
-				       (double)count[i] * p->burst * 1e9 / (double)p->interval_ns);
+			return sq_bad(err,
+				      "devices %u: preset aws-iot-core: together %.0f "
+				      "publishes per second, and an account has 20000",
+				      count[i],
+				      (double)count[i] * p->burst * 1e9 / (double)p->interval_ns);
 	}
 	return 0;
 }
@@ -92,7 +92,7 @@ void sim_run_init(struct sim_run *r, struct sim_profile *base)
 }
 
 int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
-		    uint32_t *count, struct sim_err *err)
+		    uint32_t *count, struct sq_error *err)
 {
 	int rc;
 
@@ -104,7 +104,7 @@ int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_flee
 		fleet->ntypes = 1;
 		fleet->type = malloc(sizeof(*base));
 		if (!fleet->type)
-			return sim_bad(err, "out of memory");
+			return sq_bad(err, "out of memory");
 		*fleet->type = *base;
 	}
 	return sim_run_check(r, fleet, count, err);
@@ -208,7 +208,7 @@ static bool all_done(const struct live *l)
 }
 
 /* Every second, and in between for storms, until the end, a signal, or a dead process. */
-static int watch(struct live *l, int sigfd, struct sim_err *err)
+static int watch(struct live *l, int sigfd, struct sq_error *err)
 {
 	struct itimerspec every = {{0, 100000000}, {0, 100000000}};
 	int tfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), rc = 0;
@@ -256,50 +256,50 @@ static uint32_t most_devices(const struct sim_run *r)
 /* `connected`: devices at the end of the publishing. The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO
  * when there was no run to speak of. */
 static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connected,
-		 struct sim_err *err)
+		 struct sq_error *err)
 {
 	unsigned held = 0;
 
 	for (unsigned i = 0; i < r->nfail_if; i++)
 		held += sim_failif_holds(t, r->fail_if[i], stderr);
 	if (t->most_running && !t->tot.connects && !t->tot.connect_failures) {
-		sim_bad(err,
-			"no device ever connected: %u devices, and no attempt had ended yet: the "
-			"broker answers nothing",
-			t->most_running);
+		sq_bad(err,
+		       "no device ever connected: %u devices, and no attempt had ended yet: the "
+		       "broker answers nothing",
+		       t->most_running);
 		return -EIO;
 	}
 	if (t->most_running && !t->tot.connects) {
-		sim_bad(err,
-			"no device ever connected: %u devices, %llu attempts failed, the first "
-			"kind: %s",
-			t->most_running, (unsigned long long)t->tot.connect_failures,
-			t->nerrors ? t->error[0].text : "unknown");
+		sq_bad(err,
+		       "no device ever connected: %u devices, %llu attempts failed, the first "
+		       "kind: %s",
+		       t->most_running, (unsigned long long)t->tot.connect_failures,
+		       t->nerrors ? t->error[0].text : "unknown");
 		return -EIO;
 	}
 	/* A broker that takes connections and throws them away is an outage as well. */
 	if (t->tot.connects && !connected &&
 	    t->tot.lost_connections + t->tot.connect_failures >= t->tot.connects) {
-		sim_bad(err,
-			"no device stayed connected: %llu connections were made and all lost, the "
-			"first kind of failure: %s",
-			(unsigned long long)t->tot.connects,
-			t->nerrors ? t->error[0].text : "unknown");
+		sq_bad(err,
+		       "no device stayed connected: %llu connections were made and all lost, the "
+		       "first kind of failure: %s",
+		       (unsigned long long)t->tot.connects,
+		       t->nerrors ? t->error[0].text : "unknown");
 		return -EIO;
 	}
 	if (t->tot.scheduled && !t->tot.acked && t->tot.failed) {
-		sim_bad(err,
-			"nothing was published: %llu messages fell due and none was acknowledged, "
-			"the first kind of failure: %s",
-			(unsigned long long)t->tot.scheduled,
-			t->nerrors ? t->error[0].text : "unknown");
+		sq_bad(err,
+		       "nothing was published: %llu messages fell due and none was acknowledged, "
+		       "the first kind of failure: %s",
+		       (unsigned long long)t->tot.scheduled,
+		       t->nerrors ? t->error[0].text : "unknown");
 		return -EIO;
 	}
 	return held ? SIM_EXIT_THRESHOLD : 0;
 }
 
 static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int sigfd,
-	      struct sim_err *err)
+	      struct sq_error *err)
 {
 	struct sim_engine_opts o = {
 		.shards = r->threads, .max_devices = most_devices(r), .seed = r->seed};
@@ -329,7 +329,7 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	l.t = sim_tally_new(l.e);
 	if (!l.t) {
 		rc = -ENOMEM;
-		sim_bad(err, "out of memory");
+		sq_bad(err, "out of memory");
 		goto out;
 	}
 	if (*r->metrics || *r->web) {
@@ -378,7 +378,7 @@ int sim_run_main(struct cli *cli, int argc, char **argv)
 	struct sim_profile *base = calloc(1, sizeof(*base));
 	struct sim_fleet fleet = {0, NULL};
 	uint32_t count[SIM_MAX_TYPES];
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	sigset_t set;
 	int rc, sigfd, code = SIM_EXIT_OK;
 

@@ -38,23 +38,23 @@ void sim_run_init(struct sim_run *r, struct sim_profile *base);
 /* Everything that can be wrong is found here, before the first connection: fills the fleet and
  * how many of each type. 0 or -errno with err; sim_tls_check_free() and sim_fleet_free() after. */
 int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
-		    uint32_t *count, struct sim_err *err);
+		    uint32_t *count, struct sq_error *err);
 
 /* cli.c: environment, then --config, then the command line, each over what was before.
  * 0 go on, 1 help was shown, -EINVAL with err. */
 int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int argc, char **argv,
-		  struct sim_err *err);
+		  struct sq_error *err);
 /*
  * run.c: whether r->devices devices of this fleet can run, found before the first
  * connection. ret_count[] is how many of each type. 0 or -EINVAL.
  */
 int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *ret_count,
-		  struct sim_err *err);
+		  struct sq_error *err);
 
 /* cli.c: sim_fleet_read() and sim_fleet_read_node(), where the file may set the run's options. */
 int sim_fleet_load_run(const char *path, struct sim_run *run, struct sim_profile *base,
-		       struct sim_fleet *ret, struct sim_err *err);
+		       struct sim_fleet *ret, struct sq_error *err);
 int sim_fleet_load_node(const char *path, void *doc, void *map, struct sim_run *run,
-			struct sim_profile *base, struct sim_fleet *ret, struct sim_err *err);
+			struct sim_profile *base, struct sim_fleet *ret, struct sq_error *err);
 
 #endif

@@ -16,7 +16,7 @@ struct settings {
 	uint32_t port;
 };
 
-static int set_folder(void *base, const char *path, struct sim_err *err)
+static int set_folder(void *base, const char *path, struct sq_error *err)
 {
 	struct settings *s = base;
 	struct stat st;
@@ -27,7 +27,7 @@ static int set_folder(void *base, const char *path, struct sim_err *err)
 	return 0;
 }
 
-static int set_host(void *base, const char *name, struct sim_err *err)
+static int set_host(void *base, const char *name, struct sq_error *err)
 {
 	struct settings *s = base;
 
@@ -102,7 +102,7 @@ const struct opt locust_worker_opts[] = {
 static int load_fleet(const char *path, const struct opt *ignored, struct sim_fleet *ret)
 {
 	struct sim_profile *base = malloc(sizeof(*base));
-	struct sim_err err = {.text = "out of memory"};
+	struct sq_error err = {.text = "out of memory"};
 	unsigned int t;
 	int r = -ENOMEM;
 
@@ -134,12 +134,12 @@ int locust_worker_main(struct cli *cli, int argc, char **argv)
 	};
 	struct sim_engine *engine;
 	struct sim_fleet fleet = {0};
-	struct sim_err err;
+	struct sq_error err;
 	int r;
 
 	r = sim_cli_take(cli, &s, NULL, argc, argv, &err);
 	if (!r && !s.fleet)
-		r = sim_bad(&err, "--fleet FILE is required; see --help");
+		r = sq_bad(&err, "--fleet FILE is required; see --help");
 	if (r < 0)
 		fprintf(stderr, "squall-sim worker: %s\n", err.text);
 	if (r)

@@ -75,7 +75,7 @@ static void set_state(struct sim_load *l, const char *state)
 }
 
 /* Caller holds the lock. All or nothing: the engine's options last, as they check themselves. */
-static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
+static unsigned patch(struct sim_load *l, json_t *body, struct sq_error *err)
 {
 	const char *key[8], *value[8], *name;
 	char interval[48], qos[24];
@@ -85,7 +85,7 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 	json_t *v;
 
 	if (!json_is_object(body)) {
-		sim_bad(err, "body: accepted: a JSON object");
+		sq_bad(err, "body: accepted: a JSON object");
 		return 400;
 	}
 	json_object_foreach(body, name, v)
@@ -93,22 +93,22 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 		if (!strcmp(name, "devices")) {
 			if (!json_is_integer(v) || json_integer_value(v) < 0 ||
 			    json_integer_value(v) > l->max_devices) {
-				sim_bad(err, "devices: accepted: a whole number from 0 to %u",
-					l->max_devices);
+				sq_bad(err, "devices: accepted: a whole number from 0 to %u",
+				       l->max_devices);
 				return 400;
 			}
 			devices = (uint32_t)json_integer_value(v);
 		} else if (!strcmp(name, "ramp")) {
 			ramp = json_number_value(v);
 			if (!json_is_number(v) || !isfinite(ramp) || ramp < 0 || ramp > 1e6) {
-				sim_bad(err, "ramp: accepted: devices per second, 0 to 1000000");
+				sq_bad(err, "ramp: accepted: devices per second, 0 to 1000000");
 				return 400;
 			}
 		} else if (!strcmp(name, "interval_ms")) {
 			double ms = json_number_value(v);
 
 			if (!json_is_number(v) || !isfinite(ms) || ms < 0 || ms > 2592000000.0) {
-				sim_bad(err, "interval_ms: accepted: 0 to 2592000000");
+				sq_bad(err, "interval_ms: accepted: 0 to 2592000000");
 				return 400;
 			}
 			snprintf(interval, sizeof(interval), "%.6fms", ms);
@@ -116,7 +116,7 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 			value[n++] = interval;
 		} else if (!strcmp(name, "qos")) {
 			if (!json_is_integer(v)) {
-				sim_bad(err, "qos: accepted: 0, 1, 2");
+				sq_bad(err, "qos: accepted: 0, 1, 2");
 				return 400;
 			}
 			snprintf(qos, sizeof(qos), "%lld", (long long)json_integer_value(v));
@@ -126,17 +126,17 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 			/* A file of this machine is for the command line to name. */
 			if (!json_is_string(v) ||
 			    (*name == 'p' && sim_tmpl_file(json_string_value(v)))) {
-				sim_bad(err, "%s: accepted: %s", name,
-					*name == 'p' ? "a size or a template" : "a topic");
+				sq_bad(err, "%s: accepted: %s", name,
+				       *name == 'p' ? "a size or a template" : "a topic");
 				return 400;
 			}
 			key[n] = name;
 			value[n++] = json_string_value(v);
 		} else {
-			sim_bad(err,
-				"%.60s: is unknown; accepted: devices, ramp, interval_ms, qos, "
-				"topic, payload",
-				name);
+			sq_bad(err,
+			       "%.60s: is unknown; accepted: devices, ramp, interval_ms, qos, "
+			       "topic, payload",
+			       name);
 			return 400;
 		}
 	}
@@ -147,7 +147,7 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sim_err *err)
 	return 200;
 }
 
-unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sim_err *err)
+unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sq_error *err)
 {
 	unsigned status;
 	uint32_t before;
@@ -161,7 +161,7 @@ unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sim_err *err)
 	return status;
 }
 
-unsigned sim_load_start(struct sim_load *l, json_t *body, struct sim_err *err)
+unsigned sim_load_start(struct sim_load *l, json_t *body, struct sq_error *err)
 {
 	unsigned status = 200;
 	struct sim_counts c;
@@ -169,14 +169,14 @@ unsigned sim_load_start(struct sim_load *l, json_t *body, struct sim_err *err)
 	pthread_mutex_lock(&l->lock);
 	sim_engine_counts(l->e, -1, &c);
 	if (l->on || c.running) {
-		sim_bad(err, l->on ? "a load is running; stop it first"
-				   : "the last load is still stopping");
+		sq_bad(err, l->on ? "a load is running; stop it first"
+				  : "the last load is still stopping");
 		status = 409;
 	}
 	if (status == 200 && body)
 		status = patch(l, body, err);
 	if (status == 200 && !l->devices) {
-		sim_bad(err, "devices: is 0; nothing would run");
+		sq_bad(err, "devices: is 0; nothing would run");
 		status = 400;
 	}
 	if (status == 200) {
@@ -189,13 +189,13 @@ unsigned sim_load_start(struct sim_load *l, json_t *body, struct sim_err *err)
 	return status;
 }
 
-unsigned sim_load_stop(struct sim_load *l, struct sim_err *err)
+unsigned sim_load_stop(struct sim_load *l, struct sq_error *err)
 {
 	unsigned status = 200;
 
 	pthread_mutex_lock(&l->lock);
 	if (!l->on) {
-		sim_bad(err, "nothing runs");
+		sq_bad(err, "nothing runs");
 		status = 409;
 	} else {
 		l->on = false;

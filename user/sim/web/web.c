@@ -283,7 +283,7 @@ static enum MHD_Result send_made(struct MHD_Connection *c, const char *type, cha
 static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const char *what,
 			    struct request *q)
 {
-	struct sim_err err = {0};
+	struct sq_error err = {0};
 	json_error_t je;
 	json_t *body = NULL;
 	unsigned status;
@@ -291,7 +291,7 @@ static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const c
 	if (q->len) {
 		body = json_loadb(q->body, q->len, JSON_REJECT_DUPLICATES, &je);
 		if (!body) {
-			snprintf(err.text, sizeof(err.text), "body: not JSON: %.200s", je.text);
+			sq_bad(&err, "body: not JSON: %.200s", je.text);
 			return send_error(c, 400, err.text);
 		}
 	}
@@ -347,7 +347,7 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 		return send_made(c, "text/html; charset=utf-8",
 				 sim_report_html(w->load.t, w->load.e, w->faults));
 	if (!strcmp(url, "/healthz")) {
-		struct sim_err err;
+		struct sq_error err;
 
 		return sim_engine_health(w->load.e, &err)
 			       ? send_error(c, 503, err.text)
@@ -412,7 +412,7 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
  * ------------------------------------------------------------------------------------ */
 
 static int parse_listen(const char *field, const char *value, union sim_addr *ret,
-			bool *ret_loopback, struct sim_err *err)
+			bool *ret_loopback, struct sq_error *err)
 {
 	const char *colon = strrchr(value, ':');
 	union sim_addr a;
@@ -450,12 +450,11 @@ static int parse_listen(const char *field, const char *value, union sim_addr *re
 	*ret = a;
 	return 0;
 bad:
-	return sim_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field,
-		       value);
+	return sq_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field, value);
 }
 
 static int start_listener(struct listener *l, struct sim_web *w, const char *field,
-			  const char *value, struct sim_err *err)
+			  const char *value, struct sq_error *err)
 {
 	const union MHD_DaemonInfo *info;
 	unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD;
@@ -464,8 +463,8 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 	if (rc)
 		return rc;
 	if (!l->loopback && !httpd_guard_has_token(w->guard))
-		return sim_bad(err, "%s '%.60s': beyond loopback it needs --token-file or --token",
-			       field, value);
+		return sq_bad(err, "%s '%.60s': beyond loopback it needs --token-file or --token",
+			      field, value);
 	if (l->addr.sa.sa_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	l->w = w;
@@ -478,8 +477,8 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 		MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event, &l->door,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
 	if (!l->d)
-		return sim_bad(err, "%s '%.60s': cannot listen: %s", field, value,
-			       errno ? strerror(errno) : "refused");
+		return sq_bad(err, "%s '%.60s': cannot listen: %s", field, value,
+			      errno ? strerror(errno) : "refused");
 	info = MHD_get_daemon_info(l->d, MHD_DAEMON_INFO_BIND_PORT);
 	if (info && !*strrchr(value, ':'))
 		return 0;
@@ -490,7 +489,7 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 }
 
 /* A file's token is not seen by who lists processes; one of the command line is. */
-static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct sim_err *err)
+static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct sq_error *err)
 {
 	struct httpd_policy policy = {
 		.token_file = *r->token_file ? r->token_file : NULL,
@@ -500,9 +499,9 @@ static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct 
 	char why[400];
 
 	if (*r->token && *r->token_file)
-		return sim_bad(err, "token-file: not accepted together with --token");
+		return sq_bad(err, "token-file: not accepted together with --token");
 	if (httpd_guard_new(&policy, ret, why, sizeof(why)) < 0)
-		return sim_bad(err, "%s", why + (strncmp(why, "--", 2) ? 0 : 2));
+		return sq_bad(err, "%s", why + (strncmp(why, "--", 2) ? 0 : 2));
 	if (!policy.token_file && token && *token)
 		httpd_guard_set_token(*ret, token);
 	return 0;
@@ -510,13 +509,13 @@ static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct 
 
 int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
 		  struct sim_engine *e, struct sim_tally *t, struct sim_web **ret,
-		  struct sim_err *err)
+		  struct sq_error *err)
 {
 	struct sim_web *w = calloc(1, sizeof(*w));
 	int rc = 0;
 
 	if (!w)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	rc = make_guard(r, &w->guard, err);
 	if (rc) {
 		free(w);
@@ -526,7 +525,7 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 	if (httpd_gate_open(&w->gate)) {
 		httpd_guard_free(w->guard);
 		free(w);
-		return sim_bad(err, "cannot start a thread for --web and --metrics");
+		return sq_bad(err, "cannot start a thread for --web and --metrics");
 	}
 	pthread_mutex_init(&w->load.lock, NULL);
 	w->load.fleet = fleet;
@@ -538,7 +537,7 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 	w->load.on = r->devices > 0;
 	if (*r->web) {
 		if (*r->web_root && !realpath(r->web_root, w->root))
-			rc = sim_bad(err, "web-root '%.200s': %s", r->web_root, strerror(errno));
+			rc = sq_bad(err, "web-root '%.200s': %s", r->web_root, strerror(errno));
 		w->web.load = true;
 		if (!rc)
 			rc = sim_faults_start(r, &w->faults, err);

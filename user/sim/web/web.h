@@ -13,7 +13,7 @@ struct sim_web;
  */
 int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
 		  struct sim_engine *e, struct sim_tally *t, struct sim_web **ret,
-		  struct sim_err *err);
+		  struct sq_error *err);
 void sim_web_stop(struct sim_web *w);
 
 /* The API's verbs, apart from HTTP (load.c). All answer with a HTTP status. */
@@ -27,9 +27,9 @@ struct sim_load {
 	bool on;
 };
 json_t *sim_load_json(struct sim_load *l);
-unsigned sim_load_start(struct sim_load *l, json_t *body, struct sim_err *err);
-unsigned sim_load_stop(struct sim_load *l, struct sim_err *err);
-unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sim_err *err);
+unsigned sim_load_start(struct sim_load *l, json_t *body, struct sq_error *err);
+unsigned sim_load_stop(struct sim_load *l, struct sq_error *err);
+unsigned sim_load_patch(struct sim_load *l, json_t *body, struct sq_error *err);
 
 /* metrics.c, report.c: text to be freed. */
 char *sim_metrics_text(struct sim_tally *t);

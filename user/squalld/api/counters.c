@@ -118,7 +118,7 @@ enum MHD_Result api_counters(struct request *r, const char *name)
 
 enum MHD_Result api_counters_of(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 	json_t *o = NULL;
 

@@ -367,7 +367,7 @@ enum MHD_Result events_serve(struct request *r)
 	s->ev = ev;
 	s->conn = r->conn;
 	if (request_query(r, "target", s->only, sizeof(s->only))) {
-		struct problem p = {0};
+		struct sq_error p = {0};
 		struct target t;
 
 		pthread_mutex_lock(ev->api->lock);

@@ -112,7 +112,7 @@ static void take_rule(struct explain *x, const struct rule_entry *e)
 		}
 }
 
-static int gather(struct explain *x, const char *name, struct problem *p)
+static int gather(struct explain *x, const char *name, struct sq_error *p)
 {
 	struct api *a = x->a;
 	struct kin kin = {.x = x};
@@ -451,7 +451,7 @@ static json_t *answer(const struct explain *x)
 			 "reasons", x->reasons);
 }
 
-static int explain(struct explain *x, const char *name, bool at_once, struct problem *p)
+static int explain(struct explain *x, const char *name, bool at_once, struct sq_error *p)
 {
 	int rc;
 
@@ -490,20 +490,20 @@ static void forget(struct explain *x)
 	free(x);
 }
 
-json_t *explain_json(struct api *a, const char *name, struct problem *p)
+json_t *explain_json(struct api *a, const char *name, struct sq_error *p)
 {
 	struct explain *x = calloc(1, sizeof(*x));
 	json_t *o = NULL;
 
 	if (!x) {
-		fail(p, -ENOMEM, "", "out of memory");
+		sq_error_set(p, -ENOMEM, NULL, "out of memory");
 		return NULL;
 	}
 	x->a = a;
 	if (explain(x, name, false, p) == 0) {
 		o = answer(x);
 		if (!o)
-			fail(p, -ENOMEM, "", "out of memory");
+			sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	}
 	forget(x);
 	return o;
@@ -512,7 +512,7 @@ json_t *explain_json(struct api *a, const char *name, struct problem *p)
 json_t *explain_notes(struct api *a, const char *name)
 {
 	struct explain *x = calloc(1, sizeof(*x));
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *notes = NULL, *one;
 	size_t i;
 
@@ -531,7 +531,7 @@ json_t *explain_notes(struct api *a, const char *name)
 
 enum MHD_Result api_explain(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *o = explain_json(api_of(r), name, &p);
 
 	return o ? reply_json(r, 200, o) : reply_problem(r, &p);

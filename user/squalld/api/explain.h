@@ -7,7 +7,7 @@
 
 /* What GET /api/v1/targets/NAME/explain answers, NULL with p. Looks at processes and interfaces:
  * some milliseconds, without the lock, which it takes for moments. */
-json_t *explain_json(struct api *a, const char *name, struct problem *p);
+json_t *explain_json(struct api *a, const char *name, struct sq_error *p);
 
 /* Of the same, the lines that are known the moment a rule is set; NULL: none. */
 json_t *explain_notes(struct api *a, const char *name);

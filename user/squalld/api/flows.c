@@ -126,7 +126,7 @@ static enum MHD_Result reply_flows(struct request *r, const struct target *t, js
 enum MHD_Result api_flows(struct request *r, const char *name)
 {
 	size_t limit = LIMIT;
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct rule_entry *e;
 	json_t *counts = NULL;
 	struct target t;

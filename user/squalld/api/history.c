@@ -31,7 +31,7 @@ struct asked {
 	bool csv;
 };
 
-static int ask(struct request *r, struct asked *a, struct problem *p)
+static int ask(struct request *r, struct asked *a, struct sq_error *p)
 {
 	static const char *const numbers[] = {"since_ms", "until_ms", "before", "limit"};
 	uint64_t value[4] = {0};
@@ -39,18 +39,17 @@ static int ask(struct request *r, struct asked *a, struct problem *p)
 
 	for (int i = 0; i < 4; i++)
 		if (!number(r, numbers[i], &value[i]))
-			return fail(p, -EINVAL, numbers[i], "%s: a whole number is expected",
-				    numbers[i]);
+			return sq_error_set(p, -EINVAL, numbers[i], "a whole number is expected");
 	if (strstr(r->query, "format=") &&
 	    (!request_query(r, "format", format, sizeof(format)) ||
 	     (strcmp(format, "csv") != 0 && strcmp(format, "json") != 0)))
-		return fail(p, -EINVAL, "format", "format: json or csv is accepted");
+		return sq_error_set(p, -EINVAL, "format", "json or csv is accepted");
 	a->csv = strcmp(format, "csv") == 0;
 	if (!value[3])
 		value[3] = a->csv ? CSV_MAX : PAGE;
 	if (value[3] > (a->csv ? CSV_MAX : PAGE_MAX))
-		return fail(p, -EINVAL, "limit", "limit: 1 to %d are accepted",
-			    a->csv ? CSV_MAX : PAGE_MAX);
+		return sq_error_set(p, -EINVAL, "limit", "1 to %d are accepted",
+				    a->csv ? CSV_MAX : PAGE_MAX);
 	a->f = (struct history_filter){
 		.target = request_query(r, "target", a->target, sizeof(a->target)),
 		.type = request_query(r, "type", a->type, sizeof(a->type)),
@@ -68,7 +67,7 @@ static int ask(struct request *r, struct asked *a, struct problem *p)
  */
 static void name_target(struct request *r, struct asked *a)
 {
-	struct problem ignored = {0};
+	struct sq_error ignored = {0};
 	struct target t;
 
 	if (!a->f.target)
@@ -142,7 +141,7 @@ enum MHD_Result api_history(struct request *r, const char *name)
 {
 	struct history *h = api_of(r)->history;
 	struct asked *a = calloc(1, sizeof(*a));
-	struct problem p = {0};
+	struct sq_error p = {0};
 	enum MHD_Result result;
 	json_t *list;
 	bool more;

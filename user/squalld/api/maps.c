@@ -12,10 +12,10 @@ typedef int list_fn(const char *pin_dir, json_t **ret, struct sq_error *err);
 
 static enum MHD_Result reply_list(struct request *r, list_fn *fn, const char *key)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *list;
 
-	p.code = fn(api_of(r)->opt->pin_dir, &list, &p.error);
+	p.code = fn(api_of(r)->opt->pin_dir, &list, &p);
 	return p.code < 0 ? reply_problem(r, &p)
 			  : reply_json(r, 200, json_pack("{s:o}", key, list));
 }
@@ -55,7 +55,7 @@ static int append(const void *key, const void *value, void *arg)
 enum MHD_Result api_map(struct request *r, const char *name)
 {
 	struct collect x = {.limit = LIMIT};
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct sq_map map;
 	char text[16], *end;
 	int rc;
@@ -67,7 +67,7 @@ enum MHD_Result api_map(struct request *r, const char *name)
 					    "limit: \"%.15s\" is not accepted: 1 to %d", text,
 					    LIMIT_MAX);
 	}
-	rc = sq_map_open(api_of(r)->opt->pin_dir, name, &map, &p.error);
+	rc = sq_map_open(api_of(r)->opt->pin_dir, name, &map, &p);
 	if (rc < 0) {
 		p.code = rc == -EINVAL ? -ENOENT : rc; /* no map has that name */
 		return reply_problem(r, &p);
@@ -77,7 +77,7 @@ enum MHD_Result api_map(struct request *r, const char *name)
 	rc = sq_map_each(&map, append, &x);
 	if (rc < 0) {
 		json_decref(x.entries);
-		fail(&p, rc, "", "out of memory");
+		sq_error_set(&p, rc, NULL, "out of memory");
 		sq_map_close(&map);
 		return reply_problem(r, &p);
 	}

@@ -119,7 +119,7 @@ enum MHD_Result api_profile_get(struct request *r, const char *name)
 
 enum MHD_Result api_profile_put(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *body = request_json(r, &p), *o = NULL;
 	bool fresh = false;
 
@@ -141,7 +141,7 @@ enum MHD_Result api_profile_put(struct request *r, const char *name)
 
 enum MHD_Result api_profile_delete(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	int rc;
 
 	pthread_mutex_lock(api_of(r)->lock);
@@ -157,7 +157,8 @@ enum MHD_Result api_profile_delete(struct request *r, const char *name)
 /* --- schedules ------------------------------------------------------------------------- */
 
 /* The canonical name, also of a container that does not run or a cgroup that is gone but known. */
-static int canonical(struct request *r, const char *name, char *buf, size_t size, struct problem *p)
+static int canonical(struct request *r, const char *name, char *buf, size_t size,
+		     struct sq_error *p)
 {
 	struct target t;
 	json_t *known;
@@ -195,7 +196,7 @@ static enum MHD_Result schedule_op(struct request *r, const char *name, enum sch
 					   [OP_DELETE] = "deleted",
 					   [OP_START] = "started",
 					   [OP_STOP] = "stopped"};
-	struct problem p = {0};
+	struct sq_error p = {0};
 	char target[TARGET_NAME_MAX];
 	json_t *body = NULL, *o = NULL;
 	bool fresh = false;
@@ -214,7 +215,7 @@ static enum MHD_Result schedule_op(struct request *r, const char *name, enum sch
 	if (rc == 0 && op != OP_DELETE) {
 		o = schedule_json(api_of(r)->schedules, target);
 		if (!o)
-			rc = fail(&p, -ENOENT, "target", "target: %.200s has no schedule", target);
+			rc = sq_error_set(&p, -ENOENT, "target", "%.200s has no schedule", target);
 	}
 	pthread_mutex_unlock(api_of(r)->lock);
 	json_decref(body);

@@ -103,7 +103,7 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 enum MHD_Result api_undo(struct request *r, const char *name)
 {
 	static const char *const keys[] = {"undo", NULL};
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *body = request_json(r, &p), *o = NULL;
 	const char *id = json_string_value(json_object_get(body, "undo"));
 
@@ -112,9 +112,9 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 		return reply_problem(r, &p);
 	if (json_only_keys(body, keys, &p)) {
 		if (!id || !*id || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
-			fail(&p, -EINVAL, "undo",
-			     "undo: the \"undo\" of what DELETE /api/v1/rules answered is "
-			     "expected");
+			sq_error_set(&p, -EINVAL, "undo",
+				     "the \"undo\" of what DELETE /api/v1/rules answered is "
+				     "expected");
 		} else {
 			pthread_mutex_lock(api_of(r)->lock);
 			clear_undo(api_of(r)->clear, strtoull(id, NULL, 10), &o, &p);
@@ -133,7 +133,7 @@ enum MHD_Result api_undo(struct request *r, const char *name)
  * A target's rule, or NULL with p: there is no such target, or it has no rule.
  * The target itself may be gone: its rule is still in the book, by name.
  */
-static struct rule_entry *ruled(struct request *r, const char *name, struct problem *p)
+static struct rule_entry *ruled(struct request *r, const char *name, struct sq_error *p)
 {
 	struct target t;
 	int rc = target_resolve(api_of(r)->targets, name, &t, p);
@@ -143,7 +143,7 @@ static struct rule_entry *ruled(struct request *r, const char *name, struct prob
 		json_decref(p->candidates);
 		memset(p, 0, sizeof(*p));
 	} else if (rc == 0) {
-		fail(p, -ENOENT, "target", "target: %.200s has no rule", t.name);
+		sq_error_set(p, -ENOENT, "target", "%.200s has no rule", t.name);
 	}
 	return e;
 }
@@ -167,7 +167,7 @@ static bool tag_in(const char *list, const char *etag)
 	return false;
 }
 
-static int check_preconditions(struct request *r, const struct rule_entry *e, struct problem *p)
+static int check_preconditions(struct request *r, const struct rule_entry *e, struct sq_error *p)
 {
 	const char *match = request_header(r, "If-Match"),
 		   *none = request_header(r, "If-None-Match");
@@ -176,11 +176,11 @@ static int check_preconditions(struct request *r, const struct rule_entry *e, st
 	if (e)
 		book_etag(e, etag, sizeof(etag));
 	if (match && (!e || !tag_in(match, etag)))
-		return fail(p, -ESTALE, "If-Match",
-			    "If-Match: the rule has changed since, it is now %s%s%s",
-			    e ? "\"" : "none", etag, e ? "\"" : "");
+		return sq_error_set(p, -ESTALE, "If-Match",
+				    "the rule has changed since, it is now %s%s%s",
+				    e ? "\"" : "none", etag, e ? "\"" : "");
 	if (none && e && tag_in(none, etag))
-		return fail(p, -ESTALE, "If-None-Match", "If-None-Match: there is a rule already");
+		return sq_error_set(p, -ESTALE, "If-None-Match", "there is a rule already");
 	return 0;
 }
 
@@ -207,7 +207,7 @@ static enum MHD_Result reply_entry(struct request *r, unsigned int status, struc
 enum MHD_Result api_rule_get(struct request *r, const char *name)
 {
 	const char *none = request_header(r, "If-None-Match");
-	struct problem p = {0};
+	struct sq_error p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
 
@@ -232,23 +232,23 @@ static bool wants_network(const struct target *t)
 	       sq_mono_ns() - t->c->started_ns >= 2000000000u;
 }
 
-static int has_network(struct api *a, const struct target *t, struct problem *p)
+static int has_network(struct api *a, const struct target *t, struct sq_error *p)
 {
 	json_t *view = engine_target_view(a->engine, t->id);
 	size_t n = json_array_size(json_object_get(view, "interfaces"));
 
 	json_decref(view);
 	return n ? 0
-		 : fail(p, -ENOTCONN, "target",
-			"target: container %.100s has no network interface (network mode none)",
-			t->name);
+		 : sq_error_set(p, -ENOTCONN, "target",
+				"container %.100s has no network interface (network mode none)",
+				t->name);
 }
 
 /*
  * Attached where the target lives before it gets its rule, so that an answer is about what acts;
  * waited for without the lock. *ret_id is to be released.
  */
-static int hold(struct api *a, const char *name, uint64_t *ret_id, struct problem *p)
+static int hold(struct api *a, const char *name, uint64_t *ret_id, struct sq_error *p)
 {
 	bool network = false;
 	struct target t;
@@ -262,7 +262,7 @@ static int hold(struct api *a, const char *name, uint64_t *ret_id, struct proble
 		network = wants_network(&t);
 	pthread_mutex_unlock(a->lock);
 	if (rc == 0)
-		p->code = rc = engine_hold(a->engine, t.id, &p->error);
+		p->code = rc = engine_hold(a->engine, t.id, p);
 	if (rc < 0)
 		return rc;
 	rc = network ? has_network(a, &t, p) : 0;
@@ -276,15 +276,15 @@ static int hold(struct api *a, const char *name, uint64_t *ret_id, struct proble
 /* With the lock held again: the target, which is still the one that is held, and its rule if it has
  * one. */
 static int held_target(struct request *r, const char *name, uint64_t held, struct target *ret,
-		       struct rule_entry **ret_e, struct problem *p)
+		       struct rule_entry **ret_e, struct sq_error *p)
 {
 	struct api *a = api_of(r);
 
 	if (target_resolve(a->targets, name, ret, p) < 0 || target_ready(ret, p) < 0)
 		return p->code;
 	if (ret->id != held)
-		return fail(p, -EAGAIN, "target",
-			    "target: %.200s was started anew just now; try again", ret->name);
+		return sq_error_set(p, -EAGAIN, "target",
+				    "%.200s was started anew just now; try again", ret->name);
 	*ret_e = book_find(a->book, ret->name);
 	return check_preconditions(r, *ret_e, p);
 }
@@ -293,7 +293,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 				const char *source)
 {
 	struct api *a = api_of(r);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct rule_entry *e = NULL;
 	json_t *o = NULL;
 	struct target t;
@@ -319,14 +319,14 @@ static enum MHD_Result set_rule(struct request *r, const char *name, const struc
 
 enum MHD_Result api_rule_put(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *body = request_json(r, &p);
 	struct sq_rule rule;
 	int rc;
 
 	if (!body)
 		return reply_problem(r, &p);
-	rc = sq_rule_from_json(body, &rule, &p.error);
+	rc = sq_rule_from_json(body, &rule, &p);
 	json_decref(body);
 	if (rc < 0) {
 		p.code = rc == -E2BIG ? rc : -EINVAL;
@@ -379,7 +379,7 @@ static int depth(const json_t *o, int left)
  * others. For a target without a rule it is a patch of nothing.
  */
 static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *ret,
-		   struct problem *p)
+		   struct sq_error *p)
 {
 	static const char *const read_only[] = {
 		"text", "id", "target_id", "drawn_seed", "set_ms", "expires_in_ns", NULL};
@@ -390,7 +390,7 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 	int rc;
 
 	if (!base)
-		return fail(p, -ENOMEM, "", "out of memory");
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	for (const char *const *key = read_only; *key; key++)
 		json_object_del(base, *key);
 	if (e && !(e->rule.flags & SQ_R_SEED_GIVEN))
@@ -407,8 +407,8 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 		if (!clause || json_object_get(patch, "clauses")) {
 			json_decref(faults);
 			json_decref(base);
-			return fail(p, -EINVAL, *dir,
-				    "%s: cannot stand beside \"clauses\" or \"text\"", *dir);
+			return sq_error_set(p, -EINVAL, *dir,
+					    "cannot stand beside \"clauses\" or \"text\"");
 		}
 		/* A loss of another model replaces the old one, rather than being two at once. */
 		if (json_is_object(json_object_get(faults, "loss")) &&
@@ -423,7 +423,7 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 			json_object_del(clause, *dir);
 	}
 	merge(base, patch);
-	rc = sq_rule_from_json(base, ret, &p->error);
+	rc = sq_rule_from_json(base, ret, p);
 	json_decref(base);
 	if (rc < 0)
 		p->code = rc == -E2BIG ? rc : -EINVAL;
@@ -433,7 +433,7 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 enum MHD_Result api_rule_patch(struct request *r, const char *name)
 {
 	struct api *a = api_of(r);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *body = request_json(r, &p), *o = NULL;
 	struct rule_entry *e = NULL;
 	struct sq_rule rule;
@@ -442,7 +442,7 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 	uint64_t id;
 
 	if (body && depth(body, 8) < 0)
-		fail(&p, -EINVAL, "body", "body: objects nested deeper than a rule's");
+		sq_error_set(&p, -EINVAL, "body", "objects nested deeper than a rule's");
 	if (p.code || hold(a, name, &id, &p) < 0) {
 		json_decref(body);
 		return reply_problem(r, &p);
@@ -466,7 +466,7 @@ enum MHD_Result api_rule_patch(struct request *r, const char *name)
 
 enum MHD_Result api_rule_delete(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	enum MHD_Result result;
 	struct rule_entry *e;
 	bool waits = false;
@@ -496,7 +496,7 @@ enum MHD_Result api_rule_delete(struct request *r, const char *name)
 enum MHD_Result api_rule_profile(struct request *r, const char *name)
 {
 	static const char *const keys[] = {"name", "for_ns", NULL};
-	struct problem p = {0};
+	struct sq_error p = {0};
 	json_t *body = request_json(r, &p), *given;
 	char source[72];
 	struct sq_rule rule;
@@ -508,11 +508,11 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 	if (!json_only_keys(body, keys, &p)) {
 		rc = p.code;
 	} else if (!json_is_string(json_object_get(body, "name"))) {
-		rc = fail(&p, -EINVAL, "name", "name: a profile's name is expected");
+		rc = sq_error_set(&p, -EINVAL, "name", "a profile's name is expected");
 	} else if (given && !json_is_null(given) &&
 		   (!json_is_integer(given) || json_integer_value(given) < 1)) {
-		rc = fail(&p, -EINVAL, "for_ns",
-			  "for_ns: a whole number of nanoseconds, at least 1, is expected");
+		rc = sq_error_set(&p, -EINVAL, "for_ns",
+				  "a whole number of nanoseconds, at least 1, is expected");
 	} else {
 		snprintf(source, sizeof(source), "profile:%.63s",
 			 json_string_value(json_object_get(body, "name")));
@@ -523,7 +523,7 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 	}
 	if (rc == 0 && json_is_integer(given)) {
 		rule.for_ns = (uint64_t)json_integer_value(given);
-		rc = sq_rule_finish(&rule, &p.error);
+		rc = sq_rule_finish(&rule, &p);
 		p.code = rc < 0 ? -EINVAL : 0;
 	}
 	json_decref(body);

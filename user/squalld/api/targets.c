@@ -107,7 +107,7 @@ enum MHD_Result api_targets(struct request *r, const char *name)
 
 enum MHD_Result api_target(struct request *r, const char *name)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 	json_t *o = NULL;
 

@@ -280,7 +280,7 @@ int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause
 }
 
 /* Into the kernel, with what is left of the rule's time. */
-int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct problem *p)
+int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct sq_error *p)
 {
 	struct sq_rule want = e->rule, got;
 	uint64_t asked = want.for_ns;
@@ -290,12 +290,12 @@ int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct pr
 		uint64_t now = sq_mono_ns();
 
 		if (now >= e->ends_ns)
-			return fail(p, -ESTALE, "for", "for: the rule's time is over");
+			return sq_error_set(p, -ESTALE, "for", "the rule's time is over");
 		want.for_ns = e->ends_ns - now;
 		if (want.for_ns > asked)
 			want.for_ns = asked;
 	}
-	rc = engine_set_rule(book->engine, id, &want, &got, &p->error);
+	rc = engine_set_rule(book->engine, id, &want, &got, p);
 	if (rc < 0) {
 		p->code = rc;
 		return rc;
@@ -309,7 +309,7 @@ int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct pr
 }
 
 int book_set(struct book *book, const struct target *t, const struct sq_rule *rule,
-	     const char *source, struct rule_entry **ret, struct problem *p)
+	     const char *source, struct rule_entry **ret, struct sq_error *p)
 {
 	struct rule_entry *e = book_find(book, t->name);
 	struct sq_rule got;
@@ -318,16 +318,16 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	int rc;
 
 	if (fresh && book->n >= SQ_MAX_RULES)
-		return fail(p, -ENOSPC, "target",
-			    "target: there are %u rules already, the most there can be",
-			    SQ_MAX_RULES);
+		return sq_error_set(p, -ENOSPC, "target",
+				    "there are %u rules already, the most there can be",
+				    SQ_MAX_RULES);
 	if (fresh) {
 		e = book_insert(book,
 				t->name); /* before the kernel has it: nothing to undo there */
 		if (!e)
-			return fail(p, -ENOMEM, "", "out of memory");
+			return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	}
-	rc = engine_set_rule(book->engine, t->id, rule, &got, &p->error);
+	rc = engine_set_rule(book->engine, t->id, rule, &got, p);
 	if (rc < 0) {
 		p->code = rc;
 		if (fresh)
@@ -443,7 +443,7 @@ void book_rename(struct book *book, const char *from, const char *to)
 void book_target_here(struct book *book, struct container *c)
 {
 	struct rule_entry *e = book_find(book, c->name);
-	struct problem p = {0};
+	struct sq_error p = {0};
 
 	if (!e || (e->in_force && e->cgroup_id == c->cgroup_id))
 		return;
@@ -458,7 +458,7 @@ void book_target_here(struct book *book, struct container *c)
 			remove_entry(book, e, "expired");
 			return;
 		}
-		log_warn("rule of %s could not be put back: %s", c->name, p.error.text);
+		log_warn("rule of %s could not be put back: %s", c->name, p.text);
 		return;
 	}
 	log_info("container %s is here again: its rule (%s) is in force", c->name, e->source);
@@ -494,7 +494,7 @@ void book_container_destroyed(struct book *book, const char *name)
 static int tick_one(struct rule_entry *e, void *arg)
 {
 	struct book *book = arg;
-	struct problem p = {0};
+	struct sq_error p = {0};
 	uint64_t id;
 	int rc;
 
@@ -512,7 +512,7 @@ static int tick_one(struct rule_entry *e, void *arg)
 	}
 	if (!e->cgroup)
 		return 0;
-	rc = engine_cgroup_id(e->cgroup, &id, &p.error);
+	rc = engine_cgroup_id(e->cgroup, &id, &p);
 	if (rc < 0) {
 		/* Only what is not there is gone: no descriptor left says nothing of the cgroup. */
 		if (e->in_force && rc == -ENOENT) {

@@ -48,7 +48,7 @@ int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause
 
 /* Puts a rule in force. The target must be ready (target_ready()). */
 int book_set(struct book *book, const struct target *t, const struct sq_rule *rule,
-	     const char *source, struct rule_entry **ret, struct problem *p);
+	     const char *source, struct rule_entry **ret, struct sq_error *p);
 /* -ENOENT if there is none. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct book *book, const char *name, const char *why);
 bool book_of_schedule(const struct rule_entry *e);
@@ -56,7 +56,7 @@ bool book_of_schedule(const struct rule_entry *e);
 unsigned int book_delete_all(struct book *book, bool keep_schedules);
 /* One of book_save()'s rules, in force again if its target is there, else waiting for it.
  * -EEXIST: the target has a rule. -ESTALE: its time is over. */
-int book_put_back(struct book *book, const json_t *saved, struct problem *p);
+int book_put_back(struct book *book, const json_t *saved, struct sq_error *p);
 void book_rename(struct book *book, const char *from, const char *to);
 
 void book_target_here(struct book *book, struct container *c);

@@ -21,7 +21,7 @@ struct book {
 struct rule_entry *book_insert(struct book *book, const char *name);
 void book_drop(struct book *book, struct rule_entry *e);
 /* Into the kernel, with what is left of the rule's time. -ESTALE: nothing is. */
-int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct problem *p);
+int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct sq_error *p);
 /* Keeps each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
 void book_changed(struct book *book, struct rule_entry *e);

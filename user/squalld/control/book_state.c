@@ -130,7 +130,7 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 }
 
 static int load_one(struct book *book, const json_t *o, bool same_boot, struct rule_entry **ret,
-		    struct problem *p)
+		    struct sq_error *p)
 {
 	const char *name = json_string_value(json_object_get(o, "target"));
 	const char *id = json_string_value(json_object_get(o, "id"));
@@ -144,18 +144,18 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	struct rule_entry *e;
 
 	if (!name || !kind)
-		return fail(p, -EINVAL, "target", "target: a name and a kind are expected");
-	if (sq_rule_from_json(json_object_get(o, "rule"), &rule, &p->error) < 0)
+		return sq_error_set(p, -EINVAL, "target", "a name and a kind are expected");
+	if (sq_rule_from_json(json_object_get(o, "rule"), &rule, p) < 0)
 		return p->code = -EINVAL;
 	if (expires && !(same_boot && ends))
 		ends = expires > real ? now + (expires - real) * 1000000u : now;
 	if (ends && ends <= now)
-		return fail(p, -ESTALE, "for", "for: the rule's time is over");
+		return sq_error_set(p, -ESTALE, "for", "the rule's time is over");
 	if (book_find(book, name))
-		return fail(p, -EEXIST, "target", "target: %.200s has a rule", name);
+		return sq_error_set(p, -EEXIST, "target", "%.200s has a rule", name);
 	e = book_insert(book, name);
 	if (!e)
-		return fail(p, -ENOMEM, "", "out of memory");
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	e->rule = rule;
 	e->cgroup_id = id ? strtoull(id, NULL, 10) : 0;
 	e->cgroup = cgroup ? strdup(cgroup) : NULL;
@@ -170,10 +170,10 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	return 0;
 }
 
-int book_put_back(struct book *book, const json_t *saved, struct problem *p)
+int book_put_back(struct book *book, const json_t *saved, struct sq_error *p)
 {
 	struct rule_entry *e;
-	struct problem none = {0};
+	struct sq_error none = {0};
 	struct target t;
 	int rc = load_one(book, saved, true, &e, p);
 
@@ -197,7 +197,7 @@ int book_put_back(struct book *book, const json_t *saved, struct problem *p)
 static int place_one(struct rule_entry *e, void *arg)
 {
 	struct restore *x = arg;
-	struct problem p = {0};
+	struct sq_error p = {0};
 	char path[TARGET_NAME_MAX];
 	uint64_t id;
 
@@ -212,12 +212,12 @@ static int place_one(struct rule_entry *e, void *arg)
 		book_drop(x->book, e);
 		return 0;
 	}
-	if (e->container || !e->cgroup || engine_cgroup_id(e->cgroup, &id, &p.error) < 0) {
+	if (e->container || !e->cgroup || engine_cgroup_id(e->cgroup, &id, &p) < 0) {
 		x->waiting++;
 		return 0;
 	}
 	if (book_enforce(x->book, e, id, &p) < 0) {
-		log_warn("rule of %s could not be put back: %s", e->name, p.error.text);
+		log_warn("rule of %s could not be put back: %s", e->name, p.text);
 		return 0;
 	}
 	x->restored++;
@@ -236,7 +236,7 @@ int book_restore(struct book *book, json_t *saved)
 
 	json_array_foreach(json_object_get(saved, "rules"), i, one)
 	{
-		struct problem p = {0};
+		struct sq_error p = {0};
 
 		if (load_one(book, one, same_boot, &e, &p) < 0)
 			log_line(p.code == -ESTALE ? LOG_L_INFO : LOG_L_WARN,
@@ -244,7 +244,7 @@ int book_restore(struct book *book, json_t *saved)
 				 json_string_value(json_object_get(one, "target"))
 					 ? json_string_value(json_object_get(one, "target"))
 					 : "(no name)",
-				 p.error.text);
+				 p.text);
 	}
 	if (json_is_object(ignored))
 		json_object_update(book->ignored, ignored);

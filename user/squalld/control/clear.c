@@ -113,14 +113,14 @@ int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
 	return 0;
 }
 
-static void failed(json_t *list, const char *target, struct problem *p)
+static void failed(json_t *list, const char *target, struct sq_error *p)
 {
 	json_array_append_new(list, json_pack("{s:o,s:o}", "target", json_text(target), "why",
-					      json_text(p->error.text)));
+					      json_text(p->text)));
 	json_decref(p->candidates);
 }
 
-int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem *p)
+int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct sq_error *p)
 {
 	json_t *saved = clear->last, *one, *list = json_array();
 	int rules = 0, schedules = 0;
@@ -129,9 +129,10 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem 
 
 	if (!saved || (uint64_t)json_integer_value(json_object_get(saved, "undo")) != undo) {
 		json_decref(list);
-		return fail(p, -ENOENT, "undo",
-			    "undo: this is not what was cleared last; it can be put back once, and "
-			    "until squalld ends");
+		return sq_error_set(
+			p, -ENOENT, "undo",
+			"this is not what was cleared last; it can be put back once, and "
+			"until squalld ends");
 	}
 	clear->last = NULL;
 	gone = sq_mono_ns() - undo;
@@ -140,7 +141,7 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem 
 	json_array_foreach(json_object_get(saved, "rules"), i, one)
 	{
 		json_int_t ends = json_integer_value(json_object_get(one, "ends_ns"));
-		struct problem why = {0};
+		struct sq_error why = {0};
 
 		if (ends)
 			json_object_set_new(one, "ends_ns", json_integer(ends + (json_int_t)gone));
@@ -151,7 +152,7 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem 
 	}
 	json_array_foreach(json_object_get(saved, "schedules"), i, one)
 	{
-		struct problem why = {0};
+		struct sq_error why = {0};
 
 		if (schedule_resume(clear->schedules, one, &why) == 0)
 			schedules++;
@@ -161,5 +162,5 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem 
 	*ret = json_pack("{s:i,s:i,s:i,s:o}", "rules", rules, "schedules", schedules, "labels",
 			 (int)json_array_size(json_object_get(saved, "labels")), "failed", list);
 	json_decref(saved);
-	return *ret ? 0 : fail(p, -ENOMEM, "", "out of memory");
+	return *ret ? 0 : sq_error_set(p, -ENOMEM, NULL, "out of memory");
 }

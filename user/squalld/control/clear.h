@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "squalld/base/fail.h"
+#include "squalld/base/json.h"
 
 struct book;
 struct clear;
@@ -34,6 +34,6 @@ int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret);
  * that got a rule since keeps it. *ret (new): {"rules", "schedules", "labels",
  * "failed": [{"target", "why"}]}. -ENOENT: that is not what was cleared last.
  */
-int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct problem *p);
+int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct sq_error *p);
 
 #endif

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "lib/clock.h"
-#include "squalld/base/fail.h"
+#include "squalld/base/json.h"
 #include "squalld/base/log.h"
 
 #define MAX_EVENTS 100000u

@@ -175,24 +175,24 @@ static json_t *body_of(const struct sq_rule *rule)
 }
 
 int profile_rule(struct profiles *profiles, const char *name, struct sq_rule *ret,
-		 struct problem *p)
+		 struct sq_error *p)
 {
 	const struct shipped *s = find_shipped(name);
 	json_t *own = json_object_get(profiles->saved, name);
 
 	if (s)
-		return p->code = sq_rule_from_text(s->text, strlen(s->text), ret, &p->error);
+		return p->code = sq_rule_from_text(s->text, strlen(s->text), ret, p);
 	if (own)
-		return p->code = sq_rule_from_json(json_object_get(own, "rule"), ret, &p->error);
-	return fail(p, -ENOENT, "name",
-		    "name: there is no profile \"%.64s\"; see the list of profiles", name);
+		return p->code = sq_rule_from_json(json_object_get(own, "rule"), ret, p);
+	return sq_error_set(p, -ENOENT, "name",
+			    "there is no profile \"%.64s\"; see the list of profiles", name);
 }
 
 json_t *profile_json(struct profiles *profiles, const char *name)
 {
 	const struct shipped *s = find_shipped(name);
 	json_t *own = json_object_get(profiles->saved, name);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct sq_rule rule = {0};
 
 	if ((!s && !own) || profile_rule(profiles, name, &rule, &p) < 0)
@@ -226,7 +226,7 @@ static bool name_accepted(const char *name)
 }
 
 int profile_put(struct profiles *profiles, const char *name, const json_t *body, bool *ret_fresh,
-		struct problem *p)
+		struct sq_error *p)
 {
 	static const char *const keys[] = {"name",   "rule",	"description",
 					   "source", "shipped", NULL};
@@ -236,14 +236,14 @@ int profile_put(struct profiles *profiles, const char *name, const json_t *body,
 	int rc;
 
 	if (!name_accepted(name))
-		return fail(p, -EINVAL, "name",
-			    "name: \"%.80s\" is not accepted: 1 to %d letters, digits, \"._ -\"",
-			    name, PROFILE_NAME_MAX);
+		return sq_error_set(p, -EINVAL, "name",
+				    "\"%.80s\" is not accepted: 1 to %d letters, digits, \"._ -\"",
+				    name, PROFILE_NAME_MAX);
 	if (find_shipped(name))
-		return fail(p, -EEXIST, "name",
-			    "name: \"%s\" is a shipped profile, which cannot be changed: choose "
-			    "another",
-			    name);
+		return sq_error_set(p, -EEXIST, "name",
+				    "\"%s\" is a shipped profile, which cannot be changed: choose "
+				    "another",
+				    name);
 	/* The rule alone will do. */
 	if (json_object_get(body, "clauses") || json_object_get(body, "text"))
 		inner = (json_t *)(uintptr_t)body;
@@ -251,35 +251,35 @@ int profile_put(struct profiles *profiles, const char *name, const json_t *body,
 		return p->code;
 	if (description && !json_is_null(description) &&
 	    (!json_is_string(description) || json_string_length(description) > 500))
-		return fail(p, -EINVAL, "description",
-			    "description: a text of at most 500 bytes is expected");
+		return sq_error_set(p, -EINVAL, "description",
+				    "a text of at most 500 bytes is expected");
 	if (!json_is_object(inner))
-		return fail(p, -EINVAL, "rule",
-			    "rule: an object with \"text\" or \"clauses\" is expected");
-	rc = sq_rule_from_json(inner, &rule, &p->error);
+		return sq_error_set(p, -EINVAL, "rule",
+				    "an object with \"text\" or \"clauses\" is expected");
+	rc = sq_rule_from_json(inner, &rule, p);
 	if (rc < 0)
 		return p->code = rc;
 	*ret_fresh = !json_object_get(profiles->saved, name);
 	if (*ret_fresh && json_object_size(profiles->saved) >= MAX_PROFILES)
-		return fail(p, -ENOSPC, "name",
-			    "name: there are %d profiles already, the most there can be",
-			    MAX_PROFILES);
+		return sq_error_set(p, -ENOSPC, "name",
+				    "there are %d profiles already, the most there can be",
+				    MAX_PROFILES);
 	own = json_pack("{s:o,s:o}", "description",
 			json_is_string(description) ? json_incref(description) : json_string(""),
 			"rule", body_of(&rule));
 	if (json_object_set_new(profiles->saved, name, own) < 0)
-		return fail(p, -ENOMEM, "", "out of memory");
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	state_dirty(profiles->state, STATE_PROFILES);
 	return 0;
 }
 
-int profile_delete(struct profiles *profiles, const char *name, struct problem *p)
+int profile_delete(struct profiles *profiles, const char *name, struct sq_error *p)
 {
 	if (find_shipped(name))
-		return fail(p, -EPERM, "name",
-			    "name: \"%s\" is a shipped profile, which cannot be deleted", name);
+		return sq_error_set(p, -EPERM, "name",
+				    "\"%s\" is a shipped profile, which cannot be deleted", name);
 	if (json_object_del(profiles->saved, name) < 0)
-		return fail(p, -ENOENT, "name", "name: there is no profile \"%.64s\"", name);
+		return sq_error_set(p, -ENOENT, "name", "there is no profile \"%.64s\"", name);
 	state_dirty(profiles->state, STATE_PROFILES);
 	return 0;
 }
@@ -299,10 +299,10 @@ void profiles_restore(struct profiles *profiles, json_t *saved)
 
 	json_object_foreach(json_object_get(saved, "profiles"), name, value)
 	{
-		struct problem p = {0};
+		struct sq_error p = {0};
 		bool fresh;
 
 		if (profile_put(profiles, name, value, &fresh, &p) < 0)
-			log_warn("state: profile %s set aside: %s", name, p.error.text);
+			log_warn("state: profile %s set aside: %s", name, p.text);
 	}
 }

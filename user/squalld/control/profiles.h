@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include "squalld/base/fail.h"
+#include "squalld/base/json.h"
 
 struct profiles;
 struct state;
@@ -18,11 +18,11 @@ void profiles_free(struct profiles *profiles);
 json_t *profiles_list(struct profiles *profiles);
 json_t *profile_json(struct profiles *profiles, const char *name); /* NULL: there is none */
 int profile_rule(struct profiles *profiles, const char *name, struct sq_rule *ret,
-		 struct problem *p);
+		 struct sq_error *p);
 /* body: {"rule": RULE-BODY, "description": TEXT} */
 int profile_put(struct profiles *profiles, const char *name, const json_t *body, bool *ret_fresh,
-		struct problem *p);
-int profile_delete(struct profiles *profiles, const char *name, struct problem *p);
+		struct sq_error *p);
+int profile_delete(struct profiles *profiles, const char *name, struct sq_error *p);
 json_t *profiles_save(void *profiles, bool clean); /* a state_save_fn */
 void profiles_restore(struct profiles *profiles, json_t *saved);
 

@@ -151,7 +151,7 @@ static void finish(struct schedules *all, struct schedule *s, const char *action
 static void do_step(struct schedules *all, struct schedule *s)
 {
 	const struct step *step = &s->step[s->cursor];
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 	int rc = 0;
 
@@ -165,9 +165,9 @@ static void do_step(struct schedules *all, struct schedule *s)
 			rc = book_set(all->use.book, &t, step->rule, "schedule", NULL, &p);
 	}
 	if (rc < 0)
-		log_warn("schedule of %s, step %zu: %s", s->target, s->cursor, p.error.text);
+		log_warn("schedule of %s, step %zu: %s", s->target, s->cursor, p.text);
 	s->cursor++;
-	tell(all, s, rc < 0 ? "failed" : "step", rc < 0 ? p.error.text : NULL);
+	tell(all, s, rc < 0 ? "failed" : "step", rc < 0 ? p.text : NULL);
 	json_decref(p.candidates);
 }
 
@@ -250,20 +250,20 @@ void schedules_stop(struct schedules *all)
 
 /* --- what users do ------------------------------------------------------------------ */
 
-static int get_ns(const json_t *o, const char *key, uint64_t max, uint64_t *ret, struct problem *p)
+static int get_ns(const json_t *o, const char *key, uint64_t max, uint64_t *ret, struct sq_error *p)
 {
 	json_t *v = json_object_get(o, key);
 
 	if (!json_is_integer(v) || json_integer_value(v) < 0 ||
 	    (uint64_t)json_integer_value(v) > max)
-		return fail(p, -EINVAL, key, "%s: a whole number from 0 to %llu is expected", key,
-			    (unsigned long long)max);
+		return sq_error_set(p, -EINVAL, key, "a whole number from 0 to %llu is expected",
+				    (unsigned long long)max);
 	*ret = (uint64_t)json_integer_value(v);
 	return 0;
 }
 
 static int parse_step(struct schedules *all, const json_t *o, size_t i, struct step *ret,
-		      struct problem *p)
+		      struct sq_error *p)
 {
 	static const char *const keys[] = {"at_ns", "rule", "profile", NULL};
 	json_t *rule = json_object_get(o, "rule"), *profile = json_object_get(o, "profile");
@@ -272,39 +272,39 @@ static int parse_step(struct schedules *all, const json_t *o, size_t i, struct s
 
 	snprintf(field, sizeof(field), "steps[%zu]", i);
 	if (!json_is_object(o))
-		return fail(p, -EINVAL, field, "%s: an object is expected", field);
+		return sq_error_set(p, -EINVAL, field, "an object is expected");
 	if (!json_only_keys(o, keys, p) || get_ns(o, "at_ns", MAX_LENGTH_NS, &ret->at_ns, p) < 0)
 		goto name_it;
 	if (!rule == !profile)
-		return fail(p, -EINVAL, field,
-			    "%s: either \"rule\" (an object, or null for none) or \"profile\" is "
-			    "expected",
-			    field);
+		return sq_error_set(
+			p, -EINVAL, field,
+			"either \"rule\" (an object, or null for none) or \"profile\" is "
+			"expected");
 	if (json_is_null(rule))
 		return 0;
 	ret->rule = calloc(1, sizeof(*ret->rule));
 	if (!ret->rule)
-		return fail(p, -ENOMEM, "", "out of memory");
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	if (profile && !json_is_string(profile))
-		return fail(p, -EINVAL, field, "%s.profile: a profile's name is expected", field);
+		return sq_error_set(p, -EINVAL, field, "profile: a profile's name is expected");
 	if (!profile && !json_is_object(rule))
-		return fail(p, -EINVAL, field, "%s.rule: an object or null is expected", field);
+		return sq_error_set(p, -EINVAL, field, "rule: an object or null is expected");
 	rc = profile ? profile_rule(all->use.profiles, json_string_value(profile), ret->rule, p)
-		     : sq_rule_from_json(rule, ret->rule, &p->error);
+		     : sq_rule_from_json(rule, ret->rule, p);
 	if (rc == 0)
 		return 0;
 	p->code = -EINVAL;
 name_it : {
-	struct sq_error inner = p->error;
+	struct sq_error inner = *p;
 
-	snprintf(p->error.field, sizeof(p->error.field), "%.14s.%.40s", field, inner.field);
-	snprintf(p->error.text, sizeof(p->error.text), "%s: %.460s", field, inner.text);
+	snprintf(p->field, sizeof(p->field), "%.14s.%.40s", field, inner.field);
+	snprintf(p->text, sizeof(p->text), "%s: %.460s", field, inner.text);
 	return p->code;
 }
 }
 
 int schedule_put(struct schedules *all, const char *target, const json_t *body, bool *ret_fresh,
-		 struct problem *p)
+		 struct sq_error *p)
 {
 	static const char *const keys[] = {"target",  "steps",	    "length_ns",   "repeat",
 					   "running", "started_ms", "position_ns", "round",
@@ -317,12 +317,12 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 		return p->code;
 	if (!json_is_array(steps) || json_array_size(steps) < 1 ||
 	    json_array_size(steps) > MAX_STEPS)
-		return fail(p, -EINVAL, "steps", "steps: a list of 1 to %d steps is expected",
-			    MAX_STEPS);
+		return sq_error_set(p, -EINVAL, "steps", "a list of 1 to %d steps is expected",
+				    MAX_STEPS);
 	if (!old && all->n >= MAX_SCHEDULES)
-		return fail(p, -ENOSPC, "target",
-			    "target: there are %d schedules already, the most there can be",
-			    MAX_SCHEDULES);
+		return sq_error_set(p, -ENOSPC, "target",
+				    "there are %d schedules already, the most there can be",
+				    MAX_SCHEDULES);
 	s = calloc(1, sizeof(*s));
 	if (s) {
 		s->target = strdup(target);
@@ -330,7 +330,7 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 	}
 	if (!s || !s->target || !s->step) {
 		schedule_free(s);
-		return fail(p, -ENOMEM, "", "out of memory");
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	}
 	for (size_t i = 0; rc == 0 && i < json_array_size(steps); i++) {
 		s->n_steps++;
@@ -339,9 +339,8 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 			char field[40];
 
 			snprintf(field, sizeof(field), "steps[%zu].at_ns", i);
-			rc = fail(p, -EINVAL, field,
-				  "%s: steps must be in order, each later than the one before",
-				  field);
+			rc = sq_error_set(p, -EINVAL, field,
+					  "steps must be in order, each later than the one before");
 		}
 	}
 	s->repeat = 1;
@@ -351,14 +350,14 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 		rc = get_ns(body, "repeat", 1000000, &s->repeat, p);
 	if (rc == 0 &&
 	    (s->length_ns < MIN_LENGTH_NS || s->length_ns <= s->step[s->n_steps - 1].at_ns))
-		rc = fail(p, -EINVAL, "length_ns",
-			  "length_ns: must be later than the last step, and at least %llu",
-			  (unsigned long long)MIN_LENGTH_NS);
+		rc = sq_error_set(p, -EINVAL, "length_ns",
+				  "must be later than the last step, and at least %llu",
+				  (unsigned long long)MIN_LENGTH_NS);
 	s->body = json_pack("{s:O,s:I,s:I}", "steps", steps, "length_ns", (json_int_t)s->length_ns,
 			    "repeat", (json_int_t)s->repeat);
 	if (rc < 0 || !s->body) {
 		schedule_free(s);
-		return rc < 0 ? rc : fail(p, -ENOMEM, "", "out of memory");
+		return rc < 0 ? rc : sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	}
 	if (old && old->running)
 		finish(all, old, "stopped");
@@ -372,12 +371,12 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 	return 0;
 }
 
-int schedule_delete(struct schedules *all, const char *target, struct problem *p)
+int schedule_delete(struct schedules *all, const char *target, struct sq_error *p)
 {
 	struct schedule **link = find(all, target), *s = *link;
 
 	if (!s)
-		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+		return sq_error_set(p, -ENOENT, "target", "%.200s has no schedule", target);
 	if (s->running)
 		finish(all, s, "stopped");
 	tell(all, s, "deleted", NULL);
@@ -405,15 +404,15 @@ static void begin(struct schedules *all, struct schedule *s, uint64_t gone_ns)
 	pthread_cond_signal(&all->wake);
 }
 
-int schedule_run(struct schedules *all, const char *target, bool run, struct problem *p)
+int schedule_run(struct schedules *all, const char *target, bool run, struct sq_error *p)
 {
 	struct schedule *s = *find(all, target);
 
 	if (!s)
-		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+		return sq_error_set(p, -ENOENT, "target", "%.200s has no schedule", target);
 	if (!run && !s->running)
-		return fail(p, -EEXIST, "target", "target: the schedule of %.200s is not running",
-			    target);
+		return sq_error_set(p, -EEXIST, "target", "the schedule of %.200s is not running",
+				    target);
 	if (!run) {
 		finish(all, s, "stopped");
 		return 0;
@@ -436,18 +435,18 @@ void schedules_halt(struct schedules *all, json_t *list)
 	}
 }
 
-int schedule_resume(struct schedules *all, const json_t *halted, struct problem *p)
+int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error *p)
 {
 	const char *target = json_string_value(json_object_get(halted, "target"));
 	struct schedule *s = *find(all, target);
 	struct rule_entry *e = book_find(all->use.book, target);
 
 	if (!s)
-		return fail(p, -ENOENT, "target", "target: %.200s has no schedule", target);
+		return sq_error_set(p, -ENOENT, "target", "%.200s has no schedule", target);
 	if (s->running || (e && strcmp(e->source, "schedule") != 0))
-		return fail(p, -EEXIST, "target",
-			    "target: %.200s has got another rule or a running schedule since",
-			    target);
+		return sq_error_set(p, -EEXIST, "target",
+				    "%.200s has got another rule or a running schedule since",
+				    target);
 	begin(all, s, (uint64_t)json_integer_value(json_object_get(halted, "gone_ns")));
 	tell(all, s, "started", NULL);
 	log_info("schedule of %s goes on", s->target);
@@ -458,7 +457,7 @@ int schedule_resume(struct schedules *all, const json_t *halted, struct problem 
 void schedule_rename(struct schedules *all, const char *from, const char *to)
 {
 	struct schedule *s = *find(all, from);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	char *name;
 
 	if (!s)
@@ -527,7 +526,7 @@ void schedules_restore(struct schedules *all, json_t *saved)
 		uint64_t origin = (uint64_t)json_integer_value(json_object_get(one, "origin_ns"));
 		const char *target = json_string_value(json_object_get(one, "target"));
 		uint64_t started = (uint64_t)json_integer_value(json_object_get(one, "started_ms"));
-		struct problem p = {0};
+		struct sq_error p = {0};
 		struct schedule *s;
 		uint64_t gone;
 		bool fresh;
@@ -535,7 +534,7 @@ void schedules_restore(struct schedules *all, json_t *saved)
 		json_object_del(one, "origin_ns");
 		if (!target || schedule_put(all, target, one, &fresh, &p) < 0) {
 			log_warn("state: schedule of %s set aside: %s",
-				 target ? target : "(no name)", p.error.text);
+				 target ? target : "(no name)", p.text);
 			continue;
 		}
 		s = *find(all, target);

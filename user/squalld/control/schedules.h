@@ -33,13 +33,13 @@ void schedules_free(struct schedules *all);
 json_t *schedules_list(struct schedules *all);
 json_t *schedule_json(struct schedules *all, const char *target); /* NULL: there is none */
 int schedule_put(struct schedules *all, const char *target, const json_t *body, bool *ret_fresh,
-		 struct problem *p);
-int schedule_delete(struct schedules *all, const char *target, struct problem *p);
-int schedule_run(struct schedules *all, const char *target, bool run, struct problem *p);
+		 struct sq_error *p);
+int schedule_delete(struct schedules *all, const char *target, struct sq_error *p);
+int schedule_run(struct schedules *all, const char *target, bool run, struct sq_error *p);
 /* Stops all that run. Appends to the list, for each, what schedule_resume() goes on from. */
 void schedules_halt(struct schedules *all, json_t *list);
 /* -EEXIST: it runs, or its target has got another rule since. */
-int schedule_resume(struct schedules *all, const json_t *halted, struct problem *p);
+int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error *p);
 /* Its target is called something else now. If that has a schedule too, that one stays. */
 void schedule_rename(struct schedules *all, const char *from, const char *to);
 bool schedule_running(struct schedules *all, const char *target);

@@ -117,7 +117,7 @@ static struct container *by_cgroup(struct targets *all, uint64_t id)
 	return NULL;
 }
 
-static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct problem *p)
+static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct sq_error *p)
 {
 	struct container *c = id ? by_cgroup(all, id) : NULL;
 	int rc;
@@ -130,16 +130,16 @@ static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, st
 	ret->id = id;
 	rc = engine_cgroup_path(id, ret->cgroup, sizeof(ret->cgroup));
 	if (rc < 0)
-		return fail(p, rc, "target",
-			    rc == -ENOENT ? "target: there is no cgroup with id %llu"
-					  : "target: cannot look for the cgroup with id %llu: %s",
-			    (unsigned long long)id, strerror(-rc));
+		return sq_error_set(p, rc, "target",
+				    rc == -ENOENT ? "there is no cgroup with id %llu"
+						  : "cannot look for the cgroup with id %llu: %s",
+				    (unsigned long long)id, strerror(-rc));
 	snprintf(ret->name, sizeof(ret->name), "cgroup:%.*s", TARGET_NAME_MAX - 8, ret->cgroup);
 	return 0;
 }
 
 static int of_cgroup_path(struct targets *all, const char *path, struct target *ret,
-			  struct problem *p)
+			  struct sq_error *p)
 {
 	char clean[TARGET_NAME_MAX - 16];
 	uint64_t id;
@@ -147,18 +147,18 @@ static int of_cgroup_path(struct targets *all, const char *path, struct target *
 	int rc;
 
 	if (strlen(path) >= sizeof(clean))
-		return fail(p, -EINVAL, "target", "target: a cgroup path of %zu bytes is too long",
-			    strlen(path));
+		return sq_error_set(p, -EINVAL, "target", "a cgroup path of %zu bytes is too long",
+				    strlen(path));
 	/* One name per cgroup: no doubled or trailing slashes. */
 	for (const char *s = path; *s; s++)
 		if (*s != '/' || (s[1] && s[1] != '/'))
 			clean[n++] = *s;
 	clean[n] = 0;
-	rc = engine_cgroup_id(clean, &id, &p->error);
+	rc = engine_cgroup_id(clean, &id, p);
 	if (rc < 0) {
 		p->code = rc;
-		if (!p->error.field[0])
-			strcpy(p->error.field, "target");
+		if (!p->field[0])
+			strcpy(p->field, "target");
 		return rc;
 	}
 	ret->c = by_cgroup(all, id);
@@ -173,7 +173,7 @@ static int of_cgroup_path(struct targets *all, const char *path, struct target *
 }
 
 static int of_id_prefix(struct targets *all, const char *text, struct target *ret,
-			struct problem *p)
+			struct sq_error *p)
 {
 	struct container *found = NULL;
 	size_t len = strlen(text);
@@ -191,14 +191,15 @@ static int of_id_prefix(struct targets *all, const char *text, struct target *re
 	}
 	if (n == 0)
 		return -ENOENT;
+	sq_error_set(p, -ENOTUNIQ, "target",
+		     "\"%.64s\" is ambiguous: the ids of %d containers begin with it; "
+		     "give more digits, or the name",
+		     text, n);
 	p->candidates = json_array();
 	for (struct container *c = all->first; c; c = c->next)
 		if (strncmp(c->id, text, len) == 0)
 			json_array_append_new(p->candidates, json_text(c->name));
-	return fail(p, -ENOTUNIQ, "target",
-		    "target: \"%.64s\" is ambiguous: the ids of %d containers begin with it; "
-		    "give more digits, or the name",
-		    text, n);
+	return -ENOTUNIQ;
 }
 
 static bool is_hex(const char *s)
@@ -209,7 +210,7 @@ static bool is_hex(const char *s)
 }
 
 int target_resolve_container(struct targets *all, const char *text, struct target *ret,
-			     struct problem *p)
+			     struct sq_error *p)
 {
 	struct container *c = by_name(all, text);
 	int rc;
@@ -220,17 +221,17 @@ int target_resolve_container(struct targets *all, const char *text, struct targe
 	}
 	rc = is_hex(text) ? of_id_prefix(all, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
-		fail(p, -ENOENT, "target",
-		     "target: there is no container \"%.100s\"; accepted: its exact name, or "
-		     "the first %d or more digits of its id",
-		     text, ID_PREFIX_MIN);
+		sq_error_set(p, -ENOENT, "target",
+			     "there is no container \"%.100s\"; accepted: its exact name, or "
+			     "the first %d or more digits of its id",
+			     text, ID_PREFIX_MIN);
 	return rc;
 }
 
-int target_resolve(struct targets *all, const char *text, struct target *ret, struct problem *p)
+int target_resolve(struct targets *all, const char *text, struct target *ret, struct sq_error *p)
 {
 	bool digits = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20;
-	struct problem ignored = {0};
+	struct sq_error ignored = {0};
 	struct container *c;
 	int rc;
 
@@ -247,33 +248,33 @@ int target_resolve(struct targets *all, const char *text, struct target *ret, st
 
 		if (is_hex(text) && of_id_prefix(all, text, &other, &ignored) == 0 &&
 		    other.id != ret->id)
-			return fail(p, -ENOTUNIQ, "target",
-				    "target: \"%s\" is a cgroup's id and the beginning of the "
-				    "id of container %.100s: give cgroup:/path or the name",
-				    text, other.c->name);
+			return sq_error_set(p, -ENOTUNIQ, "target",
+					    "\"%s\" is a cgroup's id and the beginning of the "
+					    "id of container %.100s: give cgroup:/path or the name",
+					    text, other.c->name);
 		json_decref(ignored.candidates);
 		return 0;
 	}
 	json_decref(ignored.candidates);
 	rc = is_hex(text) ? of_id_prefix(all, text, ret, p) : -ENOENT;
 	if (rc == -ENOENT)
-		fail(p, -ENOENT, "target",
-		     "target: there is no \"%.100s\"; accepted: cgroup:/PATH, a cgroup's id, a "
-		     "container's exact name, or the first %d or more digits of its id",
-		     text, ID_PREFIX_MIN);
+		sq_error_set(p, -ENOENT, "target",
+			     "there is no \"%.100s\"; accepted: cgroup:/PATH, a cgroup's id, a "
+			     "container's exact name, or the first %d or more digits of its id",
+			     text, ID_PREFIX_MIN);
 	return rc;
 }
 
-int target_ready(const struct target *t, struct problem *p)
+int target_ready(const struct target *t, struct sq_error *p)
 {
 	if (!t->c)
 		return 0;
 	if (!t->c->running)
-		return fail(p, -EHOSTDOWN, "target", "target: container %.100s is not running",
-			    t->name);
+		return sq_error_set(p, -EHOSTDOWN, "target", "container %.100s is not running",
+				    t->name);
 	if (!t->id)
-		return fail(p, -EOPNOTSUPP, "target", "target: container %.100s: %s", t->name,
-			    t->c->why ? t->c->why : "its cgroup was not found");
+		return sq_error_set(p, -EOPNOTSUPP, "target", "container %.100s: %s", t->name,
+				    t->c->why ? t->c->why : "its cgroup was not found");
 	return 0;
 }
 
@@ -287,7 +288,7 @@ static int list_one(const char *path, void *arg)
 {
 	struct listing *x = arg;
 	struct target t;
-	struct problem p = {0};
+	struct sq_error p = {0};
 
 	t.c = NULL;
 	return *path && of_cgroup_path(x->all, path, &t, &p) == 0 && !t.c ? x->fn(&t, x->arg) : 0;

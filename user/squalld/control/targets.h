@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "squalld/base/fail.h"
+#include "squalld/base/json.h"
 
 struct bus;
 struct engine;
@@ -60,12 +60,12 @@ void targets_free(struct targets *all);
  * (at least 4 digits) of a container id. A cgroup that is a container's is
  * that container. -ENOENT, or -ENOTUNIQ with p->candidates.
  */
-int target_resolve(struct targets *all, const char *text, struct target *ret, struct problem *p);
+int target_resolve(struct targets *all, const char *text, struct target *ret, struct sq_error *p);
 /* Can it take a rule? -EHOSTDOWN, -EOPNOTSUPP say why not. */
-int target_ready(const struct target *t, struct problem *p);
+int target_ready(const struct target *t, struct sq_error *p);
 /* Containers only, as docker-tc names them: exact name or id prefix. */
 int target_resolve_container(struct targets *all, const char *text, struct target *ret,
-			     struct problem *p);
+			     struct sq_error *p);
 /* Containers, then cgroups, parents first. Stops when fn returns non-zero, and returns that. */
 int targets_each(struct targets *all, bool cgroups, bool containers,
 		 int (*fn)(const struct target *t, void *arg), void *arg);

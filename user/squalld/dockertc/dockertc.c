@@ -36,23 +36,10 @@ struct tc_params {
 	size_t n;
 };
 
-static int bad(struct sq_error *err, const char *field, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static int bad(struct sq_error *err, const char *field, const char *fmt, ...)
-{
-	va_list ap;
-
-	snprintf(err->field, sizeof(err->field), "%.40s", field);
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 static int set_direction(struct tc_params *t, const char *value, struct sq_error *err)
 {
 	if (t->direction_given)
-		return bad(err, "direction", "direction: given twice");
+		return sq_error_set(err, -EINVAL, "direction", "given twice");
 	if (strcmp(value, "up") == 0)
 		t->direction = TC_UP;
 	else if (strcmp(value, "down") == 0)
@@ -60,8 +47,8 @@ static int set_direction(struct tc_params *t, const char *value, struct sq_error
 	else if (strcmp(value, "both") == 0)
 		t->direction = TC_BOTH;
 	else
-		return bad(err, "direction",
-			   "direction: \"%.40s\" is not accepted: up, down or both", value);
+		return sq_error_set(err, -EINVAL, "direction",
+				    "\"%.40s\" is not accepted: up, down or both", value);
 	t->direction_given = true;
 	return 0;
 }
@@ -70,20 +57,22 @@ static int set_field(struct tc_params *t, const char *name, const char *value, c
 		     struct sq_error *err)
 {
 	if (strlen(value) >= VALUE_MAX)
-		return bad(err, name, "%.40s: a value of %zu bytes is not accepted: at most %d",
-			   name, strlen(value), VALUE_MAX - 1);
+		return sq_error_set(err, -EINVAL, name,
+				    "a value of %zu bytes is not accepted: at most %d",
+				    strlen(value), VALUE_MAX - 1);
 	for (size_t i = 0; i < N_FIELDS; i++) {
 		if (strcmp(fields[i].name, name) != 0)
 			continue;
 		/* rate and limit are one thing. */
 		if (t->given[i] || (i < 2 && t->given[1 - i]))
-			return bad(err, name, "%s: given twice", name);
+			return sq_error_set(err, -EINVAL, name, "given twice");
 		snprintf(t->value[i], VALUE_MAX, "%s", value);
 		t->given[i] = true;
 		t->order[t->n++] = (char)i;
 		return 0;
 	}
-	return bad(err, name, "Invalid field %.40s; accepted: %s", name, accepted);
+	return sq_error_set(err, -EINVAL, NULL, "Invalid field %.40s; accepted: %s", name,
+			    accepted);
 }
 
 /* Numbers only: a value may not smuggle in words of our own rule language. */
@@ -100,21 +89,20 @@ static int split_value(const struct field *f, char *value, const char **ret_toke
 			     strcmp(ret_token[n - 1], "distribution") == 0);
 
 		if (n == f->max_tokens)
-			return bad(err, f->name, "%s: more than %d values are not accepted",
-				   f->name, f->max_tokens);
+			return sq_error_set(err, -EINVAL, f->name,
+					    "more than %d values are not accepted", f->max_tokens);
 		if (!word && !isdigit((unsigned char)tok[0]) && tok[0] != '.')
-			return bad(
-				err, f->name,
-				"%s: \"%.60s\" is not accepted: a number with a unit is expected",
-				f->name, tok);
+			return sq_error_set(
+				err, -EINVAL, f->name,
+				"\"%.60s\" is not accepted: a number with a unit is expected", tok);
 		if (word && strcmp(tok, "distribution") != 0 &&
 		    strspn(tok, "abcdefghijklmnopqrstuvwxyz") != strlen(tok))
-			return bad(err, f->name, "%s: distribution \"%.60s\" is not accepted",
-				   f->name, tok);
+			return sq_error_set(err, -EINVAL, f->name,
+					    "distribution \"%.60s\" is not accepted", tok);
 		ret_token[n++] = tok;
 	}
 	if (!n)
-		return bad(err, f->name, "%s: an empty value is not accepted", f->name);
+		return sq_error_set(err, -EINVAL, f->name, "an empty value is not accepted");
 	return n;
 }
 
@@ -143,19 +131,21 @@ static int to_rule(const struct tc_params *t, uint64_t link_bps, struct sq_rule 
 				/* A percentage is of the link; what that is, the rule parser does
 				 * not know. */
 				if (strchr(token[0], '%') && !link_bps)
-					return bad(err, f->name,
-						   "%s: \"%.60s\" is not accepted here: the speed "
-						   "of this "
-						   "container's link is not known; give it in "
-						   "bits, as 10mbit",
-						   f->name, token[0]);
+					return sq_error_set(
+						err, -EINVAL, f->name,
+						"\"%.60s\" is not accepted here: the speed "
+						"of this "
+						"container's link is not known; give it in "
+						"bits, as 10mbit",
+						token[0]);
 				if (sq_parse_rate(token[0], link_bps, &bps) < 0)
-					return bad(err, f->name,
-						   "%s: \"%.60s\" is not accepted: a rate as "
-						   "500kbit, 1mbit, 1mbps "
-						   "(megabytes per second, as in tc) or 70.5%% of "
-						   "the link",
-						   f->name, token[0]);
+					return sq_error_set(
+						err, -EINVAL, f->name,
+						"\"%.60s\" is not accepted: a rate as "
+						"500kbit, 1mbit, 1mbps "
+						"(megabytes per second, as in tc) or 70.5%% of "
+						"the link",
+						token[0]);
 				snprintf(rate, sizeof(rate), "%llu", (unsigned long long)bps);
 				token[0] = rate;
 			}
@@ -181,7 +171,7 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 	memset(err, 0, sizeof(*err));
 	ret_echo[0] = 0;
 	if (memchr(form, 0, len))
-		return bad(err, "", "a NUL byte is not accepted");
+		return sq_error_set(err, -EINVAL, NULL, "a NUL byte is not accepted");
 	for (size_t at = 0; at < len;) {
 		const char *amp = memchr(form + at, '&', len - at);
 		size_t n = amp ? (size_t)(amp - (form + at)) : len - at;
@@ -191,7 +181,8 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 		while (n && strchr("\r\n", form[at + n - 1]))
 			n--; /* a body from a file ends with a newline */
 		if (n >= sizeof(pair))
-			return bad(err, "", "a parameter of %zu bytes is not accepted", n);
+			return sq_error_set(err, -EINVAL, NULL,
+					    "a parameter of %zu bytes is not accepted", n);
 		memcpy(pair, form + at, n);
 		pair[n] = 0;
 		at = amp ? (size_t)(amp - form) + 1 : len;
@@ -200,7 +191,7 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 		value = strchr(pair, '=');
 		if (!value) {
 			percent_decode(pair, true, false);
-			return bad(err, pair, "%.60s: NAME=VALUE is expected", pair);
+			return sq_error_set(err, -EINVAL, pair, "NAME=VALUE is expected");
 		}
 		*value++ = 0;
 		/* "50%" unescaped is what everybody writes, so what is no escape stands for itself.
@@ -216,7 +207,8 @@ int dockertc_parse_form(const char *form, size_t len, enum tc_direction directio
 						 echo ? ", " : "", pair, value);
 	}
 	if (!t.n) {
-		bad(err, "", "Nothing to do: no parameter was given; accepted: %s", accepted);
+		sq_error_set(err, -EINVAL, NULL,
+			     "Nothing to do: no parameter was given; accepted: %s", accepted);
 		return -ENODATA;
 	}
 	return to_rule(&t, link_bps, ret, err);
@@ -237,8 +229,8 @@ int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uin
 	if (!key || strcmp(key, "0") == 0)
 		return 0;
 	if (strcmp(key, "1") != 0)
-		return bad(err, LABEL "enabled", LABEL "enabled: \"%.40s\" is not accepted: 1 or 0",
-			   key);
+		return sq_error_set(err, -EINVAL, LABEL "enabled",
+				    "\"%.40s\" is not accepted: 1 or 0", key);
 	*ret_enabled = true;
 	json_object_foreach((json_t *)labels, key, value)
 	{
@@ -253,7 +245,8 @@ int dockertc_parse_labels(const json_t *labels, enum tc_direction direction, uin
 		if (strcmp(name, "direction") == 0)
 			rc = set_direction(&t, text, err);
 		else if (strcmp(name, "rate") == 0)
-			rc = bad(err, key, LABEL "rate is called " LABEL "limit");
+			rc = sq_error_set(err, -EINVAL, NULL,
+					  LABEL "rate is called " LABEL "limit");
 		else
 			rc = set_field(&t, name, text, accepted, err);
 		if (rc < 0)

@@ -85,9 +85,9 @@ static enum MHD_Result refuse(struct request *r, unsigned int status, const char
 	return reply_text(r, status, "text/plain; charset=utf-8", line, strlen(line));
 }
 
-static enum MHD_Result refuse_problem(struct request *r, struct problem *p)
+static enum MHD_Result refuse_problem(struct request *r, struct sq_error *p)
 {
-	const char *text = p->error.text;
+	const char *text = p->text;
 
 	json_decref(p->candidates);
 	p->candidates = NULL;
@@ -239,7 +239,7 @@ void dockertc_labels(void *arg, struct container *c)
 {
 	struct dockertc *tc = arg;
 	struct rule_entry *e = book_find(tc->book, c->name);
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct target t;
 	struct sq_rule rule;
 	bool enabled;
@@ -247,7 +247,7 @@ void dockertc_labels(void *arg, struct container *c)
 
 	target_of_container(c, &t);
 	rc = dockertc_parse_labels(c->labels, tc->direction, link_speed(tc, &t), &rule, &enabled,
-				   &p.error);
+				   &p);
 	/* What somebody asked for by name goes before the label. */
 	if (e && strcmp(e->source, "label") != 0)
 		return;
@@ -264,8 +264,8 @@ void dockertc_labels(void *arg, struct container *c)
 	if (rc < 0 && rc != -ENODATA) {
 		/* This one has no rule; the others go on. */
 		free(c->label_error);
-		c->label_error = strdup(p.error.text);
-		log_warn("container %s: labels not applied: %s", c->name, p.error.text);
+		c->label_error = strdup(p.text);
+		log_warn("container %s: labels not applied: %s", c->name, p.text);
 	}
 }
 
@@ -304,16 +304,16 @@ static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target
 	const char *form = r->len ? r->body : r->query;
 	char echo[TC_ECHO_MAX], who[80];
 	struct text text = {0};
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct sq_rule rule;
 	json_t *links, *link;
 	size_t i;
 	int rc;
 
 	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
-				 link_speed(tc, t), &rule, echo, &p.error);
+				 link_speed(tc, t), &rule, echo, &p);
 	if (rc < 0)
-		return refuse(r, 400, "Error: %s", p.error.text);
+		return refuse(r, 400, "Error: %s", p.text);
 	links = interfaces(tc, t->id);
 	if (!json_array_size(links)) {
 		json_decref(links);
@@ -341,9 +341,9 @@ static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target
 
 /* Attached before it is ruled, without the lock. A target that cannot have a rule is not held: what
  * follows says why. */
-static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct problem *p)
+static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct sq_error *p)
 {
-	struct problem ignored = {0};
+	struct sq_error ignored = {0};
 	struct target t;
 	int rc;
 
@@ -355,7 +355,7 @@ static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct 
 	json_decref(ignored.candidates);
 	if (rc < 0)
 		return 0;
-	p->code = rc = engine_hold(tc->engine, t.id, &p->error);
+	p->code = rc = engine_hold(tc->engine, t.id, p);
 	if (rc == 0)
 		*ret_id = t.id;
 	return rc;
@@ -368,7 +368,7 @@ enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 		{"PUT", "UNIGNORE"}, {"LIST", "LIST"}, {"HEAD", "HEAD"},
 	};
 	enum { INSPECT, SET, IGNORE, UNIGNORE, LIST, HEAD, NONE } method;
-	struct problem p = {0};
+	struct sq_error p = {0};
 	enum MHD_Result result;
 	struct target t;
 	uint64_t held = 0;

@@ -54,7 +54,7 @@ static bool names(const struct container *c, const char *id)
 static void target_of(struct container *c, struct target *ret, struct targets *all)
 {
 	char path[1024], name[1040], *leaf, *parent;
-	struct problem p = {0};
+	struct sq_error p = {0};
 
 	target_of_container(c, ret);
 	if (!c->cgroup || strlen(c->cgroup) >= sizeof(path) ||
@@ -83,7 +83,7 @@ static bool empty(const json_t *faults)
 }
 
 /* Puts the sum in force. The lock is held. */
-static int apply(struct ecs *ecs, const struct target *t, const json_t *faults, struct problem *p)
+static int apply(struct ecs *ecs, const struct target *t, const json_t *faults, struct sq_error *p)
 {
 	struct sq_rule *rule;
 	char *text;
@@ -97,10 +97,10 @@ static int apply(struct ecs *ecs, const struct target *t, const json_t *faults, 
 	text = malloc(SQ_RULE_CANONICAL_MAX);
 	rc = rule && text ? ecs_rule(faults, text, SQ_RULE_CANONICAL_MAX) : -ENOMEM;
 	if (rc < 0)
-		fail(p, rc, "",
-		     rc == -ENOSPC ? "more faults than one rule holds" : "out of memory");
+		sq_error_set(p, rc, NULL,
+			     rc == -ENOSPC ? "more faults than one rule holds" : "out of memory");
 	if (!rc)
-		p->code = rc = sq_rule_from_text(text, strlen(text), rule, &p->error);
+		p->code = rc = sq_rule_from_text(text, strlen(text), rule, p);
 	if (!rc)
 		rc = target_ready(t, p);
 	if (!rc)
@@ -180,7 +180,7 @@ static const json_t *faults_of(struct ecs *ecs, const char *target)
 
 static enum MHD_Result act(struct ecs *ecs, struct request *r, const struct asked *a)
 {
-	struct problem p = {0};
+	struct sq_error p = {0};
 	struct container *c;
 	struct target t;
 	const char *status = NULL, *error = NULL;
@@ -216,8 +216,7 @@ static enum MHD_Result act(struct ecs *ecs, struct request *r, const struct aske
 		return answer(r, 409, "Error", error);
 	if (rc < 0) {
 		/* The agent has no words for it; its log has. */
-		log_error("ecs: %s %s of %.300s: %s", ops[a->op], types[a->type], t.name,
-			  p.error.text);
+		log_error("ecs: %s %s of %.300s: %s", ops[a->op], types[a->type], t.name, p.text);
 		return answer(r, 500, "Error", "internal error");
 	}
 	if (a->op != ECS_STATUS)

@@ -8,7 +8,7 @@
 
 #include <microhttpd.h>
 #include "lib/httpd/guard.h"
-#include "squalld/base/fail.h"
+#include "squalld/base/json.h"
 #include "squalld/process/options.h"
 
 #define HTTP_BODY_MAX	 (1u << 20)
@@ -69,7 +69,7 @@ const char *request_header(struct request *r, const char *name);
 /* Value of a query parameter, decoded into buf; NULL if absent. */
 const char *request_query(struct request *r, const char *name, char *buf, size_t size);
 /* The body as a JSON object or array of the given type. NULL: p says why. */
-json_t *request_json(struct request *r, struct problem *p);
+json_t *request_json(struct request *r, struct sq_error *p);
 
 enum MHD_Result reply_json(struct request *r, unsigned int status, json_t *body /* stolen */);
 enum MHD_Result reply_text(struct request *r, unsigned int status, const char *type,
@@ -77,7 +77,7 @@ enum MHD_Result reply_text(struct request *r, unsigned int status, const char *t
 enum MHD_Result reply_empty(struct request *r, unsigned int status);
 enum MHD_Result reply_status(struct request *r, unsigned int status, const char *field,
 			     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-enum MHD_Result reply_problem(struct request *r, struct problem *p);
+enum MHD_Result reply_problem(struct request *r, struct sq_error *p);
 enum MHD_Result reply_response(struct request *r, unsigned int status,
 			       struct MHD_Response *response);
 /* An event stream; it owes no end. */

@@ -74,23 +74,23 @@ const char *request_query(struct request *r, const char *name, char *buf, size_t
 	return NULL;
 }
 
-json_t *request_json(struct request *r, struct problem *p)
+json_t *request_json(struct request *r, struct sq_error *p)
 {
 	json_error_t e;
 	json_t *json;
 
 	if (!r->len) {
-		fail(p, -EINVAL, "body", "body: a JSON object is expected, none was sent");
+		sq_error_set(p, -EINVAL, "body", "a JSON object is expected, none was sent");
 		return NULL;
 	}
 	json = json_loadb(r->body, r->len, JSON_REJECT_DUPLICATES, &e);
 	if (!json) {
-		fail(p, -EINVAL, "body", "body: not JSON: line %d, column %d: %s", e.line, e.column,
-		     e.text);
+		sq_error_set(p, -EINVAL, "body", "not JSON: line %d, column %d: %s", e.line,
+			     e.column, e.text);
 		return NULL;
 	}
 	if (!json_is_object(json)) {
-		fail(p, -EINVAL, "body", "body: a JSON object is expected");
+		sq_error_set(p, -EINVAL, "body", "a JSON object is expected");
 		json_decref(json);
 		return NULL;
 	}
@@ -200,12 +200,12 @@ enum MHD_Result reply_status(struct request *r, unsigned int status, const char 
 	return reply_error(r, status, field, detail, NULL);
 }
 
-enum MHD_Result reply_problem(struct request *r, struct problem *p)
+enum MHD_Result reply_problem(struct request *r, struct sq_error *p)
 {
 	json_t *candidates = p->candidates;
 
 	p->candidates = NULL;
 	r->etag[0] = 0;
-	return reply_error(r, errno_to_status(p->code), p->error.field,
-			   p->error.text[0] ? p->error.text : strerror(-p->code), candidates);
+	return reply_error(r, errno_to_status(p->code), p->field,
+			   p->text[0] ? p->text : strerror(-p->code), candidates);
 }

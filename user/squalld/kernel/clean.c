@@ -152,30 +152,29 @@ int pins_ready(const char *pin_dir, char **ret, struct sq_error *err)
 	if (statfs("/sys/fs/bpf", &fs) == 0 && fs.f_type != BPF_FS_MAGIC)
 		mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL);
 	if (mkdir(pin_dir, 0700) && errno != EEXIST)
-		return engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", pin_dir,
-				   strerror(errno));
+		return sq_error_set(err, -errno, "--pin-dir", "cannot make %s: %s", pin_dir,
+				    strerror(errno));
 	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
-		return engine_fail(err, -EINVAL,
-				   "--pin-dir: %s is not on a bpf file system; mount one: mount -t "
-				   "bpf bpf /sys/fs/bpf",
-				   pin_dir);
+		return sq_error_set(err, -EINVAL, "--pin-dir",
+				    "%s is not on a bpf file system; mount one: mount -t "
+				    "bpf bpf /sys/fs/bpf",
+				    pin_dir);
 	dir = opendir(pin_dir);
 	while (dir && (d = readdir(dir)) && !res)
 		if (d->d_name[0] == 'v' && strtoul(d->d_name + 1, NULL, 10) != SQ_ABI_VERSION)
-			res = engine_fail(
-				err, -EPROTO,
-				"--pin-dir: %s/%s is of another version of squalld (this one: "
-				"v%u); stop that one, or remove it: squalld --cleanup",
-				pin_dir, d->d_name, SQ_ABI_VERSION);
+			res = sq_error_set(err, -EPROTO, "--pin-dir",
+					   "%s/%s is of another version of squalld (this one: "
+					   "v%u); stop that one, or remove it: squalld --cleanup",
+					   pin_dir, d->d_name, SQ_ABI_VERSION);
 	if (dir)
 		closedir(dir);
 	if (res)
 		return res;
 	if (asprintf(&path, "%s/v%u", pin_dir, SQ_ABI_VERSION) < 0)
-		return engine_fail(err, -ENOMEM, "out of memory");
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	if (mkdir(path, 0700) && errno != EEXIST) {
-		res = engine_fail(err, -errno, "--pin-dir: cannot make %s: %s", path,
-				  strerror(errno));
+		res = sq_error_set(err, -errno, "--pin-dir", "cannot make %s: %s", path,
+				   strerror(errno));
 		free(path);
 		return res;
 	}

@@ -35,21 +35,21 @@ int engine_cgroup_id(const char *path, uint64_t *ret_id, struct sq_error *err)
 	int res;
 
 	if (!cgroup_mount())
-		return engine_fail(err, -ENOSYS,
-				   "target: no cgroup v2 here; mount it: mount -t cgroup2 none "
-				   "/sys/fs/cgroup/unified");
+		return sq_error_set(err, -ENOSYS, "target",
+				    "no cgroup v2 here; mount it: mount -t cgroup2 none "
+				    "/sys/fs/cgroup/unified");
 	if (snprintf(clean, sizeof(clean), "%s/", path) >= (int)sizeof(clean) ||
 	    strstr(clean, "/../") || !strncmp(clean, "../", 3))
-		return engine_fail(err, -EINVAL, "target: \"%.200s\" is not a path below %s", path,
-				   cgroup_mount());
+		return sq_error_set(err, -EINVAL, "target", "\"%.200s\" is not a path below %s",
+				    path, cgroup_mount());
 	if (!path[strspn(path, "/.")])
-		return engine_fail(err, -EINVAL,
-				   "target: the root cgroup holds everything; name one below it");
+		return sq_error_set(err, -EINVAL, "target",
+				    "the root cgroup holds everything; name one below it");
 	res = cgroup_id_of(path, ret_id, NULL);
 	if (res)
-		return engine_fail(err, res == -ENOTDIR ? -ENOENT : res,
-				   "target: no cgroup \"%.200s\" below %s (%s)", path,
-				   cgroup_mount(), strerror(-res));
+		return sq_error_set(err, res == -ENOTDIR ? -ENOENT : res, "target",
+				    "no cgroup \"%.200s\" below %s (%s)", path, cgroup_mount(),
+				    strerror(-res));
 	return 0;
 }
 
@@ -84,14 +84,14 @@ static int choose_lane(struct engine *e, const char *asked, struct sq_error *err
 	bool fq = e->features[F_FQ].available, tap = e->features[F_TAP].available;
 
 	if (!strcmp(asked, "fq") && !fq)
-		return engine_fail(err, -EOPNOTSUPP, "--lane: \"fq\" is not possible: %s",
-				   e->features[F_FQ].why);
+		return sq_error_set(err, -EOPNOTSUPP, "--lane", "\"fq\" is not possible: %s",
+				    e->features[F_FQ].why);
 	if (!strcmp(asked, "tap") && !tap)
-		return engine_fail(err, -EOPNOTSUPP, "--lane: \"tap\" is not possible: %s",
-				   e->features[F_TAP].why);
+		return sq_error_set(err, -EOPNOTSUPP, "--lane", "\"tap\" is not possible: %s",
+				    e->features[F_TAP].why);
 	if (strcmp(asked, "fq") && strcmp(asked, "tap") && strcmp(asked, "auto"))
-		return engine_fail(err, -EINVAL, "--lane: \"%s\" is not accepted: auto, fq or tap",
-				   asked);
+		return sq_error_set(err, -EINVAL, "--lane",
+				    "\"%s\" is not accepted: auto, fq or tap", asked);
 	e->lane = fq && strcmp(asked, "tap") ? SQ_LANE_FQ : tap ? SQ_LANE_TAP : SQ_LANE_NONE;
 	if (e->lane == SQ_LANE_FQ)
 		snprintf(e->lane_why, sizeof(e->lane_why), "sch_fq is there");
@@ -131,10 +131,10 @@ static int same_layout(const struct bpf_map *map, const char *path, struct sq_er
 		    info.value_size == bpf_map__value_size(map) &&
 		    info.max_entries == bpf_map__max_entries(map)))
 		return 0;
-	return engine_fail(err, -EPROTO,
-			   "--pin-dir: the map %s there has another layout (another squalld's: "
-			   "value of %u bytes, here %u); remove it: squalld --cleanup",
-			   bpf_map__name(map), info.value_size, bpf_map__value_size(map));
+	return sq_error_set(err, -EPROTO, "--pin-dir",
+			    "the map %s there has another layout (another squalld's: "
+			    "value of %u bytes, here %u); remove it: squalld --cleanup",
+			    bpf_map__name(map), info.value_size, bpf_map__value_size(map));
 }
 
 static int load(struct engine *e, struct sq_error *err)
@@ -147,8 +147,8 @@ static int load(struct engine *e, struct sq_error *err)
 	libbpf_set_print(keep_libbpf_line);
 	e->skel = squall_bpf__open();
 	if (!e->skel)
-		return engine_fail(err, -errno, "cannot open the BPF programs: %s",
-				   strerror(errno));
+		return sq_error_set(err, -errno, NULL, "cannot open the BPF programs: %s",
+				    strerror(errno));
 	bpf_object__for_each_map(map, e->skel->obj)
 	{
 		if (strncmp(bpf_map__name(map), "sq_", 3))
@@ -161,41 +161,41 @@ static int load(struct engine *e, struct sq_error *err)
 	}
 	res = squall_bpf__load(e->skel);
 	if (res)
-		return engine_fail(
-			err, res,
+		return sq_error_set(
+			err, res, NULL,
 			"kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
 			uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
 	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
 	if (e->cfg == MAP_FAILED) {
 		e->cfg = NULL;
-		return engine_fail(err, -errno, "cannot map sq_cfg: %s", strerror(errno));
+		return sq_error_set(err, -errno, NULL, "cannot map sq_cfg: %s", strerror(errno));
 	}
 	e->lane_state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 			     bpf_map__fd(e->skel->maps.sq_lane), 0);
 	if (e->lane_state == MAP_FAILED) {
 		e->lane_state = NULL;
-		return engine_fail(err, -errno, "cannot map sq_lane: %s", strerror(errno));
+		return sq_error_set(err, -errno, NULL, "cannot map sq_lane: %s", strerror(errno));
 	}
 	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
-		return engine_fail(err, -EPROTO,
-				   "--pin-dir: maps there have layout %u, this squalld has %u; "
-				   "remove them: squalld --cleanup",
-				   e->cfg->abi_version, SQ_ABI_VERSION);
+		return sq_error_set(err, -EPROTO, "--pin-dir",
+				    "maps there have layout %u, this squalld has %u; "
+				    "remove them: squalld --cleanup",
+				    e->cfg->abi_version, SQ_ABI_VERSION);
 	e->tables = tables_new(bpf_map__fd(e->skel->maps.sq_flows));
 	if (!e->tables)
-		return engine_fail(err, -ENOMEM, "out of memory");
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	res = attach_remember(e);
 	if (res)
-		return engine_fail(err, res, "out of memory");
+		return sq_error_set(err, res, NULL, "out of memory");
 	res = front_init(e);
 	if (res)
-		return engine_fail(err, res, "cannot fill sq_hooks: %s", strerror(-res));
+		return sq_error_set(err, res, NULL, "cannot fill sq_hooks: %s", strerror(-res));
 	for (int which = SQ_DIST_NORMAL; which <= SQ_DIST_PARETONORMAL; which++) {
 		int16_t *table = malloc(SQ_DIST_SIZE * sizeof(*table));
 
 		if (!table)
-			return engine_fail(err, -ENOMEM, "out of memory");
+			return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 		sq_distribution_table(which, table);
 		for (uint32_t i = 0; i < SQ_DIST_SIZE && !res; i++) {
 			uint32_t key = which * SQ_DIST_SIZE + i;
@@ -205,7 +205,7 @@ static int load(struct engine *e, struct sq_error *err)
 		}
 		free(table);
 	}
-	return res ? engine_fail(err, res, "cannot fill the maps: %s", strerror(-res)) : 0;
+	return res ? sq_error_set(err, res, NULL, "cannot fill the maps: %s", strerror(-res)) : 0;
 }
 
 /* Two squallds in one namespace would delete each other's lanes. */
@@ -217,11 +217,11 @@ static int lock_netns(struct engine *e, struct sq_error *err)
 	memcpy(sa.sun_path, name, sizeof(name) - 1);
 	e->netns_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (e->netns_lock < 0)
-		return engine_fail(err, -errno, "cannot open a socket: %s", strerror(errno));
+		return sq_error_set(err, -errno, NULL, "cannot open a socket: %s", strerror(errno));
 	if (bind(e->netns_lock, (struct sockaddr *)&sa,
 		 offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1))
-		return engine_fail(
-			err, -EBUSY,
+		return sq_error_set(
+			err, -EBUSY, NULL,
 			"another squalld runs in this network namespace; `squall status` shows it");
 	return 0;
 }
@@ -235,14 +235,15 @@ static int start_threads(struct engine *e, struct sq_error *err)
 		res = pacer_start((uint64_t *)&e->cfg->pacer_ns, e->lane_state->max_bytes,
 				  &e->pacer);
 		if (res)
-			return engine_fail(err, res, "cannot start the pacer: %s", strerror(-res));
+			return sq_error_set(err, res, NULL, "cannot start the pacer: %s",
+					    strerror(-res));
 	}
 	res = plumber_start(e, err);
 	if (res)
 		return res;
 	res = -pthread_create(&e->lease, NULL, lease_main, e);
 	if (res)
-		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
+		return sq_error_set(err, res, NULL, "cannot start a thread: %s", strerror(-res));
 	e->lease_runs = true;
 	return 0;
 }
@@ -333,7 +334,7 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	int res;
 
 	if (!e)
-		return engine_fail(err, -ENOMEM, "out of memory");
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
@@ -350,8 +351,8 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 		e->ifaces[i] = strdup(o->ifaces[i]);
 	e->lo_off = o->lo_off;
 	if (geteuid()) {
-		res = engine_fail(err, -EPERM,
-				  "squalld needs root: it loads BPF programs and attaches them");
+		res = sq_error_set(err, -EPERM, NULL,
+				   "squalld needs root: it loads BPF programs and attaches them");
 		engine_free(e);
 		return res;
 	}
@@ -369,8 +370,8 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->monitor_fd = nl_monitor_open();
 	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0) {
-		res = engine_fail(err, -EMFILE,
-				  "cannot open what is needed: out of file descriptors?");
+		res = sq_error_set(err, -EMFILE, NULL,
+				   "cannot open what is needed: out of file descriptors?");
 		engine_free(e);
 		return res;
 	}
@@ -413,12 +414,12 @@ int engine_cleanup(const char *pin_dir, struct sq_error *err)
 	DIR *dir;
 
 	if (geteuid())
-		return engine_fail(err, -EPERM, "--cleanup needs root");
+		return sq_error_set(err, -EPERM, NULL, "--cleanup needs root");
 	probe.netns_lock = -1;
 	res = lock_netns(&probe, err);
 	if (res) {
 		close(probe.netns_lock);
-		return engine_fail(err, res, "--cleanup: a squalld is running; stop it first");
+		return sq_error_set(err, res, "--cleanup", "a squalld is running; stop it first");
 	}
 	snprintf(path, sizeof(path), "%s/v%u/sq_att", pin_dir, SQ_ABI_VERSION);
 	att = bpf_obj_get(path);

@@ -25,6 +25,7 @@
 #include <net/if.h>
 #include <squall/abi.h>
 #include "lib/clock.h"
+#include "lib/error.h"
 #include "squalld/flows/tables.h"
 #include "squalld/kernel/kernel.h"
 #include "squalld/net/netns.h"
@@ -176,13 +177,6 @@ static inline uint64_t engine_now(void)
 {
 	return sq_mono_ns();
 }
-
-/* fail.c. Fills err->text (and clears field); returns ret. */
-int engine_fail(struct sq_error *err, int ret, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-#ifdef __clang_analyzer__ /* which follows no call with "..." */
-#define engine_fail(...) ((void)engine_fail(__VA_ARGS__), -EIO)
-#endif
 
 /* probe.c: trials in a scratch namespace. `missing` is a comma list of names to treat as absent. */
 int probe_all(struct engine *e, const char *missing, struct sq_error *err);

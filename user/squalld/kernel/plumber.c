@@ -135,7 +135,7 @@ int plumber_start(struct engine *e, struct sq_error *err)
 	e->scans_asked = 1;
 	res = -pthread_create(&e->plumber, NULL, plumber_main, e);
 	if (res)
-		return engine_fail(err, res, "cannot start a thread: %s", strerror(-res));
+		return sq_error_set(err, res, NULL, "cannot start a thread: %s", strerror(-res));
 	e->plumber_runs = true;
 	pthread_mutex_lock(&e->lock);
 	while (!e->scans_done)
@@ -144,7 +144,7 @@ int plumber_start(struct engine *e, struct sq_error *err)
 	pthread_mutex_unlock(&e->lock);
 	/* Somebody else's ingress qdisc on one interface: health names it, the others act. */
 	if (res && res != -ENOTUNIQ)
-		return engine_fail(err, res, "cannot attach: %s", strerror(-res));
+		return sq_error_set(err, res, NULL, "cannot attach: %s", strerror(-res));
 	return 0;
 }
 
@@ -246,11 +246,11 @@ static int failure_of(struct engine *e, const char *path, struct sq_error *err)
 
 	pthread_mutex_lock(&e->att_lock);
 	if (e->n_failed && cgroup_each_pid(path, find_failure, &x) == 1)
-		res = engine_fail(err, -EIO,
-				  "attach: squalld cannot see the target's packets%s: %s; nothing "
-				  "was changed",
-				  x.found.ino == e->host_ino ? "" : " in its network namespace",
-				  failure_text(&x.found, why, sizeof(why)));
+		res = sq_error_set(err, -EIO, "attach",
+				   "squalld cannot see the target's packets%s: %s; nothing "
+				   "was changed",
+				   x.found.ino == e->host_ino ? "" : " in its network namespace",
+				   failure_text(&x.found, why, sizeof(why)));
 	pthread_mutex_unlock(&e->att_lock);
 	return res;
 }
@@ -264,11 +264,11 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
 
 	if (res)
-		return engine_fail(err, res, "target: no cgroup with id %llu (%s)",
-				   (unsigned long long)cgroup_id, strerror(-res));
+		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
+				    (unsigned long long)cgroup_id, strerror(-res));
 	h = malloc(sizeof(*h));
 	if (!h)
-		return engine_fail(err, -ENOMEM, "out of memory");
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	h->id = cgroup_id;
 	h->elsewhere = lives_elsewhere(e, cgroup_id);
 	pthread_mutex_lock(&e->lock);
@@ -281,9 +281,9 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 		 (!h->elsewhere && !e->lo_off && !e->ifaces && !e->lo_there);
 	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
-		res = engine_fail(err, -EAGAIN,
-				  "attach: squalld is still busy attaching after 10 s; nothing was "
-				  "changed, try again");
+		res = sq_error_set(err, -EAGAIN, "attach",
+				   "squalld is still busy attaching after 10 s; nothing was "
+				   "changed, try again");
 	if (!res)
 		res = failure_of(e, path, err);
 	if (res)

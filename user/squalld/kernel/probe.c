@@ -96,10 +96,10 @@ static int missing_check(const char *list, struct sq_error *err)
 		       (strlen(table[f].name) != n || strncmp(list, table[f].name, n)))
 			f++;
 		if (f == F_FEATURES)
-			return engine_fail(err, -EINVAL,
-					   "--probe-missing: \"%.*s\" is not accepted: btf, "
-					   "cgroup2, clsact, fq, tap, tcx",
-					   (int)n, list);
+			return sq_error_set(err, -EINVAL, "--probe-missing",
+					    "\"%.*s\" is not accepted: btf, "
+					    "cgroup2, clsact, fq, tap, tcx",
+					    (int)n, list);
 		list += n + (list[n] == ',');
 	}
 	return 0;
@@ -123,7 +123,7 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 			"seen from inside a cgroup namespace, and how deep cannot be told: mount "
 			"the host's");
 	if (pthread_create(&thread, NULL, scratch_main, e))
-		return engine_fail(err, -EAGAIN, "cannot start a thread");
+		return sq_error_set(err, -EAGAIN, NULL, "cannot start a thread");
 	pthread_join(thread, NULL);
 
 	for (int f = 0; missing && f < F_FEATURES; f++) {
@@ -138,7 +138,8 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 	}
 	for (int f = F_BTF; f <= F_CLSACT; f++)
 		if (!e->features[f].available)
-			return engine_fail(err, -EOPNOTSUPP, "%s: not available on kernel %s: %s",
-					   table[f].text, un.release, e->features[f].why);
+			return sq_error_set(err, -EOPNOTSUPP, table[f].text,
+					    "not available on kernel %s: %s", un.release,
+					    e->features[f].why);
 	return 0;
 }

@@ -192,21 +192,21 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 
 			if (f->delay_ns > MAX_DELAY_NS || f->jitter_ns > MAX_DELAY_NS / 4 ||
 			    f->limit_ns > MAX_DELAY_NS)
-				return engine_fail(err, -EOPNOTSUPP,
-						   "%s.delay: packets can wait at most 300s here "
-						   "(jitter 75s, rate latency 300s)",
-						   dir);
+				return sq_error_set(err, -EOPNOTSUPP, NULL,
+						    "%s.delay: packets can wait at most 300s here "
+						    "(jitter 75s, rate latency 300s)",
+						    dir);
 			if ((f->flags & SQ_F_LANE) && e->lane == SQ_LANE_NONE)
-				return engine_fail(err, -EOPNOTSUPP,
-						   "%s: delay, jitter and rate need a lane: %s",
-						   dir, e->lane_why);
+				return sq_error_set(err, -EOPNOTSUPP, dir,
+						    "delay, jitter and rate need a lane: %s",
+						    e->lane_why);
 		}
 	}
 	if ((rule->flags & SQ_R_KEEP) && (rule->flags & SQ_R_LANE) && e->lane == SQ_LANE_TAP)
-		return engine_fail(err, -EOPNOTSUPP,
-				   "on-crash: \"keep\" is not possible with delay, jitter or rate "
-				   "here: their packets wait in squalld (tap lane, since %s)",
-				   e->features[F_FQ].why);
+		return sq_error_set(err, -EOPNOTSUPP, "on-crash",
+				    "\"keep\" is not possible with delay, jitter or rate "
+				    "here: their packets wait in squalld (tap lane, since %s)",
+				    e->features[F_FQ].why);
 	return 0;
 }
 
@@ -221,24 +221,24 @@ static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret,
 
 	res = cgroup_path_of(cgroup_id, path, sizeof(path));
 	if (res)
-		return engine_fail(err, res, "target: no cgroup with id %llu (%s)",
-				   (unsigned long long)cgroup_id, strerror(-res));
+		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
+				    (unsigned long long)cgroup_id, strerror(-res));
 	level = cgroup_chain(path, chain, SQ_MAX_LEVELS);
 	if (!level)
-		return engine_fail(err, -EINVAL,
-				   "target: the root cgroup holds everything; name one below it");
+		return sq_error_set(err, -EINVAL, "target",
+				    "the root cgroup holds everything; name one below it");
 	if (level < 0)
-		return engine_fail(err, level, "target: cgroup %s: %s", path,
-				   level == -E2BIG ? "deeper than 12 levels" : strerror(-level));
+		return sq_error_set(err, level, "target", "cgroup %s: %s", path,
+				    level == -E2BIG ? "deeper than 12 levels" : strerror(-level));
 	r = calloc(1, sizeof(*r));
 	if (!r)
-		return engine_fail(err, -ENOMEM, "out of memory");
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	res = cgroup_id_of(path, &id, &r->fd);
 	if (res || id != cgroup_id) {
 		if (!res)
 			close(r->fd);
 		free(r);
-		return engine_fail(err, -ENOENT, "target: the cgroup was removed just now");
+		return sq_error_set(err, -ENOENT, "target", "the cgroup was removed just now");
 	}
 	r->level = level;
 	r->elsewhere = lives_elsewhere(e, cgroup_id);
@@ -263,7 +263,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	memset(rule.dyn, 0, sizeof(rule.dyn));
 	if (!(rule.flags & SQ_R_SEED_GIVEN)) {
 		if (getrandom(&rule.seed, sizeof(rule.seed), 0) < 0)
-			return engine_fail(err, -errno, "seed: no random numbers to be had");
+			return sq_error_set(err, -errno, "seed", "no random numbers to be had");
 		rule.seed &= (1ull << 53) - 1; /* what JSON readers can hold */
 	}
 
@@ -282,11 +282,12 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		goto out;
 	r = find(e, cgroup_id);
 	if (!r && !fresh) {
-		res = engine_fail(err, -EAGAIN, "target: its rule was deleted just now; try again");
+		res = sq_error_set(err, -EAGAIN, "target",
+				   "its rule was deleted just now; try again");
 		goto out;
 	}
 	if (!r && e->n_rules == SQ_MAX_RULES) {
-		res = engine_fail(err, -ENOSPC, "target: 32768 rules are the most there can be");
+		res = sq_error_set(err, -ENOSPC, "target", "32768 rules are the most there can be");
 		goto out;
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -295,7 +296,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	rule.id = ++e->next_rule_id;
 	res = assign_counters(e, r ? &r->rule : NULL, &rule);
 	if (res) {
-		engine_fail(err, res, "counters: the kernel says %s", strerror(-res));
+		sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
 		goto out;
 	}
 	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_rules), &rule.id, &rule, BPF_NOEXIST);
@@ -309,7 +310,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	}
 	if (res) {
 		retire_counters(e, &rule, r ? &r->rule : NULL);
-		engine_fail(err, res, "rule: the kernel says %s", strerror(-res));
+		sq_error_set(err, res, "rule", "the kernel says %s", strerror(-res));
 		goto out;
 	}
 	if (r) {
@@ -501,7 +502,7 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		int res;
 
 		if (!r)
-			return engine_fail(err, -ENOMEM, "out of memory");
+			return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 		id = next;
 		key = &id;
 		r->fd = -1;
@@ -515,8 +516,9 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 		/* Not a word of the cgroup, so not the end of its rule. */
 		if (res == -EMFILE || res == -ENFILE || res == -ENOMEM) {
 			free(r);
-			return engine_fail(err, res, "cannot look for the cgroup of a rule: %s",
-					   strerror(-res));
+			return sq_error_set(err, res, NULL,
+					    "cannot look for the cgroup of a rule: %s",
+					    strerror(-res));
 		}
 		if (res || !r->level) {
 			bpf_map_delete_elem(targets, key);

@@ -173,17 +173,16 @@ int attach_check(struct engine *e, struct sq_error *err)
 		for (int egress = 0; egress < 2 && !res; egress++)
 			if (!filter_there(a->att.ifindex, egress) &&
 			    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
-				res = engine_fail(
-					err, -ENOENT,
-					"detached: somebody removed our %s filter from %s",
-					egress ? "egress" : "ingress", a->name);
+				res = sq_error_set(err, -ENOENT, "detached",
+						   "somebody removed our %s filter from %s",
+						   egress ? "egress" : "ingress", a->name);
 	}
 	if (!res && behind)
-		res = engine_fail(
-			err, 1,
-			"front: %s is in front of squalld at %s of %s, and may let packets "
-			"pass that a rule means",
-			behind->front[dir].who, dir ? "egress" : "ingress", behind->name);
+		res = sq_error_set(err, 1, "front",
+				   "%s is in front of squalld at %s of %s, and may let packets "
+				   "pass that a rule means",
+				   behind->front[dir].who, dir ? "egress" : "ingress",
+				   behind->name);
 	pthread_mutex_unlock(&e->att_lock);
 	return res;
 }
@@ -282,21 +281,21 @@ int engine_health(struct engine *e, struct sq_error *err)
 	int scan_error;
 
 	if (now > lease + SQ_LEASE_NS)
-		return engine_fail(err, -ETIME, "lease: not renewed for %llu ms",
-				   (unsigned long long)((now - lease) / 1000000));
+		return sq_error_set(err, -ETIME, "lease", "not renewed for %llu ms",
+				    (unsigned long long)((now - lease) / 1000000));
 	if (e->lane == SQ_LANE_TAP && now > pacer + SQ_PACER_LEASE_NS)
-		return engine_fail(err, -ETIME, "pacer: silent for %llu ms",
-				   (unsigned long long)((now - pacer) / 1000000));
+		return sq_error_set(err, -ETIME, "pacer", "silent for %llu ms",
+				    (unsigned long long)((now - pacer) / 1000000));
 	if (lane_ill(e, why, sizeof(why)))
-		return engine_fail(err, -ENODEV,
-				   "lane: %s: packets pass without faults that need it", why);
+		return sq_error_set(err, -ENODEV, "lane",
+				    "%s: packets pass without faults that need it", why);
 	pthread_mutex_lock(&e->att_lock);
 	scan_error = e->n_failed ? e->failed[0].error : 0;
 	if (scan_error)
 		failure_text(&e->failed[0], why, sizeof(why));
 	pthread_mutex_unlock(&e->att_lock);
 	if (scan_error)
-		return engine_fail(err, scan_error == -ENOTUNIQ ? 1 : scan_error,
-				   "attach: the last scan failed: %s", why);
+		return sq_error_set(err, scan_error == -ENOTUNIQ ? 1 : scan_error, "attach",
+				    "the last scan failed: %s", why);
 	return attach_check(e, err);
 }

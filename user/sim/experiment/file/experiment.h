@@ -146,15 +146,15 @@ struct experiment {
 };
 
 /* file.c: reads and checks all that can be checked without asking anybody. 0 or -EINVAL. */
-int exp_load(const char *path, struct experiment **ret, struct sim_err *err);
+int exp_load(const char *path, struct experiment **ret, struct sq_error *err);
 void exp_free(struct experiment *x); /* accepts NULL */
 
 /* metric.c: METRIC and LIMIT as written, into *ret. 0 or -EINVAL with what is accepted. */
 int exp_threshold_parse(const struct experiment *x, const char *metric, const char *limit,
-			struct exp_threshold *ret, struct sim_err *err);
+			struct exp_threshold *ret, struct sq_error *err);
 
 /* timeline.c: the derived times; refuses what overlaps wrongly. */
-int exp_timeline(struct experiment *x, struct sim_err *err);
+int exp_timeline(struct experiment *x, struct sq_error *err);
 /* The phase of a moment, and bit i of *ret_faults when fault i is in force then. */
 enum exp_phase exp_phase_at(const struct experiment *x, uint64_t t_ns, uint32_t *ret_faults);
 /* The next moment after t_ns at which a phase or a fault begins or ends; total_ns at the end. */

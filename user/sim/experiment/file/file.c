@@ -168,7 +168,7 @@ static const struct exp_key top_keys[] = {
 static int load_fleet(struct exp_file *f, struct experiment *x, yaml_node_t *v)
 {
 	const char *s = exp_scalar(v);
-	struct sim_err why;
+	struct sq_error why;
 
 	if (v->type == YAML_MAPPING_NODE)
 		return sim_fleet_load_node(f->path, f->doc, v, &x->run, &x->base, &x->fleet,
@@ -239,28 +239,28 @@ static int parts(struct exp_file *f, struct top *t, yaml_node_t *root)
 	return rc;
 }
 
-static int parse(const char *path, yaml_document_t *doc, struct sim_err *err)
+static int parse(const char *path, yaml_document_t *doc, struct sq_error *err)
 {
 	FILE *in = fopen(path, "re");
 	yaml_parser_t p;
 	int rc = 0;
 
 	if (!in)
-		return sim_bad(err, "file '%.200s': %s", path, strerror(errno));
+		return sq_bad(err, "file '%.200s': %s", path, strerror(errno));
 	if (!yaml_parser_initialize(&p)) {
 		fclose(in);
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	}
 	yaml_parser_set_input_file(&p, in);
 	if (!yaml_parser_load(&p, doc))
-		rc = sim_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
-			     p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
+		rc = sq_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
+			    p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
 	yaml_parser_delete(&p);
 	fclose(in);
 	return rc;
 }
 
-int exp_load(const char *path, struct experiment **ret, struct sim_err *err)
+int exp_load(const char *path, struct experiment **ret, struct sq_error *err)
 {
 	struct experiment *x = calloc(1, sizeof(*x));
 	struct top t = {.x = x};
@@ -270,11 +270,11 @@ int exp_load(const char *path, struct experiment **ret, struct sim_err *err)
 	int rc;
 
 	if (!x)
-		return sim_bad(err, "out of memory");
+		return sq_bad(err, "out of memory");
 	if (strlen(path) >= sizeof(x->path)) {
 		free(x);
-		return sim_bad(err, "file '%.60s...': its path is longer than %zu bytes", path,
-			       sizeof(x->path) - 1);
+		return sq_bad(err, "file '%.60s...': its path is longer than %zu bytes", path,
+			      sizeof(x->path) - 1);
 	}
 	snprintf(x->path, sizeof(x->path), "%s", path);
 	snprintf(x->dir, sizeof(x->dir), "%s", path);

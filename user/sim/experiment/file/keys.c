@@ -137,7 +137,7 @@ static int fault_rule(struct exp_file *f, yaml_node_t *v, void *into)
 {
 	struct exp_fault *o = into;
 	struct sq_rule *r;
-	struct sq_error why = {"", ""};
+	struct sq_error why = {0};
 	int rc = exp_read_text(f, v, "rule", o->rule, sizeof(o->rule));
 	bool timed;
 
@@ -368,7 +368,7 @@ static int one_limit(struct exp_file *f, yaml_node_t *key, yaml_node_t *v, struc
 	};
 	struct limit l = {exp_scalar(v), false, 0};
 	struct exp_threshold *t = &x->threshold[x->nthresholds];
-	struct sim_err why;
+	struct sq_error why;
 
 	if (v->type == YAML_MAPPING_NODE && exp_read_map(f, v, KEYS(keys), &l, "thresholds"))
 		return -EINVAL;

@@ -54,7 +54,7 @@ static const struct metric {
 	"(docs/experiments.md has all)"
 
 static int selector(const struct experiment *x, char *text, struct exp_threshold *t,
-		    struct sim_err *err)
+		    struct sq_error *err)
 {
 	char *open = strchr(text, '{'), *colon;
 	size_t n = strlen(text);
@@ -64,10 +64,10 @@ static int selector(const struct experiment *x, char *text, struct exp_threshold
 		return 0;
 	colon = strchr(open, ':');
 	if (text[n - 1] != '}' || !colon)
-		return sim_bad(err,
-			       "threshold '%.100s': accepted: METRIC{phase:NAME} or "
-			       "METRIC{fault:NAME}",
-			       text);
+		return sq_bad(err,
+			      "threshold '%.100s': accepted: METRIC{phase:NAME} or "
+			      "METRIC{fault:NAME}",
+			      text);
 	text[n - 1] = 0;
 	*open++ = *colon++ = 0;
 	colon += strspn(colon, " ");
@@ -82,20 +82,20 @@ static int selector(const struct experiment *x, char *text, struct exp_threshold
 		for (unsigned i = 0; i < x->nfaults; i++)
 			snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s%s",
 				 i ? ", " : "", x->fault[i].name);
-		return sim_bad(err, "threshold '%.80s': there is no fault '%.60s'; there %s: %s",
-			       text, colon, x->nfaults ? "are" : "is", *have ? have : "none");
+		return sq_bad(err, "threshold '%.80s': there is no fault '%.60s'; there %s: %s",
+			      text, colon, x->nfaults ? "are" : "is", *have ? have : "none");
 	}
 	if (strcmp(open, "phase"))
-		return sim_bad(err, "threshold '%.80s': '%.40s': accepted: phase, fault", text,
-			       open);
+		return sq_bad(err, "threshold '%.80s': '%.40s': accepted: phase, fault", text,
+			      open);
 	for (unsigned i = 0; i < EXP_WHOLE; i++)
 		if (!strcmp(exp_phase_words[i], colon))
 			t->part = i;
 	if (t->part == EXP_WHOLE)
-		return sim_bad(err,
-			       "threshold '%.80s': phase '%.40s' is unknown; accepted: ramp, "
-			       "before, fault, between, after",
-			       text, colon);
+		return sq_bad(err,
+			      "threshold '%.80s': phase '%.40s' is unknown; accepted: ramp, "
+			      "before, fault, between, after",
+			      text, colon);
 	for (uint64_t at = 0; at < x->total_ns; at = exp_next_edge(x, at)) {
 		uint32_t faults;
 		enum exp_phase p = exp_phase_at(x, at, &faults);
@@ -103,10 +103,10 @@ static int selector(const struct experiment *x, char *text, struct exp_threshold
 		if (p == t->part)
 			return 0;
 	}
-	return sim_bad(err, "threshold '%.80s': this experiment has no phase '%s'%s", text, colon,
-		       t->part == EXP_BEFORE  ? "; give it a time with before:"
-		       : t->part == EXP_AFTER ? "; give it a time with after:"
-					      : "");
+	return sq_bad(err, "threshold '%.80s': this experiment has no phase '%s'%s", text, colon,
+		      t->part == EXP_BEFORE  ? "; give it a time with before:"
+		      : t->part == EXP_AFTER ? "; give it a time with after:"
+					     : "");
 }
 
 /* The longest metric that the text ends with; what is in front of it stays in text. */
@@ -146,7 +146,7 @@ static bool take_name(char *text, int *ret)
 
 /* 1 when the text is of a probe, 0 when it is not. */
 static int probe_metric(const struct experiment *x, const char *text, struct exp_threshold *t,
-			struct sim_err *err)
+			struct sq_error *err)
 {
 	const char *dot = strchr(text, '.');
 
@@ -177,10 +177,10 @@ static int probe_metric(const struct experiment *x, const char *text, struct exp
 			t->quantile = metrics[k].quantile;
 			return 1;
 		}
-		return sim_bad(err,
-			       "threshold '%.80s': of a probe accepted: up, last, p50, p90, p95, "
-			       "p99, avg, min, max",
-			       t->metric);
+		return sq_bad(err,
+			      "threshold '%.80s': of a probe accepted: up, last, p50, p90, p95, "
+			      "p99, avg, min, max",
+			      t->metric);
 	}
 	return 0;
 }
@@ -222,34 +222,34 @@ static int limit(const char *text, struct exp_threshold *t)
 }
 
 static int of_fleet(const struct experiment *x, const struct metric *m, char *text,
-		    struct exp_threshold *t, struct sim_err *err)
+		    struct exp_threshold *t, struct sq_error *err)
 {
 	bool e2e = false, known = !*text;
 
 	if (!x->fleet.ntypes && !(m->of & FLEETLESS))
-		return sim_bad(err, "threshold '%.80s': there is no fleet: to measure it by",
-			       t->metric);
+		return sq_bad(err, "threshold '%.80s': there is no fleet: to measure it by",
+			      t->metric);
 	for (unsigned i = 0; i < x->fleet.ntypes; i++) {
 		known |= !strcmp(x->fleet.type[i].name, text);
 		e2e |= x->fleet.type[i].e2e;
 	}
 	if (!known || (*text && !(m->of & TYPED)))
-		return sim_bad(err,
-			       "threshold '%.80s': there is no device type, request or probe "
-			       "'%.60s'; " ACCEPTED,
-			       t->metric, text);
+		return sq_bad(err,
+			      "threshold '%.80s': there is no device type, request or probe "
+			      "'%.60s'; " ACCEPTED,
+			      t->metric, text);
 	snprintf(t->type, sizeof(t->type), "%s", text);
 	if ((m->what == EXP_LOST || m->what == EXP_DUPLICATES || t->name == SIM_RECEIVE) && !e2e)
-		return sim_bad(err,
-			       "threshold '%.80s': messages are followed to their receivers only "
-			       "with e2e: true in the fleet",
-			       t->metric);
+		return sq_bad(err,
+			      "threshold '%.80s': messages are followed to their receivers only "
+			      "with e2e: true in the fleet",
+			      t->metric);
 	return 0;
 }
 
 /* A recovery needs a band to come back into, and the time to stay there. */
 static int of_fault(const struct experiment *x, const struct metric *m,
-		    const struct exp_threshold *t, struct sim_err *err)
+		    const struct exp_threshold *t, struct sq_error *err)
 {
 	const struct exp_fault *f;
 	uint64_t end, next;
@@ -257,8 +257,8 @@ static int of_fault(const struct experiment *x, const struct metric *m,
 	if (!(m->of & FAULT_ONLY))
 		return 0;
 	if (t->part < EXP_PHASES)
-		return sim_bad(err, "threshold '%.80s': of which fault? write %s{fault:NAME}",
-			       t->metric, m->name);
+		return sq_bad(err, "threshold '%.80s': of which fault? write %s{fault:NAME}",
+			      t->metric, m->name);
 	if (m->what != EXP_RECOVERY)
 		return 0;
 	f = &x->fault[t->part - EXP_PHASES];
@@ -269,12 +269,12 @@ static int of_fault(const struct experiment *x, const struct metric *m,
 		    x->fault[i].at_ns < next && x->fault[i].at_ns >= f->at_ns)
 			next = x->fault[i].at_ns;
 	if (!x->before_ns)
-		return sim_bad(err,
-			       "threshold '%.80s': recovery is back to what was before: give "
-			       "that a time with before:",
-			       t->metric);
+		return sq_bad(err,
+			      "threshold '%.80s': recovery is back to what was before: give "
+			      "that a time with before:",
+			      t->metric);
 	if (next < end + x->stay_ns)
-		return sim_bad(
+		return sq_bad(
 			err,
 			"threshold '%.80s': recovered is who stays so for %gs, and after this "
 			"fault there are %gs",
@@ -284,15 +284,15 @@ static int of_fault(const struct experiment *x, const struct metric *m,
 }
 
 int exp_threshold_parse(const struct experiment *x, const char *metric, const char *text,
-			struct exp_threshold *t, struct sim_err *err)
+			struct exp_threshold *t, struct sq_error *err)
 {
 	const struct metric *m = NULL;
 	char copy[sizeof(t->metric)], *dot;
 	int rc;
 
 	if (!*metric || strlen(metric) >= sizeof(t->metric) || strlen(text) >= sizeof(t->limit))
-		return sim_bad(err, "threshold '%.60s': accepted: up to %zu bytes, limit %zu",
-			       metric, sizeof(t->metric) - 1, sizeof(t->limit) - 1);
+		return sq_bad(err, "threshold '%.60s': accepted: up to %zu bytes, limit %zu",
+			      metric, sizeof(t->metric) - 1, sizeof(t->limit) - 1);
 	snprintf(t->metric, sizeof(t->metric), "%s", metric);
 	snprintf(t->limit, sizeof(t->limit), "%s", text);
 	snprintf(copy, sizeof(copy), "%s", metric);
@@ -313,12 +313,12 @@ int exp_threshold_parse(const struct experiment *x, const char *metric, const ch
 			const char *near =
 				exp_near(dot ? dot + 1 : copy, metrics, NMETRICS, sizeof(*metrics));
 
-			return sim_bad(err, "threshold '%.80s': there is no metric '%.60s'%s%s%s",
-				       metric, copy, near ? "; did you mean '" : "; " ACCEPTED,
-				       near ? near : "", near ? "'?" : "");
+			return sq_bad(err, "threshold '%.80s': there is no metric '%.60s'%s%s%s",
+				      metric, copy, near ? "; did you mean '" : "; " ACCEPTED,
+				      near ? near : "", near ? "'?" : "");
 		}
 		if (!m || (t->per_s && m->unit != EXP_COUNT))
-			return sim_bad(err, "threshold '%.80s': '%.60s' has no rate", metric, copy);
+			return sq_bad(err, "threshold '%.80s': '%.60s' has no rate", metric, copy);
 		t->unit = t->per_s ? EXP_RATE : m->unit;
 		t->what = m->what;
 		t->quantile = m->quantile;
@@ -328,23 +328,23 @@ int exp_threshold_parse(const struct experiment *x, const char *metric, const ch
 			take_name(copy, &t->name);
 		rc = of_fleet(x, m, copy, t, err);
 		if (!rc && !(m->of & PARTED) && t->part != EXP_WHOLE)
-			rc = sim_bad(err,
-				     "threshold '%.80s': is known of the whole run only; leave "
-				     "{...} out",
-				     metric);
+			rc = sq_bad(err,
+				    "threshold '%.80s': is known of the whole run only; leave "
+				    "{...} out",
+				    metric);
 		if (!rc)
 			rc = of_fault(x, m, t, err);
 		if (rc)
 			return rc;
 	}
 	if (limit(text, t))
-		return sim_bad(err,
-			       "threshold '%.80s': limit '%.40s': accepted: < <= > >= == != and %s",
-			       metric, text,
-			       t->what == EXP_PROBE_UP ? "a percentage, e.g. \">99%\""
-			       : t->unit == EXP_TIME   ? "a time, e.g. \"<200ms\""
-			       : t->unit == EXP_SHARE  ? "a number or a percentage, e.g. \"<1%\""
-			       : t->unit == EXP_RATE   ? "a rate, e.g. \"<500/s\""
-						       : "a number, e.g. \"==0\"");
+		return sq_bad(err,
+			      "threshold '%.80s': limit '%.40s': accepted: < <= > >= == != and %s",
+			      metric, text,
+			      t->what == EXP_PROBE_UP ? "a percentage, e.g. \">99%\""
+			      : t->unit == EXP_TIME   ? "a time, e.g. \"<200ms\""
+			      : t->unit == EXP_SHARE  ? "a number or a percentage, e.g. \"<1%\""
+			      : t->unit == EXP_RATE   ? "a rate, e.g. \"<500/s\""
+						      : "a number, e.g. \"==0\"");
 	return 0;
 }

@@ -12,16 +12,16 @@ struct exp_mark exp_mark_of(const yaml_node_t *n)
 				 (unsigned)n->start_mark.column + 1};
 }
 
-static int bad_v(const char *path, struct exp_mark m, struct sim_err *err, const char *fmt,
+static int bad_v(const char *path, struct exp_mark m, struct sq_error *err, const char *fmt,
 		 va_list ap) __attribute__((format(printf, 4, 0)));
 
-static int bad_v(const char *path, struct exp_mark m, struct sim_err *err, const char *fmt,
+static int bad_v(const char *path, struct exp_mark m, struct sq_error *err, const char *fmt,
 		 va_list ap)
 {
 	char text[400];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	return sim_bad(err, "%.100s:%u:%u: %s", path, m.line, m.column, text);
+	return sq_bad(err, "%.100s:%u:%u: %s", path, m.line, m.column, text);
 }
 
 int exp_bad(const struct exp_file *f, const yaml_node_t *n, const char *fmt, ...)
@@ -35,7 +35,7 @@ int exp_bad(const struct exp_file *f, const yaml_node_t *n, const char *fmt, ...
 	return rc;
 }
 
-int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sim_err *err, const char *fmt,
+int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sq_error *err, const char *fmt,
 	       ...)
 {
 	va_list ap;
@@ -129,7 +129,7 @@ int exp_read_map(struct exp_file *f, yaml_node_t *map, const struct exp_key *key
 
 	if (!map || map->type != YAML_MAPPING_NODE)
 		return map ? exp_bad(f, map, "%s: accepted: 'key: value' pairs", what)
-			   : sim_bad(f->err, "%.200s:1:1: the file is empty", f->path);
+			   : sq_bad(f->err, "%.200s:1:1: the file is empty", f->path);
 	for (yaml_node_pair_t *i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top;
 	     i++) {
 		yaml_node_t *key = exp_node(f, i->key), *value = exp_node(f, i->value);

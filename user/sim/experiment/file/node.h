@@ -8,14 +8,14 @@
 struct exp_file {
 	const char *path;
 	yaml_document_t *doc;
-	struct sim_err *err;
+	struct sq_error *err;
 };
 
 struct exp_mark exp_mark_of(const yaml_node_t *n);
 /* "PATH:LINE:COLUMN: TEXT"; returns -EINVAL. */
 int exp_bad(const struct exp_file *f, const yaml_node_t *n, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sim_err *err, const char *fmt,
+int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sq_error *err, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
 /* The text of a scalar without NUL bytes, else NULL. Borrowed. */
 const char *exp_scalar(const yaml_node_t *n);

@@ -46,7 +46,7 @@ static bool same_peer(const struct experiment *x, const struct exp_fault *a,
 	return !strcmp(p, q);
 }
 
-static int overlaps(struct experiment *x, struct sim_err *err)
+static int overlaps(struct experiment *x, struct sq_error *err)
 {
 	for (unsigned i = 0; i < x->nfaults; i++) {
 		for (unsigned k = 0; k < i; k++) {
@@ -68,7 +68,7 @@ static int overlaps(struct experiment *x, struct sim_err *err)
 }
 
 /* The ramp ends where the load last changes before `before`; in `before` it stands still. */
-static int steady(struct experiment *x, struct sim_err *err)
+static int steady(struct experiment *x, struct sq_error *err)
 {
 	uint64_t at = 0, first = first_fault(x);
 	uint32_t now = 0;
@@ -90,7 +90,7 @@ static int steady(struct experiment *x, struct sim_err *err)
 	return 0;
 }
 
-int exp_timeline(struct experiment *x, struct sim_err *err)
+int exp_timeline(struct experiment *x, struct sq_error *err)
 {
 	uint64_t end = 0, first = first_fault(x);
 	int rc;
@@ -116,10 +116,10 @@ int exp_timeline(struct experiment *x, struct sim_err *err)
 	}
 	x->total_ns = end;
 	if (!end)
-		return sim_bad(err,
-			       "%.100s:1:1: nothing takes any time: give load a duration, or "
-			       "before:, faults: or after:",
-			       x->path);
+		return sq_bad(err,
+			      "%.100s:1:1: nothing takes any time: give load a duration, or "
+			      "before:, faults: or after:",
+			      x->path);
 	rc = overlaps(x, err);
 	return rc ? rc : steady(x, err);
 }

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* One line for a client, and JSON of bytes that may not be UTF-8. */
+/* JSON of bytes that may not be UTF-8, of addresses; keys that nobody knows. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "squalld/base/fail.h"
-
-int fail(struct problem *p, int code, const char *field, const char *fmt, ...)
-{
-	va_list ap;
-
-	p->code = code;
-	snprintf(p->error.field, sizeof(p->error.field), "%s", field);
-	va_start(ap, fmt);
-	vsnprintf(p->error.text, sizeof(p->error.text), fmt, ap);
-	va_end(ap);
-	return code;
-}
+#include "squalld/base/json.h"
 
 /* Length of the UTF-8 sequence at s, 0 if it is not one. */
 static int utf8_len(const unsigned char *s)
@@ -67,7 +54,7 @@ json_t *json_text(const char *bytes)
 	return text;
 }
 
-bool json_only_keys(const json_t *object, const char *const *keys, struct problem *p)
+bool json_only_keys(const json_t *object, const char *const *keys, struct sq_error *p)
 {
 	const char *key;
 	json_t *value;
@@ -84,7 +71,7 @@ bool json_only_keys(const json_t *object, const char *const *keys, struct proble
 		for (k = keys; *k; k++)
 			snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s",
 				 k == keys ? "" : ", ", *k);
-		fail(p, -EINVAL, key, "%.60s: unknown key; accepted: %s", key, list);
+		sq_error_set(p, -EINVAL, key, "unknown key; accepted: %s", list);
 		return false;
 	}
 	return true;
