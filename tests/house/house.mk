@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The checks that keep the house as docs/ARCHITECTURE.md says it is.
-.PHONY: format format-check layers layers-update
+.PHONY: format format-check layers
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find bpf include tests user -name '*.[ch]')
 CLANG_FORMAT ?= clang-format
 
@@ -15,9 +15,6 @@ format-check:
 ## layers: which folder uses one it may not, and which files go in circles, from nm
 layers: all
 	$(Q)B=$(B) tests/house/layers
-## layers-update: takes from layers.known what is mended
-layers-update: all
-	$(Q)B=$(B) tests/house/layers --update
 
 # Every header by itself: what it uses, it includes. One run of the compiler's driver for all.
 .PHONY: headers tsan analyze coverage

@@ -47,9 +47,9 @@ static void open_schedules(void)
 
 static void open_all(void)
 {
-	char err[200];
+	struct sq_error err;
 
-	assert_int_equal(state_open(dir, &d.lock, &d.state, err, sizeof(err)), 0);
+	assert_int_equal(state_open(dir, &d.lock, &d.state, &err), 0);
 	assert_int_equal(engine_open(NULL, &d.engine, NULL), 0);
 	assert_int_equal(bus_new(&d.bus), 0);
 	assert_int_equal(targets_new(d.engine, d.bus, &d.targets), 0);
@@ -648,16 +648,16 @@ static void option_table(void **state)
 			  {"squalld", "--tls-cert=a"}, {"squalld", "--socket="},
 			  {"squalld", "--help=1"},     {"squalld", "--lan=tap"}};
 	struct options o;
-	char err[600];
+	struct sq_error err;
 
 	(void)state;
-	assert_int_equal(options_parse(5, good, &o, err, sizeof(err)), 0);
+	assert_int_equal(options_parse(5, good, &o, &err), 0);
 	assert_int_equal(o.n_listen, 2);
 	assert_string_equal(o.listen[1], "[::1]:6");
 	assert_string_equal(o.socket, "/run/squall/squalld.sock");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_true(options_parse(2, bad[i], &o, err, sizeof(err)) < 0);
-		assert_null(strchr(err, '\n'));
+		assert_true(options_parse(2, bad[i], &o, &err) < 0);
+		assert_null(strchr(err.text, '\n'));
 	}
 }
 

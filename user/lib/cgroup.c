@@ -271,3 +271,25 @@ int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg)
 	free(todo.ids);
 	return ret;
 }
+
+int cgroup_of_pid(int pid, char *ret, size_t size)
+{
+	char path[64], *line = NULL;
+	size_t cap = 0;
+	int rc = -ENODATA;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (rc < 0 && getline(&line, &cap, f) >= 0) {
+		if (strncmp(line, "0::", 3) != 0)
+			continue;
+		line[strcspn(line, "\n")] = 0;
+		rc = snprintf(ret, size, "%s", line + 3) < (int)size ? 0 : -ENAMETOOLONG;
+	}
+	free(line);
+	fclose(f);
+	return rc;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The command line. One table of commands and one of options (commands.c)
+ * The command line. One table of commands (commands.c) and one of options (table.c)
  * make the parser, the help, the completion and the man page, by lib/opt.
  */
 #ifndef SQUALL_CLI_H
@@ -68,7 +68,10 @@ struct cli {
 	struct sq_client *client;
 };
 
-extern const struct cli_table squall_table;
+extern const struct cli_table squall_table; /* table.c */
+/* commands.c */
+extern const struct command squall_commands[];
+extern const char *const squall_objects[][2];
 
 /* options.c: for the table of options, which stores through them; base is the struct cli. */
 int cli_set_pretty(void *base, const char *value, struct sq_error *err);
@@ -78,7 +81,7 @@ int squall_main(const struct cli_table *t, int argc, char **argv);
 /* help/completion.c */
 void complete_word(const struct cli_table *t, struct opt_words *w, int kind, int n, char **words);
 
-/* print.c */
+/* base/print.c */
 /* JSON as the user asked for it. */
 void print_json(const struct cli *cli, const json_t *json);
 /* "squall: FIELD: ..." on stderr; returns code. */
@@ -100,7 +103,8 @@ void table_row(struct table *t);
 void table_print(const struct table *t, FILE *f);
 void table_free(struct table *t);
 
-/* api.c: a request, with the client opened on first use. Prints the error. Returns an exit code. */
+/* base/api.c: a request, with the client opened on first use. Prints the error. Returns an exit
+ * code. */
 int api(struct cli *cli, const char *method, const char *path, const json_t *body, json_t **ret);
 int api_target(struct cli *cli, const char *method, const char *prefix, const char *target,
 	       const char *suffix, const json_t *body, json_t **ret);

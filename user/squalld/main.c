@@ -75,7 +75,7 @@ struct daemon {
 #define TICK_MS	 250
 
 /* One squalld per pin directory. bpffs has no lock files, so ours is in /run, named after it. */
-static int take_lock(const char *pin_dir, char *err, size_t size)
+static int take_lock(const char *pin_dir, struct sq_error *err)
 {
 	char path[512], real[512], owner[32] = "";
 	size_t n;
@@ -93,19 +93,20 @@ static int take_lock(const char *pin_dir, char *err, size_t size)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0) {
 		rc = -errno;
-		snprintf(err, size, "cannot open the lock %s: %s%s", path, strerror(-rc),
-			 rc == -EACCES || rc == -EROFS ? "; squalld must run as root" : "");
+		sq_error_set(err, rc, NULL, "cannot open the lock %s: %s%s", path, strerror(-rc),
+			     rc == -EACCES || rc == -EROFS ? "; squalld must run as root" : "");
 		return rc;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		rc = -errno;
 		n = (size_t)(read(fd, owner, sizeof(owner) - 1) > 0 ? strcspn(owner, "\n") : 0);
 		owner[n] = 0;
-		snprintf(err, size,
-			 "--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` "
-			 "shows it), or choose "
-			 "another --pin-dir",
-			 n ? ", process " : "", owner, n ? "," : "", pin_dir);
+		sq_error_set(
+			err, rc, NULL,
+			"--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` "
+			"shows it), or choose "
+			"another --pin-dir",
+			n ? ", process " : "", owner, n ? "," : "", pin_dir);
 		close(fd);
 		return rc;
 	}
@@ -138,18 +139,18 @@ static void spare_me(void)
 
 static void reload(struct daemon *d)
 {
-	char err[512];
+	struct sq_error err = {0};
 
-	if (httpd_guard_reload(d->guard, err, sizeof(err)) < 0)
-		log_error("reload: %s; the old token stays", err);
+	if (httpd_guard_reload(d->guard, &err) < 0)
+		log_error("reload: %s; the old token stays", err.text);
 	else if (d->opt->token_file)
 		log_info("reload: token read from %s", d->opt->token_file);
 	if (d->opt->config) {
 		struct options fresh = {0};
 		enum log_level level;
 
-		if (options_parse_file(d->opt->config, &fresh, err, sizeof(err)) < 0)
-			log_error("reload: %s; nothing changed", err);
+		if (options_parse_file(d->opt->config, &fresh, &err) < 0)
+			log_error("reload: %s; nothing changed", err.text);
 		else if (fresh.log_level && log_level_from_text(fresh.log_level, &level) == 0)
 			log_setup(level, strcmp(d->opt->log_format, "json") == 0);
 		log_info("reload: %s read; all but log-level and the token need a restart",
@@ -325,18 +326,19 @@ static int wire_api(struct daemon *d)
 	return 0;
 }
 
-static int open_history(struct daemon *d, char *err, size_t size)
+static int open_history(struct daemon *d, struct sq_error *err)
 {
 	int rc = history_open(d->opt->state_dir, &d->history);
 
 	if (rc < 0)
-		snprintf(err, size, "--state-dir: history.jsonl in %.200s cannot be opened: %s",
-			 d->opt->state_dir, strerror(-rc));
+		sq_error_set(err, rc, NULL,
+			     "--state-dir: history.jsonl in %.200s cannot be opened: %s",
+			     d->opt->state_dir, strerror(-rc));
 	return rc;
 }
 
 /* What can fail without touching the network: state directory, ports, token. */
-static int prepare(struct daemon *d, char *err, size_t size)
+static int prepare(struct daemon *d, struct sq_error *err)
 {
 	struct httpd_policy policy = {
 		.token_file = d->opt->token_file,
@@ -347,16 +349,16 @@ static int prepare(struct daemon *d, char *err, size_t size)
 		.group = d->opt->socket_group,
 	};
 
-	if (httpd_guard_new(&policy, &d->guard, err, size) < 0 ||
-	    state_open(d->opt->state_dir, &d->lock, &d->state, err, size) < 0 ||
-	    open_history(d, err, size) < 0 || http_bind(d->opt, d->guard, &d->http, err, size) < 0)
+	if (httpd_guard_new(&policy, &d->guard, err) < 0 ||
+	    state_open(d->opt->state_dir, &d->lock, &d->state, err) < 0 ||
+	    open_history(d, err) < 0 || http_bind(d->opt, d->guard, &d->http, err) < 0)
 		return -EINVAL;
 	return 0;
 }
 
 static void set_up_process(const struct daemon *d, sigset_t *signals)
 {
-	char err[700] = "";
+	struct sq_error err = {0};
 
 	sigemptyset(signals);
 	sigaddset(signals, SIGTERM);
@@ -367,8 +369,8 @@ static void set_up_process(const struct daemon *d, sigset_t *signals)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	mount_bpffs(d->opt->pin_dir);
 	spare_me();
-	if (harden(err, sizeof(err)) < 0)
-		log_warn("%s; going on without", err);
+	if (harden(&err) < 0)
+		log_warn("%s; going on without", err.text);
 }
 
 static int open_engine(struct daemon *d, struct sq_error *error)
@@ -387,17 +389,15 @@ static int open_engine(struct daemon *d, struct sq_error *error)
 }
 
 /* Threads, in the order in which they are stopped backwards; the last one serves. */
-static int start(struct daemon *d, char *err, size_t size)
+static int start(struct daemon *d, struct sq_error *err)
 {
 	struct docker_uses docker = {d->opt->docker_socket, &d->lock, d->targets, d->engine};
 
 	if (state_start(d->state) < 0 || history_start(d->history) < 0 ||
 	    schedules_start(d->schedules) < 0 || docker_start(&docker, &d->docker) < 0 ||
-	    cgwatch_start(d->bus, &d->cgwatch) < 0 || wire_api(d) < 0) {
-		snprintf(err, size, "cannot start a thread");
-		return -EAGAIN;
-	}
-	return http_start(d->http, &api_app, &d->api, err, size);
+	    cgwatch_start(d->bus, &d->cgwatch) < 0 || wire_api(d) < 0)
+		return sq_error_set(err, -EAGAIN, NULL, "cannot start a thread");
+	return http_start(d->http, &api_app, &d->api, err);
 }
 
 static void say_listeners(struct daemon *d)
@@ -445,29 +445,28 @@ static void stop(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	struct sq_error error = {0};
-	char err[700] = "";
+	struct sq_error err = {0};
 	sigset_t signals;
 	int lock, rc = 1;
 
-	lock = take_lock(d->opt->pin_dir, err, sizeof(err));
+	lock = take_lock(d->opt->pin_dir, &err);
 	if (lock < 0)
-		return fail_with(err);
-	if (prepare(d, err, sizeof(err)) < 0) {
-		fail_with(err);
+		return fail_with(err.text);
+	if (prepare(d, &err) < 0) {
+		fail_with(err.text);
 		goto out;
 	}
 	set_up_process(d, &signals);
-	if (open_engine(d, &error) < 0 || wire(d, &error) < 0) {
-		fail_with(error.text);
+	if (open_engine(d, &err) < 0 || wire(d, &err) < 0) {
+		fail_with(err.text);
 		goto out;
 	}
 	restore(d);
 	/* From here on a crash is no good order: what the last end left in the file must not
 	 * bring back what is deleted in the next milliseconds. */
 	state_flush(d->state, STATE_RULES);
-	if (start(d, err, sizeof(err)) < 0) {
-		fail_with(err);
+	if (start(d, &err) < 0) {
+		fail_with(err.text);
 		goto out;
 	}
 	say_listeners(d);
@@ -487,14 +486,13 @@ int main(int argc, char **argv)
 {
 	static struct options opt;
 	static struct daemon d = {.opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER};
-	struct sq_error error = {0};
-	char err[700];
+	struct sq_error err = {0};
 	int rc;
 
 	if (opt_completed(&squalld_table, argc, argv))
 		return 0;
-	if (options_parse(argc, argv, &opt, err, sizeof(err)) < 0) {
-		fprintf(stderr, "squalld: %s\n", err);
+	if (options_parse(argc, argv, &opt, &err) < 0) {
+		fprintf(stderr, "squalld: %s\n", err.text);
 		return 2;
 	}
 	if (opt.help || opt.man) {
@@ -502,7 +500,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (opt.completion)
-		return opt_shell(&squalld_table, stdout, opt.completion, &error) ? 2 : 0;
+		return opt_shell(&squalld_table, stdout, opt.completion, &err) ? 2 : 0;
 	if (opt.version) {
 		puts("squalld " SQUALL_VERSION);
 		return 0;
@@ -510,11 +508,11 @@ int main(int argc, char **argv)
 	log_setup(opt.level, strcmp(opt.log_format, "json") == 0);
 	d.started_ms = sq_real_ms();
 	if (opt.cleanup) {
-		rc = take_lock(opt.pin_dir, err, sizeof(err));
+		rc = take_lock(opt.pin_dir, &err);
 		if (rc < 0)
-			return fail_with(err);
-		if (engine_cleanup(opt.pin_dir, &error) < 0)
-			return fail_with(error.text);
+			return fail_with(err.text);
+		if (engine_cleanup(opt.pin_dir, &err) < 0)
+			return fail_with(err.text);
 		log_info("nothing of squalld is left under %s", opt.pin_dir);
 		return 0;
 	}

@@ -44,7 +44,7 @@ struct httpd_guard {
 	gid_t gid;
 };
 
-static int read_token(const char *path, unsigned char *ret_digest, char *err, size_t size)
+static int read_token(const char *path, unsigned char *ret_digest, struct sq_error *err)
 {
 	char buf[TOKEN_MAX + 2];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -54,8 +54,8 @@ static int read_token(const char *path, unsigned char *ret_digest, char *err, si
 	if (fd < 0) {
 		int rc = -errno;
 
-		snprintf(err, size, "--token-file: cannot read %.200s: %s", path, strerror(-rc));
-		return rc;
+		return sq_error_set(err, rc, NULL, "--token-file: cannot read %.200s: %s", path,
+				    strerror(-rc));
 	}
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
@@ -64,10 +64,11 @@ static int read_token(const char *path, unsigned char *ret_digest, char *err, si
 	buf[n] = 0;
 	len = strcspn(buf, "\r\n");
 	if (len < TOKEN_MIN || len > TOKEN_MAX || strlen(buf) < len) {
-		snprintf(err, size,
-			 "--token-file: the first line of %.200s must have %d to %d characters; "
-			 "try: openssl rand -hex 32 > %.200s",
-			 path, TOKEN_MIN, TOKEN_MAX, path);
+		sq_error_set(
+			err, -EINVAL, NULL,
+			"--token-file: the first line of %.200s must have %d to %d characters; "
+			"try: openssl rand -hex 32 > %.200s",
+			path, TOKEN_MIN, TOKEN_MAX, path);
 		OPENSSL_cleanse(buf, sizeof(buf));
 		return -EINVAL;
 	}
@@ -84,14 +85,14 @@ static void take(struct httpd_guard *g, const unsigned char *digest)
 	pthread_mutex_unlock(&g->lock);
 }
 
-int httpd_guard_reload(struct httpd_guard *g, char *err, size_t size)
+int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err)
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	int rc;
 
 	if (!g->policy.token_file)
 		return 0;
-	rc = read_token(g->policy.token_file, digest, err, size);
+	rc = read_token(g->policy.token_file, digest, err);
 	if (rc == 0)
 		take(g, digest);
 	return rc;
@@ -115,23 +116,21 @@ bool httpd_guard_has_token(struct httpd_guard *g)
 	return has;
 }
 
-int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret, char *err,
-		    size_t size)
+int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret,
+		    struct sq_error *err)
 {
 	struct httpd_guard *g = calloc(1, sizeof(*g));
 	const struct group *gr;
 	int rc;
 
-	if (!g) {
-		snprintf(err, size, "out of memory");
-		return -ENOMEM;
-	}
+	if (!g)
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	g->policy = *policy;
 	pthread_mutex_init(&g->lock, NULL);
 	gr = policy->group ? getgrnam(policy->group) : NULL;
 	g->has_group = gr;
 	g->gid = gr ? gr->gr_gid : 0;
-	rc = httpd_guard_reload(g, err, size);
+	rc = httpd_guard_reload(g, err);
 	if (rc < 0)
 		httpd_guard_free(g);
 	else

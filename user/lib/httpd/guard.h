@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "lib/error.h"
 
 #define HTTPD_WHY 320 /* room for a refusal */
 
@@ -29,12 +30,12 @@ struct httpd_ask {
 	const char *token; /* given elsewhere than in Authorization; NULL: none */
 };
 
-/* err: one line. A token file that cannot be read or is too short is refused. */
-int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret, char *err,
-		    size_t size);
+/* A token file that cannot be read or is too short is refused. */
+int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret,
+		    struct sq_error *err);
 void httpd_guard_free(struct httpd_guard *g); /* accepts NULL */
 /* Reads the token file anew; when that fails the old token stays. Any thread. */
-int httpd_guard_reload(struct httpd_guard *g, char *err, size_t size);
+int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err);
 /* A token of any length, from elsewhere. Before the first request. */
 void httpd_guard_set_token(struct httpd_guard *g, const char *token);
 bool httpd_guard_has_token(struct httpd_guard *g);

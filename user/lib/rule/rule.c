@@ -301,13 +301,60 @@ static void sort_clauses(struct sq_rule *rule)
 	}
 }
 
-int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
+static int clause_finish(struct sq_clause *c, int i, struct sq_error *err)
 {
 	static const char *const dirs[SQ_DIRS] = {"up", "down"};
-	struct sq_rule new = *rule;
 	char field[FIELD_SIZE];
+	int r;
+
+	field_name(field, i, "match", "");
+	r = match_finish(&c->match, field, err);
+	for (int d = 0; !r && d < SQ_DIRS; d++) {
+		struct where w = {i, dirs[d], err};
+
+		r = finish_faults(&c->faults[d], &w);
+	}
+	if (!r)
+		r = ask_finish(c, i, err);
+	if (r || faults_any(&c->faults[SQ_UP]) || faults_any(&c->faults[SQ_DOWN]) || c->ask.act)
+		return r;
+	field_name(field, i, "", i ? "faults" : "rule");
+	return sq_error_set(err, -EINVAL, field,
+			    "asks for no fault at all: give one above 0, or delete the rule");
+}
+
+static int except_finish(struct sq_match *m, unsigned int i, struct sq_error *err)
+{
+	char field[FIELD_SIZE];
+	int r;
+
+	snprintf(field, sizeof(field), "except[%u]", i);
+	r = match_finish(m, field, err);
+	if (r || !match_is_any(m))
+		return r;
+	return sq_error_set(err, -EINVAL, field,
+			    "matches every packet: the rule would do nothing; name a port, an "
+			    "address or a protocol");
+}
+
+/* What the whole rule needs, from what its clauses do. */
+static void flags_finish(struct sq_rule *rule)
+{
+	rule->flags &= SQ_R_KEEP | SQ_R_SEED_GIVEN;
+	for (uint32_t i = 0; i < rule->n_clauses; i++) {
+		if (ask_needs_table(&rule->clause[i].ask))
+			rule->flags |= SQ_R_FLOWS;
+		for (int d = 0; d < SQ_DIRS; d++)
+			if (rule->clause[i].faults[d].flags & SQ_F_LANE)
+				rule->flags |= SQ_R_LANE;
+	}
+}
+
+int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
+{
+	struct sq_rule new = *rule;
 	uint32_t i;
-	int d, r;
+	int r = 0;
 
 	if (!new.n_clauses)
 		return sq_error_set(err, -EINVAL, "rule",
@@ -319,61 +366,23 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 	if (new.n_excepts > SQ_MAX_EXCEPTS)
 		return sq_error_set(err, -EINVAL, "except", "%u are too many: at most %d",
 				    new.n_excepts, SQ_MAX_EXCEPTS);
-	for (i = 0; i < new.n_clauses; i++) {
-		struct sq_clause *c = &new.clause[i];
-
-		field_name(field, (int)i, "match", "");
-		r = match_finish(&c->match, field, err);
-		if (r)
-			return r;
-		for (d = 0; d < SQ_DIRS; d++) {
-			struct where w = {(int)i, dirs[d], err};
-
-			r = finish_faults(&c->faults[d], &w);
-			if (r)
-				return r;
-		}
-		r = ask_finish(c, (int)i, err);
-		if (r)
-			return r;
-		if (!faults_any(&c->faults[SQ_UP]) && !faults_any(&c->faults[SQ_DOWN]) &&
-		    !c->ask.act) {
-			field_name(field, (int)i, "", i ? "faults" : "rule");
-			return sq_error_set(err, -EINVAL, field,
-					    "asks for no fault at all: give "
-					    "one above 0, or delete the rule");
-		}
-	}
-	for (i = 0; i < new.n_excepts; i++) {
-		snprintf(field, sizeof(field), "except[%u]", i);
-		r = match_finish(&new.except[i], field, err);
-		if (r)
-			return r;
-		if (match_is_any(&new.except[i]))
-			return sq_error_set(err, -EINVAL, field,
-					    "matches every packet: the rule "
-					    "would do nothing; name a port, an address or a "
-					    "protocol");
-	}
-	r = merge_clauses(&new, err);
+	for (i = 0; !r && i < new.n_clauses; i++)
+		r = clause_finish(&new.clause[i], (int)i, err);
+	for (i = 0; !r && i < new.n_excepts; i++)
+		r = except_finish(&new.except[i], i, err);
+	if (!r)
+		r = merge_clauses(&new, err);
 	if (r)
 		return r;
 	sort_clauses(&new);
-	new.flags &= SQ_R_KEEP | SQ_R_SEED_GIVEN;
-	for (i = 0; i < new.n_clauses; i++)
-		if (ask_needs_table(&new.clause[i].ask))
-			new.flags |= SQ_R_FLOWS;
-	if (new.links && !(new.flags &SQ_R_FLOWS))
+	flags_finish(&new);
+	if (new.links && (new.flags &SQ_R_FLOWS) == 0)
 		return sq_error_set(err, -EINVAL, "links",
 				    "is not accepted without each, hang or reset: it is the size "
 				    "of their table");
 	if (new.links > SQ_LINKS_MAX)
 		return sq_error_set(err, -EINVAL, "links", "%u is not accepted: %s", new.links,
 				    accepts_links);
-	for (i = 0; i < new.n_clauses; i++)
-		for (d = 0; d < SQ_DIRS; d++)
-			if (new.clause[i].faults[d].flags & SQ_F_LANE)
-				new.flags |= SQ_R_LANE;
 	if (new.for_ns > MAX_NS)
 		return sq_error_set(err, -EINVAL, "for", "more than 146 years is not accepted");
 	*rule = new;

@@ -63,6 +63,7 @@ static uint64_t unacked(const struct exp_record *r, unsigned part, int type)
 }
 
 /* Messages and connects of a part; `of` is what there was at all. */
+/* Longer than 70 lines: a table, one case a metric. */
 static void counts(const struct exp_record *r, const struct exp_threshold *t, int type,
 		   struct exp_verdict *v)
 {

@@ -139,7 +139,7 @@ static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t
 
 	if (old)
 		outcome_compare(old, doc);
-	rc = outcome_write(doc, &files, err->text, sizeof(err->text));
+	rc = outcome_write(doc, &files, err);
 	if (c->json) {
 		json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		fputc('\n', stdout);

@@ -14,8 +14,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 #include "sim/fleet/options.h"
+#include "sim/fleet/yaml.h"
 
 struct file {
 	const char *path;
@@ -31,42 +31,11 @@ static int bad_at(const struct file *f, const yaml_node_t *n, const char *what,
 		      n->start_mark.column + 1, what);
 }
 
-static int open_file(struct file *f, const char *path, struct sq_error *err)
-{
-	yaml_parser_t p;
-	FILE *in = fopen(path, "re");
-	int rc = 0;
-
-	f->path = path;
-	f->doc = &f->own;
-	if (!in)
-		return sq_bad(err, "file '%.200s': %s", path, strerror(errno));
-	if (!yaml_parser_initialize(&p)) {
-		fclose(in);
-		return sq_bad(err, "out of memory");
-	}
-	yaml_parser_set_input_file(&p, in);
-	if (!yaml_parser_load(&p, &f->own))
-		rc = sq_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
-			    p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
-	yaml_parser_delete(&p);
-	fclose(in);
-	return rc;
-}
-
-static const char *scalar(const yaml_node_t *n)
-{
-	return n && n->type == YAML_SCALAR_NODE &&
-			       strlen((const char *)n->data.scalar.value) == n->data.scalar.length
-		       ? (const char *)n->data.scalar.value
-		       : NULL;
-}
-
 /* One key of a mapping, into the profile or what else the file may set. */
 static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
 		   const struct sim_keys *more, struct sim_profile *p, struct sq_error *err)
 {
-	const char *k = scalar(key), *v = scalar(value);
+	const char *k = sim_yaml_scalar(key), *v = sim_yaml_scalar(value);
 	const struct opt *o = NULL;
 	struct sq_error why;
 	char text[512];
@@ -112,7 +81,7 @@ static int set_map(struct file *f, yaml_node_t *map, const struct sim_keys *more
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top && !rc; i++) {
 		yaml_node_t *key = yaml_document_get_node(f->doc, i->key);
 		yaml_node_t *value = yaml_document_get_node(f->doc, i->value);
-		const char *k = scalar(key);
+		const char *k = sim_yaml_scalar(key);
 
 		if (k && ret_types && !strcmp(k, "types")) {
 			*ret_types = value;
@@ -138,7 +107,7 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 	for (i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top; i++) {
 		yaml_node_t *key = yaml_document_get_node(f->doc, i->key);
 		yaml_node_t *value = yaml_document_get_node(f->doc, i->value);
-		const char *k = scalar(key), *v = scalar(value);
+		const char *k = sim_yaml_scalar(key), *v = sim_yaml_scalar(value);
 		char *end;
 
 		if (k && !strcmp(k, "name")) {
@@ -223,8 +192,8 @@ int sim_fleet_read(const char *path, const struct sim_keys *more, struct sim_pro
 		   struct sim_fleet *ret, struct sq_error *err)
 {
 	yaml_node_t *types = NULL;
-	struct file f;
-	int rc = open_file(&f, path, err);
+	struct file f = {.path = path, .doc = &f.own};
+	int rc = sim_yaml_load(path, &f.own, err);
 
 	if (ret)
 		*ret = (struct sim_fleet){0, NULL};

@@ -252,32 +252,25 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 	return 0;
 }
 
-int sim_profile_check(struct sim_profile *p, struct sq_error *err)
+/* Who a device is: thing and client receive a sample of each. */
+static int check_names(const struct sim_profile *p, const struct sim_creds *creds, char *thing,
+		       size_t thing_size, char *client, size_t client_size, struct sq_error *err)
 {
-	const struct sim_creds *creds;
+	char user[SIM_USER_MAX];
 	struct sim_tmpl *t;
-	char thing[256], client[256], user[SIM_USER_MAX];
-	size_t payload, small;
-	bool can_mark;
 	int rc;
 
-	if (!*p->broker)
-		return sq_bad(err, "broker: is missing; accepted: mqtt[s]://HOST[:PORT] or "
-				   "ws[s]://HOST[:PORT][/PATH]");
-	rc = sim_creds_get(p->credentials, &creds, err);
-	if (rc)
-		return rc;
 	if (!*p->thing || strstr(p->thing, "{thing}") || strstr(p->thing, "{client_id}"))
 		return sq_bad(err,
 			      "thing '%.100s': accepted: a name that may contain {index} and "
 			      "{type}",
 			      p->thing);
-	rc = render_sample(p, p->thing, "thing", "", thing, sizeof(thing), err);
+	rc = render_sample(p, p->thing, "thing", "", thing, thing_size, err);
 	if (rc)
 		return rc;
 	if (strstr(p->client_id, "{client_id}"))
 		return sq_bad(err, "client-id '%.100s': cannot contain itself", p->client_id);
-	rc = render_sample(p, p->client_id, "client-id", thing, client, sizeof(client), err);
+	rc = render_sample(p, p->client_id, "client-id", thing, client, client_size, err);
 	if (rc)
 		return rc;
 	if (!*client && !p->clean)
@@ -286,51 +279,55 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (rc)
 		return rc;
 	rc = sim_tmpl_password(p->password, "password", creds, &t, err);
+	if (!rc)
+		sim_tmpl_free(t);
+	return rc;
+}
+
+/* What is published and subscribed to. */
+static int check_topics(const struct sim_profile *p, const char *thing, struct sq_error *err)
+{
+	/* An empty topic is meant: a device that only listens, or idles. */
+	int rc = *p->topic ? check_topic(p, p->topic, "topic", thing, err) : 0;
+
+	for (unsigned i = 0; !rc && i < p->nsubs; i++)
+		rc = check_filter(p, p->sub[i], "subscribe", thing, err);
 	if (rc)
 		return rc;
-	sim_tmpl_free(t);
-	/* An empty topic is meant: a device that only listens, or idles. */
-	if (*p->topic) {
-		rc = check_topic(p, p->topic, "topic", thing, err);
-		if (rc)
-			return rc;
-	}
-	for (unsigned i = 0; i < p->nsubs; i++) {
-		rc = check_filter(p, p->sub[i], "subscribe", thing, err);
-		if (rc)
-			return rc;
-	}
-	if (*p->will_topic) {
+	if (*p->will_topic)
 		rc = check_topic(p, p->will_topic, "will-topic", thing, err);
-		if (rc)
-			return rc;
-	} else if (p->will_qos || p->will_retain) {
-		return sq_bad(err, "will-topic: is missing, and the other will options need it");
-	}
-	if (*p->command) {
+	else if (p->will_qos || p->will_retain)
+		rc = sq_bad(err, "will-topic: is missing, and the other will options need it");
+	if (!rc && *p->command) {
 		rc = check_filter(p, p->command, "command", thing, err);
 		if (!rc && !*p->response && p->version != MQTT_V5)
 			rc = sq_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
 					 "response topic");
-		if (rc)
-			return rc;
 	}
-	if (*p->response) {
+	if (!rc && *p->response) {
 		rc = check_topic(p, p->response, "response", thing, err);
 		if (!rc && !*p->command)
 			rc = sq_bad(err, "command: is missing, and response needs it");
-		if (rc)
-			return rc;
 	}
-	rc = sim_tmpl_payload(p->response_payload, "response-payload", creds, &t, err);
+	return rc;
+}
+
+/* *ret_size: the most bytes that a message holds. */
+static int check_payloads(const struct sim_profile *p, const struct sim_creds *creds,
+			  size_t *ret_size, struct sq_error *err)
+{
+	struct sim_tmpl *t;
+	bool can_mark;
+	int rc = sim_tmpl_payload(p->response_payload, "response-payload", creds, &t, err);
+
 	if (rc)
 		return rc;
 	sim_tmpl_free(t);
 	rc = sim_tmpl_payload(p->payload, "payload", creds, &t, err);
 	if (rc)
 		return rc;
-	payload = small = sim_tmpl_max(t);
-	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && small >= SIM_MARK_LEN);
+	*ret_size = sim_tmpl_max(t);
+	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && *ret_size >= SIM_MARK_LEN);
 	sim_tmpl_free(t);
 	if (p->e2e && *p->topic && !can_mark)
 		return sq_bad(err,
@@ -338,25 +335,13 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 			      "least %d bytes",
 			      SIM_MARK_LEN);
 	if (p->shadow)
-		payload += 32; /* {"state":{"reported":...}} */
-	if (p->aws) {
-		rc = check_aws(p, client, payload, err);
-		if (rc)
-			return rc;
-	}
-	if (p->version != MQTT_V5 && (p->nuser_props || p->message_expiry_s || *p->content_type ||
-				      *p->response_topic || p->topic_alias))
-		return sq_bad(err,
-			      "user-property, message-expiry, content-type, response-topic and "
-			      "topic-alias need protocol 5");
-	if (*p->response_topic) {
-		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
-		if (rc)
-			return rc;
-	}
-	rc = check_ws(p, thing, err);
-	if (rc)
-		return rc;
+		*ret_size += 32; /* {"state":{"reported":...}} */
+	return 0;
+}
+
+/* Options that do not go together. */
+static int check_together(const struct sim_profile *p, struct sq_error *err)
+{
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sq_bad(err, "backoff: BASE is larger than MAX");
 	if (p->engine == SIM_PAHO &&
@@ -368,10 +353,42 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 			      "client paho: alpn, bind, cgroup, churn, command, credentials, e2e, "
 			      "follow-redirect, shadow, interval 0, properties of messages "
 			      "and of sockets are of the lean client only");
-	rc = check_tls(p, thing, err);
-	if (rc)
-		return rc;
-	return sim_resolve(p, err);
+	return 0;
+}
+
+int sim_profile_check(struct sim_profile *p, struct sq_error *err)
+{
+	const struct sim_creds *creds;
+	char thing[256], client[256];
+	size_t payload = 0;
+	int rc;
+
+	if (!*p->broker)
+		return sq_bad(err, "broker: is missing; accepted: mqtt[s]://HOST[:PORT] or "
+				   "ws[s]://HOST[:PORT][/PATH]");
+	rc = sim_creds_get(p->credentials, &creds, err);
+	if (!rc)
+		rc = check_names(p, creds, thing, sizeof(thing), client, sizeof(client), err);
+	if (!rc)
+		rc = check_topics(p, thing, err);
+	if (!rc)
+		rc = check_payloads(p, creds, &payload, err);
+	if (!rc && p->aws)
+		rc = check_aws(p, client, payload, err);
+	if (!rc && p->version != MQTT_V5 &&
+	    (p->nuser_props || p->message_expiry_s || *p->content_type || *p->response_topic ||
+	     p->topic_alias))
+		rc = sq_bad(err, "user-property, message-expiry, content-type, response-topic and "
+				 "topic-alias need protocol 5");
+	if (!rc && *p->response_topic)
+		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
+	if (!rc)
+		rc = check_ws(p, thing, err);
+	if (!rc)
+		rc = check_together(p, err);
+	if (!rc)
+		rc = check_tls(p, thing, err);
+	return rc ? rc : sim_resolve(p, err);
 }
 
 void sim_fleet_free(struct sim_fleet *f)

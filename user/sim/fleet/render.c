@@ -66,6 +66,74 @@ static double uniform(const struct op *o, struct sim_tmpl_ctx *c)
 	return o->min + unit * floor(cells * sim_rand1(c->rng));
 }
 
+/* A text that stands somewhere already: *ret and *ret_len. False: there is none of that name, or
+ * it is no such part (*ret is NULL then). */
+static bool text_of(const struct sim_tmpl *t, const struct op *o, struct sim_tmpl_ctx *c,
+		    const char **ret, size_t *ret_len)
+{
+	const struct sim_word *w;
+
+	*ret = NULL;
+	switch (o->kind) {
+	case TEXT:
+		*ret = t->text + o->at;
+		*ret_len = o->len;
+		return true;
+	case PICK:
+		w = &t->word[o->at + sim_rand(c->rng) % o->len];
+		*ret = t->text + w->at;
+		*ret_len = w->len;
+		return true;
+	case COLUMN:
+		*ret = sim_creds_cell(t->creds, c->row, o->at, ret_len);
+		return *ret;
+	case MARK:
+		*ret = c->mark ? c->mark : "";
+		*ret_len = c->mark ? SIM_MARK_LEN : 0;
+		return true;
+	case THING:
+		*ret = c->thing;
+		break;
+	case TYPE:
+		*ret = c->type;
+		break;
+	case CLIENT:
+		*ret = c->client_id;
+		break;
+	default:
+		return true;
+	}
+	*ret_len = *ret ? strlen(*ret) : 0;
+	return true;
+}
+
+#define NUMBER_MAX 64
+
+static size_t put_number(const struct op *o, struct sim_tmpl_ctx *c, char *buf)
+{
+	struct timespec ts;
+
+	switch (o->kind) {
+	case SEQ:
+		return put_u64(buf, c->seq);
+	case INDEX:
+		return put_u64(buf, c->index);
+	case NOW_MS:
+		clock_gettime(CLOCK_REALTIME, &ts);
+		return put_u64(buf, (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
+	case SCHED_MS:
+		return put_u64(buf, (uint64_t)c->sched_ms);
+	case NOW:
+		return put_now(buf, NUMBER_MAX);
+	case RAND:
+		return put_double(buf, NUMBER_MAX, uniform(o, c), o->digits);
+	case WALK:
+		return put_double(buf, NUMBER_MAX, walk(o, c), o->digits);
+	default:
+		return 0;
+	}
+}
+
 long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap)
 {
 	size_t n = 0;
@@ -80,88 +148,26 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 	}
 	for (unsigned i = 0; i < t->nops; i++) {
 		const struct op *o = &t->op[i];
-		const struct sim_word *w;
-		const char *s = NULL;
-		struct timespec ts;
+		const char *s;
 		size_t len = 0;
 
-		switch (o->kind) {
-		case TEXT:
-			s = t->text + o->at;
-			len = o->len;
-			break;
-		case PICK:
-			w = &t->word[o->at + sim_rand(c->rng) % o->len];
-			s = t->text + w->at;
-			len = w->len;
-			break;
-		case THING:
-			s = c->thing;
-			break;
-		case TYPE:
-			s = c->type;
-			break;
-		case CLIENT:
-			if (t->client) {
-				long rc = sim_tmpl_render(t->client, c, buf + n, cap - n);
+		if (o->kind == CLIENT && t->client) {
+			long rc = sim_tmpl_render(t->client, c, buf + n, cap - n);
 
-				if (rc < 0)
-					return rc;
-				n += (size_t)rc;
-				continue;
-			}
-			s = c->client_id;
-			break;
-		case COLUMN:
-			s = sim_creds_cell(t->creds, c->row, o->at, &len);
-			if (!s)
-				return -ENOENT;
-			break;
-		case MARK:
-			s = c->mark ? c->mark : "";
-			len = c->mark ? SIM_MARK_LEN : 0;
-			break;
-		default:
-			break;
-		}
-		if (s) {
-			if (!len)
-				len = strlen(s);
-			if (len > cap - n)
-				return -EMSGSIZE;
-			memcpy(buf + n, s, len);
-			n += len;
+			if (rc < 0)
+				return rc;
+			n += (size_t)rc;
 			continue;
 		}
-		if (cap - n < 64)
+		if (!text_of(t, o, c, &s, &len))
+			return -ENOENT;
+		if (len > cap - n || (!s && cap - n < NUMBER_MAX))
 			return -EMSGSIZE;
-		switch (o->kind) {
-		case SEQ:
-			n += put_u64(buf + n, c->seq);
-			break;
-		case INDEX:
-			n += put_u64(buf + n, c->index);
-			break;
-		case NOW_MS:
-			clock_gettime(CLOCK_REALTIME, &ts);
-			n += put_u64(buf + n,
-				     (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000);
-			break;
-		case SCHED_MS:
-			n += put_u64(buf + n, (uint64_t)c->sched_ms);
-			break;
-		case NOW:
-			n += put_now(buf + n, 64);
-			break;
-		case RAND:
-			n += put_double(buf + n, 64, uniform(o, c), o->digits);
-			break;
-		case WALK:
-			n += put_double(buf + n, 64, walk(o, c), o->digits);
-			break;
-		default:
-			break;
-		}
+		if (s)
+			memcpy(buf + n, s, len);
+		else
+			len = put_number(o, c, buf + n);
+		n += len;
 	}
 	return (long)n;
 }

@@ -378,13 +378,68 @@ static int set_verify(SSL_CTX *ctx, const struct sim_profile *p, const char *nam
 	return 0;
 }
 
+static SSL_CTX *context_new(const struct sim_profile *p)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (!ctx)
+		return NULL;
+	/*
+	 * Buffers are given back between records: an idle connection keeps about
+	 * 16 KiB less. Client-side sessions are kept per device by the engine.
+	 */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* A broker that closes without close_notify is a closed connection, not a TLS fault. */
+	SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+	/* One read() for all records that have come, in place of two for each. */
+	SSL_CTX_set_read_ahead(ctx, 1);
+	/* What devices prefer; its hash is the cheaper one, and TLS 1.3 resumption is hashing. */
+	SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+				      "TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set_client_cert_cb(ctx, answer);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_min_proto_version(ctx, p->tls_min == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	if (p->tls_max)
+		SSL_CTX_set_max_proto_version(ctx,
+					      p->tls_max == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
+	return ctx;
+}
+
+/* Each device's own certificate and key by templates, or one for all on the context. */
+static int set_identity(struct sim_tls *t, const struct sim_creds *creds, struct sq_error *err)
+{
+	const struct sim_profile *p = t->p;
+	struct identity id = {0};
+	const char *s;
+	size_t n;
+	int rc;
+
+	rc = sim_tmpl_name(p->cert, "cert", creds, &t->cert, err);
+	if (!rc)
+		rc = sim_tmpl_name(p->key, "key", creds, &t->key, err);
+	if (!rc)
+		rc = sim_tmpl_name(p->client_id, "client-id", creds, &t->client, err);
+	sim_tmpl_client(t->cert, t->client);
+	sim_tmpl_client(t->key, t->client);
+	if (rc || !sim_tmpl_fixed(t->cert, &s, &n) || !sim_tmpl_fixed(t->key, &s, &n))
+		return rc;
+	/* One for all lives on the context, chain included. */
+	rc = load(p->cert, p->key, &id, err);
+	identity_free(&id);
+	if (!rc && (SSL_CTX_use_certificate_chain_file(t->ctx, p->cert) != 1 ||
+		    SSL_CTX_use_PrivateKey_file(t->ctx, p->key, SSL_FILETYPE_PEM) != 1))
+		rc = sq_bad(err, "cert '%.200s': %s", p->cert, why());
+	sim_tmpl_free(t->cert);
+	sim_tmpl_free(t->key);
+	t->cert = t->key = NULL;
+	return rc;
+}
+
 int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sq_error *err)
 {
 	struct sim_tls *t = calloc(1, sizeof(*t));
-	struct identity id = {0};
 	const struct sim_creds *creds;
-	const char *s;
-	size_t n;
 	int rc;
 
 	if (!t)
@@ -393,61 +448,19 @@ int sim_tls_new(const struct sim_profile *p, struct sim_tls **ret, struct sq_err
 	t->early = early_find(p);
 	snprintf(t->sni, sizeof(t->sni), "%s", *p->sni ? p->sni : p->host);
 	t->literal = is_address(t->sni);
-	t->ctx = SSL_CTX_new(TLS_client_method());
+	t->ctx = context_new(p);
 	if (!t->ctx) {
 		free(t);
 		return sq_bad(err, "TLS: %s", why());
 	}
-	/*
-	 * Buffers are given back between records: an idle connection keeps about
-	 * 16 KiB less. Client-side sessions are kept per device by the engine.
-	 */
-	SSL_CTX_set_mode(t->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-					 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* A broker that closes without close_notify is a closed connection, not a TLS fault. */
-	SSL_CTX_set_options(t->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
-	/* One read() for all records that have come, in place of two for each. */
-	SSL_CTX_set_read_ahead(t->ctx, 1);
-	/* What devices prefer; its hash is the cheaper one, and TLS 1.3 resumption is hashing. */
-	SSL_CTX_set_ciphersuites(t->ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
-					 "TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_app_data(t->ctx, t);
-	SSL_CTX_set_client_cert_cb(t->ctx, answer);
-	SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-	if (p->tls_min)
-		SSL_CTX_set_min_proto_version(t->ctx,
-					      p->tls_min == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
-	else
-		SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
-	if (p->tls_max)
-		SSL_CTX_set_max_proto_version(t->ctx,
-					      p->tls_max == 12 ? TLS1_2_VERSION : TLS1_3_VERSION);
 	rc = set_verify(t->ctx, p, t->sni, err);
 	if (!rc && *p->alpn && set_alpn(t->ctx, p->alpn))
 		rc = sq_bad(err, "alpn '%s': not accepted by OpenSSL", p->alpn);
 	if (!rc)
 		rc = sim_creds_get(p->credentials, &creds, err);
-	if (!rc && *p->cert) {
-		rc = sim_tmpl_name(p->cert, "cert", creds, &t->cert, err);
-		if (!rc)
-			rc = sim_tmpl_name(p->key, "key", creds, &t->key, err);
-		if (!rc)
-			rc = sim_tmpl_name(p->client_id, "client-id", creds, &t->client, err);
-		sim_tmpl_client(t->cert, t->client);
-		sim_tmpl_client(t->key, t->client);
-		if (!rc && sim_tmpl_fixed(t->cert, &s, &n) && sim_tmpl_fixed(t->key, &s, &n)) {
-			/* One for all lives on the context, chain included. */
-			rc = load(p->cert, p->key, &id, err);
-			identity_free(&id);
-			if (!rc &&
-			    (SSL_CTX_use_certificate_chain_file(t->ctx, p->cert) != 1 ||
-			     SSL_CTX_use_PrivateKey_file(t->ctx, p->key, SSL_FILETYPE_PEM) != 1))
-				rc = sq_bad(err, "cert '%.200s': %s", p->cert, why());
-			sim_tmpl_free(t->cert);
-			sim_tmpl_free(t->key);
-			t->cert = t->key = NULL;
-		}
-	}
+	if (!rc && *p->cert)
+		rc = set_identity(t, creds, err);
 	if (rc) {
 		sim_tls_free(t);
 		return rc;

@@ -89,6 +89,61 @@ static int decimal(const char *s, double *ret)
 	return 0;
 }
 
+/* {{rand MIN MAX}}, {{walk MIN MAX STEP}} */
+static int number_op(struct sim_tmpl *t, char *const *arg, unsigned n, const char *field,
+		     struct sq_error *err)
+{
+	bool walk = *arg[0] == 'w';
+	double v[3] = {0, 0, 0};
+	int digits = 0;
+	struct op *o;
+
+	if (n != (walk ? 4 : 3))
+		return sq_bad(err, "%s: accepted: {{%s}}", field,
+			      walk ? "walk MIN MAX STEP" : "rand MIN MAX");
+	for (unsigned i = 1; i < n; i++) {
+		if (decimal(arg[i], &v[i - 1]))
+			return sq_bad(err, "%s: '%.40s' in {{%s}} is not a number", field, arg[i],
+				      arg[0]);
+		if (digits_of(arg[i]) > digits)
+			digits = digits_of(arg[i]);
+	}
+	if (v[0] > v[1] || v[2] < 0 || digits > 9)
+		return sq_bad(err,
+			      "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
+			      "9 decimals",
+			      field, arg[0]);
+	o = add_op(t, walk ? WALK : RAND);
+	if (!o)
+		return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
+	o->min = v[0];
+	o->max = v[1];
+	o->step = v[2];
+	o->digits = digits;
+	if (walk)
+		o->walk = t->nwalks++;
+	return 0;
+}
+
+/* {{pick A B ...}}; `start` is where the words began, and `at` where that stands in the text. */
+static int pick_op(struct sim_tmpl *t, char *const *arg, unsigned n, const char *start, size_t at,
+		   const char *field, struct sq_error *err)
+{
+	struct op *o;
+
+	if (n < 2)
+		return sq_bad(err, "%s: accepted: {{pick A B ...}}", field);
+	o = add_op(t, PICK);
+	if (!o)
+		return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
+	o->at = t->nwords;
+	o->len = n - 1;
+	for (unsigned i = 1; i < n; i++)
+		if (add_word(t, at + (size_t)(arg[i] - start), strlen(arg[i])))
+			return sq_bad(err, "%s: out of memory", field);
+	return 0;
+}
+
 /* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
 static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field,
 		      struct sq_error *err)
@@ -121,37 +176,8 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 		t->mark |= plain[i].kind == MARK;
 		return o ? 0 : sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
 	}
-	if (!strcmp(arg[0], "rand") || !strcmp(arg[0], "walk")) {
-		bool walk = *arg[0] == 'w';
-		double v[3] = {0, 0, 0};
-		int digits = 0;
-
-		if (n != (walk ? 4 : 3))
-			return sq_bad(err, "%s: accepted: {{%s}}", field,
-				      walk ? "walk MIN MAX STEP" : "rand MIN MAX");
-		for (unsigned i = 1; i < n; i++) {
-			if (decimal(arg[i], &v[i - 1]))
-				return sq_bad(err, "%s: '%.40s' in {{%s}} is not a number", field,
-					      arg[i], arg[0]);
-			if (digits_of(arg[i]) > digits)
-				digits = digits_of(arg[i]);
-		}
-		if (v[0] > v[1] || v[2] < 0 || digits > 9)
-			return sq_bad(err,
-				      "%s: {{%s}} needs MIN <= MAX, a STEP >= 0 and at most "
-				      "9 decimals",
-				      field, arg[0]);
-		o = add_op(t, walk ? WALK : RAND);
-		if (!o)
-			return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
-		o->min = v[0];
-		o->max = v[1];
-		o->step = v[2];
-		o->digits = digits;
-		if (walk)
-			o->walk = t->nwalks++;
-		return 0;
-	}
+	if (!strcmp(arg[0], "rand") || !strcmp(arg[0], "walk"))
+		return number_op(t, arg, n, field, err);
 	if (n == 1 && sim_creds_column(t->creds, arg[0], strlen(arg[0])) >= 0) {
 		o = add_op(t, COLUMN);
 		if (!o)
@@ -159,19 +185,8 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 		o->at = (uint32_t)sim_creds_column(t->creds, arg[0], strlen(arg[0]));
 		return 0;
 	}
-	if (!strcmp(arg[0], "pick")) {
-		if (n < 2)
-			return sq_bad(err, "%s: accepted: {{pick A B ...}}", field);
-		o = add_op(t, PICK);
-		if (!o)
-			return sq_bad(err, "%s: more than %d parts", field, MAX_OPS);
-		o->at = t->nwords;
-		o->len = n - 1;
-		for (unsigned i = 1; i < n; i++)
-			if (add_word(t, at + (size_t)(arg[i] - start), strlen(arg[i])))
-				return sq_bad(err, "%s: out of memory", field);
-		return 0;
-	}
+	if (!strcmp(arg[0], "pick"))
+		return pick_op(t, arg, n, start, at, field, err);
 	return sq_bad(
 		err,
 		"%s: '{{%.40s}}' is unknown; accepted: seq, now_ms, sched_ms, now, thing, index, "

@@ -64,6 +64,7 @@ static void reason(char *buf, size_t cap, const char *what, uint8_t version, uin
 		snprintf(buf, cap, "%s %u (%s)", what, code, name ? name : "unknown return code");
 }
 
+/* Longer than 70 lines: a table, one case a kind of failure. */
 void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 {
 	static const char *const proto[] = {"malformed packet",

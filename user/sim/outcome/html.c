@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/markup.h"
 #include "sim/outcome/outcome.h"
 
 #define W	900
@@ -29,11 +30,6 @@ static const char style[] =
 	".wide{overflow-x:auto}figure{margin:1.2rem 0}figcaption{font-weight:600}"
 	"svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#374151}"
 	"@media print{body{max-width:none}h2,figure,tr{break-inside:avoid}.wide{overflow:visible}}";
-
-static void text(FILE *f, const char *s)
-{
-	outcome_escape(f, s);
-}
 
 static double x_of(double t, double span)
 {
@@ -96,7 +92,7 @@ static void windows(FILE *f, const json_t *doc, double span)
 			"fill-opacity=\".6\"/><text x=\"%.1f\" y=\"%d\">",
 			x_of(from, span), x_of(to, span) - x_of(from, span), H - 36,
 			x_of(from, span) + 3, 28 + 14 * (int)(i % 3));
-		text(f, outcome_text(o, "name"));
+		markup_escape(f, outcome_text(o, "name"));
 		fputs("</text>", f);
 	}
 }
@@ -203,7 +199,7 @@ static void strips(FILE *f, const json_t *doc)
 				up ? "#86efac" : "#dc2626");
 		}
 		fprintf(f, "<text x=\"%d\" y=\"%zu\">", LEFT, 14 + 26 * i);
-		text(f, outcome_text(p, "name"));
+		markup_escape(f, outcome_text(p, "name"));
 		fputs("</text>", f);
 	}
 	fputs("</svg></figure>\n", f);
@@ -216,10 +212,10 @@ static void verdict(FILE *f, const json_t *doc)
 	size_t i;
 
 	fprintf(f, "<p class=\"%s\">Verdict: ", good ? "ok" : "bad");
-	text(f, outcome_text(doc, "verdict"));
+	markup_escape(f, outcome_text(doc, "verdict"));
 	if (*outcome_text(doc, "why")) {
 		fputs(": ", f);
-		text(f, outcome_text(doc, "why"));
+		markup_escape(f, outcome_text(doc, "why"));
 	}
 	fputs("</p>\n", f);
 	if (!json_array_size(json_object_get(doc, "thresholds")))
@@ -239,11 +235,8 @@ static void verdict(FILE *f, const json_t *doc)
 			: !strcmp(v, "skipped") ? "dim"
 						: "bad",
 			v);
-		text(f, outcome_text(o, "metric"));
-		fputs("</code></td><td>", f);
-		text(f, outcome_text(o, "limit"));
-		fputs("</td><td>", f);
-		text(f, outcome_text(o, "said"));
+		markup_print(f, "%s</code></td><td>%s</td><td>%s", outcome_text(o, "metric"),
+			     outcome_text(o, "limit"), outcome_text(o, "said"));
 		fprintf(f, "</td><td class=\"n\">%.0f</td></tr>\n", outcome_number(o, "samples"));
 	}
 	fputs("</tbody></table></div>\n", f);
@@ -264,18 +257,17 @@ static void faults(FILE *f, const json_t *doc)
 	      f);
 	json_array_foreach(list, i, o)
 	{
-		fputs("<tr><td>", f);
-		text(f, outcome_text(o, "name"));
+		markup_print(f, "<tr><td>%s", outcome_text(o, "name"));
 		if (json_is_number(json_object_get(o, "from_s")))
 			fprintf(f, "</td><td>%.1f s to %.1f s</td><td><code>",
 				outcome_number(o, "from_s"), outcome_number(o, "to_s"));
 		else
 			fputs("</td><td>never set</td><td><code>", f);
-		text(f, outcome_text(o, "target"));
+		markup_escape(f, outcome_text(o, "target"));
 		fputs("</code></td><td><code>", f);
-		text(f, outcome_text(o, *outcome_text(o, "kernel_rule") ? "kernel_rule"
-					: *outcome_text(o, "rule")	? "rule"
-									: "profile"));
+		markup_escape(f, outcome_text(o, *outcome_text(o, "kernel_rule") ? "kernel_rule"
+						 : *outcome_text(o, "rule")	 ? "rule"
+										 : "profile"));
 		s = json_object_get(o, "recovery_s");
 		if (json_is_number(s))
 			fprintf(f, "</code></td><td>%.1f s</td><td>", json_number_value(s));
@@ -295,10 +287,8 @@ static void faults(FILE *f, const json_t *doc)
 			fprintf(f, "<br>connections: %.0f seen, %.0f hung, %.0f reset",
 				outcome_number(c, "seen"), outcome_number(c, "hung"),
 				outcome_number(c, "reset"));
-		if (*outcome_text(o, "note")) {
-			fputs("<br>", f);
-			text(f, outcome_text(o, "note"));
-		}
+		if (*outcome_text(o, "note"))
+			markup_print(f, "<br>%s", outcome_text(o, "note"));
 		fputs("</td></tr>\n", f);
 	}
 	fputs("</tbody></table></div>\n", f);
@@ -330,9 +320,7 @@ static void figures(FILE *f, const json_t *doc)
 	      f);
 	json_object_foreach(all, key, part)
 	{
-		fputs("<th scope=\"col\" class=\"n\">", f);
-		text(f, key);
-		fputs("</th>", f);
+		markup_print(f, "<th scope=\"col\" class=\"n\">%s</th>", key);
 	}
 	fputs("</tr></thead><tbody>\n", f);
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
@@ -360,9 +348,7 @@ static void figures(FILE *f, const json_t *doc)
 	}
 	json_object_foreach(json_object_get(json_object_get(all, "run"), "probes"), name, probe)
 	{
-		fputs("<tr><th scope=\"row\">", f);
-		text(f, name);
-		fputs(" up</th>", f);
+		markup_print(f, "<tr><th scope=\"row\">%s up</th>", name);
 		json_object_foreach(all, key, part) number(
 			f,
 			json_object_get(json_object_get(json_object_get(part, "probes"), name),
@@ -393,18 +379,14 @@ static void failures(FILE *f, const json_t *doc)
 		bool first = true;
 
 		fprintf(f, "<tr><td class=\"n\">%.0f</td><td>", outcome_number(o, "count"));
-		text(f, outcome_text(o, "type"));
-		fputc(' ', f);
-		text(f, outcome_text(o, "request"));
-		fputs("</td><td>", f);
-		text(f, outcome_text(o, "text"));
-		fputs("</td><td>", f);
+		markup_print(f, "%s %s</td><td>%s</td><td>", outcome_text(o, "type"),
+			     outcome_text(o, "request"), outcome_text(o, "text"));
 		json_object_foreach(json_object_get(o, "by_phase"), key, n)
 		{
 			if (!strcmp(key, "fault"))
 				continue;
 			fprintf(f, "%s%lld ", first ? "" : ", ", (long long)json_integer_value(n));
-			text(f, key);
+			markup_escape(f, key);
 			first = false;
 		}
 		fputs("</td></tr>\n", f);
@@ -418,29 +400,23 @@ static void settings(FILE *f, const json_t *doc)
 	const json_t *o;
 	size_t i;
 
-	fputs("<h2>Again</h2><p><code>", f);
-	text(f, outcome_text(doc, "again"));
+	markup_print(f, "<h2>Again</h2><p><code>%s", outcome_text(doc, "again"));
 	fprintf(f, "</code></p><p>seed %.0f, squall-sim %s, kernel ", outcome_number(doc, "seed"),
 		outcome_text(doc, "version"));
-	text(f, outcome_text(doc, "kernel"));
+	markup_escape(f, outcome_text(doc, "kernel"));
 	json_array_foreach(json_object_get(doc, "faults"), i, o)
 	{
 		const json_t *lane = json_object_get(o, "lane");
 		char *t = json_is_string(lane) ? NULL : json_dumps(lane, JSON_COMPACT);
 
 		fputs(i ? "; " : "; squalld: ", f);
-		text(f, outcome_text(o, "name"));
-		fputs(" at ", f);
-		text(f, outcome_text(o, "squalld"));
-		fputs(", version ", f);
-		text(f, outcome_text(o, "version"));
-		fputs(", lane ", f);
-		text(f, t ? t : outcome_text(o, "lane"));
+		markup_print(f, "%s at %s, version %s, lane %s", outcome_text(o, "name"),
+			     outcome_text(o, "squalld"), outcome_text(o, "version"),
+			     t ? t : outcome_text(o, "lane"));
 		free(t);
 	}
-	fputs("</p><details><summary>Settings</summary><pre>", f);
-	text(f, s ? s : "");
-	fputs("</pre></details>\n", f);
+	markup_print(f, "</p><details><summary>Settings</summary><pre>%s</pre></details>\n",
+		     s ? s : "");
 	free(s);
 }
 
@@ -466,19 +442,19 @@ void outcome_html(const json_t *doc, FILE *f)
 	fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta "
 	      "name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>",
 	      f);
-	text(f, outcome_text(doc, "name"));
+	markup_escape(f, outcome_text(doc, "name"));
 	fprintf(f, ": experiment of %s</title><style>%s</style></head>\n<body><main><h1>", when,
 		style);
-	text(f, outcome_text(doc, "name"));
+	markup_escape(f, outcome_text(doc, "name"));
 	fputs("</h1>\n", f);
 	if (*outcome_text(doc, "description")) {
 		fputs("<p>", f);
-		text(f, outcome_text(doc, "description"));
+		markup_escape(f, outcome_text(doc, "description"));
 		fputs("</p>\n", f);
 	}
 	fprintf(f, "<p class=\"dim\">%s, %.1f s, from <code>", when,
 		outcome_number(doc, "duration_s"));
-	text(f, outcome_text(doc, "file"));
+	markup_escape(f, outcome_text(doc, "file"));
 	fputs("</code></p>\n", f);
 	verdict(f, doc);
 	for (size_t i = 0; i < sizeof(charts) / sizeof(*charts); i++)

@@ -2,40 +2,32 @@
 /* JUnit's XML for those who show tests, Markdown for those who show a job. */
 #include <string.h>
 #include <time.h>
+#include "lib/markup.h"
 #include "sim/outcome/outcome.h"
 
 static void test_case(const json_t *doc, const json_t *t, FILE *f)
 {
 	const char *verdict = outcome_text(t, "verdict");
 
-	fputs("    <testcase classname=\"squall.", f);
-	outcome_escape(f, outcome_text(doc, "name"));
-	fputs("\" name=\"", f);
-	outcome_escape(f, outcome_text(t, "metric"));
-	fputc(' ', f);
-	outcome_escape(f, outcome_text(t, "limit"));
-	fprintf(f, "\" time=\"%.3f\"", outcome_number(doc, "duration_s"));
-	if (!strcmp(verdict, "ok")) {
+	markup_print(f, "    <testcase classname=\"squall.%s\" name=\"%s %s\"",
+		     outcome_text(doc, "name"), outcome_text(t, "metric"),
+		     outcome_text(t, "limit"));
+	fprintf(f, " time=\"%.3f\"", outcome_number(doc, "duration_s"));
+	if (!strcmp(verdict, "ok"))
 		fputs("/>\n", f);
-	} else if (!strcmp(verdict, "skipped")) {
+	else if (!strcmp(verdict, "skipped"))
 		fputs(">\n      <skipped/>\n    </testcase>\n", f);
-	} else {
-		fputs(">\n      <failure type=\"threshold\" message=\"", f);
-		outcome_escape(f, outcome_text(t, "said"));
-		fputs("\">", f);
-		outcome_escape(f, outcome_text(t, "metric"));
-		fputs(" was ", f);
-		outcome_escape(f, outcome_text(t, "said"));
-		fputs(", and should be ", f);
-		outcome_escape(f, outcome_text(t, "limit"));
-		fputs("</failure>\n    </testcase>\n", f);
-	}
+	else
+		markup_print(f,
+			     ">\n      <failure type=\"threshold\" message=\"%s\">%s was %s, and "
+			     "should be %s</failure>\n    </testcase>\n",
+			     outcome_text(t, "said"), outcome_text(t, "metric"),
+			     outcome_text(t, "said"), outcome_text(t, "limit"));
 }
 
 void outcome_junit(const json_t *doc, FILE *f)
 {
 	const json_t *list = json_object_get(doc, "thresholds"), *t;
-	const char *why = outcome_text(doc, "why");
 	unsigned failed = 0, skipped = 0;
 	/* A run which is no verdict at all is an error of its own case. */
 	bool broken = outcome_number(doc, "exit") == 1;
@@ -51,24 +43,22 @@ void outcome_junit(const json_t *doc, FILE *f)
 	}
 	gmtime_r(&at, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	markup_print(f,
+		     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite "
+		     "name=\"%s\"",
+		     outcome_text(doc, "name"));
 	fprintf(f,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"");
-	outcome_escape(f, outcome_text(doc, "name"));
-	fprintf(f,
-		"\" tests=\"%zu\" failures=\"%u\" errors=\"%d\" skipped=\"%u\" time=\"%.3f\" "
+		" tests=\"%zu\" failures=\"%u\" errors=\"%d\" skipped=\"%u\" time=\"%.3f\" "
 		"timestamp=\"%s\" hostname=\"localhost\">\n",
 		json_array_size(list) + broken, failed, broken, skipped,
 		outcome_number(doc, "duration_s"), when);
 	json_array_foreach(list, i, t) test_case(doc, t, f);
-	if (broken) {
-		fputs("    <testcase classname=\"squall.", f);
-		outcome_escape(f, outcome_text(doc, "name"));
-		fputs("\" name=\"the run\" time=\"0\">\n      <error type=\"run\" message=\"", f);
-		outcome_escape(f, outcome_text(doc, "verdict"));
-		fputs(": ", f);
-		outcome_escape(f, why);
-		fputs("\"/>\n    </testcase>\n", f);
-	}
+	if (broken)
+		markup_print(f,
+			     "    <testcase classname=\"squall.%s\" name=\"the run\" time=\"0\">\n"
+			     "      <error type=\"run\" message=\"%s: %s\"/>\n    </testcase>\n",
+			     outcome_text(doc, "name"), outcome_text(doc, "verdict"),
+			     outcome_text(doc, "why"));
 	fputs("  </testsuite>\n</testsuites>\n", f);
 }
 

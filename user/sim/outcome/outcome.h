@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include "lib/error.h"
 
 struct outcome_files { /* empty: not wanted */
 	const char *html, *junit, *json;
@@ -18,9 +19,9 @@ struct outcome_files { /* empty: not wanted */
 /*
  * Writes what is wanted, each file whole or not at all, and a summary for
  * $GITHUB_STEP_SUMMARY if that is set. Goes on after a failure. 0 or -errno of
- * the first one, with a line in why.
+ * the first one, which why tells.
  */
-int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, size_t size);
+int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_error *why);
 
 /*
  * Adds "compare" to doc: for each threshold better, worse, within noise or new
@@ -35,8 +36,6 @@ void outcome_html(const json_t *doc, FILE *f);
 /* Markdown. */
 void outcome_summary(const json_t *doc, FILE *f);
 
-/* Text for XML and HTML: & < > " and bytes that XML does not have. */
-void outcome_escape(FILE *f, const char *s);
 /* A member's text, "" if it has none. Borrowed. */
 const char *outcome_text(const json_t *o, const char *key);
 double outcome_number(const json_t *o, const char *key);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What all forms of a report need: its members, and text that is only text. */
+/* What all forms of a report need: its members. */
 #include "sim/outcome/outcome.h"
 
 const char *outcome_text(const json_t *o, const char *key)
@@ -12,22 +12,4 @@ const char *outcome_text(const json_t *o, const char *key)
 double outcome_number(const json_t *o, const char *key)
 {
 	return json_number_value(json_object_get(o, key));
-}
-
-void outcome_escape(FILE *f, const char *s)
-{
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '&')
-			fputs("&amp;", f);
-		else if (c == '<')
-			fputs("&lt;", f);
-		else if (c == '>')
-			fputs("&gt;", f);
-		else if (c == '"')
-			fputs("&quot;", f);
-		else if (c >= 0x20 || c == '\n' || c == '\t')
-			fputc(c, f);
-	}
 }

@@ -15,7 +15,7 @@ static void as_json(const json_t *doc, FILE *f)
 
 /* Beside it first, then in its place: nobody reads half a report. */
 static int to_file(const json_t *doc, const char *path, void (*form)(const json_t *, FILE *),
-		   char *why, size_t size)
+		   struct sq_error *why)
 {
 	char tmp[512];
 	FILE *f;
@@ -31,7 +31,7 @@ static int to_file(const json_t *doc, const char *path, void (*form)(const json_
 	if (f && !rc && !rename(tmp, path))
 		return 0;
 	rc = errno ? -errno : -EIO;
-	snprintf(why, size, "output '%.200s': %s", path, strerror(-rc));
+	sq_error_set(why, rc, NULL, "output '%.200s': %s", path, strerror(-rc));
 	unlink(tmp);
 	return rc;
 }
@@ -42,7 +42,7 @@ static size_t drop(char *data, size_t size, size_t n, void *ctx)
 	return size * n;
 }
 
-static int post(const char *url, struct curl_slist *head, const char *body, char *why, size_t size)
+static int post(const char *url, struct curl_slist *head, const char *body, struct sq_error *why)
 {
 	char error[CURL_ERROR_SIZE] = "";
 	CURL *c = curl_easy_init();
@@ -64,15 +64,13 @@ static int post(const char *url, struct curl_slist *head, const char *body, char
 	if (!rc && status / 100 == 2)
 		return 0;
 	if (rc)
-		snprintf(why, size, "grafana %.150s: %.150s", url, error);
-	else
-		snprintf(why, size, "grafana %.150s: status %ld%s", url, status,
-			 status == 401 ? ": give outputs: grafana-token-file" : "");
-	return -EIO;
+		return sq_error_set(why, -EIO, NULL, "grafana %.150s: %.150s", url, error);
+	return sq_error_set(why, -EIO, NULL, "grafana %.150s: status %ld%s", url, status,
+			    status == 401 ? ": give outputs: grafana-token-file" : "");
 }
 
 /* An annotation per fault's window, and one for the whole run. */
-static int grafana(const json_t *doc, const struct outcome_files *to, char *why, size_t size)
+static int grafana(const json_t *doc, const struct outcome_files *to, struct sq_error *why)
 {
 	struct curl_slist *head = curl_slist_append(NULL, "Content-Type: application/json");
 	double zero = outcome_number(doc, "started_ms");
@@ -112,14 +110,14 @@ static int grafana(const json_t *doc, const struct outcome_files *to, char *why,
 			      text);
 		body = json_dumps(a, JSON_COMPACT);
 		json_decref(a);
-		rc = body ? post(url, head, body, why, size) : -ENOMEM;
+		rc = body ? post(url, head, body, why) : -ENOMEM;
 		free(body);
 	}
 	curl_slist_free_all(head);
 	return rc;
 }
 
-int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, size_t size)
+int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_error *why)
 {
 	const char *step = getenv("GITHUB_STEP_SUMMARY");
 	FILE *summary = step && *step ? fopen(step, "ae") : NULL;
@@ -127,14 +125,13 @@ int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, s
 		const char *path;
 		void (*form)(const json_t *, FILE *);
 	} files[] = {{f->json, as_json}, {f->html, outcome_html}, {f->junit, outcome_junit}};
-	char more[300];
+	struct sq_error more;
 	int rc = 0, one;
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		if (!*files[i].path)
 			continue;
-		one = to_file(doc, files[i].path, files[i].form, rc ? more : why,
-			      rc ? sizeof(more) : size);
+		one = to_file(doc, files[i].path, files[i].form, rc ? &more : why);
 		rc = rc ? rc : one;
 	}
 	if (summary) {
@@ -142,7 +139,7 @@ int outcome_write(const json_t *doc, const struct outcome_files *f, char *why, s
 		fclose(summary);
 	}
 	if (*f->grafana) {
-		one = grafana(doc, f, rc ? more : why, rc ? sizeof(more) : size);
+		one = grafana(doc, f, rc ? &more : why);
 		rc = rc ? rc : one;
 	}
 	return rc;

@@ -4,30 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/markup.h"
 #include "sim/base/clock.h"
 #include "sim/web/web.h"
-
-static void text(FILE *f, const char *s)
-{
-	for (; *s; s++) {
-		switch (*s) {
-		case '<':
-			fputs("&lt;", f);
-			break;
-		case '>':
-			fputs("&gt;", f);
-			break;
-		case '&':
-			fputs("&amp;", f);
-			break;
-		case '"':
-			fputs("&quot;", f);
-			break;
-		default:
-			fputc(*s, f);
-		}
-	}
-}
 
 enum series { RATE, FAILS, P50, P95, P99, CONNECTED };
 
@@ -139,7 +118,7 @@ static void tables(FILE *f, struct sim_tally *t)
 		if (!r->used)
 			continue;
 		fputs("<tr><td>", f);
-		text(f, sim_engine_type_name(t->e, i / SIM_NAMES));
+		markup_escape(f, sim_engine_type_name(t->e, i / SIM_NAMES));
 		fprintf(f, "<td>%s<td>%llu<td>%llu<td>%.2f<td>%.2f<td>%.2f<td>%.2f<td>%.2f</tr>\n",
 			sim_name_text((enum sim_name)(i % SIM_NAMES)),
 			(unsigned long long)r->requests, (unsigned long long)r->failures,
@@ -156,9 +135,9 @@ static void tables(FILE *f, struct sim_tally *t)
 		const struct sim_error *e = &t->error[i];
 
 		fprintf(f, "<tr><td>%llu<td>", (unsigned long long)e->occurrences);
-		text(f, sim_engine_type_name(t->e, e->type));
+		markup_escape(f, sim_engine_type_name(t->e, e->type));
 		fprintf(f, "<td>%s<td>", sim_name_text(e->name));
-		text(f, e->text);
+		markup_escape(f, e->text);
 		fputs("</tr>\n", f);
 	}
 	if (t->nerrors)
@@ -178,9 +157,9 @@ static void faults(FILE *f, const struct sim_tally *t, const struct bands *b)
 		if (!band(b, i, span, &from, &to))
 			continue;
 		fprintf(f, "<tr><td>%.1f<td>%.1f<td>", from, to);
-		text(f, b->fault[i].target);
+		markup_escape(f, b->fault[i].target);
 		fputs("<td>", f);
-		text(f, b->fault[i].rule);
+		markup_escape(f, b->fault[i].rule);
 		fputs("</tr>\n", f);
 	}
 	fputs("</table>\n", f);
@@ -232,7 +211,7 @@ char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faul
 		"0}figcaption{font-weight:600}</style>\n"
 		"<h1>Load report</h1><p>%s, %.0f s, broker ",
 		when, when, t->t_s);
-	text(f, p->broker);
+	markup_escape(f, p->broker);
 	fprintf(f,
 		"</p>\n<p>%llu messages scheduled = %llu acknowledged + %llu failed + %llu in "
 		"flight. %llu connections, %llu failed, %llu lost, %llu reconnects.</p>\n",

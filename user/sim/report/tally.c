@@ -280,24 +280,24 @@ static json_t *kinds_json(const struct sim_error *e, unsigned n)
 	return o;
 }
 
-json_t *sim_tally_json(struct sim_tally *t, bool full)
+static json_t *devices_json(struct sim_tally *t)
 {
-	json_t *o = json_object(), *d = json_object(), *s = json_object(), *l = json_object();
-	const struct sim_totals *x = &t->tot;
-	double p50 = 0, p95 = 0, p99 = 0, max = 0;
-	uint64_t most = 0;
+	json_t *d = json_object();
 
-	json_object_set_new(o, "t_s", ms(t->t_s));
-	json_object_set_new(o, "state", json_string(t->state));
 	json_object_set_new(d, "target", json_integer(t->counts.target));
 	json_object_set_new(d, "running", json_integer(t->counts.running));
 	json_object_set_new(d, "connected", json_integer(t->counts.connected));
 	json_object_set_new(d, "backoff", json_integer(t->counts.backoff));
 	json_object_set_new(d, "never_connected", json_integer(sim_tally_never_connected(t)));
-	json_object_set_new(o, "devices", d);
-	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
-	json_object_set_new(o, "fails_per_s",
-			    ms(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
+	return d;
+}
+
+static json_t *latency_json(const struct sim_tally *t)
+{
+	double p50 = 0, p95 = 0, p99 = 0, max = 0;
+	json_t *l = json_object();
+	uint64_t most = 0;
+
 	if (t->nhistory && !isnan(t->history[t->nhistory - 1].p50)) {
 		p50 = (double)t->history[t->nhistory - 1].p50;
 		p95 = (double)t->history[t->nhistory - 1].p95;
@@ -314,8 +314,13 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 	json_object_set_new(l, "p95", ms(p95));
 	json_object_set_new(l, "p99", ms(p99));
 	json_object_set_new(l, "max", ms(max));
-	json_object_set_new(o, "latency_ms", l);
-	json_object_set_new(o, "failures", kinds_json(t->now_error, t->nnow));
+	return l;
+}
+
+static json_t *totals_json(const struct sim_totals *x)
+{
+	json_t *s = json_object();
+
 #define TOTAL(f) json_object_set_new(s, #f, json_integer((json_int_t)x->f))
 	TOTAL(scheduled);
 	TOTAL(acked);
@@ -339,27 +344,53 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 	TOTAL(unaccounted);
 #undef TOTAL
 	json_object_set_new(s, "cpu_s", ms(x->cpu_s));
-	json_object_set_new(o, "totals", s);
+	return s;
+}
+
+static json_t *rows_json(struct sim_tally *t)
+{
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < t->nrows; i++)
+		if (t->row[i].used)
+			json_array_append_new(rows, row_json(t, i));
+	return rows;
+}
+
+static json_t *errors_json(struct sim_tally *t)
+{
+	json_t *errs = json_array();
+
+	for (unsigned i = 0; i < t->nerrors; i++) {
+		const struct sim_error *e = &t->error[i];
+		json_t *f = json_object();
+
+		json_object_set_new(f, "type", json_string(sim_engine_type_name(t->e, e->type)));
+		json_object_set_new(f, "name", json_string(sim_name_text(e->name)));
+		json_object_set_new(f, "kind", json_string(e->kind));
+		json_object_set_new(f, "text", json_string(e->text));
+		json_object_set_new(f, "count", json_integer((json_int_t)e->occurrences));
+		json_array_append_new(errs, f);
+	}
+	return errs;
+}
+
+json_t *sim_tally_json(struct sim_tally *t, bool full)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "t_s", ms(t->t_s));
+	json_object_set_new(o, "state", json_string(t->state));
+	json_object_set_new(o, "devices", devices_json(t));
+	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
+	json_object_set_new(o, "fails_per_s",
+			    ms(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
+	json_object_set_new(o, "latency_ms", latency_json(t));
+	json_object_set_new(o, "failures", kinds_json(t->now_error, t->nnow));
+	json_object_set_new(o, "totals", totals_json(&t->tot));
 	if (full) {
-		json_t *rows = json_array(), *errs = json_array();
-
-		for (unsigned i = 0; i < t->nrows; i++)
-			if (t->row[i].used)
-				json_array_append_new(rows, row_json(t, i));
-		for (unsigned i = 0; i < t->nerrors; i++) {
-			const struct sim_error *e = &t->error[i];
-			json_t *f = json_object();
-
-			json_object_set_new(f, "type",
-					    json_string(sim_engine_type_name(t->e, e->type)));
-			json_object_set_new(f, "name", json_string(sim_name_text(e->name)));
-			json_object_set_new(f, "kind", json_string(e->kind));
-			json_object_set_new(f, "text", json_string(e->text));
-			json_object_set_new(f, "count", json_integer((json_int_t)e->occurrences));
-			json_array_append_new(errs, f);
-		}
-		json_object_set_new(o, "rows", rows);
-		json_object_set_new(o, "errors", errs);
+		json_object_set_new(o, "rows", rows_json(t));
+		json_object_set_new(o, "errors", errors_json(t));
 	}
 	return o;
 }

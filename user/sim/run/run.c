@@ -298,6 +298,63 @@ static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connecte
 	return held ? SIM_EXIT_THRESHOLD : 0;
 }
 
+/* All that must be there before the first device: cgroup, files, engine, page. */
+static int set_up(struct live *l, const struct sim_engine_opts *o, struct sim_fleet *fleet,
+		  struct sim_web **ret_web, struct sq_error *err)
+{
+	struct sim_run *r = l->r;
+	int rc = 0;
+
+	/* A socket belongs to the cgroup it was created in, and none exists yet. */
+	if (*r->cgroup) {
+		rc = sim_cgroup_make(r->cgroup, err);
+		rc = rc ? rc : sim_cgroup_enter(r->cgroup, 0, err);
+	}
+	if (!rc && *r->csv)
+		rc = sim_csv_open(r->csv, &l->history, err);
+	if (!rc)
+		rc = sim_engine_start(l->e, err);
+	if (rc)
+		return rc;
+	l->t = sim_tally_new(l->e);
+	if (!l->t)
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	if (!*r->metrics && !*r->web)
+		return 0;
+	if (!r->devices)
+		l->t->state = "idle";
+	return sim_web_start(r, fleet, o->max_devices, l->e, l->t, ret_web, err);
+}
+
+/* The publishing is over, for rc: drain, write, judge. */
+static int wind_up(struct live *l, int rc, struct sq_error *err)
+{
+	struct sim_run *r = l->r;
+	uint32_t connected;
+
+	sim_tally_update(l->t); /* the publishing ends here: what comes now is the drain */
+	pthread_mutex_lock(&l->t->lock);
+	connected = l->t->counts.connected;
+	l->t->state = "stopping";
+	pthread_mutex_unlock(&l->t->lock);
+	sim_engine_stop(l->e, r->drain_ns);
+	sim_tally_update(l->t);
+	pthread_mutex_lock(&l->t->lock);
+	l->t->state = "stopped";
+	if (l->history)
+		sim_csv_history(l->t, l->history);
+	if (*r->csv && !rc)
+		rc = sim_csv_write(l->t, r->csv, err) ? -EIO : 0;
+	if (r->json)
+		sim_show_json(l->t, stdout, true);
+	else
+		sim_show_summary(l->t, stdout);
+	if (!rc)
+		rc = judge(r, l->t, connected, err);
+	pthread_mutex_unlock(&l->t->lock);
+	return rc;
+}
+
 static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int sigfd,
 	      struct sq_error *err)
 {
@@ -305,65 +362,18 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 		.shards = r->threads, .max_devices = most_devices(r), .seed = r->seed};
 	struct live l = {.r = r, .first = true, .tty = isatty(STDOUT_FILENO)};
 	struct sim_web *web = NULL;
-	uint32_t connected;
 	int rc;
 
 	rc = sim_engine_new(fleet, &o, &l.e, err);
 	if (rc)
 		return -EINVAL;
-	/* A socket belongs to the cgroup it was created in, and none exists yet. */
-	if (*r->cgroup) {
-		rc = sim_cgroup_make(r->cgroup, err);
-		rc = rc ? rc : sim_cgroup_enter(r->cgroup, 0, err);
-		if (rc)
-			goto out;
+	rc = set_up(&l, &o, fleet, &web, err);
+	if (!rc) {
+		l.start_ns = sim_now();
+		l.total = *r->web || r->duration_ns ? 0 : all_messages(fleet, count);
+		start_fleet(l.e, fleet, count, r);
+		rc = wind_up(&l, watch(&l, sigfd, err), err);
 	}
-	if (*r->csv) {
-		rc = sim_csv_open(r->csv, &l.history, err);
-		if (rc)
-			goto out;
-	}
-	rc = sim_engine_start(l.e, err);
-	if (rc)
-		goto out;
-	l.t = sim_tally_new(l.e);
-	if (!l.t) {
-		rc = -ENOMEM;
-		sq_bad(err, "out of memory");
-		goto out;
-	}
-	if (*r->metrics || *r->web) {
-		if (!r->devices)
-			l.t->state = "idle";
-		rc = sim_web_start(r, fleet, o.max_devices, l.e, l.t, &web, err);
-		if (rc)
-			goto out;
-	}
-	l.start_ns = sim_now();
-	l.total = *r->web || r->duration_ns ? 0 : all_messages(fleet, count);
-	start_fleet(l.e, fleet, count, r);
-	rc = watch(&l, sigfd, err);
-	sim_tally_update(l.t); /* the publishing ends here: what comes now is the drain */
-	pthread_mutex_lock(&l.t->lock);
-	connected = l.t->counts.connected;
-	l.t->state = "stopping";
-	pthread_mutex_unlock(&l.t->lock);
-	sim_engine_stop(l.e, r->drain_ns);
-	sim_tally_update(l.t);
-	pthread_mutex_lock(&l.t->lock);
-	l.t->state = "stopped";
-	if (l.history)
-		sim_csv_history(l.t, l.history);
-	if (*r->csv && !rc)
-		rc = sim_csv_write(l.t, r->csv, err) ? -EIO : 0;
-	if (r->json)
-		sim_show_json(l.t, stdout, true);
-	else
-		sim_show_summary(l.t, stdout);
-	if (!rc)
-		rc = judge(r, l.t, connected, err);
-	pthread_mutex_unlock(&l.t->lock);
-out:
 	sim_web_stop(web);
 	sim_tally_free(l.t);
 	sim_engine_free(l.e);

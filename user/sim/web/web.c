@@ -3,7 +3,6 @@
  * The HTTP side: who may ask, which path is what, the event stream. A thread per connection; the
  * shards know nothing of it.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/httpd/address.h"
 #include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
 #include "lib/httpd/guard.h"
@@ -27,8 +27,8 @@ struct listener {
 	struct sim_web *w;
 	struct MHD_Daemon *d;
 	struct httpd_door door;
-	bool loopback, load; /* load: the whole API, not only /metrics */
-	union sim_addr addr;
+	bool load; /* load: the whole API, not only /metrics */
+	struct httpd_address addr;
 };
 
 struct sim_web {
@@ -408,61 +408,21 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
 	*state = NULL;
 }
 
-/* --- start and stop
- * ------------------------------------------------------------------------------------ */
-
-static int parse_listen(const char *field, const char *value, union sim_addr *ret,
-			bool *ret_loopback, struct sq_error *err)
-{
-	const char *colon = strrchr(value, ':');
-	union sim_addr a;
-	char host[64];
-	char *end;
-	unsigned long port;
-	size_t n;
-
-	memset(&a, 0, sizeof(a));
-	port = colon ? strtoul(colon + 1, &end, 10) : 0;
-	if (!colon || colon[1] < '0' || colon[1] > '9' || *end || port > 65535)
-		goto bad;
-	n = (size_t)(colon - value);
-	if (n >= sizeof(host))
-		goto bad;
-	memcpy(host, value, n);
-	host[n] = 0;
-	if (!n || !strcmp(host, "localhost"))
-		snprintf(host, sizeof(host), "127.0.0.1");
-	if (*host == '[' && host[strlen(host) - 1] == ']') {
-		host[strlen(host) - 1] = 0;
-		memmove(host, host + 1, strlen(host));
-	}
-	if (inet_pton(AF_INET, host, &a.in.sin_addr) == 1) {
-		a.in.sin_family = AF_INET;
-		a.in.sin_port = htons((uint16_t)port);
-		*ret_loopback = ntohl(a.in.sin_addr.s_addr) >> 24 == 127;
-	} else if (inet_pton(AF_INET6, host, &a.in6.sin6_addr) == 1) {
-		a.in6.sin6_family = AF_INET6;
-		a.in6.sin6_port = htons((uint16_t)port);
-		*ret_loopback = IN6_IS_ADDR_LOOPBACK(&a.in6.sin6_addr);
-	} else {
-		goto bad;
-	}
-	*ret = a;
-	return 0;
-bad:
-	return sq_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field, value);
-}
+/* --- start and stop ------------------------------------------------------------------- */
 
 static int start_listener(struct listener *l, struct sim_web *w, const char *field,
 			  const char *value, struct sq_error *err)
 {
 	const union MHD_DaemonInfo *info;
 	unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD;
-	int rc = parse_listen(field, value, &l->addr, &l->loopback, err);
+	char local[96];
 
-	if (rc)
-		return rc;
-	if (!l->loopback && !httpd_guard_has_token(w->guard))
+	/* A port alone is this machine's. */
+	snprintf(local, sizeof(local), "%s%s", *value == ':' ? "127.0.0.1" : "", value);
+	if (strlen(value) > 64 || httpd_address_parse(local, &l->addr))
+		return sq_bad(err, "%s '%.60s': accepted: ADDRESS:PORT, e.g. 127.0.0.1:8090", field,
+			      value);
+	if (!l->addr.loopback && !httpd_guard_has_token(w->guard))
 		return sq_bad(err, "%s '%.60s': beyond loopback it needs --token-file or --token",
 			      field, value);
 	if (l->addr.sa.sa_family == AF_INET6)
@@ -496,12 +456,12 @@ static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct 
 		.host_remedy = "",
 	};
 	const char *token = *r->token ? r->token : getenv("SQUALL_SIM_TOKEN");
-	char why[400];
+	struct sq_error why;
 
 	if (*r->token && *r->token_file)
 		return sq_bad(err, "token-file: not accepted together with --token");
-	if (httpd_guard_new(&policy, ret, why, sizeof(why)) < 0)
-		return sq_bad(err, "%s", why + (strncmp(why, "--", 2) ? 0 : 2));
+	if (httpd_guard_new(&policy, ret, &why) < 0)
+		return sq_bad(err, "%s", why.text + (strncmp(why.text, "--", 2) ? 0 : 2));
 	if (!policy.token_file && token && *token)
 		httpd_guard_set_token(*ret, token);
 	return 0;

@@ -338,29 +338,56 @@ static void on_done(struct request *r, void *arg)
 		stream_free(s);
 }
 
+/* The numbers of a request for a stream. False: it is refused, with *ret. */
+static bool ask(struct request *r, unsigned long *ret_every, bool *ret_trace, enum MHD_Result *ret)
+{
+	char trace[8], every[16], *end;
+
+	*ret_every = 1;
+	if (request_query(r, "every", every, sizeof(every))) {
+		*ret_every = strtoul(every, &end, 10);
+		if (*end || end == every || *ret_every < 1 || *ret_every > 1000000) {
+			*ret = reply_status(r, 400, "every",
+					    "every: \"%.15s\" is not accepted: 1 to 1000000",
+					    every);
+			return false;
+		}
+	}
+	*ret_trace = request_query(r, "trace", trace, sizeof(trace)) && trace[0] == '1';
+	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 &&
+	    strcmp(trace, "1") != 0) {
+		*ret = reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1",
+				    trace);
+		return false;
+	}
+	return true;
+}
+
+static void stream_insert(struct events *ev, struct stream *s)
+{
+	pthread_mutex_lock(&ev->lock);
+	s->next = ev->head.next;
+	s->prev = &ev->head;
+	s->next->prev = s;
+	ev->head.next = s;
+	ev->n++;
+	bus_want(ev->api->bus, 1);
+	pthread_mutex_unlock(&ev->lock);
+}
+
 enum MHD_Result events_serve(struct request *r)
 {
 	struct events *ev = api_of(r)->events;
-	char trace[8], every[16];
 	struct MHD_Response *response;
-	unsigned long n = 1;
+	enum MHD_Result refused;
+	unsigned long n;
 	struct stream *s;
 	json_t *first;
+	bool trace;
 	int rc = 0;
 
-	if (request_query(r, "every", every, sizeof(every))) {
-		char *end;
-
-		n = strtoul(every, &end, 10);
-		if (*end || end == every || n < 1 || n > 1000000)
-			return reply_status(r, 400, "every",
-					    "every: \"%.15s\" is not accepted: 1 to 1000000",
-					    every);
-	}
-	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 &&
-	    strcmp(trace, "1") != 0)
-		return reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1",
-				    trace);
+	if (!ask(r, &n, &trace, &refused))
+		return refused;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MHD_NO;
@@ -394,7 +421,7 @@ enum MHD_Result events_serve(struct request *r)
 	if (ev->stopped || ev->n >= MAX_STREAMS)
 		rc = -EBUSY;
 	pthread_mutex_unlock(&ev->lock);
-	if (rc == 0 && request_query(r, "trace", trace, sizeof(trace)) && trace[0] == '1')
+	if (rc == 0 && trace)
 		rc = start_trace(s, (uint32_t)n);
 	if (rc < 0) {
 		MHD_destroy_response(response);
@@ -403,14 +430,7 @@ enum MHD_Result events_serve(struct request *r)
 				    "too many event streams, or tracing cannot start: %s",
 				    strerror(-rc));
 	}
-	pthread_mutex_lock(&ev->lock);
-	s->next = ev->head.next;
-	s->prev = &ev->head;
-	s->next->prev = s;
-	ev->head.next = s;
-	ev->n++;
-	bus_want(s->ev->api->bus, 1);
-	pthread_mutex_unlock(&ev->lock);
+	stream_insert(ev, s);
 	r->on_done = on_done;
 	r->done_arg = s;
 	return reply_stream(r, response);

@@ -96,7 +96,7 @@ static int write_file(struct state *s, const char *name, const char *text, size_
 	return rc;
 }
 
-int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char *err, size_t size)
+int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, struct sq_error *err)
 {
 	pthread_condattr_t attr;
 	struct state *s;
@@ -105,7 +105,8 @@ int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char 
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
 		rc = -errno;
-		snprintf(err, size, "--state-dir: cannot make %.200s: %s", dir, strerror(-rc));
+		sq_error_set(err, rc, NULL, "--state-dir: cannot make %.200s: %s", dir,
+			     strerror(-rc));
 		return rc;
 	}
 	s = calloc(1, sizeof(*s));
@@ -125,11 +126,12 @@ int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char 
 	if (rc == 0)
 		rc = write_file(s, "probe", block, sizeof(block));
 	if (rc < 0) {
-		snprintf(err, size,
-			 "--state-dir: %.200s cannot be written: %s; free some space, or choose "
-			 "another "
-			 "directory with --state-dir",
-			 dir, strerror(-rc));
+		sq_error_set(
+			err, rc, NULL,
+			"--state-dir: %.200s cannot be written: %s; free some space, or choose "
+			"another "
+			"directory with --state-dir",
+			dir, strerror(-rc));
 		if (s->dir >= 0)
 			close(s->dir);
 		free(s);

@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include "lib/error.h"
 
 struct state;
 
@@ -28,7 +29,7 @@ void state_register(struct state *s, unsigned int what, const char *kind, state_
 
 /* Makes the directory if needed and proves that it can be written; err: one line. lock is held
  * over each saver. dir and lock outlive it. */
-int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, char *err, size_t size);
+int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, struct sq_error *err);
 int state_start(struct state *s);
 /* Writes what is dirty, with rules marked as left in good order (or not), and stops. */
 void state_close(struct state *s, bool clean);

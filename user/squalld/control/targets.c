@@ -117,6 +117,14 @@ static struct container *by_cgroup(struct targets *all, uint64_t id)
 	return NULL;
 }
 
+struct container *target_by_ecs_id(struct targets *all, const char *id)
+{
+	for (struct container *c = all->first; c; c = c->next)
+		if (c->ecs_id && strcmp(c->ecs_id, id) == 0)
+			return c;
+	return NULL;
+}
+
 static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct sq_error *p)
 {
 	struct container *c = id ? by_cgroup(all, id) : NULL;

@@ -71,6 +71,8 @@ int targets_each(struct targets *all, bool cgroups, bool containers,
 		 int (*fn)(const struct target *t, void *arg), void *arg);
 void targets_count(struct targets *all, unsigned int *ret_running, unsigned int *ret_all);
 struct container *targets_containers(struct targets *all);
+/* Of the id in the URLs that its ECS agent gave it; NULL if there is none. */
+struct container *target_by_ecs_id(struct targets *all, const char *id);
 void target_of_container(struct container *c, struct target *ret);
 
 /* What the Docker watcher found. Takes ownership of c; tells who listens, and the bus. */

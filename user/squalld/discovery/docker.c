@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/cgroup.h"
 #include "squalld/base/log.h"
 #include "squalld/control/targets.h"
 #include "squalld/kernel/kernel.h"
@@ -113,34 +114,11 @@ static const char *text_at(const json_t *o, const char *a, const char *b)
 	return json_string_value(b ? json_object_get(o, b) : o);
 }
 
-/* The path after "0::" of /proc/PID/cgroup. */
-static int read_cgroup(int pid, char *buf, size_t size)
-{
-	char path[64], *line = NULL;
-	size_t cap = 0;
-	int rc = -ENODATA;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	while (rc < 0 && getline(&line, &cap, f) >= 0) {
-		if (strncmp(line, "0::", 3) != 0)
-			continue;
-		line[strcspn(line, "\n")] = 0;
-		rc = snprintf(buf, size, "%s", line + 3) < (int)size ? 0 : -ENAMETOOLONG;
-	}
-	free(line);
-	fclose(f);
-	return rc;
-}
-
 static void find_cgroup(struct container *c)
 {
 	char path[4096];
 	struct sq_error err = {0};
-	int rc = read_cgroup(c->pid, path, sizeof(path));
+	int rc = cgroup_of_pid(c->pid, path, sizeof(path));
 
 	if (rc == -ENOENT || rc == -ESRCH) {
 		if (access("/proc/self", F_OK) == 0 &&

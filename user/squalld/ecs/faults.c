@@ -42,11 +42,6 @@ static enum MHD_Result answer(struct request *r, unsigned int status, const char
 	return rc;
 }
 
-static bool names(const struct container *c, const char *id)
-{
-	return c->ecs_id && strcmp(c->ecs_id, id) == 0;
-}
-
 /*
  * The task's own cgroup where there is one (awsvpc: all its containers share a network), which is
  * /ecs/TASK or ecstasks.slice/ecstasks-TASK.slice; else the container's.
@@ -188,8 +183,7 @@ static enum MHD_Result act(struct ecs *ecs, struct request *r, const struct aske
 	int rc = 0;
 
 	pthread_mutex_lock(ecs->lock);
-	for (c = targets_containers(ecs->targets); c && !names(c, r->seg[1]); c = c->next)
-		;
+	c = target_by_ecs_id(ecs->targets, r->seg[1]);
 	if (!c) {
 		char text[256];
 

@@ -53,10 +53,10 @@ struct http_app {
 };
 
 /* Binds every listener; nothing is served yet. opt and guard outlive it. err: one line. */
-int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret, char *err,
-	      size_t size);
+int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret,
+	      struct sq_error *err);
 /* Serves; app outlives it, arg is each request's. */
-int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size);
+int http_start(struct http *h, const struct http_app *app, void *arg, struct sq_error *err);
 void http_stop(struct http *h); /* no more requests; each on_done has been called */
 void http_free(struct http *h);
 uint16_t http_port(const struct http *h); /* of the first TCP listener, 0 if none */

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "lib/httpd/address.h"
 #include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
 #include "squalld/base/log.h"
@@ -67,76 +67,38 @@ struct http {
 
 /* --- binding --------------------------------------------------------------------- */
 
-static bool is_loopback(const struct sockaddr_storage *sa)
-{
-	if (sa->ss_family == AF_INET)
-		return (ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24) == 127;
-	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)sa)->sin6_addr);
-}
-
-static int parse_listen(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
-{
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-				 .ai_socktype = SOCK_STREAM},
-			*ai;
-	const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : "";
-	char host[128];
-	size_t n = colon ? (size_t)(colon - text) : 0;
-
-	if (!n || n >= sizeof(host) || !*port || strspn(port, "0123456789") != strlen(port) ||
-	    strtoul(port, NULL, 10) > 65535)
-		return -EINVAL;
-	if (text[0] == '[' && text[n - 1] == ']') {
-		text++;
-		n -= 2;
-	}
-	memcpy(host, text, n);
-	host[n] = 0;
-	if (strcmp(host, "localhost") == 0)
-		strcpy(host, "127.0.0.1");
-	if (getaddrinfo(host, port, &hints, &ai) != 0)
-		return -EINVAL;
-	memcpy(ret, ai->ai_addr, ai->ai_addrlen);
-	*ret_len = ai->ai_addrlen;
-	freeaddrinfo(ai);
-	return 0;
-}
-
-static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
+static int bind_tcp(struct http *h, const char *text, struct sq_error *err)
 {
 	struct listener *l = &h->listener[h->n];
-	struct sockaddr_storage sa = {0};
-	socklen_t len = sizeof(sa);
+	struct httpd_address a;
 	int rc, one = 1;
 
-	rc = parse_listen(text, &sa, &len);
+	rc = httpd_address_parse(text, &a);
 	if (rc < 0) {
-		snprintf(
-			err, size,
+		sq_error_set(
+			err, rc, NULL,
 			"--listen: \"%.80s\" is not accepted: ADDRESS:PORT with a numeric address, "
 			"as 127.0.0.1:4080 or [::1]:4080",
 			text);
 		return rc;
 	}
-	if (!is_loopback(&sa) && !h->opt->token_file) {
-		snprintf(err, size,
-			 "--listen: %.80s can be reached from other machines: give --token-file "
-			 "(and --tls-cert, --tls-key), or listen on 127.0.0.1",
-			 text);
-		return -EINVAL;
-	}
-	l->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (!a.loopback && !h->opt->token_file)
+		return sq_error_set(
+			err, -EINVAL, NULL,
+			"--listen: %.80s can be reached from other machines: give --token-file "
+			"(and --tls-cert, --tls-key), or listen on 127.0.0.1",
+			text);
+	l->fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0)
 		goto fail;
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (sa.ss_family == AF_INET6)
+	if (a.sa.sa_family == AF_INET6)
 		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(l->fd, (struct sockaddr *)&sa, len) < 0 || listen(l->fd, 512) < 0)
+	if (bind(l->fd, &a.sa, a.len) < 0 || listen(l->fd, 512) < 0)
 		goto fail;
-	if (getsockname(l->fd, (struct sockaddr *)&sa, &len) < 0)
+	if (getsockname(l->fd, &a.sa, &a.len) < 0)
 		goto fail;
-	l->port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-						: ((struct sockaddr_in6 *)&sa)->sin6_port);
+	l->port = httpd_address_port(&a);
 	snprintf(l->name, sizeof(l->name), "%.*s:%u", (int)(strrchr(text, ':') - text), text,
 		 l->port);
 	h->n++;
@@ -144,18 +106,20 @@ static int bind_tcp(struct http *h, const char *text, char *err, size_t size)
 fail:
 	rc = -errno;
 	if (rc == -EADDRINUSE)
-		snprintf(err, size,
-			 "--listen: %.80s is taken by another program: stop it, or choose another "
-			 "port with --listen",
-			 text);
+		sq_error_set(
+			err, rc, NULL,
+			"--listen: %.80s is taken by another program: stop it, or choose another "
+			"port with --listen",
+			text);
 	else
-		snprintf(err, size, "--listen: cannot listen on %.80s: %s", text, strerror(-rc));
+		sq_error_set(err, rc, NULL, "--listen: cannot listen on %.80s: %s", text,
+			     strerror(-rc));
 	if (l->fd >= 0)
 		close(l->fd);
 	return rc;
 }
 
-static int bind_unix(struct http *h, const char *path, char *err, size_t size)
+static int bind_unix(struct http *h, const char *path, struct sq_error *err)
 {
 	struct listener *l = &h->listener[h->n];
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -164,11 +128,10 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	mode_t mask;
 	int rc;
 
-	if (strlen(path) >= sizeof(sa.sun_path)) {
-		snprintf(err, size, "--socket: a path of %zu bytes is not accepted: at most %zu",
-			 strlen(path), sizeof(sa.sun_path) - 1);
-		return -EINVAL;
-	}
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return sq_error_set(err, -EINVAL, NULL,
+				    "--socket: a path of %zu bytes is not accepted: at most %zu",
+				    strlen(path), sizeof(sa.sun_path) - 1);
 	strcpy(sa.sun_path, path);
 	strcpy(dir, path);
 	if (strrchr(dir, '/') && strrchr(dir, '/') != dir) {
@@ -181,11 +144,11 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	/* A socket file nobody answers on is left over; one that answers is a running squalld's. */
 	if (connect(l->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
 		close(l->fd);
-		snprintf(err, size,
-			 "--socket: another squalld answers on %s: stop it, or choose another "
-			 "--socket",
-			 path);
-		return -EADDRINUSE;
+		return sq_error_set(
+			err, -EADDRINUSE, NULL,
+			"--socket: another squalld answers on %s: stop it, or choose another "
+			"--socket",
+			path);
 	}
 	if (errno == ECONNREFUSED)
 		unlink(path);
@@ -206,13 +169,13 @@ static int bind_unix(struct http *h, const char *path, char *err, size_t size)
 	return 0;
 fail:
 	rc = -errno;
-	snprintf(err, size, "--socket: cannot listen on %s: %s", path, strerror(-rc));
+	sq_error_set(err, rc, NULL, "--socket: cannot listen on %s: %s", path, strerror(-rc));
 	if (l->fd >= 0)
 		close(l->fd);
 	return rc;
 }
 
-static char *read_pem(const char *option, const char *path, char *err, size_t size)
+static char *read_pem(const char *option, const char *path, struct sq_error *err)
 {
 	char *buf = calloc(1, 65536);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -221,16 +184,16 @@ static char *read_pem(const char *option, const char *path, char *err, size_t si
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0 || !strstr(buf, "-----BEGIN")) {
-		snprintf(err, size, "--%s: %.200s is not a readable PEM file%s%s", option, path,
-			 n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
+		sq_error_set(err, -EINVAL, NULL, "--%s: %.200s is not a readable PEM file%s%s",
+			     option, path, n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
 		free(buf);
 		return NULL;
 	}
 	return buf;
 }
 
-int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret, char *err,
-	      size_t size)
+int http_bind(const struct options *opt, struct httpd_guard *guard, struct http **ret,
+	      struct sq_error *err)
 {
 	struct http *h = calloc(1, sizeof(*h));
 	int rc = 0;
@@ -240,20 +203,20 @@ int http_bind(const struct options *opt, struct httpd_guard *guard, struct http 
 	h->opt = opt;
 	h->guard = guard;
 	if (opt->tls_cert) {
-		h->cert = read_pem("tls-cert", opt->tls_cert, err, size);
-		h->key = h->cert ? read_pem("tls-key", opt->tls_key, err, size) : NULL;
+		h->cert = read_pem("tls-cert", opt->tls_cert, err);
+		h->key = h->cert ? read_pem("tls-key", opt->tls_key, err) : NULL;
 		rc = h->key ? 0 : -EINVAL;
 	}
 	for (size_t i = 0; rc == 0 && i < opt->n_listen; i++)
 		if (strcmp(opt->listen[i], "none") != 0)
-			rc = bind_tcp(h, opt->listen[i], err, size);
+			rc = bind_tcp(h, opt->listen[i], err);
 	if (rc == 0 && strcmp(opt->socket, "none") != 0)
-		rc = bind_unix(h, opt->socket, err, size);
+		rc = bind_unix(h, opt->socket, err);
 	if (rc == 0 && h->n == 0) {
-		snprintf(err, size,
-			 "--listen and --socket are both \"none\": nobody could ever ask for "
-			 "anything");
-		rc = -EINVAL;
+		rc = sq_error_set(
+			err, -EINVAL, NULL,
+			"--listen and --socket are both \"none\": nobody could ever ask for "
+			"anything");
 	}
 	if (rc < 0) {
 		http_free(h);
@@ -444,12 +407,12 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 	log_debug("http: %s", text);
 }
 
-int http_start(struct http *h, const struct http_app *app, void *arg, char *err, size_t size)
+int http_start(struct http *h, const struct http_app *app, void *arg, struct sq_error *err)
 {
 	int tcp = 0, rc = httpd_gate_open(&h->gate);
 
 	if (rc < 0) {
-		snprintf(err, size, "cannot start the HTTP server: %s", strerror(-rc));
+		sq_error_set(err, rc, NULL, "cannot start the HTTP server: %s", strerror(-rc));
 		return rc;
 	}
 	h->app = app;
@@ -490,14 +453,12 @@ int http_start(struct http *h, const struct http_app *app, void *arg, char *err,
 			MHD_OPTION_URI_LOG_CALLBACK, on_uri, l, MHD_OPTION_NOTIFY_COMPLETED,
 			on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event,
 			&l->door, MHD_OPTION_END);
-		if (!l->mhd) {
-			snprintf(
-				err, size,
+		if (!l->mhd)
+			return sq_error_set(
+				err, -EINVAL, NULL,
 				tls ? "cannot serve TLS on %s: are --tls-cert and --tls-key a pair?"
 				    : "cannot start the HTTP server on %s",
 				l->name);
-			return -EINVAL;
-		}
 	}
 	return 0;
 }

@@ -245,6 +245,47 @@ static const struct seen_space *behind(const struct seen *seen, int32_t nsid)
 	return NULL;
 }
 
+/* Whose packets pass the link, as far as the link itself says. */
+static struct sq_att att_of(struct space *s, const struct nl_link *k, const struct seen *seen)
+{
+	struct sq_att att = {.ifindex = k->ifindex,
+			     .lane_ifindex = s->lane_ifindex,
+			     .seg_ifindex = s->seg_ifindex,
+			     .flags = SQ_A_HOST,
+			     .peer_nsid = -1,
+			     .netns_ino = s->ino};
+	const struct seen_space *owner = NULL;
+	uint64_t chain[SQ_MAX_LEVELS] = {0};
+
+	if (!s->host) {
+		owner = seen_find(seen, s->ino);
+	} else if (!strcmp(k->kind, "veth") && k->peer_nsid >= 0) {
+		owner = behind(seen, k->peer_nsid);
+		att.flags |= SQ_A_EDGE | (owner && owner->several ? SQ_A_SHARED : 0);
+		att.peer_nsid = k->peer_nsid;
+	}
+	if (owner && seen_chain(owner->common, chain) > 0) {
+		memcpy(att.owner, chain, sizeof(att.owner));
+		att.flags |= s->host ? 0 : SQ_A_OWNED;
+	}
+	att.flags |= k->enslaved ? SQ_A_PORT : 0;
+	return att;
+}
+
+/* Of a veth within a namespace: is its host end attached as an edge already? */
+static bool edge_has(struct engine *e, struct space *s, const struct nl_link *k,
+		     const struct seen *seen)
+{
+	const struct attachment *edge;
+	const struct seen_space *here;
+
+	if (s->host || strcmp(k->kind, "veth"))
+		return false;
+	edge = attachment_of(e, e->host_ino, k->peer_ifindex);
+	here = seen_find(seen, s->ino);
+	return edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid;
+}
+
 static int scan_links(struct engine *e, struct space *s, const struct seen *seen)
 {
 	struct nl_link *links;
@@ -260,45 +301,11 @@ static int scan_links(struct engine *e, struct space *s, const struct seen *seen
 		__atomic_store_n(&e->lo_there, false, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < n; i++) {
 		const struct nl_link *k = &links[i];
-		uint64_t chain[SQ_MAX_LEVELS] = {0};
-		struct sq_att att = {.ifindex = k->ifindex,
-				     .lane_ifindex = s->lane_ifindex,
-				     .seg_ifindex = s->seg_ifindex,
-				     .flags = SQ_A_HOST,
-				     .peer_nsid = -1,
-				     .netns_ino = s->ino};
+		struct sq_att att;
 
-		if (!iface_wanted(e, s, k))
+		if (!iface_wanted(e, s, k) || edge_has(e, s, k, seen))
 			continue;
-		if (s->host && !strcmp(k->kind, "veth") && k->peer_nsid >= 0) {
-			const struct seen_space *far = behind(seen, k->peer_nsid);
-
-			att.flags |= SQ_A_EDGE;
-			att.peer_nsid = k->peer_nsid;
-			if (far) {
-				att.flags |= far->several ? SQ_A_SHARED : 0;
-				if (seen_chain(far->common, chain) > 0)
-					memcpy(att.owner, chain, sizeof(att.owner));
-			}
-		}
-		att.flags |= k->enslaved ? SQ_A_PORT : 0;
-		if (!s->host) {
-			const struct seen_space *here = seen_find(seen, s->ino);
-
-			if (here && seen_chain(here->common, chain) > 0) {
-				memcpy(att.owner, chain, sizeof(att.owner));
-				att.flags |= SQ_A_OWNED;
-			}
-		}
-		if (!s->host && !strcmp(k->kind, "veth")) {
-			/* Its host end is attached as an edge already? */
-			const struct attachment *edge =
-				attachment_of(e, e->host_ino, k->peer_ifindex);
-			const struct seen_space *here = seen_find(seen, s->ino);
-
-			if (edge && here && here->nsid >= 0 && edge->att.peer_nsid == here->nsid)
-				continue;
-		}
+		att = att_of(s, k, seen);
 		err = k->arptype == ARPHRD_LOOPBACK ? lo_attach(e, s, k, &att)
 						    : attach_link(e, s, k, &att);
 		/* A link can go away under us; anything else is worth telling. */

@@ -325,16 +325,14 @@ static void engine_shut(struct engine *e, bool keep)
 		engine_free(e);
 }
 
-int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
+static struct engine *engine_new(const struct engine_options *o)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	pthread_condattr_t attr;
-	bool adopted;
 	size_t n = 0;
-	int res;
 
 	if (!e)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+		return NULL;
 	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
@@ -350,28 +348,44 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 	for (size_t i = 0; e->ifaces && i < n; i++)
 		e->ifaces[i] = strdup(o->ifaces[i]);
 	e->lo_off = o->lo_off;
-	if (geteuid()) {
-		res = sq_error_set(err, -EPERM, NULL,
-				   "squalld needs root: it loads BPF programs and attaches them");
-		engine_free(e);
-		return res;
-	}
+	return e;
+}
+
+/* What this machine can and may, before anything of it is changed. */
+static int look(struct engine *e, const struct engine_options *o, struct sq_error *err)
+{
+	int res;
+
+	if (geteuid())
+		return sq_error_set(err, -EPERM, NULL,
+				    "squalld needs root: it loads BPF programs and attaches them");
 	res = lock_netns(e, err);
 	if (!res)
 		res = probe_all(e, o->probe_missing, err);
 	if (!res)
 		res = choose_lane(e, o->lane ? o->lane : "auto", err);
-	if (res) {
-		engine_free(e);
+	if (res)
 		return res;
-	}
 	e->host_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	e->host_ino = netns_of(getpid());
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->monitor_fd = nl_monitor_open();
-	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0) {
-		res = sq_error_set(err, -EMFILE, NULL,
-				   "cannot open what is needed: out of file descriptors?");
+	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0)
+		return sq_error_set(err, -EMFILE, NULL,
+				    "cannot open what is needed: out of file descriptors?");
+	return 0;
+}
+
+int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
+{
+	struct engine *e = engine_new(o);
+	bool adopted;
+	int res;
+
+	if (!e)
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	res = look(e, o, err);
+	if (res) {
 		engine_free(e);
 		return res;
 	}

@@ -6,6 +6,7 @@
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost
  *   probe.c     what this kernel can            trace.c   sampled packets
+ *   adopt.c     what a squalld before left
  *   seen.c      who lives where
  *   front.c     who runs before us
  *   view.c      what is attached, for people    clean.c   --cleanup
@@ -257,10 +258,17 @@ int pins_ready(const char *pin_dir, char **ret, struct sq_error *err);
 bool is_held(const struct engine *e, uint64_t cgroup_id); /* by engine_hold() */
 void rules_expire(struct engine *e);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
-int rules_adopt(struct engine *e, struct sq_error *err);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
 bool rules_covers(struct engine *e, const uint64_t *chain, int depth);
+struct ruled *ruled_find(struct engine *e, uint64_t id);
+void ruled_insert(struct engine *e, struct ruled *r, uint64_t id); /* r->level is known */
+void rules_publish_levels(struct engine *e);
+bool rule_keeps_counter(const struct sq_rule *rule, uint32_t counter);
+bool rule_has_down(const struct sq_rule *rule);
+bool rule_over_for(const struct sq_rule *rule, uint64_t ns); /* expired that long ago */
+
+int rules_adopt(struct engine *e, struct sq_error *err); /* adopt.c; lock held */
 
 /* The same, lock not held: engine_set_rule() but for the scan that a fresh one may need. */
 int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,

@@ -33,7 +33,7 @@ static struct ruled **bucket(struct engine *e, uint64_t id)
 	return &e->rules[(id * 0x9e3779b97f4a7c15ull) >> 50];
 }
 
-static struct ruled *find(struct engine *e, uint64_t id)
+struct ruled *ruled_find(struct engine *e, uint64_t id)
 {
 	struct ruled *r = *bucket(e, id);
 
@@ -51,7 +51,7 @@ bool is_held(const struct engine *e, uint64_t cgroup_id)
 	return h;
 }
 
-static bool rule_has_down(const struct sq_rule *rule)
+bool rule_has_down(const struct sq_rule *rule)
 {
 	for (uint32_t i = 0; i < rule->n_clauses; i++)
 		if (rule->clause[i].faults[SQ_DOWN].flags & SQ_F_ACTIVE)
@@ -61,7 +61,7 @@ static bool rule_has_down(const struct sq_rule *rule)
 
 /* Tells the kernel at which depths to look, deepest first, and whether ingress needs to look for
  * receivers. */
-static void publish_levels(struct engine *e)
+void rules_publish_levels(struct engine *e)
 {
 	uint64_t levels = 0;
 	int n = 0;
@@ -128,7 +128,7 @@ static int counter_make(struct engine *e, uint32_t *ret)
 	return err;
 }
 
-static bool keeps_counter(const struct sq_rule *rule, uint32_t counter)
+bool rule_keeps_counter(const struct sq_rule *rule, uint32_t counter)
 {
 	for (uint32_t i = 0; i < rule->n_clauses; i++)
 		for (int d = 0; d < SQ_DIRS; d++)
@@ -143,7 +143,7 @@ static void retire_counters(struct engine *e, const struct sq_rule *old, const s
 		for (int d = 0; d < SQ_DIRS; d++) {
 			uint32_t c = old->clause[i].faults[d].counter;
 
-			if (c && !(now && keeps_counter(now, c)))
+			if (c && !(now && rule_keeps_counter(now, c)))
 				retire(e, c, true);
 		}
 }
@@ -167,7 +167,7 @@ static int assign_counters(struct engine *e, const struct sq_rule *old, struct s
 
 				if (c &&
 				    sq_match_equal(&old->clause[k].match, &rule->clause[i].match) &&
-				    !keeps_counter(rule, c))
+				    !rule_keeps_counter(rule, c))
 					f->counter = c;
 			}
 			if (!f->counter)
@@ -246,41 +246,88 @@ static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret,
 	return 0;
 }
 
+static int draw_seed(struct sq_rule *rule, struct sq_error *err)
+{
+	if (rule->flags & SQ_R_SEED_GIVEN)
+		return 0;
+	if (getrandom(&rule->seed, sizeof(rule->seed), 0) < 0)
+		return sq_error_set(err, -errno, "seed", "no random numbers to be had");
+	rule->seed &= (1ull << 53) - 1; /* what JSON readers can hold */
+	return 0;
+}
+
+/* The version, whole, then the word that names it. */
+static int write_version(struct engine *e, const struct sq_rule *rule)
+{
+	struct sq_target value = {.rule_id = rule->id, .wait_ms = lane_wait_ms(rule)};
+	int rules = map_fd(e->skel->maps.sq_rules);
+	int res = bpf_map_update_elem(rules, &rule->id, rule, BPF_NOEXIST);
+
+	if (res)
+		return res;
+	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &rule->target, &value, BPF_ANY);
+	if (res)
+		bpf_map_delete_elem(rules, &rule->id);
+	return res;
+}
+
+static void retire_version(struct engine *e, const struct sq_rule *old, const struct sq_rule *now)
+{
+	retire(e, old->id, false);
+	retire_counters(e, old, now);
+	table_retire(e->tables, old);
+	e->down_users -= rule_has_down(old);
+	if (lane_wait_ms(now) < lane_wait_ms(old))
+		lane_shorten(e, now->target, lane_wait_ms(now));
+}
+
+void ruled_insert(struct engine *e, struct ruled *r, uint64_t id)
+{
+	r->next = *bucket(e, id);
+	*bucket(e, id) = r;
+	e->n_rules++;
+	e->level_users[r->level]++;
+	e->host_users += !r->elsewhere;
+}
+
+/* All that can be done of it without the lock: *ret_fresh is a place for it where it has none. */
+static int prepare(struct engine *e, uint64_t cgroup_id, struct sq_rule *rule,
+		   struct ruled **ret_fresh, struct sq_error *err)
+{
+	struct ruled *r;
+	int res = acceptable(e, rule, err);
+
+	if (res)
+		return res;
+	rule->target = cgroup_id;
+	memset(rule->dyn, 0, sizeof(rule->dyn));
+	res = draw_seed(rule, err);
+	if (res)
+		return res;
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	pthread_mutex_unlock(&e->lock);
+	return r ? 0 : ruled_make(e, cgroup_id, ret_fresh, err);
+}
+
 int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	      struct sq_rule *ret, bool *ret_fresh, struct sq_error *err)
 {
 	struct sq_rule rule = *asked;
-	struct sq_target value = {0};
 	struct ruled *r, *fresh = NULL;
 	struct timespec now;
 	int res;
 
 	*ret_fresh = false;
-	res = acceptable(e, &rule, err);
+	res = prepare(e, cgroup_id, &rule, &fresh, err);
 	if (res)
 		return res;
-	rule.target = cgroup_id;
-	memset(rule.dyn, 0, sizeof(rule.dyn));
-	if (!(rule.flags & SQ_R_SEED_GIVEN)) {
-		if (getrandom(&rule.seed, sizeof(rule.seed), 0) < 0)
-			return sq_error_set(err, -errno, "seed", "no random numbers to be had");
-		rule.seed &= (1ull << 53) - 1; /* what JSON readers can hold */
-	}
-
-	pthread_mutex_lock(&e->lock);
-	r = find(e, cgroup_id);
-	pthread_mutex_unlock(&e->lock);
-	if (!r) {
-		res = ruled_make(e, cgroup_id, &fresh, err);
-		if (res)
-			return res;
-	}
 	res = table_make(e->tables, &rule, err);
 
 	pthread_mutex_lock(&e->lock);
 	if (res)
 		goto out;
-	r = find(e, cgroup_id);
+	r = ruled_find(e, cgroup_id);
 	if (!r && !fresh) {
 		res = sq_error_set(err, -EAGAIN, "target",
 				   "its rule was deleted just now; try again");
@@ -299,40 +346,23 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
 		goto out;
 	}
-	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_rules), &rule.id, &rule, BPF_NOEXIST);
-	if (!res) {
-		value.rule_id = rule.id;
-		value.wait_ms = lane_wait_ms(&rule);
-		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &cgroup_id, &value,
-					  BPF_ANY);
-		if (res)
-			bpf_map_delete_elem(map_fd(e->skel->maps.sq_rules), &rule.id);
-	}
+	res = write_version(e, &rule);
 	if (res) {
 		retire_counters(e, &rule, r ? &r->rule : NULL);
 		sq_error_set(err, res, "rule", "the kernel says %s", strerror(-res));
 		goto out;
 	}
 	if (r) {
-		retire(e, r->rule.id, false);
-		retire_counters(e, &r->rule, &rule);
-		table_retire(e->tables, &r->rule);
-		e->down_users -= rule_has_down(&r->rule);
-		if (value.wait_ms < lane_wait_ms(&r->rule))
-			lane_shorten(e, cgroup_id, value.wait_ms);
+		retire_version(e, &r->rule, &rule);
 	} else {
 		r = fresh;
 		fresh = NULL;
 		*ret_fresh = true;
-		r->next = *bucket(e, cgroup_id);
-		*bucket(e, cgroup_id) = r;
-		e->n_rules++;
-		e->level_users[r->level]++;
-		e->host_users += !r->elsewhere;
+		ruled_insert(e, r, cgroup_id);
 	}
 	r->rule = rule;
 	e->down_users += rule_has_down(&rule);
-	publish_levels(e);
+	rules_publish_levels(e);
 	rules_retire_old(e, RETIRE_NS);
 	if (ret)
 		*ret = rule;
@@ -364,7 +394,7 @@ static int forget(struct engine *e, struct ruled *r)
 	e->level_users[r->level]--;
 	e->host_users -= !r->elsewhere;
 	e->down_users -= rule_has_down(&r->rule);
-	publish_levels(e);
+	rules_publish_levels(e);
 	if (r->fd >= 0)
 		close(r->fd);
 	free(r);
@@ -377,7 +407,7 @@ int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
 	int res = -ENOENT;
 
 	pthread_mutex_lock(&e->lock);
-	r = find(e, cgroup_id);
+	r = ruled_find(e, cgroup_id);
 	if (r)
 		res = forget(e, r);
 	rules_retire_old(e, RETIRE_NS);
@@ -385,7 +415,7 @@ int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
 	return res;
 }
 
-static bool over_for(const struct sq_rule *rule, uint64_t ns)
+bool rule_over_for(const struct sq_rule *rule, uint64_t ns)
 {
 	return rule->expires_ns && rule->expires_ns + ns <= engine_now();
 }
@@ -396,8 +426,8 @@ int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
 	int res = -ENOENT;
 
 	pthread_mutex_lock(&e->lock);
-	r = find(e, cgroup_id);
-	if (r && !over_for(&r->rule, 0)) {
+	r = ruled_find(e, cgroup_id);
+	if (r && !rule_over_for(&r->rule, 0)) {
 		*ret = r->rule;
 		res = 0;
 	}
@@ -415,7 +445,7 @@ int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, voi
 	copy = malloc((e->n_rules + 1) * sizeof(*copy));
 	for (int b = 0; copy && b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next)
-			if (!over_for(&r->rule, 0))
+			if (!rule_over_for(&r->rule, 0))
 				copy[n++] = r->rule;
 	pthread_mutex_unlock(&e->lock);
 	if (!copy)
@@ -474,7 +504,7 @@ void rules_expire(struct engine *e)
 		for (r = e->rules[b]; r; r = next) {
 			next = r->next;
 			/* Its owner may ask what it did. */
-			if (over_for(&r->rule, 1000000000) || removed(r))
+			if (rule_over_for(&r->rule, 1000000000) || removed(r))
 				forget(e, r);
 			else if (places-- > 0)
 				place_again(e, r);
@@ -485,92 +515,6 @@ void rules_expire(struct engine *e)
 }
 
 /* After a restart: the pinned maps are the truth. */
-int rules_adopt(struct engine *e, struct sq_error *err)
-{
-	int targets = map_fd(e->skel->maps.sq_targets), rules = map_fd(e->skel->maps.sq_rules);
-	int counters = map_fd(e->skel->maps.sq_counters);
-	uint64_t chain[SQ_MAX_LEVELS], id;
-	uint64_t *key = NULL, next;
-	uint32_t rnext;
-	char path[PATH_MAX];
-	bool more;
-
-	for (more = !bpf_map_get_next_key(targets, NULL, &next); more;) {
-		struct sq_target value;
-		struct ruled *r = calloc(1, sizeof(*r));
-		bool dead;
-		int res;
-
-		if (!r)
-			return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-		id = next;
-		key = &id;
-		r->fd = -1;
-		dead = bpf_map_lookup_elem(targets, key, &value) ||
-		       bpf_map_lookup_elem(rules, &value.rule_id, &r->rule) ||
-		       over_for(&r->rule, 0);
-		res = dead ? -ENOENT : cgroup_path_of(id, path, sizeof(path));
-		r->level = res ? res : cgroup_chain(path, chain, SQ_MAX_LEVELS);
-		more = !bpf_map_get_next_key(targets, key, &next);
-		res = r->level < 0 ? r->level : cgroup_id_of(path, &id, &r->fd);
-		/* Not a word of the cgroup, so not the end of its rule. */
-		if (res == -EMFILE || res == -ENFILE || res == -ENOMEM) {
-			free(r);
-			return sq_error_set(err, res, NULL,
-					    "cannot look for the cgroup of a rule: %s",
-					    strerror(-res));
-		}
-		if (res || !r->level) {
-			bpf_map_delete_elem(targets, key);
-			free(r);
-			continue;
-		}
-		r->rule.target = id;
-		r->next = *bucket(e, id);
-		*bucket(e, id) = r;
-		e->n_rules++;
-		e->level_users[r->level]++;
-		r->elsewhere = lives_elsewhere(e, id);
-		e->host_users += !r->elsewhere;
-		e->down_users += rule_has_down(&r->rule);
-	}
-	/* Versions and counters that the dead squalld had no time to delete. */
-	for (more = !bpf_map_get_next_key(rules, NULL, &rnext); more;) {
-		struct sq_rule rule;
-		struct ruled *r;
-		uint32_t k = rnext;
-
-		more = !bpf_map_get_next_key(rules, &k, &rnext);
-		if (k > e->next_rule_id)
-			e->next_rule_id = k;
-		if (bpf_map_lookup_elem(rules, &k, &rule))
-			continue;
-		r = find(e, rule.target);
-		if (!r || r->rule.id != k)
-			bpf_map_delete_elem(rules, &k);
-	}
-	for (more = !bpf_map_get_next_key(counters, NULL, &rnext); more;) {
-		uint32_t k = rnext;
-		bool used = false;
-
-		more = !bpf_map_get_next_key(counters, &k, &rnext);
-		if (k > e->next_counter)
-			e->next_counter = k;
-		for (int b = 0; b < RULE_BUCKETS && !used; b++)
-			for (struct ruled *r = e->rules[b]; r && !used; r = r->next)
-				used = keeps_counter(&r->rule, k);
-		if (!used)
-			bpf_map_delete_elem(counters, &k);
-	}
-	for (int b = 0; b < RULE_BUCKETS; b++)
-		for (struct ruled *r = e->rules[b]; r; r = r->next)
-			table_adopt(e->tables, &r->rule);
-	if (e->cfg->abi_version) /* the maps are those of a squalld before */
-		tables_adopt_end(e->tables);
-	publish_levels(e);
-	return 0;
-}
-
 void rules_clear(struct engine *e)
 {
 	for (int b = 0; b < RULE_BUCKETS; b++)
@@ -596,7 +540,7 @@ void rules_free(struct engine *e)
 bool rules_covers(struct engine *e, const uint64_t *chain, int depth)
 {
 	for (int i = 0; i < depth; i++)
-		if (find(e, chain[i]))
+		if (ruled_find(e, chain[i]))
 			return true;
 	return false;
 }

@@ -24,26 +24,6 @@ struct proc {
 	uint64_t inode;
 };
 
-static bool cgroup_of(int pid, char *ret, size_t size)
-{
-	char path[64], line[PATH_MAX + 3];
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = 0;
-		if (strncmp(line, "0::", 3))
-			continue;
-		snprintf(ret, size, "%s", line + 3);
-		found = true;
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
 /* Cuts `common` to the path components it shares with `path`. */
 static void share(char *common, const char *path)
 {
@@ -114,7 +94,7 @@ static int see(struct engine *e, struct seen *s, int pid)
 	char path[PATH_MAX];
 	int depth;
 
-	if (!ino || ino == e->host_ino || !cgroup_of(pid, path, sizeof(path)))
+	if (!ino || ino == e->host_ino || cgroup_of_pid(pid, path, sizeof(path)))
 		return 0;
 	sp = seen_find(s, ino);
 	if (!sp) {

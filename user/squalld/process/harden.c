@@ -216,7 +216,7 @@ static const char *const allowed[] __attribute__((unused)) = {
 	"kcmp",
 };
 
-static int drop_capabilities(char *err, size_t size)
+static int drop_capabilities(struct sq_error *err)
 {
 	cap_t caps = cap_init();
 	int rc = 0;
@@ -244,18 +244,17 @@ static int drop_capabilities(char *err, size_t size)
 	}
 	if (cap_set_proc(caps) < 0) {
 		rc = -errno;
-		snprintf(err, size, "cannot drop capabilities: %s", strerror(-rc));
+		sq_error_set(err, rc, NULL, "cannot drop capabilities: %s", strerror(-rc));
 	}
 	cap_free(caps);
 	return rc;
 }
 
-static int install_filter(char *err, size_t size)
+static int install_filter(struct sq_error *err)
 {
 #ifdef __SANITIZE_ADDRESS__
 	/* The leak checker forks and traces at exit. */
 	(void)err;
-	(void)size;
 	return 0;
 #else
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -280,20 +279,21 @@ static int install_filter(char *err, size_t size)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc < 0)
-		snprintf(err, size, "cannot install the system call filter: %s", strerror(-rc));
+		sq_error_set(err, rc, NULL, "cannot install the system call filter: %s",
+			     strerror(-rc));
 	return rc;
 #endif
 }
 
-int harden(char *err, size_t size)
+int harden(struct sq_error *err)
 {
 	int rc;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
 		rc = -errno;
-		snprintf(err, size, "cannot set no_new_privs: %s", strerror(-rc));
+		sq_error_set(err, rc, NULL, "cannot set no_new_privs: %s", strerror(-rc));
 		return rc;
 	}
-	rc = drop_capabilities(err, size);
-	return rc < 0 ? rc : install_filter(err, size);
+	rc = drop_capabilities(err);
+	return rc < 0 ? rc : install_filter(err);
 }

@@ -2,13 +2,13 @@
 #ifndef SQUALLD_HARDEN_H
 #define SQUALLD_HARDEN_H
 
-#include <stddef.h>
+#include "lib/error.h"
 
 /*
  * Keeps only the capabilities and system calls that squalld needs from here
  * on, for this thread and all that it will start: so before the first thread.
  * Returns 0 or -errno with one line in err.
  */
-int harden(char *err, size_t size);
+int harden(struct sq_error *err);
 
 #endif

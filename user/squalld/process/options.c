@@ -2,7 +2,6 @@
 #include "squalld/process/options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,18 +191,6 @@ const struct cli_table squalld_table = {
 	.global = NOT_IN_FILE,
 };
 
-static int complain(char *err, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static int complain(char *err, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 static char *trim(char *s)
 {
 	char *end;
@@ -215,7 +202,7 @@ static char *trim(char *s)
 	return s;
 }
 
-static int unknown_key(char *err, size_t size, const char *where, const char *key)
+static int unknown_key(struct sq_error *err, const char *where, const char *key)
 {
 	struct suggestion s = {.word = key};
 	const char *ours = opt_synonym(synonyms, key);
@@ -226,13 +213,11 @@ static int unknown_key(char *err, size_t size, const char *where, const char *ke
 	if (ours)
 		s.best = ours;
 	if (s.best)
-		return complain(err, size, "%sunknown key \"%s\"; did you mean %s?", where, key,
-				s.best);
-	return complain(err, size, "%sunknown key \"%s\"; `squalld --help` lists the names", where,
-			key);
+		return sq_bad(err, "%sunknown key \"%s\"; did you mean %s?", where, key, s.best);
+	return sq_bad(err, "%sunknown key \"%s\"; `squalld --help` lists the names", where, key);
 }
 
-int options_parse_file(const char *path, struct options *o, char *err, size_t size)
+int options_parse_file(const char *path, struct options *o, struct sq_error *err)
 {
 	FILE *f = fopen(path, "re");
 	char *line = NULL, where[300], key[64];
@@ -242,8 +227,8 @@ int options_parse_file(const char *path, struct options *o, char *err, size_t si
 
 	if (!f) {
 		rc = -errno;
-		complain(err, size, "--config: cannot read %s: %s", path, strerror(-rc));
-		return rc;
+		return sq_error_set(err, rc, NULL, "--config: cannot read %s: %s", path,
+				    strerror(-rc));
 	}
 	while (rc == 0 && getline(&line, &cap, f) >= 0) {
 		char *name, *value, *copy;
@@ -259,49 +244,48 @@ int options_parse_file(const char *path, struct options *o, char *err, size_t si
 		snprintf(key, sizeof(key), "%.*s", (int)len, name);
 		opt = opt_find(table, key);
 		if (!opt || (opt->bit & NOT_IN_FILE)) {
-			rc = unknown_key(err, size, where, key);
+			rc = unknown_key(err, where, key);
 			break;
 		}
 		value = name + len + strspn(name + len, " \t");
 		if (*value++ != '=') {
-			rc = complain(err, size, "%s%s: write \"%s = value\"", where, opt->name,
-				      opt->name);
+			rc = sq_bad(err, "%s%s: write \"%s = value\"", where, opt->name, opt->name);
 			break;
 		}
 		copy = strdup(trim(value)); /* lives as long as the process */
 		rc = copy ? opt_set(opt, o, copy, &why) : -ENOMEM;
 		if (rc)
-			complain(err, size, "%s%s", where, copy ? why.text : "out of memory");
+			sq_error_set(err, rc, NULL, "%s%s", where,
+				     copy ? why.text : "out of memory");
 	}
 	free(line);
 	fclose(f);
 	return rc;
 }
 
-static int parse_args(int argc, char **argv, struct options *o, char *err, size_t size)
+static int parse_args(int argc, char **argv, struct options *o, struct sq_error *err)
 {
 	struct opt_line line = {.table = &squalld_table, .command = commands, .base = {NULL, o}};
 	struct sq_error why;
 	int n = argc - 1;
 
 	if (opt_take(&line, &n, argv + 1, &why))
-		return complain(err, size, "%s", why.text);
+		return sq_bad(err, "%s", why.text);
 	if (n)
-		return complain(err, size,
-				"unexpected \"%.80s\"; `squalld --help` lists the options",
-				argv[1]);
+		return sq_bad(err, "unexpected \"%.80s\"; `squalld --help` lists the options",
+			      argv[1]);
 	return 0;
 }
 
-int options_parse(int argc, char **argv, struct options *ret, char *err, size_t size)
+int options_parse(int argc, char **argv, struct options *ret, struct sq_error *err)
 {
 	struct options file = {0}, args = {0};
-	int rc = parse_args(argc, argv, &args, err, size);
+	int rc = parse_args(argc, argv, &args, err);
 
 	if (rc < 0)
 		return rc;
 	if (args.config) {
-		rc = options_parse_file(args.config, &file, err, size);
+		rc = options_parse_file(args.config, &file, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -320,14 +304,14 @@ int options_parse(int argc, char **argv, struct options *ret, char *err, size_t 
 	if (!args.n_listen)
 		args.listen[args.n_listen++] = "127.0.0.1:4080";
 	if (!args.tls_cert != !args.tls_key)
-		return complain(err, size, "--tls-cert and --tls-key go together: --%s is missing",
-				args.tls_cert ? "tls-key" : "tls-cert");
+		return sq_bad(err, "--tls-cert and --tls-key go together: --%s is missing",
+			      args.tls_cert ? "tls-key" : "tls-cert");
 	if (sq_parse_size(args.lane_memory, &args.lane_bytes) < 0 || args.lane_bytes < 1u << 20 ||
 	    args.lane_bytes > 4095ull << 20)
-		return complain(err, size,
-				"--lane-memory: \"%.60s\" is not accepted: a size from 1mib to "
-				"4095mib, such as 256mib",
-				args.lane_memory);
+		return sq_bad(err,
+			      "--lane-memory: \"%.60s\" is not accepted: a size from 1mib to "
+			      "4095mib, such as 256mib",
+			      args.lane_memory);
 	log_level_from_text(args.log_level, &args.level);
 	*ret = args;
 	return 0;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/error.h"
 #include "lib/opt/opt.h"
 #include "squalld/base/log.h"
 
@@ -30,9 +31,9 @@ struct options {
 
 /* Defaults, then --config, then the command line, which wins. Returns 0, or a negative errno with
  * one line in err. The strings live as long as the process. */
-int options_parse(int argc, char **argv, struct options *ret, char *err, size_t size);
+int options_parse(int argc, char **argv, struct options *ret, struct sq_error *err);
 /* The file alone, for SIGHUP. */
-int options_parse_file(const char *path, struct options *ret, char *err, size_t size);
+int options_parse_file(const char *path, struct options *ret, struct sq_error *err);
 /* For help, man page and completion, by lib/opt. */
 extern const struct cli_table squalld_table;
 

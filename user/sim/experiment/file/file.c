@@ -126,7 +126,7 @@ static int read_outputs(struct exp_file *f, yaml_node_t *v, void *into)
 
 static int band(struct exp_file *f, yaml_node_t *v, void *into)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 
 	if (!s || opt_parse_percent(s, &((struct experiment *)into)->band_ppm))
 		return exp_bad(f, v, "recovery: band: accepted: a percentage, e.g. 10%%");
@@ -167,7 +167,7 @@ static const struct exp_key top_keys[] = {
 /* A fleet's own file is beside the experiment's; an inline one lies in it. */
 static int load_fleet(struct exp_file *f, struct experiment *x, yaml_node_t *v)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 	struct sq_error why;
 
 	if (v->type == YAML_MAPPING_NODE)
@@ -239,27 +239,6 @@ static int parts(struct exp_file *f, struct top *t, yaml_node_t *root)
 	return rc;
 }
 
-static int parse(const char *path, yaml_document_t *doc, struct sq_error *err)
-{
-	FILE *in = fopen(path, "re");
-	yaml_parser_t p;
-	int rc = 0;
-
-	if (!in)
-		return sq_bad(err, "file '%.200s': %s", path, strerror(errno));
-	if (!yaml_parser_initialize(&p)) {
-		fclose(in);
-		return sq_bad(err, "out of memory");
-	}
-	yaml_parser_set_input_file(&p, in);
-	if (!yaml_parser_load(&p, doc))
-		rc = sq_bad(err, "%.150s:%zu:%zu: not YAML: %.200s", path, p.problem_mark.line + 1,
-			    p.problem_mark.column + 1, p.problem ? p.problem : "unreadable");
-	yaml_parser_delete(&p);
-	fclose(in);
-	return rc;
-}
-
 int exp_load(const char *path, struct experiment **ret, struct sq_error *err)
 {
 	struct experiment *x = calloc(1, sizeof(*x));
@@ -284,7 +263,7 @@ int exp_load(const char *path, struct experiment **ret, struct sq_error *err)
 	x->band_ppm = 100000;
 	x->floor_ns = EXP_NS / 20;
 	x->stay_ns = 5 * EXP_NS;
-	rc = parse(path, &doc, err);
+	rc = sim_yaml_load(path, &doc, err);
 	if (rc) {
 		exp_free(x);
 		return rc;

@@ -252,7 +252,7 @@ static int probe_command(struct exp_file *f, yaml_node_t *v, void *into)
 			       "arguments: [\"./check\", \"--min\", \"1\"]");
 	for (yaml_node_item_t *i = v->data.sequence.items.start; i < v->data.sequence.items.top;
 	     i++) {
-		const char *s = exp_scalar(exp_node(f, *i));
+		const char *s = sim_yaml_scalar(exp_node(f, *i));
 
 		if (!s || n == EXP_MAX_ARGS)
 			return exp_bad(f, exp_node(f, *i),
@@ -339,13 +339,13 @@ struct limit {
 
 static int limit_text(struct exp_file *f, yaml_node_t *v, void *into)
 {
-	((struct limit *)into)->text = exp_scalar(v);
+	((struct limit *)into)->text = sim_yaml_scalar(v);
 	return ((struct limit *)into)->text ? 0 : exp_bad(f, v, "limit: accepted: e.g. \"<200ms\"");
 }
 
 static int limit_abort(struct exp_file *f, yaml_node_t *v, void *into)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 
 	if (!s || (strcmp(s, "true") && strcmp(s, "false")))
 		return exp_bad(f, v, "abort: accepted: true, false");
@@ -366,7 +366,7 @@ static int one_limit(struct exp_file *f, yaml_node_t *key, yaml_node_t *v, struc
 		{"abort", limit_abort, 0, 0}, {"abortOnFail", limit_abort, 0, 0},
 		{"delay", limit_delay, 0, 0}, {"delayAbortEval", limit_delay, 0, 0},
 	};
-	struct limit l = {exp_scalar(v), false, 0};
+	struct limit l = {sim_yaml_scalar(v), false, 0};
 	struct exp_threshold *t = &x->threshold[x->nthresholds];
 	struct sq_error why;
 
@@ -379,7 +379,7 @@ static int one_limit(struct exp_file *f, yaml_node_t *key, yaml_node_t *v, struc
 	if (x->nthresholds == EXP_MAX_THRESHOLDS)
 		return exp_bad(f, v, "thresholds: more than %d", EXP_MAX_THRESHOLDS);
 	memset(t, 0, sizeof(*t));
-	if (exp_threshold_parse(x, exp_scalar(key), l.text, t, &why))
+	if (exp_threshold_parse(x, sim_yaml_scalar(key), l.text, t, &why))
 		return exp_bad(f, key, "%.350s", why.text);
 	t->mark = exp_mark_of(key);
 	t->abort = l.abort;
@@ -397,7 +397,7 @@ int exp_read_thresholds(struct exp_file *f, yaml_node_t *v, struct experiment *x
 		yaml_node_t *key = exp_node(f, i->key), *value = exp_node(f, i->value);
 		int rc = 0;
 
-		if (!exp_scalar(key))
+		if (!sim_yaml_scalar(key))
 			return exp_bad(f, key, "thresholds: a metric must be a word");
 		if (value->type != YAML_SEQUENCE_NODE) {
 			rc = one_limit(f, key, value, x);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/opt/opt.h"
 #include "sim/experiment/file/node.h"
 
 struct exp_mark exp_mark_of(const yaml_node_t *n)
@@ -47,64 +48,18 @@ int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sq_error *e
 	return rc;
 }
 
-const char *exp_scalar(const yaml_node_t *n)
-{
-	return n && n->type == YAML_SCALAR_NODE &&
-			       strlen((const char *)n->data.scalar.value) == n->data.scalar.length
-		       ? (const char *)n->data.scalar.value
-		       : NULL;
-}
-
 yaml_node_t *exp_node(const struct exp_file *f, int index)
 {
 	return yaml_document_get_node(f->doc, index);
 }
 
-/* Letters to change, add or leave out, and neighbours to swap. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t n = strlen(a), m = strlen(b);
-	unsigned d[33][33];
-
-	if (n > 32 || m > 32)
-		return 99;
-	for (size_t i = 0; i <= n; i++)
-		d[i][0] = (unsigned)i;
-	for (size_t k = 0; k <= m; k++)
-		d[0][k] = (unsigned)k;
-	for (size_t i = 1; i <= n; i++) {
-		for (size_t k = 1; k <= m; k++) {
-			unsigned best = d[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
-
-			if (d[i - 1][k] + 1 < best)
-				best = d[i - 1][k] + 1;
-			if (d[i][k - 1] + 1 < best)
-				best = d[i][k - 1] + 1;
-			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
-			    d[i - 2][k - 2] + 1 < best)
-				best = d[i - 2][k - 2] + 1;
-			d[i][k] = best;
-		}
-	}
-	return d[n][m];
-}
-
 const char *exp_near(const char *word, const void *first, unsigned n, size_t stride)
 {
-	const char *best = NULL;
-	unsigned least = strlen(word) < 6 ? 1 + (strlen(word) > 3) : (unsigned)strlen(word) / 3;
+	struct suggestion s = {.word = word};
 
-	for (unsigned i = 0; i < n; i++) {
-		const char *name = *(const char *const *)((const char *)first + i * stride);
-		unsigned d = distance(word, name);
-
-		/* "duration" for "for" is no slip, but the words of a prefix are. */
-		if (strlen(word) > 2 && !strncmp(name, word, strlen(word)))
-			d = 1;
-		if (d <= least && (!best || d < distance(word, best)))
-			best = name;
-	}
-	return best;
+	for (unsigned i = 0; i < n; i++)
+		suggest_from(&s, *(const char *const *)((const char *)first + i * stride));
+	return s.best;
 }
 
 static int unknown(struct exp_file *f, const yaml_node_t *key, const char *word,
@@ -133,7 +88,7 @@ int exp_read_map(struct exp_file *f, yaml_node_t *map, const struct exp_key *key
 	for (yaml_node_pair_t *i = map->data.mapping.pairs.start; i < map->data.mapping.pairs.top;
 	     i++) {
 		yaml_node_t *key = exp_node(f, i->key), *value = exp_node(f, i->value);
-		const char *word = exp_scalar(key);
+		const char *word = sim_yaml_scalar(key);
 		unsigned k = 0;
 		int rc;
 
@@ -157,7 +112,7 @@ int exp_read_map(struct exp_file *f, yaml_node_t *map, const struct exp_key *key
 
 int exp_read_text(struct exp_file *f, yaml_node_t *v, const char *name, char *to, size_t size)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 
 	if (!s || !*s || strlen(s) >= size)
 		return exp_bad(f, v, "%s: accepted: a text of 1 to %zu bytes", name, size - 1);
@@ -168,7 +123,7 @@ int exp_read_text(struct exp_file *f, yaml_node_t *v, const char *name, char *to
 int exp_read_time(struct exp_file *f, yaml_node_t *v, const char *name, uint64_t min, uint64_t max,
 		  uint64_t *ret)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 	uint64_t ns;
 
 	if (!s || opt_parse_time(s, &ns) || ns < min || ns > max)
@@ -184,7 +139,7 @@ int exp_read_time(struct exp_file *f, yaml_node_t *v, const char *name, uint64_t
 int exp_read_count(struct exp_file *f, yaml_node_t *v, const char *name, uint64_t max,
 		   uint64_t *ret)
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 	char *end = NULL;
 
 	errno = 0;
@@ -197,7 +152,7 @@ int exp_read_count(struct exp_file *f, yaml_node_t *v, const char *name, uint64_
 
 int exp_read_name(struct exp_file *f, yaml_node_t *v, char to[EXP_NAME])
 {
-	const char *s = exp_scalar(v);
+	const char *s = sim_yaml_scalar(v);
 
 	if (!s || !*s || strlen(s) >= EXP_NAME ||
 	    s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")])

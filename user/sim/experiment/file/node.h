@@ -4,6 +4,7 @@
 #define SQUALL_SIM_EXPERIMENT_NODE_H
 
 #include "sim/experiment/file/experiment.h"
+#include "sim/fleet/yaml.h"
 
 struct exp_file {
 	const char *path;
@@ -17,8 +18,6 @@ int exp_bad(const struct exp_file *f, const yaml_node_t *n, const char *fmt, ...
 	__attribute__((format(printf, 3, 4)));
 int exp_bad_at(const struct experiment *x, struct exp_mark m, struct sq_error *err, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
-/* The text of a scalar without NUL bytes, else NULL. Borrowed. */
-const char *exp_scalar(const yaml_node_t *n);
 yaml_node_t *exp_node(const struct exp_file *f, int index);
 
 /* A key that a mapping may have, and who reads its value. */
@@ -27,7 +26,8 @@ struct exp_key {
 	int (*read)(struct exp_file *f, yaml_node_t *value, void *into);
 	size_t at, size; /* of a struct: what the plain readers below fill */
 };
-/* The near one of n words, or NULL. `stride`: bytes from one word's pointer to the next. */
+/* The one of n words that was meant, or NULL. `stride`: bytes from one word's pointer to the next.
+ */
 const char *exp_near(const char *word, const void *first, unsigned n, size_t stride);
 /*
  * Each pair of the mapping through its key's reader; unknown and repeated keys
