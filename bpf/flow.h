@@ -23,7 +23,7 @@
 #include "packet.h"
 #include "random.h"
 
-enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET };
+enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET, FLOW_REFUSED };
 
 /* What a flow is told apart by: the ends as the target sees them, or its own address alone. */
 #define FLOW_KEY_ADDRESS 2 /* beside enum sq_dir */
@@ -150,6 +150,15 @@ static __always_inline void flow_fill(struct sq_flow *flow, const struct packet 
 	flow->proto = p->proto;
 }
 
+/* It no longer counts for max_flows: it is over, or will never carry anything again. */
+static __always_inline void flow_give_back(struct sq_flow *flow, struct sq_flow_head *head)
+{
+	if (!(flow->state & SQ_FLOW_HELD))
+		return;
+	flow->state &= ~SQ_FLOW_HELD;
+	__sync_fetch_and_add(&head->held[flow->clause % SQ_MAX_CLAUSES], -1);
+}
+
 /* The flow's entry, made if it has none. NULL: there is no place, which is counted. */
 static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const struct packet *p,
 					   __u32 how, __u64 now, bool *fresh)
@@ -198,6 +207,7 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 		__sync_fetch_and_add(&head->evicted, 1);
 	way &= SQ_FLOW_WAYS - 1;
 	flow = &set->flow[way];
+	flow_give_back(flow, head);
 	flow_fill(flow, p, how, now);
 	__sync_fetch_and_add(how & FLOW_KEY_ADDRESS ? &head->addresses : &head->seen, 1);
 	__sync_val_compare_and_swap(&set->tag[way], SQ_FLOW_BUSY, tag);
@@ -285,7 +295,7 @@ static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *
 		if (!(flow->state & SQ_FLOW_ENDED))
 			__sync_fetch_and_add(&head->ended, 1);
 		__sync_fetch_and_add(&head->seen, 1);
-		flow->state = old ? SQ_FLOW_OLD : 0;
+		flow->state = (old ? SQ_FLOW_OLD : 0) | (flow->state & SQ_FLOW_HELD);
 		flow->born_ns = flow->last_ns = now;
 		flow->dyn[SQ_UP].bytes = flow->dyn[SQ_DOWN].bytes = 0;
 		flow->mqtt_left = 0;
@@ -318,8 +328,30 @@ static __always_inline void flow_let(struct __sk_buff *skb, struct sq_flow *flow
 	if (!(flow->state & SQ_FLOW_ENDED) &&
 	    ((p->tcp_flags & TCP_RST) || (flow->state & both) == both)) {
 		flow->state |= SQ_FLOW_ENDED;
+		flow_give_back(flow, head);
 		__sync_fetch_and_add(&head->ended, 1);
 	}
+}
+
+/* May a flow that begins be one of max_flows? Those from before the rule are, whatever their
+ * number. One that may not is not counted as seen, and its place in the table is soon another's. */
+static __noinline void flow_admit(struct sq_flow *flow, struct sq_flow_head *head, __u32 clause,
+				  __s32 max)
+{
+	__s32 *held = &head->held[clause % SQ_MAX_CLAUSES];
+
+	if (flow->state & SQ_FLOW_REFUSED) /* not TCP: each of its packets would begin it */
+		__sync_fetch_and_add(&head->seen, 1);
+	flow->state &= ~(SQ_FLOW_REFUSED | SQ_FLOW_ENDED);
+	if (__sync_fetch_and_add(held, 1) < max || (flow->state & SQ_FLOW_OLD)) {
+		flow->clause = clause;
+		flow->state |= SQ_FLOW_HELD;
+		return;
+	}
+	__sync_fetch_and_add(held, -1);
+	__sync_fetch_and_add(&head->seen, -1);
+	__sync_fetch_and_add(&head->refused, 1);
+	flow->state |= SQ_FLOW_REFUSED | SQ_FLOW_ENDED;
 }
 
 static __always_inline struct sq_flow_head *flow_head_of(const struct sq_rule *rule)
@@ -345,6 +377,14 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 		flow->state = old ? SQ_FLOW_OLD : 0;
 	else if (p->proto == IPPROTO_TCP)
 		flow_tcp(flow, head, p, now, old);
+	if (j->ask->max_flows && !(flow->state & SQ_FLOW_HELD) &&
+	    (!(flow->state & (SQ_FLOW_ENDED | SQ_FLOW_HUNG | SQ_FLOW_RESET)) ||
+	     ((flow->state & SQ_FLOW_REFUSED) && p->proto != IPPROTO_TCP)))
+		flow_admit(flow, head, j->clause, j->ask->max_flows);
+	if (flow->state & SQ_FLOW_REFUSED) {
+		flow->last_ns = now;
+		return FLOW_REFUSED;
+	}
 	if (!(flow->state & (SQ_FLOW_HUNG | SQ_FLOW_RESET)) &&
 	    (j->ask->when == SQ_WHEN_MQTT ? dir == SQ_DOWN && p->proto == IPPROTO_TCP &&
 						    mqtt_meets(skb, p, flow, head, j->ask->value)
@@ -353,6 +393,7 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
 		/* Two CPUs may both come to it: counted twice then. */
 		flow->state |= bit;
+		flow_give_back(flow, head);
 		__sync_fetch_and_add(bit == SQ_FLOW_HUNG ? &head->hung : &head->reset, 1);
 	}
 	flow->last_ns = now;
@@ -399,7 +440,7 @@ static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
 			return FLOW_SPARED;
 	}
 	/* A flow with a link of its own is followed too: its end gives its place back. */
-	if (!j->ask->act && j->ask->each != SQ_EACH_FLOW)
+	if (!j->ask->act && !j->ask->max_flows && j->ask->each != SQ_EACH_FLOW)
 		return FLOW_GOES;
 	flow = flow_get(j->rule, p, j->dir & 1, j->now, &fresh);
 	if (!flow)

@@ -139,7 +139,7 @@ static __always_inline void spare(struct __sk_buff *skb, struct judgement *j, st
 	count(j, j->f, false);
 }
 
-/* A flow that hangs, or whose both ends are to hear that it is over. */
+/* A flow that hangs or does not begin, or whose both ends are to hear that it is over. */
 static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			       const struct sq_att *att, struct judgement *j, struct packet *p)
 {
@@ -198,8 +198,10 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (flags & SQ_F_FLOW) {
 		__u32 fate = flow_track(skb, &j, &p);
 
-		if (fate == FLOW_HUNG || fate == FLOW_RESET) {
-			j.what = SQ_E_LOST | (fate == FLOW_RESET ? SQ_E_RESET : SQ_E_HUNG);
+		if (fate >= FLOW_HUNG) {
+			j.what = SQ_E_LOST | (fate == FLOW_RESET  ? SQ_E_RESET
+					      : fate == FLOW_HUNG ? SQ_E_HUNG
+								  : SQ_E_REFUSED);
 			skb->tc_index = tci; /* its hook, for who looks */
 			return end_flow(skb, cfg, att, &j, &p);
 		}

@@ -395,6 +395,7 @@ export class Editor {
 			this.select('each', 'A link for each', [['', 'no: all share one'], ['flow', 'connection'], ['address', 'local address']],
 				() => c.each || '', (v) => set(c, ['each'], v)),
 			this.field('flows', 'Of the connections', { ...PCT, slider: null }, () => c.flows_pct, (v) => set(c, ['flows_pct'], v), { placeholder: 'all' }),
+			this.field('max-flows', 'At most so many of them', NUMBER, () => c.max_flows, (v) => set(c, ['max_flows'], v), { placeholder: 'any number' }),
 			this.select('action', 'End them', [['', 'no'], ['hang', 'hang: silence'], ['reset', 'reset: RST to both ends']], () => act, (v) => {
 				put(v, when || 'old', when ? c[act][when] : true);
 				this.render();
@@ -407,8 +408,8 @@ export class Editor {
 			act && /_(ns|bytes)$/.test(when) && this.field(act, when === 'after_bytes' ? 'Payload' : 'Time', when === 'after_bytes' ? SIZE : DURATION,
 				() => c[act][when], (v) => { c[act][when] = v; }),
 		];
-		const el = h('fieldset', {}, h('details', { class: 'more connections' }, h('summary', {}, 'Connections: a link for each, a share of them, hang, reset'), fields));
-		el.firstElementChild.open = Boolean(c.each || c.flows_pct || act);
+		const el = h('fieldset', {}, h('details', { class: 'more connections' }, h('summary', {}, 'Connections: a link for each, a share of them, how many, hang, reset'), fields));
+		el.firstElementChild.open = Boolean(c.each || c.flows_pct || c.max_flows || act);
 		return el;
 	}
 

@@ -7,10 +7,10 @@ import { fmtTime, fmtCount, fmtSize } from './units.js';
 import { state } from './store.js';
 
 const SHOWN = 50;
-const COUNTS = ['seen', 'alive', 'hung', 'reset', 'full', 'evicted', 'unparsed'];
+const COUNTS = ['seen', 'alive', 'hung', 'reset', 'full', 'evicted', 'refused', 'unparsed'];
 const ms = (n) => fmtTime(Number((n * 1e6).toPrecision(2)));
 
-export const follows = (rule) => Boolean(rule && (rule.clauses || []).some((c) => c.each || c.hang || c.reset));
+export const follows = (rule) => Boolean(rule && (rule.clauses || []).some((c) => c.each || c.hang || c.reset || c.max_flows));
 
 // rule(): what is in force, or nothing.
 export function flowsCard(name, rule) {

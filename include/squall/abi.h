@@ -128,11 +128,13 @@ enum sq_flow_when {
 };
 struct sq_flow_ask {
 	__u64 value;
-	__u32 share; /* of the flows, as a probability; 0 = all of them */
-	__u8 each;   /* enum sq_each: whose the bucket, the loss chain, the draws are */
-	__u8 act;    /* enum sq_flow_act */
-	__u8 when;   /* enum sq_flow_when */
-	__u8 dirs;   /* a bit by enum sq_dir */
+	__u32 share;	 /* of the flows, as a probability; 0 = all of them */
+	__u32 max_flows; /* that may be alive; what begins beyond is lost; 0 = any number */
+	__u8 each;	 /* enum sq_each: whose the bucket, the loss chain, the draws are */
+	__u8 act;	 /* enum sq_flow_act */
+	__u8 when;	 /* enum sq_flow_when */
+	__u8 dirs;	 /* a bit by enum sq_dir */
+	__u8 pad[4];
 };
 
 struct sq_clause {
@@ -190,6 +192,8 @@ struct sq_rule {
 #define SQ_FLOW_ENDED_NS 10000000000ull
 #define SQ_FLOW_UDP_NS	 300000000000ull
 #define SQ_FLOW_TCP_NS	 7440000000000ull
+/* TCP of which only one end was heard (RFC 5382, REQ-5: 4 min): it gives back one of max_flows. */
+#define SQ_FLOW_OPENING_NS 240000000000ull
 
 /* sq_flow.state */
 #define SQ_FLOW_OLD	 1
@@ -200,7 +204,9 @@ struct sq_rule {
 #define SQ_FLOW_ENDED	 32 /* FIN both ways, or RST */
 #define SQ_FLOW_SEQ_UP	 64 /* seq[SQ_UP] is known */
 #define SQ_FLOW_SEQ_DOWN 128
-#define SQ_FLOW_ASTRAY	 256 /* MQTT: where its packets begin is not known */
+#define SQ_FLOW_ASTRAY	 256  /* MQTT: where its packets begin is not known */
+#define SQ_FLOW_HELD	 512  /* one of max_flows */
+#define SQ_FLOW_REFUSED	 1024 /* there were so many already: its packets are lost */
 struct sq_flow {
 	struct sq_dyn dyn[SQ_DIRS];
 	__u64 born_ns;
@@ -213,8 +219,9 @@ struct sq_flow {
 	__u16 lport;
 	__u16 rport;
 	__u8 family;
-	__u8 proto; /* 0: an address (SQ_EACH_ADDRESS) */
-	__u8 key_pad[2];
+	__u8 proto;  /* 0: an address (SQ_EACH_ADDRESS) */
+	__u8 clause; /* whose max_flows it is one of */
+	__u8 key_pad;
 };
 struct sq_flow_set {
 	__u64 tag[SQ_FLOW_WAYS]; /* 0 = free */
@@ -229,6 +236,9 @@ struct sq_flow_head {
 	__u64 evicted; /* silent flows that gave their place to others */
 	__u64 addresses;
 	__u64 unparsed; /* times that a connection's MQTT could not be followed */
+	__u64 refused;	/* packets that would have begun a flow beyond max_flows */
+	/* SQ_FLOW_HELD by clause. CPUs race for a flow's state, so squalld counts anew. */
+	__s32 held[SQ_MAX_CLAUSES];
 };
 
 /* Per CPU, per clause and direction. Packets are wire packets (GSO segments). */
@@ -341,6 +351,7 @@ struct sq_att {
 #define SQ_E_HUNG	512  /* its flow hangs; together with SQ_E_LOST */
 #define SQ_E_RESET	1024 /* became a reset for both ends; likewise */
 #define SQ_E_MTU	256  /* larger than mtu; together with SQ_E_LOST */
+#define SQ_E_REFUSED	2048 /* beyond max_flows; likewise */
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */
@@ -376,12 +387,12 @@ struct sq_lane_hdr {
 #define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 SQ_ASSERT_SIZE(sq_match, 48);
 SQ_ASSERT_SIZE(sq_faults, 136);
-SQ_ASSERT_SIZE(sq_clause, 336);
-SQ_ASSERT_SIZE(sq_flow_ask, 16);
+SQ_ASSERT_SIZE(sq_clause, 344);
+SQ_ASSERT_SIZE(sq_flow_ask, 24);
 SQ_ASSERT_SIZE(sq_flow, 136);
 SQ_ASSERT_SIZE(sq_flow_set, 1152);
 SQ_ASSERT_SIZE(sq_dyn, 32);
-SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 336 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 344 + 16 * 48 + 16 * 32);
 SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);

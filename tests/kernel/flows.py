@@ -288,5 +288,40 @@ def each_address():
     said(c['addresses'] == 1, f'each address: eight flows of one address have one link: {c}')
 
 
+def max_flows():
+    before = connect()
+    rule('max-flows', '3')
+    said(echoes(before) == 'echo', 'max-flows 3: what was there goes on')
+    two = [connect(), connect()]
+    said([echoes(s) for s in two] == ['echo'] * 2, 'and two more make three')
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.connect((addr, port))
+    udp.settimeout(0.5)
+
+    def datagram():
+        udp.send(b'x')
+        try:
+            return udp.recv(100) == b'x'
+        except socket.timeout:
+            return False
+    try:
+        connect(timeout=0.7)
+        said(False, 'the fourth connects')
+    except socket.timeout:
+        said(True, 'the fourth does not connect')
+    said(not datagram(), 'nor does a datagram pass')
+    said([echoes(s) for s in two] == ['echo'] * 2, 'the others go on')
+    c = counts()
+    said(c['refused'] >= 2 and c['alive'] == 3 and c['full'] == 0, f'counted: {c}')
+    two.pop().close()
+    later = connect(timeout=8)  # its SYN is sent again while the other one ends
+    said(echoes(later) == 'echo', 'one that ended makes room')
+    later.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+    later.close()
+    said(any(datagram() for _ in range(10)), 'and so for a flow of UDP, by a RST')
+    c = counts()
+    said(c['alive'] == 3, f'three are alive: {c}')
+
+
 serve() if name == 'serve' else globals()[name]()
 sys.exit(bad)

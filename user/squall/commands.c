@@ -105,7 +105,8 @@ const struct command squall_commands[] = {
 		"                          after SIZE [up|down], or at connack, suback,\n"
 		"                          puback or pingresp of plain MQTT\n"
 		"  each flow | address     every connection, or address, its own link\n"
-		"  flows PERCENT           only so many of the connections\n\n"
+		"  flows PERCENT           only so many of the connections\n"
+		"  max-flows N             so many may be open, more do not begin\n\n"
 		"They mean what tc-netem(8) and tc-tbf(8) mean, and any of them may be "
 		"combined. up is what leaves the target, down what reaches it; without a "
 		"direction faults act up. NAME is uniform, normal, pareto or "
@@ -235,11 +236,13 @@ const struct command squall_commands[] = {
 		.max = 1,
 		.kinds = {ARG_TARGET},
 		.summary = "show the connections of a target whose rule follows them",
-		.text = "A rule with each, hang or reset follows connections, and those of each "
-			"address addresses. Shows those that have not ended, at most 1000, and "
+		.text = "A rule with each, hang, reset or max-flows follows connections, and those "
+			"of each address addresses. Shows those that have not ended, at most 1000, "
+			"and "
 			"what was counted since the rule was set: full are packets whose "
 			"connection found no place and passed (links N is the room), evicted are "
-			"silent connections that gave theirs to others.",
+			"silent connections that gave theirs to others, refused are packets that "
+			"would have opened one beyond max-flows.",
 		.examples = "squall flows worker\nsquall flows worker -w\n# each second\n"
 			    "squall -j flows worker\n",
 	},

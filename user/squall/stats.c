@@ -258,7 +258,8 @@ static void print_flows(const json_t *answer, const json_t *before, FILE *f)
 	static const char *const titles[] = {"PROTO",	 "LOCAL",     "REMOTE",
 					     "AGE",	 "IDLE",      "UP PKTS",
 					     "UP BYTES", "DOWN PKTS", "DOWN BYTES"};
-	static const char *const counts[] = {"seen", "alive", "hung", "reset", "full", "evicted"};
+	static const char *const counts[] = {"seen", "alive",	"hung",	  "reset",
+					     "full", "evicted", "refused"};
 	struct table *t = table_new();
 	const json_t *flow;
 	size_t i, c;

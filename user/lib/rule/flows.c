@@ -16,6 +16,7 @@ const char accepts_trigger[] =
 	"old, idle TIME, after TIME, after SIZE [up|down], or at connack, suback, puback or "
 	"pingresp, as in hang old, reset idle 60s, hang after 1kb down, reset at puback";
 const char accepts_links[] = "a number of flows from 1 to 2000000";
+const char accepts_max_flows[] = "a number of flows from 1 to 2000000, as in max-flows 8";
 
 static const struct {
 	const char *word;
@@ -57,7 +58,7 @@ int each_by_name(const char *name)
 
 bool ask_any(const struct sq_flow_ask *a)
 {
-	return a->each || a->share || a->act;
+	return a->each || a->share || a->act || a->max_flows;
 }
 
 static bool draws_or_queues(const struct sq_faults *f)
@@ -121,6 +122,22 @@ static int check_act(const struct sq_clause *c, int clause, struct sq_error *err
 	return 0;
 }
 
+static int check_max_flows(const struct sq_clause *c, int clause, struct sq_error *err)
+{
+	if (c->ask.max_flows > SQ_LINKS_MAX)
+		return refuse(clause, "max-flows", err, accepts_max_flows);
+	if (c->ask.max_flows && (c->match.flags & SQ_M_TCP))
+		return refuse(clause, "max-flows", err,
+			      "is not accepted with match syn, fin or rst: it has to see where "
+			      "connections end");
+	return 0;
+}
+
+bool ask_acts(const struct sq_flow_ask *a)
+{
+	return a->act || a->max_flows;
+}
+
 int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 {
 	struct sq_flow_ask *a = &c->ask;
@@ -135,9 +152,11 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 	r = check_each(c, clause, err);
 	if (!r)
 		r = check_act(c, clause, err);
+	if (!r)
+		r = check_max_flows(c, clause, err);
 	for (int d = 0; d < SQ_DIRS && !r; d++) {
 		/* A connection hangs, and is seen to be alive, both ways. */
-		if (a->act)
+		if (a->act || a->max_flows)
 			c->faults[d].flags |= SQ_F_ACTIVE;
 		if (ask_any(a) && (c->faults[d].flags & SQ_F_ACTIVE))
 			c->faults[d].flags |= SQ_F_FLOW;
@@ -147,5 +166,5 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 
 bool ask_needs_table(const struct sq_flow_ask *a)
 {
-	return a->each || a->act;
+	return a->each || a->act || a->max_flows;
 }

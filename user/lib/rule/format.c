@@ -116,6 +116,8 @@ static void put_ask(struct out *o, const struct sq_flow_ask *a)
 		    a->dirs == 3	   ? ""
 		    : a->dirs & 1 << SQ_UP ? " up"
 					   : " down");
+	if (a->max_flows)
+		put(o, " max-flows %u", a->max_flows);
 	if (a->share)
 		put_percent(o, " flows", a->share);
 }

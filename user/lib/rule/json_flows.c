@@ -69,6 +69,7 @@ int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_
 {
 	const json_t *each = json_object_get(o, "each"), *share = json_object_get(o, "flows_pct");
 	const json_t *hang = json_object_get(o, "hang"), *reset = json_object_get(o, "reset");
+	const json_t *max = json_object_get(o, "max_flows");
 	int n;
 
 	if (each) {
@@ -81,6 +82,10 @@ int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_
 		      sq_percent_to_fraction(json_number_value(share), &a->share) || !a->share))
 		return refuse(clause, "", "flows_pct", err,
 			      "a number above 0 and up to 100 (percent)");
+	if (max && (!json_is_integer(max) || json_integer_value(max) < 1 ||
+		    json_integer_value(max) > SQ_LINKS_MAX))
+		return refuse(clause, "", "max_flows", err, accepts_links);
+	a->max_flows = max ? (uint32_t)json_integer_value(max) : 0;
 	if (hang && reset)
 		return refuse(clause, "", "reset", err, "hang or reset, one for each clause");
 	if (hang)
@@ -123,5 +128,7 @@ int ask_to_json(json_t *o, const struct sq_flow_ask *a)
 						 : json_real(pct));
 	if (a->act)
 		e |= json_object_set_new(o, a->act == SQ_ACT_HANG ? "hang" : "reset", act_json(a));
+	if (a->max_flows)
+		e |= json_object_set_new(o, "max_flows", json_integer(a->max_flows));
 	return e;
 }

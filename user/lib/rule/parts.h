@@ -49,13 +49,15 @@ int each_by_name(const char *name);  /* -1 if none */
 const char *phase_name(uint64_t type);
 uint8_t phase_by_name(const char *name);
 bool ask_any(const struct sq_flow_ask *a);
+bool ask_acts(const struct sq_flow_ask *a); /* does something by itself, without a fault */
 bool ask_needs_table(const struct sq_flow_ask *a);
 /* Checks it against the clause's faults and fills what is derived, also in their flags. */
 int ask_finish(struct sq_clause *c, int clause, struct sq_error *err);
 /* From and into the clause's object; the latter 0 or -1 (out of memory). */
 int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_error *err);
 int ask_to_json(json_t *o, const struct sq_flow_ask *a);
-extern const char accepts_each[], accepts_share[], accepts_trigger[], accepts_links[];
+extern const char accepts_each[], accepts_share[], accepts_trigger[], accepts_links[],
+	accepts_max_flows[];
 
 uint32_t fraction_rest(uint32_t p); /* 1 - p */
 bool faults_any(const struct sq_faults *f);

@@ -268,7 +268,7 @@ static int merge_clauses(struct sq_rule *rule, struct sq_error *err)
 			for (d = 0; d < SQ_DIRS; d++) {
 				char field[FIELD_SIZE];
 
-				if (!faults_any(&b->faults[d]) && !b->ask.act)
+				if (!faults_any(&b->faults[d]) && !ask_acts(&b->ask))
 					continue;
 				field_name(field, (int)j, d == SQ_UP ? "up" : "down", "");
 				if (faults_any(&a->faults[d]) ||
@@ -316,7 +316,8 @@ static int clause_finish(struct sq_clause *c, int i, struct sq_error *err)
 	}
 	if (!r)
 		r = ask_finish(c, i, err);
-	if (r || faults_any(&c->faults[SQ_UP]) || faults_any(&c->faults[SQ_DOWN]) || c->ask.act)
+	if (r || faults_any(&c->faults[SQ_UP]) || faults_any(&c->faults[SQ_DOWN]) ||
+	    ask_acts(&c->ask))
 		return r;
 	field_name(field, i, "", i ? "faults" : "rule");
 	return sq_error_set(err, -EINVAL, field,
@@ -350,6 +351,31 @@ static void flags_finish(struct sq_rule *rule)
 	}
 }
 
+static int check_table(const struct sq_rule *rule, struct sq_error *err)
+{
+	char field[FIELD_SIZE];
+
+	if (rule->links && (rule->flags & SQ_R_FLOWS) == 0)
+		return sq_error_set(err, -EINVAL, "links",
+				    "is not accepted without each, hang, reset or max-flows: it is "
+				    "the size of their table");
+	if (rule->links > SQ_LINKS_MAX)
+		return sq_error_set(err, -EINVAL, "links", "%u is not accepted: %s", rule->links,
+				    accepts_links);
+	for (uint32_t i = 0; i < rule->n_clauses; i++) {
+		uint32_t n = rule->clause[i].ask.max_flows;
+
+		if (n <= (rule->links ? rule->links : SQ_LINKS))
+			continue;
+		field_name(field, (int)i, "", "max-flows");
+		return sq_error_set(err, -EINVAL, field,
+				    "%u is more than the table holds: give it room, as in "
+				    "\"max-flows %u links %u\"",
+				    n, n, n);
+	}
+	return 0;
+}
+
 int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 {
 	struct sq_rule new = *rule;
@@ -376,13 +402,9 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 		return r;
 	sort_clauses(&new);
 	flags_finish(&new);
-	if (new.links && (new.flags &SQ_R_FLOWS) == 0)
-		return sq_error_set(err, -EINVAL, "links",
-				    "is not accepted without each, hang or reset: it is the size "
-				    "of their table");
-	if (new.links > SQ_LINKS_MAX)
-		return sq_error_set(err, -EINVAL, "links", "%u is not accepted: %s", new.links,
-				    accepts_links);
+	r = check_table(&new, err);
+	if (r)
+		return r;
 	if (new.for_ns > MAX_NS)
 		return sq_error_set(err, -EINVAL, "for", "more than 146 years is not accepted");
 	*rule = new;

@@ -96,7 +96,8 @@ static int unexpected(struct parser *p, const char *field)
 	return sq_error_value(
 		p->err, -EINVAL, field, w,
 		"loss, delay, duplicate, corrupt, reorder, rate, mtu, blackhole, up, down, "
-		"both, each, flows, hang, reset, match, also, except, for, seed, on-crash or links "
+		"both, each, flows, hang, reset, max-flows, match, also, except, for, seed, "
+		"on-crash or links "
 		"comes here");
 }
 
@@ -131,10 +132,10 @@ static int parse_direction(struct parser *p)
 	if (!seen && !ask_any(&p->rule.clause[p->clause].ask)) {
 		if (peek(p))
 			return unexpected(p, field);
-		return sq_error_set(
-			p->err, -EINVAL, field,
-			"has no fault: loss, delay, duplicate, "
-			"corrupt, reorder, rate, mtu, blackhole, hang or reset comes here");
+		return sq_error_set(p->err, -EINVAL, field,
+				    "has no fault: loss, delay, duplicate, "
+				    "corrupt, reorder, rate, mtu, blackhole, hang, reset or "
+				    "max-flows comes here");
 	}
 	field_name(field, p->clause, dir, "distribution");
 	if ((seen & SEEN_DISTRIBUTION) && !f.jitter_ns)

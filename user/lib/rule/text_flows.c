@@ -3,11 +3,12 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <squall/units.h>
 #include "lib/rule/text.h"
 
-const char *const flow_words[] = {"each", "flows", "hang", "reset", NULL};
+const char *const flow_words[] = {"each", "flows", "hang", "reset", "max-flows", NULL};
 
 /* A time or a size, told apart by the unit: 2m is two minutes, 2mb are bytes. */
 static int parse_after(struct parser *p, const char *field, struct sq_flow_ask *a)
@@ -71,15 +72,27 @@ static int parse_act(struct parser *p, const char *field, struct sq_flow_ask *a)
 	return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);
 }
 
+static int parse_count(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	*ret = strtoull(text, &end, 10);
+	return *end || *ret > SQ_LINKS_MAX ? -EINVAL : 0;
+}
+
 int parse_flow_word(struct parser *p, const char *word)
 {
 	struct sq_flow_ask *a = &p->rule.clause[p->clause].ask;
 	char field[FIELD_SIZE];
 	const char *w = peek(p);
+	__u64 n = 0;
 	int r;
 
 	field_name(field, p->clause, "", word);
-	if ((*word == 'e' && a->each) || (*word == 'f' && a->share))
+	if ((*word == 'e' && a->each) || (*word == 'f' && a->share) ||
+	    (*word == 'm' && a->max_flows))
 		return sq_error_set(p->err, -EINVAL, field, "is given twice");
 	if (*word == 'e') {
 		if (!w)
@@ -95,6 +108,11 @@ int parse_flow_word(struct parser *p, const char *word)
 		r = take_percent(p, field, &a->share);
 		if (!r && !a->share)
 			return sq_error_value(p->err, -EINVAL, field, w, accepts_share);
+		return r;
+	}
+	if (*word == 'm') {
+		r = take_number(p, field, parse_count, accepts_max_flows, 1, &n);
+		a->max_flows = (uint32_t)n;
 		return r;
 	}
 	if (a->act)

@@ -74,7 +74,7 @@ const char *suggest_rule_word(const char *word)
 		"dport",	"sport",   "port",  "gap",	 "burst",   "limit",
 		"distribution", "gemodel", "state", "normal",	 "uniform", "pareto",
 		"paretonormal", "latency", "each",  "flows",	 "hang",    "reset",
-		"links",	"mtu",	   "syn",   "fin",	 "rst",
+		"links",	"mtu",	   "syn",   "fin",	 "rst",	    "max-flows",
 	};
 	struct suggestion s = {.word = word};
 	const char *ours = opt_synonym(rule_words, word);

@@ -98,7 +98,7 @@ void api_audit(struct request *r, const char *what, const char *name, const char
 
 /* Of a rule that has a table of flows: what was counted, since it was set. How many ret[] got: 0 or
  * FLOW_COUNTS. As JSON: a new object with the target's name, or NULL. The lock is held. */
-#define FLOW_COUNTS 9
+#define FLOW_COUNTS 10
 struct flow_count {
 	const char *what;
 	uint64_t n;

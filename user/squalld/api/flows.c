@@ -25,6 +25,7 @@ int flow_counts(struct engine *engine, const struct rule_entry *e, struct flow_c
 		{"evicted", h.evicted},
 		{"addresses", h.addresses},
 		{"unparsed", h.unparsed},
+		{"refused", h.refused},
 		/* Two CPUs may have counted one end twice. */
 		{"alive", h.seen > h.ended + h.evicted ? h.seen - h.ended - h.evicted : 0},
 	};
@@ -152,8 +153,8 @@ enum MHD_Result api_flows(struct request *r, const char *name)
 	if (!counts)
 		return reply_status(
 			r, 404, "target",
-			"target: no rule of \"%.64s\" follows flows: one with each, hang "
-			"or reset does",
+			"target: no rule of \"%.64s\" follows flows: one with each, hang, "
+			"reset or max-flows does",
 			t.name);
 	return reply_flows(r, &t, counts, id, limit); /* a walk of up to 360 MB: without the lock */
 }

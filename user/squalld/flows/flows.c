@@ -2,6 +2,7 @@
 /* Tables of flows: made, dropped, walked; and whether their memory can be had. */
 #include <errno.h>
 #include <linux/bpf.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,33 +131,93 @@ static int table_fd(int outer_fd, uint32_t slot)
 	return res ? res : bpf_map_get_fd_by_id(id);
 }
 
-int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
-	       void *arg)
+/* The table in our memory; *ret_sets and the head in front of them. */
+static int map_table(int outer_fd, uint32_t slot, int prot, struct sq_flow_set **ret,
+		     uint32_t *ret_sets)
 {
 	int fd = table_fd(outer_fd, slot), res = 0;
-	const struct sq_flow_set *set;
 	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info), sets;
+	uint32_t len = sizeof(info);
 
 	if (fd < 0)
 		return fd;
 	/* The slot may be another rule's by now: its own size counts. */
 	if (bpf_obj_get_info_by_fd(fd, &info, &len) || !info.max_entries ||
-	    info.value_size != sizeof(*set)) {
+	    info.value_size != sizeof(**ret)) {
 		close(fd);
 		return -EIO;
 	}
-	sets = info.max_entries - 1;
-	set = mmap(NULL, map_bytes(sets), PROT_READ, MAP_SHARED, fd, 0);
+	*ret_sets = info.max_entries - 1;
+	*ret = mmap(NULL, map_bytes(*ret_sets), prot, MAP_SHARED, fd, 0);
+	if (*ret == MAP_FAILED)
+		res = -errno;
 	close(fd);
-	if (set == MAP_FAILED)
-		return -errno;
+	return res;
+}
+
+int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
+	       void *arg)
+{
+	struct sq_flow_set *set;
+	uint32_t sets;
+	int res = map_table(outer_fd, slot, PROT_READ, &set, &sets);
+
+	if (res)
+		return res;
 	for (uint32_t i = 1; i <= sets && !res; i++)
 		for (int w = 0; w < SQ_FLOW_WAYS && !res; w++)
 			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) > SQ_FLOW_BUSY)
 				res = fn(&set[i].flow[w], arg);
-	munmap((void *)set, map_bytes(sets));
+	munmap(set, map_bytes(sets));
 	return res;
+}
+
+/* Does a NAT still keep a port for it (RFC 4787, RFC 5382)? */
+static bool keeps_port(const struct sq_flow *f, uint64_t now)
+{
+	const uint32_t both = SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN;
+	uint64_t last = f->last_ns, after = SQ_FLOW_UDP_NS;
+
+	if (f->proto == IPPROTO_TCP)
+		after = (f->state & both) == both ? SQ_FLOW_TCP_NS : SQ_FLOW_OPENING_NS;
+	return now < last || now - last <= after;
+}
+
+int flows_recount(int outer_fd, uint32_t slot, uint64_t now)
+{
+	int32_t was[SQ_MAX_CLAUSES], n[SQ_MAX_CLAUSES] = {0};
+	struct sq_flow_set *set;
+	struct sq_flow_head *head;
+	uint32_t sets;
+	int res = map_table(outer_fd, slot, PROT_READ | PROT_WRITE, &set, &sets);
+
+	if (res)
+		return res;
+	head = (void *)set;
+	for (int c = 0; c < SQ_MAX_CLAUSES; c++)
+		was[c] = __atomic_load_n(&head->held[c], __ATOMIC_ACQUIRE);
+	for (uint32_t i = 1; i <= sets; i++)
+		for (int w = 0; w < SQ_FLOW_WAYS; w++) {
+			struct sq_flow *f = &set[i].flow[w];
+
+			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) <= SQ_FLOW_BUSY ||
+			    !(f->state & SQ_FLOW_HELD))
+				continue;
+			if (keeps_port(f, now)) {
+				n[f->clause % SQ_MAX_CLAUSES]++;
+				continue;
+			}
+			__atomic_store_n(&f->state, SQ_FLOW_ENDED | SQ_FLOW_REFUSED,
+					 __ATOMIC_RELEASE);
+			__atomic_fetch_add(&head->ended, 1, __ATOMIC_RELAXED);
+		}
+	/* What began or ended meanwhile makes the count worth nothing: the next one will do. */
+	for (int c = 0; c < SQ_MAX_CLAUSES; c++)
+		if (was[c] != n[c])
+			__atomic_compare_exchange_n(&head->held[c], &was[c], n[c], false,
+						    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+	munmap(set, map_bytes(sets));
+	return 0;
 }
 
 int flows_head(int outer_fd, uint32_t slot, struct sq_flow_head *ret)

@@ -13,6 +13,7 @@
 
 #define SWEEP_AT_ONCE 8		   /* some 120 ms of grace periods */
 #define RETIRE_NS     100000000ull /* as the versions of rules */
+#define RECOUNT_NS    5000000000ull
 
 struct old_table {
 	uint64_t when_ns, bytes;
@@ -24,6 +25,9 @@ struct tables {
 	int outer_fd;
 	pthread_mutex_t lock; /* of all below */
 	bool used[SQ_FLOW_SLOTS];
+	bool limited[SQ_FLOW_SLOTS]; /* max-flows: to be counted anew now and then */
+	uint32_t n_limited;
+	uint64_t recounted_ns;
 	uint32_t n;
 	uint64_t bytes;
 	struct old_table *old;
@@ -74,9 +78,18 @@ static void give_slot(struct tables *t, uint32_t slot, uint64_t bytes)
 {
 	pthread_mutex_lock(&t->lock);
 	t->used[slot] = false;
+	t->n_limited -= t->limited[slot];
+	t->limited[slot] = false;
 	t->n--;
 	t->bytes -= bytes;
 	pthread_mutex_unlock(&t->lock);
+}
+
+static void note_limit(struct tables *t, const struct sq_rule *rule, uint32_t slot)
+{
+	for (uint32_t i = 0; i < rule->n_clauses && !t->limited[slot]; i++)
+		t->limited[slot] = rule->clause[i].ask.max_flows;
+	t->n_limited += t->limited[slot];
 }
 
 int table_make(struct tables *t, struct sq_rule *rule, struct sq_error *err)
@@ -105,6 +118,9 @@ int table_make(struct tables *t, struct sq_rule *rule, struct sq_error *err)
 		return sq_error_set(err, res, "links", "no table of %u flows (%llu MiB): %s", links,
 				    (unsigned long long)bytes >> 20, strerror(-res));
 	rule->flow_slot = slot;
+	pthread_mutex_lock(&t->lock);
+	note_limit(t, rule, slot);
+	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
 
@@ -124,6 +140,24 @@ void table_retire(struct tables *t, const struct sq_rule *rule)
 	o->next = t->old;
 	t->old = o;
 	pthread_mutex_unlock(&t->lock);
+}
+
+/* A slot that is given to another rule meanwhile is at worst counted once too often. */
+static void recount(struct tables *t, uint64_t now)
+{
+	uint32_t left = t->n_limited;
+
+	t->recounted_ns = now;
+	for (uint32_t slot = 1; slot < SQ_FLOW_SLOTS && left; slot++) {
+		bool limited;
+
+		pthread_mutex_lock(&t->lock);
+		limited = t->limited[slot];
+		pthread_mutex_unlock(&t->lock);
+		if (limited)
+			flows_recount(t->outer_fd, slot, now);
+		left -= limited;
+	}
 }
 
 void tables_sweep(struct tables *t)
@@ -151,6 +185,8 @@ void tables_sweep(struct tables *t)
 		give_slot(t, o->slot, o->bytes);
 		free(o);
 	}
+	if (t->n_limited && now - t->recounted_ns > RECOUNT_NS)
+		recount(t, now);
 }
 
 void table_adopt(struct tables *t, const struct sq_rule *rule)
@@ -160,6 +196,7 @@ void table_adopt(struct tables *t, const struct sq_rule *rule)
 	if (!slot || slot >= SQ_FLOW_SLOTS || t->used[slot])
 		return;
 	t->used[slot] = true;
+	note_limit(t, rule, slot);
 	t->n++;
 	t->bytes += flows_bytes(rule->flow_sets);
 }

@@ -16,7 +16,8 @@ void tables_free(struct tables *t);	 /* leaves the kernel's as they are; may be 
 int table_make(struct tables *t, struct sq_rule *rule, struct sq_error *err);
 /* The version of the rule is gone: its table goes when no packet can be reading it. */
 void table_retire(struct tables *t, const struct sq_rule *rule);
-/* Takes such tables out, a few at a time, each in a grace period of RCU: one thread, no lock. */
+/* Counts max-flows anew now and then, and takes such tables out, a few at a time, each in a grace
+ * period of RCU: one thread, no lock. */
 void tables_sweep(struct tables *t);
 /* After a restart: each rule's table is kept, then all others are dropped. */
 void table_adopt(struct tables *t, const struct sq_rule *rule);
