@@ -128,38 +128,48 @@ static void command(const struct run *run, char **argv, int go, int bad)
 	_exit(e == ENOENT ? 127 : 126);
 }
 
-static int start(struct run *run, char **argv)
+/* Before there is anything to tidy up: squall may be killed at any moment. */
+static int start_guardian(struct run *run)
 {
-	int go[2], guard[2], bad[2];
+	int guard[2];
 
-	if (pipe2(go, O_CLOEXEC) || pipe2(guard, O_CLOEXEC) || pipe2(bad, O_CLOEXEC))
-		return -errno;
+	if (pipe2(guard, O_CLOEXEC))
+		return complain_text(run->cli, EXIT_FAILED, "run: %s", strerror(errno));
 	run->guardian = fork();
 	if (!run->guardian) {
-		/* Only its own end: the others' ends must be felt by those who wait for them. */
-		close(guard[1]);
-		close(go[0]);
-		close(go[1]);
-		close(bad[0]);
-		close(bad[1]);
+		close(guard[1]); /* its end must be felt */
 		guardian(run, guard[0]);
 	}
-	run->child = run->guardian < 0 ? -1 : fork();
+	close(guard[0]);
+	run->guard = guard[1];
+	if (run->guardian > 0)
+		return 0;
+	return complain_text(run->cli, EXIT_FAILED, "run: cannot start a process: %s",
+			     strerror(errno));
+}
+
+static int start(struct run *run, char **argv)
+{
+	int go[2], bad[2];
+
+	if (pipe2(go, O_CLOEXEC) || pipe2(bad, O_CLOEXEC))
+		return -errno;
+	run->child = fork();
 	if (!run->child) {
+		/* The others' ends must be felt by those who wait for them. */
+		close(run->guard);
 		close(go[1]);
 		command(run, argv, go[0], bad[1]);
 	}
 	close(go[0]);
-	close(guard[0]);
 	close(bad[1]);
 	run->go = go[1];
-	run->guard = guard[1];
 	run->bad = bad[0];
 	the_child = run->child;
 	return run->child < 0 ? -EAGAIN : 0;
 }
 
-static int make_cgroup(struct run *run)
+static int name_cgroup(struct run *run)
 {
 	const char *mount = cgroup_mount();
 
@@ -170,11 +180,20 @@ static int make_cgroup(struct run *run)
 			"/sys/fs/cgroup/unified");
 	snprintf(run->target, sizeof(run->target), "cgroup:/squall-run-%d", getpid());
 	snprintf(run->path, sizeof(run->path), "%.400s/squall-run-%d", mount, getpid());
+	return 0;
+}
+
+static int make_cgroup(struct run *run)
+{
+	int e;
+
 	if (!mkdir(run->path, 0755))
 		return 0;
-	return complain_text(run->cli, EXIT_FAILED, "run: cannot make the cgroup %s: %s%s",
-			     run->path, strerror(errno),
-			     errno == EACCES || errno == EPERM ? "; run it as root" : "");
+	e = errno;
+	complain_text(run->cli, EXIT_FAILED, "run: cannot make the cgroup %s: %s%s", run->path,
+		      strerror(e), e == EACCES || e == EPERM ? "; run it as root" : "");
+	*run->path = 0; /* not ours: it stays */
+	return EXIT_FAILED;
 }
 
 /* The rule or the profile's name as the body of its request. */
@@ -329,8 +348,12 @@ int cmd_run(struct cli *cli, int argc, char **argv)
 		snprintf(run.target, sizeof(run.target), "%s", cli->container);
 		r = ruled_already(&run);
 	} else if (!r) {
-		r = make_cgroup(&run);
+		r = name_cgroup(&run);
 	}
+	if (!r)
+		r = start_guardian(&run);
+	if (!r && *run.path)
+		r = make_cgroup(&run);
 	if (!r)
 		r = run_it(&run, argv + n);
 	if (*run.path)
