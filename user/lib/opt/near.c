@@ -47,12 +47,16 @@ static size_t distance(const char *a, const char *b)
 void suggest_from(struct suggestion *s, const char *name)
 {
 	size_t n = strlen(s->word), d, bound = n < 3 ? 1 : n < 6 ? 2 : n / 3;
+	bool begins = n >= 3 && !strncmp(name, s->word, n);
 
 	if (!n)
 		return;
 	/* "stat", "sched", "worker-1" for a longer name: a beginning of three letters is near. */
-	d = n >= 3 && !strncmp(name, s->word, n) ? 1 : distance(s->word, name);
-	if (d > bound || d >= strlen(name) || (s->best && d >= s->distance))
+	d = begins ? 1 : distance(s->word, name);
+	if (d > bound || d >= strlen(name) || (s->best && d > s->distance))
+		return;
+	/* Of two that begin so, the one with less to add: "stat" is "stats", not "status". */
+	if (s->best && d == s->distance && (!begins || strlen(name) >= strlen(s->best)))
 		return;
 	s->best = name;
 	s->distance = d;
