@@ -28,3 +28,9 @@ test-sim-50k: deps-test
 test-sim-chaos: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) CHAOS_DEVICES=2000 CHAOS_SECONDS=600 tests/sim/chaos.test
+
+.PHONY: test-experiment-killed
+## test-experiment-killed: an experiment killed at ten random moments and interrupted at ten, nothing left
+test-experiment-killed: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)B=$(B) KILLS=10 tests/sim/experiment-killed.test

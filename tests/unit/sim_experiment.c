@@ -117,6 +117,52 @@ static json_t *report(double value)
 	return doc;
 }
 
+/* All that a report may hold: probes that flap all the time, faults, failures, words of markup. */
+static json_t *full_report(void)
+{
+	json_t *doc = report(2000), *probes = json_array(), *faults = json_array();
+	json_t *figures = json_object(), *failures = json_array();
+	static const char *const parts[] = {"ramp",  "before",	"fault", "between",
+					    "after", "fault:a", "run"};
+
+	for (int i = 0; i < 16; i++) {
+		json_t *answers = json_array();
+
+		for (int k = 0; k < 3000; k++)
+			json_array_append_new(answers,
+					      json_pack("[f,b,n]", k / 5.0, (k / 2 + i) % 2));
+		json_array_append_new(probes,
+				      json_pack("{s:s,s:o}", "name", "<p>&", "answers", answers));
+	}
+	for (int i = 0; i < 32; i++)
+		json_array_append_new(
+			faults, json_pack("{s:s,s:f,s:f,s:s,s:s,s:s,s:[{s:s,s:i,s:i,s:i}],s:s,s:s}",
+					  "name", "<a>", "from_s", i * 18.0, "to_s", i * 18.0 + 9,
+					  "target", "cgroup:/<fleet>", "rule", "up loss 5%",
+					  "recovery_s", "never", "counters", "direction", "up",
+					  "seen_pkts", 1000, "lost_pkts", 50, "delayed_pkts", 0,
+					  "squalld", "http://<host>", "note", "\"gone\" & back"));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		json_object_set_new(figures, parts[i],
+				    json_pack("{s:f,s:i,s:{s:{s:f,s:f,s:i}},s:{s:{s:f}}}",
+					      "seconds", 60.0, "acked", 123456, "requests",
+					      "puback", "p50_ms", 1.5, "p95_ms", 12.25, "failures",
+					      3, "probes", "<p>&", "up_pct", 50.0));
+	for (int i = 0; i < 100; i++)
+		json_array_append_new(failures,
+				      json_pack("{s:s,s:s,s:s,s:s,s:i,s:{s:i,s:i}}", "type",
+						"meter", "request", "puback", "kind", "no-puback",
+						"text", "no PUBACK in time <&>", "count", 7,
+						"by_phase", "fault:a", 6, "after", 1));
+	json_object_set_new(doc, "probes", probes);
+	json_object_set_new(doc, "faults", faults);
+	json_object_set_new(doc, "figures", figures);
+	json_object_set_new(doc, "failures", failures);
+	json_object_set_new(doc, "again", json_string("squall-sim experiment <x>.yaml --seed 7"));
+	json_object_set_new(doc, "description", json_string("A & B"));
+	return doc;
+}
+
 static char *form(const json_t *doc, void (*make)(const json_t *, FILE *), size_t *ret_len)
 {
 	char *text;
@@ -127,21 +173,39 @@ static char *form(const json_t *doc, void (*make)(const json_t *, FILE *), size_
 	return text;
 }
 
+/* For checkers that are no part of a unit test: tests/sim, tests/browser. */
+static void keep(const char *name, const char *text)
+{
+	const char *dir = getenv("KEEP_REPORTS");
+	char path[512];
+	FILE *f;
+
+	if (!dir)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
 /* Ten minutes are a page of at most 400 KiB; what a name holds is text in each form. */
 static void forms(void **state)
 {
-	json_t *doc = report(2000);
+	json_t *doc = full_report();
 	size_t len;
 	char *s = form(doc, outcome_html, &len);
 
 	(void)state;
 	assert_in_range(len, 10000, 400 * 1024);
+	keep("full.html", s);
 	assert_non_null(strstr(s, "<h1>a &lt;b&gt; &amp; &quot;c&quot;</h1>"));
 	assert_null(strstr(s, "<b>"));
 	assert_null(strstr(s, "<script"));
 	assert_null(strchr(s, 1));
 	free(s);
 	s = form(doc, outcome_junit, &len);
+	keep("full.xml", s);
 	assert_non_null(strstr(s, "tests=\"1\" failures=\"1\""));
 	assert_null(strchr(s, 1));
 	free(s);

@@ -159,12 +159,46 @@ static void chart(FILE *f, const json_t *doc, const struct chart *c)
 	fputs("</svg></figure>\n", f);
 }
 
+static double asked(const json_t *answers, size_t i, double span)
+{
+	return i < json_array_size(answers)
+		       ? json_number_value(json_array_get(json_array_get(answers, i), 0))
+		       : span;
+}
+
+/* Where a probe was down, as one path: what is less than a unit apart is one piece, so that one
+ * which goes up and down all the time does not make the page long. */
+static void downs(FILE *f, const json_t *answers, double span, size_t y)
+{
+	double from = 0, to = -2;
+	const json_t *a;
+	size_t i;
+
+	fputs("<path stroke=\"#dc2626\" stroke-width=\"12\" d=\"", f);
+	json_array_foreach(answers, i, a)
+	{
+		double x = x_of(asked(answers, i, span), span);
+
+		if (json_is_true(json_array_get(a, 1)))
+			continue;
+		if (x - to >= 1) {
+			if (to > from)
+				fprintf(f, "M%.1f %zuh%.1f", from, y, to - from);
+			from = x;
+		}
+		to = x_of(asked(answers, i + 1, span), span);
+	}
+	if (to > from)
+		fprintf(f, "M%.1f %zuh%.1f", from, y, to - from);
+	fputs("\"/>", f);
+}
+
 /* When each probe was down: one strip for each. */
 static void strips(FILE *f, const json_t *doc)
 {
-	const json_t *list = json_object_get(doc, "probes"), *p, *a;
+	const json_t *list = json_object_get(doc, "probes"), *p;
 	double span = outcome_number(doc, "duration_s");
-	size_t n = json_array_size(list), i, k;
+	size_t n = json_array_size(list), i;
 
 	if (!n)
 		return;
@@ -174,30 +208,14 @@ static void strips(FILE *f, const json_t *doc)
 		W, 20 + 26 * n);
 	json_array_foreach(list, i, p)
 	{
-		size_t m = json_array_size(json_object_get(p, "answers"));
+		const json_t *answers = json_object_get(p, "answers");
+		double from = x_of(asked(answers, 0, span), span);
 
-		json_array_foreach(json_object_get(p, "answers"), k, a)
-		{
-			double from = json_number_value(json_array_get(a, 0)), to;
-			bool up = json_is_true(json_array_get(a, 1));
-
-			/* Answers alike are one piece. */
-			while (k + 1 < m &&
-			       json_is_true(json_array_get(
-				       json_array_get(json_object_get(p, "answers"), k + 1), 1)) ==
-				       up)
-				k++;
-			to = k + 1 < m
-				     ? json_number_value(json_array_get(
-					       json_array_get(json_object_get(p, "answers"), k + 1),
-					       0))
-				     : span;
-			fprintf(f,
-				"<rect x=\"%.1f\" y=\"%zu\" width=\"%.1f\" height=\"12\" "
-				"fill=\"%s\"/>",
-				x_of(from, span), 18 + 26 * i, x_of(to, span) - x_of(from, span),
-				up ? "#86efac" : "#dc2626");
-		}
+		fprintf(f,
+			"<rect x=\"%.1f\" y=\"%zu\" width=\"%.1f\" height=\"12\" "
+			"fill=\"#86efac\"/>",
+			from, 18 + 26 * i, x_of(span, span) - from);
+		downs(f, answers, span, 24 + 26 * i);
 		fprintf(f, "<text x=\"%d\" y=\"%zu\">", LEFT, 14 + 26 * i);
 		markup_escape(f, outcome_text(p, "name"));
 		fputs("</text>", f);

@@ -25,6 +25,17 @@ static void test_case(const json_t *doc, const json_t *t, FILE *f)
 			     outcome_text(t, "said"), outcome_text(t, "limit"));
 }
 
+/* What it takes to run it again. Ant's schema wants properties, output and errors of each suite. */
+static void properties(const json_t *doc, FILE *f)
+{
+	fprintf(f, "    <properties>\n      <property name=\"seed\" value=\"%.0f\"/>\n",
+		outcome_number(doc, "seed"));
+	markup_print(f,
+		     "      <property name=\"version\" value=\"%s\"/>\n"
+		     "      <property name=\"kernel\" value=\"%s\"/>\n    </properties>\n",
+		     outcome_text(doc, "version"), outcome_text(doc, "kernel"));
+}
+
 void outcome_junit(const json_t *doc, FILE *f)
 {
 	const json_t *list = json_object_get(doc, "thresholds"), *t;
@@ -45,13 +56,14 @@ void outcome_junit(const json_t *doc, FILE *f)
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	markup_print(f,
 		     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite "
-		     "name=\"%s\"",
+		     "id=\"0\" package=\"squall\" name=\"%s\"",
 		     outcome_text(doc, "name"));
 	fprintf(f,
 		" tests=\"%zu\" failures=\"%u\" errors=\"%d\" skipped=\"%u\" time=\"%.3f\" "
 		"timestamp=\"%s\" hostname=\"localhost\">\n",
 		json_array_size(list) + broken, failed, broken, skipped,
 		outcome_number(doc, "duration_s"), when);
+	properties(doc, f);
 	json_array_foreach(list, i, t) test_case(doc, t, f);
 	if (broken)
 		markup_print(f,
@@ -59,7 +71,10 @@ void outcome_junit(const json_t *doc, FILE *f)
 			     "      <error type=\"run\" message=\"%s: %s\"/>\n    </testcase>\n",
 			     outcome_text(doc, "name"), outcome_text(doc, "verdict"),
 			     outcome_text(doc, "why"));
-	fputs("  </testsuite>\n</testsuites>\n", f);
+	markup_print(f,
+		     "    <system-out>%s</system-out>\n    <system-err>%s</system-err>\n"
+		     "  </testsuite>\n</testsuites>\n",
+		     outcome_text(doc, "again"), outcome_text(doc, "why"));
 }
 
 /* A cell of a Markdown table: a bar would begin the next. */
