@@ -488,7 +488,12 @@ def markdown(r):
          f"Machine: {r['machine']['cpu']}, {r['machine']['cores']} cores, "
          f"Linux {r['machine']['kernel']}. Squall {r['version']}. {r['rounds']} rounds; load "
          f"average of the machine at most {r['load']:.1f} when a section began.", "",
-         "## Goals", "", "| what | median | min | max | asked | |", "|---|--:|--:|--:|--:|---|"]
+         "What it means for you: the load generator is not what your test will wait for. One core sends",
+         "some hundred thousand messages a second, nearly what a loop of bare system calls does, and a device",
+         "at one message a second costs 20 millionths of a core; so your broker is at its limit first. Whether",
+         "that holds on your machine, [sizing.md](sizing.md) says with four numbers of this page. A goal that",
+         "was missed is a promise of ours not kept; it makes no figure of a run wrong.",
+         "", "## Goals", "", "| what | median | min | max | asked | |", "|---|--:|--:|--:|--:|---|"]
     for g in r["goals"]:
         v = g["value"]
         o.append(f"| {g['name']} | {num(v['median'])}{g['unit']} | {num(v['min'])} | "
