@@ -256,7 +256,8 @@ static void examples_are_true(void **state)
 				if (w[0] == '-' && w[1]) {
 					if (!strcmp(w, "--url") || !strcmp(w, "--token-file") ||
 					    !strcmp(w, "-n") || !strcmp(w, "--profile") ||
-					    !strcmp(w, "--container") || !strcmp(w, "--every"))
+					    !strcmp(w, "--container") || !strcmp(w, "--match") ||
+					    !strcmp(w, "--every"))
 						strtok(NULL, " ");
 					continue;
 				}

@@ -14,6 +14,7 @@
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
+#include "squalld/control/members.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/profiles.h"
@@ -42,7 +43,9 @@ static void open_schedules(void)
 
 	assert_int_equal(schedules_new(&uses, &d.schedules), 0);
 	state_register(d.state, STATE_SCHEDULES, "schedules", schedules_save, d.schedules);
-	d.reconcile = (struct reconcile){d.book, d.schedules, dockertc_labels, &d.dockertc};
+	d.reconcile =
+		(struct reconcile){d.book, d.schedules, dockertc_labels, &d.dockertc, d.targets};
+	members_watch(d.book);
 }
 
 static void open_all(void)

@@ -37,6 +37,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define OPT_CONTAINER	   (1u << 18)
 #define OPT_KEEP_SCHEDULES (1u << 19)
 #define OPT_WAIT	   (1u << 20)
+#define OPT_MATCH	   (1u << 21)
 #define OPT_ALL_ADDRESSES  (1u << 31)
 #define OPT_GLOBAL	   (0xffu | OPT_ALL_ADDRESSES)
 
@@ -59,7 +60,7 @@ struct cli {
 	int n_urls;
 	const char *address; /* connect here, whatever the URL's name resolves to */
 	const char *url, *socket, *token_file, *cacert, *pin_dir, *description;
-	const char *profile, *for_time, *container;
+	const char *profile, *for_time, *container, *match;
 	int dashes;		    /* words before "--"; -1: there was none */
 	unsigned every, timeout_ms; /* 0: default */
 	uint64_t count;		    /* 0: no end */

@@ -29,6 +29,12 @@ const char *const squall_objects[][2] = {
 	"TARGET is cgroup:/path/below/the/v2/mount, a cgroup id, a container's exact name, or "    \
 	"at least 4 digits of its id that fit no other."
 
+#define SELECTOR_TEXT                                                                              \
+	"\n\nTARGET may be a selector: label:KEY=VALUE, name:GLOB, image:GLOB, compose:SERVICE, "  \
+	"swarm:SERVICE, ecs:CONTAINER, ecs-service:NAME, ecs-family:NAME or cgroup:/PATH/*. Its "  \
+	"rule acts on all that it means now and on each that comes, and is shown and deleted as "  \
+	"one. A target's own rule goes before it, and a narrower selector before a wider one."
+
 const struct command squall_commands[] = {
 	{
 		.object = "status",
@@ -61,10 +67,13 @@ const struct command squall_commands[] = {
 		.verb = "list",
 		.args = "",
 		.run = cmd_target_list,
+		.options = OPT_MATCH,
 		.summary = "list what can be faulted",
 		.text = TARGET_TEXT " The list shows how each target's packets can be seen: host, "
 				    "bridge, netns, or none while it has no process.",
-		.examples = "squall target list\n",
+		.examples = "squall target list\n"
+			    "squall target list --match label:app=web\n"
+			    "# whom a rule of this selector would mean\n",
 	},
 	{
 		.object = "target",
@@ -87,7 +96,7 @@ const struct command squall_commands[] = {
 		.max = -1,
 		.kinds = {ARG_TARGET, ARG_RULE},
 		.summary = "put a rule in force; it replaces the target's rule whole",
-		.text = TARGET_TEXT
+		.text = TARGET_TEXT SELECTOR_TEXT
 		"\n\n"
 		"FAULT is one of\n"
 		"  loss PERCENT [CORRELATION]\n"
@@ -142,6 +151,8 @@ const struct command squall_commands[] = {
 			"# every connection its own NB-IoT link\n"
 			"squall fault set worker hang old\n"
 			"# connections that exist go silent for ever, new ones work\n"
+			"squall fault set label:app=web up loss 5% for 10m\n"
+			"# every container with that label, those that come too\n"
 			"squall fault set worker up delay 80ms down delay 20ms also both loss 50% "
 			"match to 10.1.0.0/16\n# another fate for one network\n",
 	},
@@ -165,7 +176,8 @@ const struct command squall_commands[] = {
 		.max = 1,
 		.kinds = {ARG_TARGET_OR_ALL},
 		.summary = "delete a target's rule; all: every rule, running schedules too",
-		.examples = "squall fault del worker\nsquall fault del all\n",
+		.examples = "squall fault del worker\nsquall fault del label:app=web\n"
+			    "squall fault del all\n",
 	},
 	{
 		.object = "fault",

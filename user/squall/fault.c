@@ -49,9 +49,14 @@ static const char *text_of(const json_t *object, const char *key)
 
 static void print_one_line(const json_t *entry)
 {
+	const json_t *members = json_object_get(entry, "members");
+
 	print_safe(stdout, text_of(entry, "target"));
 	putchar(' ');
 	print_safe(stdout, text_of(json_object_get(entry, "rule"), "text"));
+	if (members)
+		printf(", on %zu target%s", json_array_size(members),
+		       json_array_size(members) == 1 ? "" : "s");
 	putchar('\n');
 }
 
@@ -132,9 +137,31 @@ static void print_left(const json_t *rule)
 		printf("%s left, ", sq_format_time(tenths * 100000000, text, sizeof(text)));
 }
 
+/* Of a selector's rule: on whom it acts, and why not on others. */
+static void print_members(const json_t *entry, const json_t *members)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(members, i, one)
+	{
+		fputs(i ? ", " : "    on ", stdout);
+		print_safe(stdout, text_of(one, "target"));
+	}
+	if (i)
+		putchar('\n');
+	json_array_foreach(json_object_get(entry, "notes"), i, one)
+	{
+		fputs("    ", stdout);
+		print_safe(stdout, json_string_value(one));
+		putchar('\n');
+	}
+}
+
 static void print_entry(const struct cli *cli, const json_t *entry)
 {
-	const json_t *rule = json_object_get(entry, "rule");
+	const json_t *rule = json_object_get(entry, "rule"),
+		     *members = json_object_get(entry, "members");
 	const char *drawn = text_of(rule, "drawn_seed");
 
 	fputs(style(cli, "\x1b[1m"), stdout);
@@ -143,13 +170,19 @@ static void print_entry(const struct cli *cli, const json_t *entry)
 	fputs("\n    ", stdout);
 	print_safe(stdout, text_of(rule, "text"));
 	fputs("\n    ", stdout);
-	if (json_is_false(json_object_get(entry, "in_force")))
+	if (json_is_false(json_object_get(entry, "in_force")) && !members)
 		printf("waits for the target to run, ");
 	print_left(rule);
 	printf("by %s, on-crash %s", text_of(entry, "source"), text_of(rule, "on_crash"));
+	if (*text_of(entry, "by")) {
+		fputs(", in force by ", stdout);
+		print_safe(stdout, text_of(entry, "by"));
+	}
 	if (*drawn)
 		printf(", seed %s (drawn)", drawn);
 	putchar('\n');
+	if (members)
+		print_members(entry, members);
 }
 
 int cmd_fault_show(struct cli *cli, int argc, char **argv)
@@ -218,6 +251,11 @@ int cmd_fault_del(struct cli *cli, int argc, char **argv)
 		r = api_target(cli, "DELETE", "/api/v1/rules/", argv[0], "", NULL, &answer);
 	if (all && !r)
 		return done(cli, r, answer, argv[0], cleared(answer, what, sizeof(what)));
+	if (!r && *text_of(answer, "by")) {
+		snprintf(what, sizeof(what), "rule deleted; now in force by %.200s",
+			 text_of(answer, "by"));
+		return done(cli, r, answer, argv[0], what);
+	}
 	return done(cli, r, answer, argv[0], "rule deleted");
 }
 

@@ -45,16 +45,27 @@ static void list_row(struct table *table, const json_t *t)
 			   ? "not running"
 			   : text_of(json_object_get(t, "view"), "mode"));
 	table_cell(table, false, "%s", text_of(t, "network_mode"));
+	table_cell(table, false, "%s", text_of(json_object_get(t, "rule"), "by"));
 	table_cell(table, false, "%s",
 		   text_of(json_object_get(json_object_get(t, "rule"), "rule"), "text"));
 }
 
 int cmd_target_list(struct cli *cli, int argc, char **argv)
 {
-	static const char *const head[] = {"TARGET", ">CGROUP ID", "SEEN", "NETWORK", "RULE", NULL};
+	static const char *const head[] = {"TARGET", ">CGROUP ID", "SEEN", "NETWORK",
+					   "BY",     "RULE",	   NULL};
+
+	char *path;
+	int r;
 
 	(void)argc, (void)argv;
-	return api_list(cli, "/api/v1/targets", "targets", head, list_row);
+	path = cli->match ? sq_client_path("/api/v1/targets?match=", cli->match, "")
+			  : sq_client_path("/api/v1/targets", "", "");
+	if (!path)
+		return complain_text(cli, EXIT_FAILED, "out of memory");
+	r = api_list(cli, path, "targets", head, list_row);
+	free(path);
+	return r;
 }
 
 int cmd_target_show(struct cli *cli, int argc, char **argv)

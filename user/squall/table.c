@@ -53,6 +53,8 @@ static const struct opt options[] = {
 	 TEXT(container)},
 	{ROW(OPT_DESCRIPTION, 0, "description", "TEXT", "say what the profile is"),
 	 .kind = OPT_TEXT, AT(description)},
+	{ROW(OPT_MATCH, 0, "match", "SELECTOR", "only those that it means, as in label:app=web"),
+	 TEXT(match)},
 	{ROW(OPT_KEEP_SCHEDULES, 0, "keep-schedules", NULL, "with all: running schedules go on"),
 	 .kind = OPT_BIT},
 	{ROW(OPT_WAIT, 0, "wait", "TIME", "then say what the rule has met so long, as in 2s"),

@@ -25,6 +25,7 @@
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
+#include "squalld/control/members.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/dockertc/dockertc.h"
@@ -161,7 +162,11 @@ static void reload(struct daemon *d)
 static void tick(struct daemon *d, unsigned int n)
 {
 	pthread_mutex_lock(&d->lock);
+	members_tick(d->book);
 	book_tick(d->book);
+	/* Where a cgroup was missed: inotify has its limits. */
+	if (n % (10000 / TICK_MS) == 0)
+		members_look_all(d->book);
 	if (n % (1000 / TICK_MS) == 0 && bus_wanted(d->bus))
 		bus_publish(d->bus, "counters", counters_json(d->engine, d->book, NULL));
 	pthread_mutex_unlock(&d->lock);
@@ -293,7 +298,9 @@ static int wire(struct daemon *d, struct sq_error *error)
 	};
 	d->ecs = (struct ecs){&d->lock, d->targets, d->book, d->state, json_object()};
 	state_register(d->state, STATE_ECS, "ecs", ecs_save, &d->ecs);
-	d->reconcile = (struct reconcile){d->book, d->schedules, dockertc_labels, &d->dockertc};
+	members_watch(d->book);
+	d->reconcile = (struct reconcile){d->book, d->schedules, dockertc_labels, &d->dockertc,
+					  d->targets};
 	targets_listen(d->targets, &reconcile_events, &d->reconcile);
 	return 0;
 }
@@ -388,14 +395,24 @@ static int open_engine(struct daemon *d, struct sq_error *error)
 	return engine_open(&eo, &d->engine, error);
 }
 
+static void cgroup_made(void *arg, const char *path)
+{
+	struct daemon *d = arg;
+
+	pthread_mutex_lock(&d->lock);
+	reconcile_cgroup(&d->reconcile, path);
+	pthread_mutex_unlock(&d->lock);
+}
+
 /* Threads, in the order in which they are stopped backwards; the last one serves. */
 static int start(struct daemon *d, struct sq_error *err)
 {
 	struct docker_uses docker = {d->opt->docker_socket, &d->lock, d->targets, d->engine};
+	struct cgwatch_uses cgroups = {d->bus, cgroup_made, d};
 
 	if (state_start(d->state) < 0 || history_start(d->history) < 0 ||
 	    schedules_start(d->schedules) < 0 || docker_start(&docker, &d->docker) < 0 ||
-	    cgwatch_start(d->bus, &d->cgwatch) < 0 || wire_api(d) < 0)
+	    cgwatch_start(&cgroups, &d->cgwatch) < 0 || wire_api(d) < 0)
 		return sq_error_set(err, -EAGAIN, NULL, "cannot start a thread");
 	return http_start(d->http, &api_app, &d->api, err);
 }

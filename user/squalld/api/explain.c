@@ -17,6 +17,7 @@
 #include "lib/clock.h"
 #include "squalld/control/book.h"
 #include "squalld/control/schedules.h"
+#include "squalld/control/selector.h"
 #include "squalld/discovery/sockets.h"
 #include "squalld/kernel/kernel.h"
 
@@ -38,6 +39,7 @@ struct explain {
 	bool running, ruled, in_force;
 	struct sq_rule rule; /* the target's own, or, `inherited`, its parent's */
 	char *inherited;     /* whose, NULL: its own */
+	char *by;	     /* the selector that it came by, or NULL */
 	struct sq_counters count[SQ_MAX_CLAUSES][SQ_DIRS], sum[SQ_DIRS];
 	uint64_t began_ms;
 	json_t *schedule, *children;
@@ -119,6 +121,11 @@ static int gather(struct explain *x, const char *name, struct sq_error *p)
 	struct rule_entry *e;
 	int rc;
 
+	if (selector_is(name))
+		return sq_error_set(p, -EINVAL, "target",
+				    "%.200s is a selector; explain a target: `squall fault show` "
+				    "lists those that it rules",
+				    name);
 	pthread_mutex_lock(a->lock);
 	rc = target_resolve(a->targets, name, &x->t, p);
 	if (rc == 0) {
@@ -127,6 +134,7 @@ static int gather(struct explain *x, const char *name, struct sq_error *p)
 		book_each(a->book, look_at_kin, &kin);
 		if (e) {
 			take_rule(x, e);
+			x->by = e->by ? strdup(e->by) : NULL;
 		} else if (kin.parent) {
 			take_rule(x, kin.parent);
 			x->inherited = strdup(kin.parent->name);
@@ -322,6 +330,11 @@ static void explain_kin(struct explain *x)
 {
 	size_t n = json_array_size(x->children);
 
+	if (x->by)
+		reason(x, "selector",
+		       "delete or change the selector's rule, or set one on the target itself, "
+		       "which goes before",
+		       "its rule is in force by %.300s", x->by);
 	if (x->inherited)
 		reason(x, "inherited", "set a rule on the target itself to have another",
 		       "its packets are %.200s's: that rule acts on whatever has none of its own",
@@ -487,6 +500,7 @@ static void forget(struct explain *x)
 	json_decref(x->schedule);
 	json_decref(x->view);
 	free(x->inherited);
+	free(x->by);
 	free(x);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Status, capabilities, profiles, schedules. */
+/* Status, capabilities, profiles, schedules, clear and undo. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,8 @@
 #include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/clear.h"
+#include "squalld/control/members.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/api/events.h"
@@ -160,10 +162,17 @@ enum MHD_Result api_profile_delete(struct request *r, const char *name)
 static int canonical(struct request *r, const char *name, char *buf, size_t size,
 		     struct sq_error *p)
 {
+	struct selector s;
 	struct target t;
 	json_t *known;
-	int rc = target_resolve(api_of(r)->targets, name, &t, p);
+	int rc;
 
+	if (selector_is(name)) {
+		rc = selector_parse(name, &s, p);
+		snprintf(buf, size, "%s", rc < 0 ? "" : s.text);
+		return rc;
+	}
+	rc = target_resolve(api_of(r)->targets, name, &t, p);
 	if (rc == 0) {
 		snprintf(buf, size, "%s", t.name);
 		return 0;
@@ -252,4 +261,63 @@ enum MHD_Result api_schedule_start(struct request *r, const char *name)
 enum MHD_Result api_schedule_stop(struct request *r, const char *name)
 {
 	return schedule_op(r, name, OP_STOP);
+}
+
+/* --- clear and undo -------------------------------------------------------------------- */
+
+/* DELETE /api/v1/rules[?schedules=keep] */
+enum MHD_Result api_rules_clear(struct request *r, const char *name)
+{
+	struct cleared n;
+	char keep[8] = "", undo[24], change[120];
+
+	(void)name;
+	if (strstr(r->query, "schedules") &&
+	    (!request_query(r, "schedules", keep, sizeof(keep)) || strcmp(keep, "keep") != 0))
+		return reply_status(r, 400, "schedules",
+				    "schedules: only \"keep\" is accepted, which lets them go on");
+	pthread_mutex_lock(api_of(r)->lock);
+	clear_all(api_of(r)->clear, keep[0], &n);
+	pthread_mutex_unlock(api_of(r)->lock);
+	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
+	snprintf(change, sizeof(change),
+		 "%u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
+		 n.waiting, n.schedules, n.labels);
+	api_audit(r, "clear", "everything", change);
+	snprintf(undo, sizeof(undo), "%llu", (unsigned long long)n.undo);
+	return reply_json(r, 200,
+			  json_pack("{s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted, "waiting",
+				    (int)n.waiting, "schedules", (int)n.schedules, "labels",
+				    (int)n.labels, "undo",
+				    n.undo ? json_string(undo) : json_null()));
+}
+
+/* POST /api/v1/undo {"undo": ID} */
+enum MHD_Result api_undo(struct request *r, const char *name)
+{
+	static const char *const keys[] = {"undo", NULL};
+	struct sq_error p = {0};
+	json_t *body = request_json(r, &p), *o = NULL;
+	const char *id = json_string_value(json_object_get(body, "undo"));
+
+	(void)name;
+	if (!body)
+		return reply_problem(r, &p);
+	if (json_only_keys(body, keys, &p)) {
+		if (!id || !*id || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
+			sq_error_set(&p, -EINVAL, "undo",
+				     "the \"undo\" of what DELETE /api/v1/rules answered is "
+				     "expected");
+		} else {
+			pthread_mutex_lock(api_of(r)->lock);
+			clear_undo(api_of(r)->clear, strtoull(id, NULL, 10), &o, &p);
+			pthread_mutex_unlock(api_of(r)->lock);
+		}
+	}
+	json_decref(body);
+	if (!o)
+		return reply_problem(r, &p);
+	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
+	api_audit(r, "clear", "everything", "undone");
+	return reply_json(r, 200, o);
 }

@@ -11,7 +11,7 @@
 #include "squalld/api/api.h"
 #include "squalld/api/explain.h"
 #include "squalld/control/book.h"
-#include "squalld/control/clear.h"
+#include "squalld/control/members.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
@@ -24,15 +24,27 @@ static json_t *lo_note(const char *why)
 
 struct listing {
 	struct engine *engine;
+	struct book *book;
 	json_t *list;
 	const char *passes; /* why packets of one of them pass over loopback, or NULL */
 };
+
+/* A selector's with whom it rules. */
+static json_t *entry_json(struct book *book, const struct rule_entry *e)
+{
+	json_t *o = book_entry_json(e);
+
+	if (o && e->selector)
+		members_json(book, e, o);
+	return o;
+}
 
 static int append_one(struct rule_entry *e, void *arg)
 {
 	struct listing *l = arg;
 
-	json_array_append_new(l->list, book_entry_json(e));
+	if (!e->by)
+		json_array_append_new(l->list, entry_json(l->book, e));
 	if (e->in_force && !l->passes)
 		l->passes = engine_lo_passes(l->engine, e->cgroup_id, true);
 	return 0;
@@ -40,7 +52,8 @@ static int append_one(struct rule_entry *e, void *arg)
 
 enum MHD_Result api_rules(struct request *r, const char *name)
 {
-	struct listing l = {.engine = api_of(r)->engine, .list = json_array()};
+	struct listing l = {
+		.engine = api_of(r)->engine, .book = api_of(r)->book, .list = json_array()};
 	json_t *o = json_pack("{s:o}", "rules", l.list);
 
 	(void)name;
@@ -72,73 +85,26 @@ static void audit_set(struct request *r, const struct rule_entry *e)
 	api_audit(r, "rule of", e->name, change);
 }
 
-/* DELETE /api/v1/rules[?schedules=keep] */
-enum MHD_Result api_rules_clear(struct request *r, const char *name)
-{
-	struct cleared n;
-	char keep[8] = "", undo[24], change[120];
-
-	(void)name;
-	if (strstr(r->query, "schedules") &&
-	    (!request_query(r, "schedules", keep, sizeof(keep)) || strcmp(keep, "keep") != 0))
-		return reply_status(r, 400, "schedules",
-				    "schedules: only \"keep\" is accepted, which lets them go on");
-	pthread_mutex_lock(api_of(r)->lock);
-	clear_all(api_of(r)->clear, keep[0], &n);
-	pthread_mutex_unlock(api_of(r)->lock);
-	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
-	snprintf(change, sizeof(change),
-		 "%u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
-		 n.waiting, n.schedules, n.labels);
-	api_audit(r, "clear", "everything", change);
-	snprintf(undo, sizeof(undo), "%llu", (unsigned long long)n.undo);
-	return reply_json(r, 200,
-			  json_pack("{s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted, "waiting",
-				    (int)n.waiting, "schedules", (int)n.schedules, "labels",
-				    (int)n.labels, "undo",
-				    n.undo ? json_string(undo) : json_null()));
-}
-
-/* POST /api/v1/undo {"undo": ID} */
-enum MHD_Result api_undo(struct request *r, const char *name)
-{
-	static const char *const keys[] = {"undo", NULL};
-	struct sq_error p = {0};
-	json_t *body = request_json(r, &p), *o = NULL;
-	const char *id = json_string_value(json_object_get(body, "undo"));
-
-	(void)name;
-	if (!body)
-		return reply_problem(r, &p);
-	if (json_only_keys(body, keys, &p)) {
-		if (!id || !*id || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
-			sq_error_set(&p, -EINVAL, "undo",
-				     "the \"undo\" of what DELETE /api/v1/rules answered is "
-				     "expected");
-		} else {
-			pthread_mutex_lock(api_of(r)->lock);
-			clear_undo(api_of(r)->clear, strtoull(id, NULL, 10), &o, &p);
-			pthread_mutex_unlock(api_of(r)->lock);
-		}
-	}
-	json_decref(body);
-	if (!o)
-		return reply_problem(r, &p);
-	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
-	api_audit(r, "clear", "everything", "undone");
-	return reply_json(r, 200, o);
-}
-
 /*
  * A target's rule, or NULL with p: there is no such target, or it has no rule.
  * The target itself may be gone: its rule is still in the book, by name.
  */
 static struct rule_entry *ruled(struct request *r, const char *name, struct sq_error *p)
 {
+	struct selector s;
 	struct target t;
-	int rc = target_resolve(api_of(r)->targets, name, &t, p);
-	struct rule_entry *e = book_find(api_of(r)->book, rc == 0 ? t.name : name);
+	struct rule_entry *e;
+	int rc;
 
+	if (selector_is(name)) {
+		rc = selector_parse(name, &s, p);
+		e = rc == 0 ? book_find(api_of(r)->book, s.text) : NULL;
+		if (rc == 0 && !e)
+			sq_error_set(p, -ENOENT, "target", "%.200s has no rule", s.text);
+		return e;
+	}
+	rc = target_resolve(api_of(r)->targets, name, &t, p);
+	e = book_find(api_of(r)->book, rc == 0 ? t.name : name);
 	if (e) {
 		json_decref(p->candidates);
 		memset(p, 0, sizeof(*p));
@@ -201,7 +167,7 @@ static json_t *with_notes(struct request *r, const char *target, json_t *entry)
 static enum MHD_Result reply_entry(struct request *r, unsigned int status, struct rule_entry *e)
 {
 	book_etag(e, r->etag, sizeof(r->etag));
-	return reply_json(r, status, book_entry_json(e));
+	return reply_json(r, status, entry_json(api_of(r)->book, e));
 }
 
 enum MHD_Result api_rule_get(struct request *r, const char *name)
@@ -242,97 +208,6 @@ static int has_network(struct api *a, const struct target *t, struct sq_error *p
 		 : sq_error_set(p, -ENOTCONN, "target",
 				"container %.100s has no network interface (network mode none)",
 				t->name);
-}
-
-/*
- * Attached where the target lives before it gets its rule, so that an answer is about what acts;
- * waited for without the lock. *ret_id is to be released.
- */
-static int hold(struct api *a, const char *name, uint64_t *ret_id, struct sq_error *p)
-{
-	bool network = false;
-	struct target t;
-	int rc;
-
-	pthread_mutex_lock(a->lock);
-	rc = target_resolve(a->targets, name, &t, p);
-	if (rc == 0)
-		rc = target_ready(&t, p);
-	if (rc == 0)
-		network = wants_network(&t);
-	pthread_mutex_unlock(a->lock);
-	if (rc == 0)
-		p->code = rc = engine_hold(a->engine, t.id, p);
-	if (rc < 0)
-		return rc;
-	rc = network ? has_network(a, &t, p) : 0;
-	if (rc < 0)
-		engine_release(a->engine, t.id);
-	else
-		*ret_id = t.id;
-	return rc;
-}
-
-/* With the lock held again: the target, which is still the one that is held, and its rule if it has
- * one. */
-static int held_target(struct request *r, const char *name, uint64_t held, struct target *ret,
-		       struct rule_entry **ret_e, struct sq_error *p)
-{
-	struct api *a = api_of(r);
-
-	if (target_resolve(a->targets, name, ret, p) < 0 || target_ready(ret, p) < 0)
-		return p->code;
-	if (ret->id != held)
-		return sq_error_set(p, -EAGAIN, "target",
-				    "%.200s was started anew just now; try again", ret->name);
-	*ret_e = book_find(a->book, ret->name);
-	return check_preconditions(r, *ret_e, p);
-}
-
-static enum MHD_Result set_rule(struct request *r, const char *name, const struct sq_rule *rule,
-				const char *source)
-{
-	struct api *a = api_of(r);
-	struct sq_error p = {0};
-	struct rule_entry *e = NULL;
-	json_t *o = NULL;
-	struct target t;
-	bool fresh = false;
-	uint64_t id;
-
-	if (hold(a, name, &id, &p) < 0)
-		return reply_problem(r, &p);
-	pthread_mutex_lock(a->lock);
-	if (held_target(r, name, id, &t, &e, &p) == 0) {
-		fresh = !e;
-		if (book_set(a->book, &t, rule, source, &e, &p) == 0) {
-			audit_set(r, e);
-			book_etag(e, r->etag, sizeof(r->etag));
-			o = book_entry_json(e);
-		}
-	}
-	pthread_mutex_unlock(a->lock);
-	engine_release(a->engine, id);
-	return o ? reply_json(r, fresh ? 201 : 200, with_notes(r, t.name, o))
-		 : reply_problem(r, &p);
-}
-
-enum MHD_Result api_rule_put(struct request *r, const char *name)
-{
-	struct sq_error p = {0};
-	json_t *body = request_json(r, &p);
-	struct sq_rule rule;
-	int rc;
-
-	if (!body)
-		return reply_problem(r, &p);
-	rc = sq_rule_from_json(body, &rule, &p);
-	json_decref(body);
-	if (rc < 0) {
-		p.code = rc == -E2BIG ? rc : -EINVAL;
-		return reply_problem(r, &p);
-	}
-	return set_rule(r, name, &rule, "api");
 }
 
 /* RFC 7396. */
@@ -430,66 +305,195 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 	return rc;
 }
 
-enum MHD_Result api_rule_patch(struct request *r, const char *name)
+/* Whom a rule will be for, attached to and held. */
+struct held {
+	uint64_t *id;
+	int n;
+};
+
+static void release(struct api *a, struct held *h)
+{
+	while (h->n)
+		engine_release(a->engine, h->id[--h->n]);
+	free(h->id);
+}
+
+/* The cgroup of a target, or of each that a selector means. */
+static int find_cgroups(struct api *a, const char *name, struct held *ret, bool *ret_network,
+			struct target *t, struct sq_error *p)
+{
+	struct selector s;
+
+	*ret_network = false;
+	if (selector_is(name)) {
+		if (selector_parse(name, &s, p) < 0)
+			return p->code;
+		ret->n = members_ids(a->book, &s, &ret->id);
+		return ret->n < 0 ? sq_error_set(p, -ENOMEM, NULL, "out of memory") : 0;
+	}
+	if (target_resolve(a->targets, name, t, p) < 0 || target_ready(t, p) < 0)
+		return p->code;
+	ret->id = malloc(sizeof(*ret->id));
+	if (!ret->id)
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
+	ret->id[ret->n++] = t->id;
+	*ret_network = wants_network(t);
+	return 0;
+}
+
+/*
+ * Attached where the target lives before it gets its rule, so that an answer is about what acts;
+ * waited for without the lock. *ret is to be released.
+ */
+static int hold(struct api *a, const char *name, struct held *ret, struct sq_error *p)
+{
+	struct held found = {0};
+	struct target t;
+	bool network;
+	int rc;
+
+	pthread_mutex_lock(a->lock);
+	rc = find_cgroups(a, name, &found, &network, &t, p);
+	pthread_mutex_unlock(a->lock);
+	*ret = (struct held){found.id, 0};
+	for (int i = 0; rc == 0 && i < found.n; i++) {
+		rc = engine_hold(a->engine, found.id[i], p);
+		if (rc == 0)
+			found.id[ret->n++] = found.id[i];
+		else if (rc == -ENOENT && selector_is(name))
+			rc = 0; /* gone meanwhile: it is no member any more */
+		p->code = rc;
+	}
+	if (rc == 0 && network)
+		rc = has_network(a, &t, p);
+	if (rc < 0)
+		release(a, ret);
+	return rc;
+}
+
+/* With the lock held again: the target, which is still the one that is held; its rule, or that of a
+ * selector, if it has one. */
+static int held_rule(struct request *r, const char *name, const struct held *held,
+		     struct rule_entry **ret_e, struct sq_error *p)
+{
+	struct api *a = api_of(r);
+	struct selector s;
+	struct target t;
+
+	if (selector_is(name)) {
+		if (selector_parse(name, &s, p) < 0)
+			return p->code;
+		*ret_e = book_find(a->book, s.text);
+		return check_preconditions(r, *ret_e, p);
+	}
+	if (target_resolve(a->targets, name, &t, p) < 0 || target_ready(&t, p) < 0)
+		return p->code;
+	if (t.id != held->id[0])
+		return sq_error_set(p, -EAGAIN, "target",
+				    "%.200s was started anew just now; try again", t.name);
+	*ret_e = book_find(a->book, t.name);
+	return check_preconditions(r, *ret_e, p);
+}
+
+/* rule: what it is to be, or, where patch is not NULL, made of that and what it was. */
+static enum MHD_Result set_rule(struct request *r, const char *name, struct sq_rule *rule,
+				json_t *patch, const char *source)
 {
 	struct api *a = api_of(r);
 	struct sq_error p = {0};
-	json_t *body = request_json(r, &p), *o = NULL;
 	struct rule_entry *e = NULL;
-	struct sq_rule rule;
-	struct target t;
-	bool fresh = false;
-	uint64_t id;
+	struct held held;
+	json_t *o = NULL;
+	bool fresh = false, selects = false;
 
-	if (body && depth(body, 8) < 0)
-		sq_error_set(&p, -EINVAL, "body", "objects nested deeper than a rule's");
-	if (p.code || hold(a, name, &id, &p) < 0) {
-		json_decref(body);
+	if (hold(a, name, &held, &p) < 0)
 		return reply_problem(r, &p);
-	}
 	pthread_mutex_lock(a->lock);
-	if (held_target(r, name, id, &t, &e, &p) == 0) {
-		fresh = !e;
-		if (patched(e, body, &rule, &p) == 0 &&
-		    book_set(a->book, &t, &rule, "api", &e, &p) == 0) {
+	if (held_rule(r, name, &held, &e, &p) == 0) {
+		fresh = !e || e->by;
+		if ((!patch || patched(e, patch, rule, &p) == 0) &&
+		    rule_set(a->book, name, rule, source, &e, &p) == 0) {
 			audit_set(r, e);
 			book_etag(e, r->etag, sizeof(r->etag));
-			o = book_entry_json(e);
+			selects = e->selector;
+			o = entry_json(a->book, e);
 		}
 	}
 	pthread_mutex_unlock(a->lock);
-	engine_release(a->engine, id);
+	release(a, &held);
+	if (!o)
+		return reply_problem(r, &p);
+	/* Of those that come later only the file knows. */
+	if (selects)
+		state_flush(a->state, STATE_RULES);
+	return reply_json(r, fresh ? 201 : 200, selects ? o : with_notes(r, name, o));
+}
+
+enum MHD_Result api_rule_put(struct request *r, const char *name)
+{
+	struct sq_error p = {0};
+	json_t *body = request_json(r, &p);
+	struct sq_rule rule;
+	int rc;
+
+	if (!body)
+		return reply_problem(r, &p);
+	rc = sq_rule_from_json(body, &rule, &p);
 	json_decref(body);
-	return o ? reply_json(r, fresh ? 201 : 200, with_notes(r, t.name, o))
-		 : reply_problem(r, &p);
+	if (rc < 0) {
+		p.code = rc == -E2BIG ? rc : -EINVAL;
+		return reply_problem(r, &p);
+	}
+	return set_rule(r, name, &rule, NULL, "api");
+}
+
+enum MHD_Result api_rule_patch(struct request *r, const char *name)
+{
+	struct sq_error p = {0};
+	json_t *body = request_json(r, &p);
+	enum MHD_Result result;
+	struct sq_rule rule;
+
+	if (body && depth(body, 8) < 0)
+		sq_error_set(&p, -EINVAL, "body", "objects nested deeper than a rule's");
+	result = p.code ? reply_problem(r, &p) : set_rule(r, name, &rule, body, "api");
+	json_decref(body);
+	return result;
 }
 
 enum MHD_Result api_rule_delete(struct request *r, const char *name)
 {
 	struct sq_error p = {0};
-	enum MHD_Result result;
 	struct rule_entry *e;
 	bool waits = false;
+	json_t *o = NULL;
+	char *target;
 
 	pthread_mutex_lock(api_of(r)->lock);
 	e = ruled(r, name, &p);
-	if (!e) {
-		result = reply_problem(r, &p);
-	} else if (check_preconditions(r, e, &p) < 0) {
-		result = reply_problem(r, &p);
-	} else {
+	if (e && e->by)
+		sq_error_set(&p, -EEXIST, "target",
+			     "the rule of %.200s is that of %.200s: delete that one, or set a rule "
+			     "of its own",
+			     e->name, e->by);
+	if (e && !p.code && check_preconditions(r, e, &p) == 0) {
 		waits = !e->in_force;
 		api_audit(r, "rule of", e->name, "deleted");
+		target = strdup(e->name);
 		book_delete(api_of(r)->book, e->name, "deleted");
-		result = MHD_YES;
+		/* It is not without one now where a selector means it. */
+		e = target ? book_find(api_of(r)->book, target) : NULL;
+		if (e)
+			o = book_entry_json(e);
+		free(target);
 	}
 	pthread_mutex_unlock(api_of(r)->lock);
 	if (p.code)
-		return result;
+		return reply_problem(r, &p);
 	/* Of a rule that is not in the kernel only the file knows that it is gone. */
 	if (waits)
 		state_flush(api_of(r)->state, STATE_RULES);
-	return reply_empty(r, 204);
+	return o ? reply_json(r, 200, o) : reply_empty(r, 204);
 }
 
 /* {"name": "3G", "for_ns": N} */
@@ -527,5 +531,5 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 		p.code = rc < 0 ? -EINVAL : 0;
 	}
 	json_decref(body);
-	return rc < 0 ? reply_problem(r, &p) : set_rule(r, name, &rule, source);
+	return rc < 0 ? reply_problem(r, &p) : set_rule(r, name, &rule, NULL, source);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/control/selector.h"
 #include "squalld/control/targets.h"
 #include "squalld/kernel/kernel.h"
 
@@ -76,6 +77,7 @@ static json_t *target_json(struct api *a, const struct target *t)
 
 struct listing {
 	struct api *api;
+	const struct selector *match; /* NULL: all */
 	json_t *list;
 };
 
@@ -83,20 +85,34 @@ static int list_one(const struct target *t, void *arg)
 {
 	struct listing *x = arg;
 
+	if (x->match && !selector_matches(x->match, t))
+		return 0;
 	json_array_append_new(x->list, target_json(x->api, t));
 	return json_array_size(x->list) < LIST_MAX ? 0 : -E2BIG;
 }
 
 enum MHD_Result api_targets(struct request *r, const char *name)
 {
-	char kind[16] = "";
+	char kind[16] = "", match[SELECTOR_MAX + 1];
 	struct listing x = {.api = api_of(r)};
+	struct sq_error p = {0};
+	struct selector s;
 
 	(void)name;
 	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 &&
 	    strcmp(kind, "container") != 0)
 		return reply_status(r, 400, "kind",
 				    "kind: \"%.15s\" is not accepted: cgroup or container", kind);
+	if (request_query(r, "match", match, sizeof(match))) {
+		if (!selector_is(match))
+			sq_error_set(&p, -EINVAL, "match",
+				     "\"%.100s\" is no selector; one is label:KEY=VALUE, or "
+				     "name:GLOB",
+				     match);
+		if (p.code || selector_parse(match, &s, &p) < 0)
+			return reply_problem(r, &p);
+		x.match = &s;
+	}
 	x.list = json_array();
 	pthread_mutex_lock(api_of(r)->lock);
 	targets_each(api_of(r)->targets, kind[0] != 'c' || kind[1] == 'g',

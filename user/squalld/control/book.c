@@ -45,6 +45,8 @@ static void entry_free(struct rule_entry *e)
 	free(e->base);
 	free(e->name);
 	free(e->cgroup);
+	free(e->selector);
+	free(e->by);
 	free(e);
 }
 
@@ -97,7 +99,7 @@ void book_drop(struct book *book, struct rule_entry *e)
 
 unsigned int book_count(struct book *book)
 {
-	return book->n;
+	return book->n - book->n_members;
 }
 
 uint64_t book_changes(struct book *book)
@@ -118,6 +120,29 @@ int book_each(struct book *book, int (*fn)(struct rule_entry *e, void *arg), voi
 		}
 	}
 	return 0;
+}
+
+struct by_id {
+	uint64_t id;
+	struct rule_entry *found;
+};
+
+static int has_id(struct rule_entry *e, void *arg)
+{
+	struct by_id *x = arg;
+
+	if (e->selector || e->cgroup_id != x->id)
+		return 0;
+	x->found = e;
+	return 1;
+}
+
+struct rule_entry *book_of_cgroup(struct book *book, uint64_t id)
+{
+	struct by_id x = {id, NULL};
+
+	book_each(book, has_id, &x);
+	return x.found;
 }
 
 /* --- JSON ------------------------------------------------------------------------- */
@@ -152,10 +177,10 @@ json_t *book_entry_json(const struct rule_entry *e)
 
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
 	book_etag(e, etag, sizeof(etag));
-	return json_pack("{s:o,s:o,s:o,s:b,s:b,s:o,s:s}", "target", json_text(e->name), "id",
+	return json_pack("{s:o,s:o,s:o,s:b,s:b,s:o,s:o,s:s}", "target", json_text(e->name), "id",
 			 e->in_force ? json_string(id) : json_null(), "rule", rule_json(e),
-			 "on_restart", 1, "in_force", (int)e->in_force, "source",
-			 json_text(e->source), "etag", etag);
+			 "on_restart", 1, "in_force", (int)(e->in_force || e->members), "source",
+			 json_text(e->source), "by", json_text(e->by), "etag", etag);
 }
 
 json_t *book_ended(struct book *book, const struct rule_entry *e)
@@ -280,18 +305,19 @@ int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause
 }
 
 /* Into the kernel, with what is left of the rule's time. */
-int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct sq_error *p)
+int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *rule,
+		 uint64_t ends_ns, uint64_t id, struct sq_error *p)
 {
-	struct sq_rule want = e->rule, got;
+	struct sq_rule want = *rule, got;
 	uint64_t asked = want.for_ns;
 	int rc;
 
-	if (e->ends_ns) {
+	if (ends_ns) {
 		uint64_t now = sq_mono_ns();
 
-		if (now >= e->ends_ns)
+		if (now >= ends_ns)
 			return sq_error_set(p, -ESTALE, "for", "the rule's time is over");
-		want.for_ns = e->ends_ns - now;
+		want.for_ns = ends_ns - now;
 		if (want.for_ns > asked)
 			want.for_ns = asked;
 	}
@@ -303,8 +329,36 @@ int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct sq
 	got.for_ns = asked;
 	remember_base(book, e, e->in_force && e->cgroup_id == id ? &e->rule : NULL, &got);
 	e->rule = got;
+	e->ends_ns = ends_ns ? ends_ns : got.expires_ns;
 	e->cgroup_id = id;
 	e->in_force = true;
+	return 0;
+}
+
+void book_place(struct rule_entry *e, const struct target *t)
+{
+	e->container = t->c != NULL;
+	if (e->cgroup && strcmp(e->cgroup, t->cgroup) == 0)
+		return;
+	free(e->cgroup);
+	e->cgroup = strdup(t->cgroup);
+}
+
+int book_follow(struct book *book, struct rule_entry *e, struct rule_entry *selector)
+{
+	struct rule_entry *old = e->by ? book_find(book, e->by) : NULL;
+	char *by = selector ? strdup(selector->name) : NULL;
+
+	if (selector && !by)
+		return -ENOMEM;
+	if (old && old->members)
+		old->members--;
+	book->n_members += (by != NULL) - (e->by != NULL);
+	free(e->by);
+	e->by = by;
+	e->by_version = selector ? selector->version : 0;
+	if (selector)
+		selector->members++;
 	return 0;
 }
 
@@ -312,7 +366,6 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	     const char *source, struct rule_entry **ret, struct sq_error *p)
 {
 	struct rule_entry *e = book_find(book, t->name);
-	struct sq_rule got;
 	bool fresh = !e;
 	json_t *ended = NULL;
 	int rc;
@@ -327,27 +380,18 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 		if (!e)
 			return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	}
-	rc = engine_set_rule(book->engine, t->id, rule, &got, p);
+	if (!fresh && e->in_force)
+		ended = book_ended(book, e);
+	rc = book_enforce(book, e, rule, 0, t->id, p);
 	if (rc < 0) {
-		p->code = rc;
+		json_decref(ended);
 		if (fresh)
 			book_drop(book, e);
 		return rc;
 	}
-	if (!fresh && e->in_force)
-		ended = book_ended(book, e); /* the kernel has its counters for 100 ms more */
-	remember_base(book, e, !fresh && e->in_force && e->cgroup_id == t->id ? &e->rule : NULL,
-		      &got);
-	e->rule = got;
-	e->container = t->c != NULL;
-	e->cgroup_id = t->id;
-	e->in_force = true;
-	e->ends_ns = got.expires_ns;
 	snprintf(e->source, sizeof(e->source), "%s", source);
-	if (!e->cgroup || strcmp(e->cgroup, t->cgroup) != 0) {
-		free(e->cgroup);
-		e->cgroup = strdup(t->cgroup);
-	}
+	book_place(e, t);
+	book_follow(book, e, NULL);
 	book_remember(e);
 	book_changed(book, e);
 	book_publish_more(book, "set", e, true, ended);
@@ -356,25 +400,69 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	return 0;
 }
 
-static void remove_entry(struct book *book, struct rule_entry *e, const char *why)
+void book_remove(struct book *book, struct rule_entry *e, const char *why)
 {
 	json_t *ended = e->in_force ? book_ended(book, e) : NULL;
 
 	if (e->in_force)
 		engine_delete_rule(book->engine, e->cgroup_id);
 	log_debug("rule of %s %s", e->name, why);
+	e->members = 0;
 	book_publish_more(book, why, e, false, ended);
+	book_follow(book, e, NULL);
 	book_changed(book, e);
 	book_drop(book, e);
+}
+
+struct following {
+	const char *by;
+	struct rule_entry *found;
+};
+
+static int follows(struct rule_entry *e, void *arg)
+{
+	struct following *x = arg;
+
+	if (!e->by || strcmp(e->by, x->by) != 0)
+		return 0;
+	x->found = e;
+	return 1;
+}
+
+/* Its members get another selector's rule, or none. */
+static void dismiss(struct book *book, const char *selector, const char *why)
+{
+	struct following x = {.by = selector};
+
+	while (book_each(book, follows, &x)) {
+		char *name = strdup(x.found->name);
+		struct rule_entry *e;
+
+		if (name && book->vacated)
+			book->vacated(book, name);
+		e = name ? book_find(book, name) : x.found;
+		if (e && e->by && strcmp(e->by, selector) == 0)
+			book_remove(book, e, why);
+		free(name);
+	}
 }
 
 int book_delete(struct book *book, const char *name, const char *why)
 {
 	struct rule_entry *e = book_find(book, name);
+	bool selector;
+	char *copy;
 
-	if (!e)
+	if (!e || e->by)
 		return -ENOENT;
-	remove_entry(book, e, why);
+	copy = strdup(name); /* it may be the entry's own */
+	selector = e->selector;
+	book_remove(book, e, why);
+	if (copy && selector)
+		dismiss(book, copy, why);
+	else if (copy && book->vacated)
+		book->vacated(book, copy);
+	free(copy);
 	return 0;
 }
 
@@ -395,8 +483,8 @@ unsigned int book_delete_all(struct book *book, bool keep_schedules)
 				link = &(*link)->next;
 				continue;
 			}
-			remove_entry(book, *link, "deleted");
-			n++;
+			n += !(*link)->by;
+			book_remove(book, *link, "deleted");
 		}
 	}
 	return n;
@@ -412,18 +500,19 @@ void book_rename(struct book *book, const char *from, const char *to)
 		json_object_set_new(book->ignored, to, json_true());
 	if (!e || !(name = strdup(to)))
 		return;
-	if (other && other->version > e->version) {
+	/* A rule of its own is meant more than a selector's. */
+	if (other && (!other->by == !e->by ? other->version > e->version : !other->by)) {
 		/* One cgroup: the kernel has one rule of it, which is the other's. */
 		if (e->in_force && other->in_force && e->cgroup_id == other->cgroup_id)
 			e->in_force = false;
-		remove_entry(book, e, "deleted");
+		book_remove(book, e, "deleted");
 		free(name);
 		return;
 	}
 	if (other) {
 		if (other->in_force && e->in_force && e->cgroup_id == other->cgroup_id)
 			other->in_force = false;
-		remove_entry(book, other, "deleted");
+		book_remove(book, other, "deleted");
 	}
 	book_publish(book, "deleted", e, false);
 	link = bucket_of(book, from);
@@ -438,115 +527,6 @@ void book_rename(struct book *book, const char *from, const char *to)
 	*link = e;
 	book_changed(book, e);
 	book_publish(book, "set", e, true);
-}
-
-void book_target_here(struct book *book, struct container *c)
-{
-	struct rule_entry *e = book_find(book, c->name);
-	struct sq_error p = {0};
-
-	if (!e || (e->in_force && e->cgroup_id == c->cgroup_id))
-		return;
-	if (e->in_force) /* it was started again while we were away */
-		engine_delete_rule(book->engine, e->cgroup_id);
-	e->in_force = false;
-	free(e->cgroup);
-	e->cgroup = strdup(c->cgroup);
-	e->container = true;
-	if (book_enforce(book, e, c->cgroup_id, &p) < 0) {
-		if (p.code == -ESTALE) {
-			remove_entry(book, e, "expired");
-			return;
-		}
-		log_warn("rule of %s could not be put back: %s", c->name, p.text);
-		return;
-	}
-	log_info("container %s is here again: its rule (%s) is in force", c->name, e->source);
-	book_changed(book, e);
-	book_publish(book, "restored", e, true);
-}
-
-void book_target_gone(struct book *book, const char *name, uint64_t cgroup_id)
-{
-	json_t *ended;
-	struct rule_entry *e = book_find(book, name);
-
-	if (!e || !e->in_force || e->cgroup_id != cgroup_id)
-		return;
-	ended = book_ended(book, e);
-	engine_delete_rule(book->engine, cgroup_id);
-	e->in_force = false;
-	book_changed(book, e);
-	book_publish_more(book, "suspended", e, true, ended);
-}
-
-void book_container_destroyed(struct book *book, const char *name)
-{
-	struct rule_entry *e = book_find(book, name);
-
-	/* A label is a property of the container; what someone asked for by name is not. */
-	if (e && strcmp(e->source, "label") == 0)
-		remove_entry(book, e, "deleted");
-}
-
-/* --- once a second -------------------------------------------------------------------- */
-
-static int tick_one(struct rule_entry *e, void *arg)
-{
-	struct book *book = arg;
-	struct sq_error p = {0};
-	uint64_t id;
-	int rc;
-
-	if (e->ends_ns && sq_mono_ns() >= e->ends_ns) {
-		log_info("rule of %s has expired", e->name);
-		remove_entry(book, e, "expired");
-		return 0;
-	}
-	if (e->container) {
-		char path[TARGET_NAME_MAX];
-
-		if (e->in_force && engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == -ENOENT)
-			book_target_gone(book, e->name, e->cgroup_id);
-		return 0;
-	}
-	if (!e->cgroup)
-		return 0;
-	rc = engine_cgroup_id(e->cgroup, &id, &p);
-	if (rc < 0) {
-		/* Only what is not there is gone: no descriptor left says nothing of the cgroup. */
-		if (e->in_force && rc == -ENOENT) {
-			log_info("%s is gone; its rule waits for it", e->name);
-			book_target_gone(book, e->name, e->cgroup_id);
-		}
-		return 0;
-	}
-	if (e->in_force && e->cgroup_id == id)
-		return 0;
-	if (e->in_force)
-		book_target_gone(book, e->name, e->cgroup_id);
-	if (book_enforce(book, e, id, &p) == 0) {
-		log_info("%s is here again: its rule is in force", e->name);
-		book_changed(book, e);
-		book_publish(book, "restored", e, true);
-	}
-	return 0;
-}
-
-void book_tick(struct book *book)
-{
-	book_each(book, tick_one, book);
-}
-
-static int is_keep(struct rule_entry *e, void *arg)
-{
-	(void)arg;
-	return e->in_force && (e->rule.flags & SQ_R_KEEP);
-}
-
-bool book_any_keep(struct book *book)
-{
-	return book_each(book, is_keep, NULL) != 0;
 }
 
 bool book_ignored(struct book *book, const char *name)

@@ -12,11 +12,12 @@
 struct book;
 struct bus;
 struct engine;
+struct selector;
 struct state;
 
 struct rule_entry {
 	struct rule_entry *next; /* in its hash bucket */
-	char *name;		 /* canonical target */
+	char *name;		 /* canonical target, or selector */
 	char *cgroup;		 /* path, as last seen */
 	bool container, in_force;
 	uint64_t cgroup_id;	       /* as last seen */
@@ -29,6 +30,11 @@ struct rule_entry {
 	/* What they said when this version was set; NULL: nothing. [clause * SQ_DIRS + direction]
 	 */
 	struct sq_counters *base;
+	struct selector
+		*selector;    /* the rule of a selector: the kernel has its members'. Or NULL */
+	unsigned int members; /* of a selector: how many follow it */
+	char *by;	      /* a member: the selector that it follows. NULL: its own rule */
+	uint64_t by_version;  /* of the selector's rule, as this one has it */
 };
 
 /* Nothing is the kernel's yet: see book_restore(). The four outlive it. */
@@ -39,7 +45,7 @@ struct rule_entry *book_find(struct book *book, const char *name);
 void book_etag(const struct rule_entry *e, char *buf, size_t size);
 json_t *book_entry_json(const struct rule_entry *e);
 int book_each(struct book *book, int (*fn)(struct rule_entry *e, void *arg), void *arg);
-unsigned int book_count(struct book *book);
+unsigned int book_count(struct book *book); /* of rules that were set, without members */
 uint64_t book_changes(struct book *book);
 /* Of one clause and direction: *ret_all since e->began_ms, *ret_version (may be NULL) since this
  * version of the rule was set. -ENOENT: nothing is counted there. */
@@ -49,7 +55,8 @@ int book_counters(struct book *book, const struct rule_entry *e, uint32_t clause
 /* Puts a rule in force. The target must be ready (target_ready()). */
 int book_set(struct book *book, const struct target *t, const struct sq_rule *rule,
 	     const char *source, struct rule_entry **ret, struct sq_error *p);
-/* -ENOENT if there is none. `why` is for the log and the event: "deleted", "expired"... */
+/* Of a target's own rule or of a selector's. -ENOENT if there is none, also where it follows a
+ * selector. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct book *book, const char *name, const char *why);
 bool book_of_schedule(const struct rule_entry *e);
 /* keep_schedules: without the rules that running schedules have set. */

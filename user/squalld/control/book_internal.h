@@ -13,15 +13,25 @@ struct book {
 	struct bus *bus;
 	struct state *state;
 	struct rule_entry *bucket[BOOK_BUCKETS];
-	unsigned int n;
+	unsigned int n, n_members; /* entries; those of them that follow a selector */
 	uint64_t version, changes;
 	json_t *ignored; /* object: names as keys */
+	/* A target has lost its own rule, or its selector's. NULL: nobody minds. */
+	void (*vacated)(struct book *book, const char *name);
 };
 
 struct rule_entry *book_insert(struct book *book, const char *name);
 void book_drop(struct book *book, struct rule_entry *e);
-/* Into the kernel, with what is left of the rule's time. -ESTALE: nothing is. */
-int book_enforce(struct book *book, struct rule_entry *e, uint64_t id, struct sq_error *p);
+/* Into the kernel, until ends_ns (0: the rule's own time begins now). -ESTALE: that is over. The
+ * entry is as it was after a failure. */
+int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *rule,
+		 uint64_t ends_ns, uint64_t id, struct sq_error *p);
+void book_place(struct rule_entry *e, const struct target *t); /* where it was last seen */
+/* A member of this selector from now on; NULL: of none. -ENOMEM. */
+int book_follow(struct book *book, struct rule_entry *e, struct rule_entry *selector);
+/* Out of the kernel and out of the book. */
+void book_remove(struct book *book, struct rule_entry *e, const char *why);
+struct rule_entry *book_of_cgroup(struct book *book, uint64_t id);
 /* Keeps each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
 void book_changed(struct book *book, struct rule_entry *e);

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
+#include "squalld/control/selector.h"
 #include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
 
@@ -50,13 +51,17 @@ static int save_one(struct rule_entry *e, void *arg)
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
 	/* ends_ns counts while this boot lasts, whatever the wall clock does; expires_ms after. */
 	json_array_append_new(
-		arg, json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o*}", "target",
-			       json_text(e->name), "kind", e->container ? "container" : "cgroup",
-			       "id", id, "cgroup", json_text(e->cgroup), "source",
-			       json_text(e->source), "rule", rule, "expires_ms",
-			       e->ends_ns ? (json_int_t)(sq_real_ms() + left / 1000000u) : 0,
-			       "ends_ns", (json_int_t)e->ends_ns, "began_ms",
-			       (json_int_t)e->began_ms, "base", base_json(e)));
+		arg,
+		json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o*,s:o*}", "target",
+			  json_text(e->name), "kind",
+			  e->selector	 ? "selector"
+			  : e->container ? "container"
+					 : "cgroup",
+			  "id", id, "cgroup", json_text(e->cgroup), "source", json_text(e->source),
+			  "rule", rule, "expires_ms",
+			  e->ends_ns ? (json_int_t)(sq_real_ms() + left / 1000000u) : 0, "ends_ns",
+			  (json_int_t)e->ends_ns, "began_ms", (json_int_t)e->began_ms, "by",
+			  e->by ? json_text(e->by) : NULL, "base", base_json(e)));
 	return 0;
 }
 
@@ -76,27 +81,22 @@ struct restore {
 	unsigned int adopted, restored, waiting;
 };
 
-struct by_id {
-	uint64_t id;
+struct alike {
+	const struct sq_rule *rule;
 	struct rule_entry *found;
 };
 
-static int has_id(struct rule_entry *e, void *arg)
+/* But for its time, of which a member got what was left. */
+static int same_rule(struct rule_entry *e, void *arg)
 {
-	struct by_id *x = arg;
+	struct alike *x = arg;
+	struct sq_rule mine = e->rule;
 
-	if (e->cgroup_id != x->id)
+	mine.for_ns = x->rule->for_ns;
+	if (!e->selector || !sq_rule_equal(&mine, x->rule))
 		return 0;
 	x->found = e;
 	return 1;
-}
-
-static struct rule_entry *book_of_cgroup(struct book *book, uint64_t id)
-{
-	struct by_id x = {id, NULL};
-
-	book_each(book, has_id, &x);
-	return x.found;
 }
 
 /* A rule that the kernel has: it is the truth. */
@@ -105,6 +105,7 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	struct restore *x = arg;
 	struct book *book = x->book;
 	struct rule_entry *e = book_of_cgroup(book, rule->target);
+	struct alike like = {.rule = rule};
 	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
 
 	if (!e) {
@@ -117,6 +118,10 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 		e->cgroup = strdup(path);
 		e->cgroup_id = rule->target;
 		strcpy(e->source, "api");
+		/* A member that came in the last milliseconds is not in the file. */
+		book_each(book, same_rule, &like);
+		if (like.found && (e->by = strdup(like.found->name)))
+			strcpy(e->source, like.found->source);
 	}
 	e->rule = *rule;
 	e->in_force = true;
@@ -142,9 +147,14 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	uint64_t now = sq_mono_ns(), real = sq_real_ms();
 	struct sq_rule rule;
 	struct rule_entry *e;
+	const char *by = json_string_value(json_object_get(o, "by"));
+	struct selector selector;
+	bool selects = kind && strcmp(kind, "selector") == 0;
 
 	if (!name || !kind)
 		return sq_error_set(p, -EINVAL, "target", "a name and a kind are expected");
+	if (selects && selector_parse(name, &selector, p) < 0)
+		return p->code;
 	if (sq_rule_from_json(json_object_get(o, "rule"), &rule, p) < 0)
 		return p->code = -EINVAL;
 	if (expires && !(same_boot && ends))
@@ -154,8 +164,14 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	if (book_find(book, name))
 		return sq_error_set(p, -EEXIST, "target", "%.200s has a rule", name);
 	e = book_insert(book, name);
-	if (!e)
+	if (!e || (selects && !(e->selector = malloc(sizeof(selector))))) {
+		if (e)
+			book_drop(book, e);
 		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
+	}
+	if (selects)
+		*e->selector = selector;
+	e->by = by ? strdup(by) : NULL; /* its selector may come later: see found_one() */
 	e->rule = rule;
 	e->cgroup_id = id ? strtoull(id, NULL, 10) : 0;
 	e->cgroup = cgroup ? strdup(cgroup) : NULL;
@@ -163,6 +179,8 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	e->ends_ns = ends;
 	e->began_ms = (uint64_t)json_integer_value(json_object_get(o, "began_ms"));
 	e->base = base_from_json(json_object_get(o, "base"));
+	if (selects)
+		e->rule.set_ns = e->began_ms * 1000000;
 	e->version = ++book->version;
 	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
 	book_remember(e);
@@ -179,10 +197,10 @@ int book_put_back(struct book *book, const json_t *saved, struct sq_error *p)
 
 	if (rc < 0)
 		return rc;
-	rc = target_resolve(book->targets, e->name, &t, &none);
+	rc = e->selector ? -ENOENT : target_resolve(book->targets, e->name, &t, &none);
 	json_decref(none.candidates);
 	if (rc == 0 && t.id)
-		rc = book_enforce(book, e, t.id, p);
+		rc = book_enforce(book, e, &e->rule, e->ends_ns, t.id, p);
 	else
 		rc = 0; /* it waits */
 	if (rc < 0) {
@@ -201,8 +219,12 @@ static int place_one(struct rule_entry *e, void *arg)
 	char path[TARGET_NAME_MAX];
 	uint64_t id;
 
-	if (e->in_force)
+	if (e->in_force || e->selector)
 		return 0;
+	if (e->by) { /* it comes again by itself */
+		book_drop(x->book, e);
+		return 0;
+	}
 	/* The same boot, a squalld that was killed, a target that is still there, and the kernel
 	 * has no rule for it: it was deleted or expired, and the state file had not been written
 	 * yet. */
@@ -216,11 +238,32 @@ static int place_one(struct rule_entry *e, void *arg)
 		x->waiting++;
 		return 0;
 	}
-	if (book_enforce(x->book, e, id, &p) < 0) {
+	if (book_enforce(x->book, e, &e->rule, e->ends_ns, id, &p) < 0) {
 		log_warn("rule of %s could not be put back: %s", e->name, p.text);
 		return 0;
 	}
 	x->restored++;
+	return 0;
+}
+
+/* Those that the kernel has find their selector, or go with it. */
+static int found_one(struct rule_entry *e, void *arg)
+{
+	struct restore *x = arg;
+	struct rule_entry *selector = e->by ? book_find(x->book, e->by) : NULL;
+	struct alike like = {.rule = &e->rule};
+
+	if (!e->by)
+		return 0;
+	free(e->by); /* nobody has counted it yet */
+	e->by = NULL;
+	if (!selector || !selector->selector || book_follow(x->book, e, selector) < 0) {
+		engine_delete_rule(x->book->engine, e->cgroup_id);
+		book_drop(x->book, e);
+		return 0;
+	}
+	if (!same_rule(selector, &like))
+		e->by_version = 0; /* of a version before: what comes next brings the new one */
 	return 0;
 }
 
@@ -251,6 +294,7 @@ int book_restore(struct book *book, json_t *saved)
 	rc = engine_each_rule(book->engine, adopt_one, &x);
 	x.same_run = saved && !json_is_true(json_object_get(saved, "clean")) && same_boot;
 	book_each(book, place_one, &x);
+	book_each(book, found_one, &x);
 	if (x.adopted || x.restored || x.waiting)
 		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target",
 			 x.adopted, x.restored, x.waiting);

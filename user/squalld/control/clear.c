@@ -10,6 +10,7 @@
 #include <string.h>
 #include "lib/clock.h"
 #include "squalld/control/book.h"
+#include "squalld/control/members.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/targets.h"
 
@@ -22,10 +23,10 @@ static int count_one(struct rule_entry *e, void *arg)
 {
 	struct tally *t = arg;
 
-	if (t->keep_schedules && book_of_schedule(e))
+	if (e->by || (t->keep_schedules && book_of_schedule(e)))
 		return 0;
 	t->to->deleted++;
-	t->to->waiting += !e->in_force;
+	t->to->waiting += !e->in_force && !e->members;
 	return 0;
 }
 
@@ -73,9 +74,12 @@ static json_t *deleted_rules(struct book *book, bool keep_schedules)
 
 	json_incref(rules);
 	json_decref(saved);
-	for (i = json_array_size(rules); keep_schedules && i--;) {
+	for (i = json_array_size(rules); i--;) {
 		one = json_array_get(rules, i);
-		if (!strcmp(json_string_value(json_object_get(one, "source")), "schedule"))
+		/* A member comes back with its selector. */
+		if (json_object_get(one, "by") ||
+		    (keep_schedules &&
+		     !strcmp(json_string_value(json_object_get(one, "source")), "schedule")))
 			json_array_remove(rules, i);
 	}
 	return rules;
@@ -99,6 +103,7 @@ int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
 	ret->labels = (unsigned int)json_array_size(labels);
 	rules = deleted_rules(clear->book, keep_schedules);
 	book_delete_all(clear->book, keep_schedules);
+	members_look_all(clear->book); /* what is left may be a schedule's selector */
 	if (ret->deleted || ret->schedules) {
 		/* Two of the same nanosecond cannot be: the lock is held. */
 		json_decref(clear->last);
@@ -150,6 +155,7 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct sq_error
 		else
 			failed(list, json_string_value(json_object_get(one, "target")), &why);
 	}
+	members_look_all(clear->book);
 	json_array_foreach(json_object_get(saved, "schedules"), i, one)
 	{
 		struct sq_error why = {0};

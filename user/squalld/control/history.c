@@ -505,8 +505,8 @@ json_t *history_query(struct history *h, const struct history_filter *f, bool *r
 
 void history_hear(void *arg, const char *type, const json_t *data)
 {
-	static const char *const keep[] = {"source",   "was",	 "counters", "lasted_ms",
-					   "in_force", "detail", "what",     NULL};
+	static const char *const keep[] = {"source", "was",  "counters", "lasted_ms", "in_force",
+					   "detail", "what", "by",	 NULL};
 	const char *action = json_string_value(json_object_get(data, "action")),
 		   *target = json_string_value(json_object_get(data, "target"));
 	json_t *more, *step;
@@ -522,6 +522,7 @@ void history_hear(void *arg, const char *type, const json_t *data)
 	if (step && !json_is_null(step))
 		json_object_set(more, "step", step);
 	for (const char *const *key = keep; *key; key++)
-		json_object_set(more, *key, json_object_get(data, *key));
+		if (!json_is_null(json_object_get(data, *key)))
+			json_object_set(more, *key, json_object_get(data, *key));
 	history_add(arg, type, action, target, more);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "squalld/base/log.h"
 #include "squalld/control/book.h"
+#include "squalld/control/members.h"
 #include "squalld/control/schedules.h"
 
 struct same {
@@ -31,12 +32,26 @@ static int other_name(struct rule_entry *e, void *arg)
 	return 1;
 }
 
-static void on_renamed(void *arg, const char *from, const char *to)
+static void move(struct reconcile *r, const char *from, const char *to)
 {
-	struct reconcile *r = arg;
-
 	book_rename(r->book, from, to);
 	schedule_rename(r->schedules, from, to);
+}
+
+/* Another selector may mean it now. */
+static void on_changed(void *arg, struct container *c)
+{
+	struct reconcile *r = arg;
+	struct target t;
+
+	target_of_container(c, &t);
+	members_look(r->book, &t);
+}
+
+static void on_renamed(void *arg, const char *from, struct container *c)
+{
+	move(arg, from, c->name);
+	on_changed(arg, c);
 }
 
 static void on_appeared(void *arg, struct container *c)
@@ -48,13 +63,14 @@ static void on_appeared(void *arg, struct container *c)
 	/* Bounded: without memory for the name nothing moves. */
 	for (int i = 0; i < 8 && book_each(r->book, other_name, &x); i++) {
 		log_info("the rule of %s is now that of container %s", x.name, c->name);
-		on_renamed(r, x.name, c->name);
+		move(r, x.name, c->name);
 	}
 	if (snprintf(path, sizeof(path), "cgroup:%s", c->cgroup) < (int)sizeof(path))
 		schedule_rename(r->schedules, path, c->name);
 	if (r->labels)
 		r->labels(r->labels_arg, c);
 	book_target_here(r->book, c);
+	on_changed(r, c);
 }
 
 static void on_gone(void *arg, const char *name, uint64_t cgroup_id)
@@ -75,21 +91,51 @@ const struct target_events reconcile_events = {
 	.appeared = on_appeared,
 	.gone = on_gone,
 	.renamed = on_renamed,
+	.changed = on_changed,
 	.destroyed = on_destroyed,
+};
+
+struct orphan {
+	struct reconcile *r;
+	char name[TARGET_NAME_MAX];
 };
 
 static int orphan(struct rule_entry *e, void *arg)
 {
-	struct reconcile *r = arg;
+	struct orphan *x = arg;
 
-	if (strcmp(e->source, "schedule") == 0 && !schedule_running(r->schedules, e->name)) {
-		log_info("rule of %s: its schedule is gone, and it with it", e->name);
-		book_delete(r->book, e->name, "deleted");
-	}
-	return 0;
+	if (e->by || strcmp(e->source, "schedule") != 0 ||
+	    schedule_running(x->r->schedules, e->name))
+		return 0;
+	snprintf(x->name, sizeof(x->name), "%s", e->name);
+	return 1;
 }
 
 void reconcile_restored(struct reconcile *r)
 {
-	book_each(r->book, orphan, r);
+	struct orphan x = {.r = r};
+
+	while (book_each(r->book, orphan, &x)) {
+		log_info("rule of %s: its schedule is gone, and it with it", x.name);
+		book_delete(r->book, x.name, "deleted");
+	}
+	members_look_all(r->book);
+}
+
+void reconcile_cgroup(struct reconcile *r, const char *path)
+{
+	char name[TARGET_NAME_MAX + 8];
+	struct sq_error p = {0};
+	struct target t;
+
+	if (!members_of_cgroups(r->book))
+		return;
+	if (!path) {
+		members_look_all(r->book);
+		return;
+	}
+	snprintf(name, sizeof(name), "cgroup:%s", path);
+	if (target_resolve(r->targets, name, &t, &p) == 0)
+		members_look(r->book, &t);
+	json_decref(p.candidates);
 }

@@ -18,6 +18,7 @@ struct reconcile {
 	 */
 	void (*labels)(void *arg, struct container *c);
 	void *labels_arg;
+	struct targets *targets; /* for reconcile_cgroup() */
 };
 
 /* For targets_listen(), with a struct reconcile. */
@@ -25,5 +26,7 @@ extern const struct target_events reconcile_events;
 
 /* After a restart: what only a schedule that is gone would ever have ended is ended. */
 void reconcile_restored(struct reconcile *r);
+/* A cgroup was made just now (NULL: any): is there a selector that means it? */
+void reconcile_cgroup(struct reconcile *r, const char *path);
 
 #endif

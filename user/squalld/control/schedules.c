@@ -11,6 +11,7 @@
 #include "squalld/control/profiles.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/book.h"
+#include "squalld/control/members.h"
 #include "squalld/control/state.h"
 
 #define MAX_STEPS     256
@@ -135,7 +136,7 @@ static void clear(struct schedules *all, struct schedule *s)
 	struct rule_entry *e = book_find(all->use.book, s->target);
 
 	/* A rule that someone else set meanwhile is theirs. */
-	if (e && strcmp(e->source, "schedule") == 0)
+	if (e && !e->by && strcmp(e->source, "schedule") == 0)
 		book_delete(all->use.book, s->target, "deleted");
 }
 
@@ -152,18 +153,12 @@ static void do_step(struct schedules *all, struct schedule *s)
 {
 	const struct step *step = &s->step[s->cursor];
 	struct sq_error p = {0};
-	struct target t;
 	int rc = 0;
 
-	if (!step->rule) {
+	if (!step->rule)
 		clear(all, s);
-	} else {
-		rc = target_resolve(all->use.targets, s->target, &t, &p);
-		if (rc == 0)
-			rc = target_ready(&t, &p);
-		if (rc == 0)
-			rc = book_set(all->use.book, &t, step->rule, "schedule", NULL, &p);
-	}
+	else
+		rc = rule_set(all->use.book, s->target, step->rule, "schedule", NULL, &p);
 	if (rc < 0)
 		log_warn("schedule of %s, step %zu: %s", s->target, s->cursor, p.text);
 	s->cursor++;
@@ -443,7 +438,7 @@ int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error
 
 	if (!s)
 		return sq_error_set(p, -ENOENT, "target", "%.200s has no schedule", target);
-	if (s->running || (e && strcmp(e->source, "schedule") != 0))
+	if (s->running || (e && !e->by && strcmp(e->source, "schedule") != 0))
 		return sq_error_set(p, -EEXIST, "target",
 				    "%.200s has got another rule or a running schedule since",
 				    target);

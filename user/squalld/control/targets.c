@@ -69,6 +69,7 @@ void container_free(struct container *c)
 	free(c->name);
 	free(c->image);
 	free(c->ecs_id);
+	free(c->ecs_service);
 	free(c->network_mode);
 	free(c->cgroup);
 	free(c->why);
@@ -343,6 +344,11 @@ static void tell(struct targets *all, const char *action, const char *what, stru
 			      c->cgroup_id ? json_string(id) : json_null()));
 }
 
+static bool differ(const char *a, const char *b)
+{
+	return !a != !b || (a && strcmp(a, b) != 0);
+}
+
 void targets_put(struct targets *all, struct container *c)
 {
 	struct container **link = &all->first, *old;
@@ -356,7 +362,7 @@ void targets_put(struct targets *all, struct container *c)
 
 	if (old && strcmp(old->name, c->name) != 0) {
 		log_info("container %s is now named %s", old->name, c->name);
-		all->events->renamed(all->events_arg, old->name, c->name);
+		all->events->renamed(all->events_arg, old->name, c);
 		tell(all, "change", "renamed", c);
 	}
 	c->started_ns = old && old->cgroup_id == c->cgroup_id ? old->started_ns : sq_mono_ns();
@@ -373,6 +379,10 @@ void targets_put(struct targets *all, struct container *c)
 		tell(all, "add", "started", c);
 	} else if (old && old->running && !c->running) {
 		tell(all, "change", "stopped", c);
+	} else if (old && c->cgroup_id &&
+		   (!json_equal(old->labels, c->labels) ||
+		    differ(old->ecs_service, c->ecs_service))) {
+		all->events->changed(all->events_arg, c);
 	} else if (!old && !c->running) {
 		log_debug("container %s (%.12s) is not running", c->name, c->id);
 	}

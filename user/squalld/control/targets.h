@@ -23,6 +23,7 @@ struct container {
 	char *name, *image, *network_mode, *cgroup;
 	json_t *labels;
 	char *ecs_id;	     /* of its ECS endpoints, or NULL */
+	char *ecs_service;   /* as the ECS agent says; NULL: of none, or not known yet */
 	uint64_t cgroup_id;  /* 0 if not running, or if it cannot be a target */
 	uint64_t started_ns; /* CLOCK_MONOTONIC, when we saw it start */
 	int pid;
@@ -45,7 +46,9 @@ struct target_events {
 	void (*appeared)(void *arg, struct container *c);
 	/* Its cgroup is gone, or it is another one's now. */
 	void (*gone)(void *arg, const char *name, uint64_t cgroup_id);
-	void (*renamed)(void *arg, const char *from, const char *to);
+	void (*renamed)(void *arg, const char *from, struct container *c);
+	/* It runs on, and something else of it is another: its labels, its service. */
+	void (*changed)(void *arg, struct container *c);
 	/* The container was removed, and none has its name. */
 	void (*destroyed)(void *arg, const char *name);
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * inotify works on cgroup v2, directory by directory, as cgroups are made and
- * removed by mkdir(2) and rmdir(2). Changes are gathered for a moment: a
- * machine that starts a hundred containers sends one event and not hundreds.
+ * removed by mkdir(2) and rmdir(2). Rules hear of a new one at once, since its
+ * first packets may follow. For the event streams changes are gathered for a
+ * moment: a machine that starts a hundred containers sends one event and not hundreds.
  * Without it (too many watches) nothing breaks; who shows a list reads it
  * again now and then.
  */
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/cgroup.h"
+#include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/base/tree.h"
 #include "squalld/control/targets.h"
@@ -43,7 +45,7 @@ struct change {
 };
 
 struct cgwatch {
-	struct bus *bus;
+	struct cgwatch_uses use;
 	pthread_t thread;
 	bool running;
 	int fd, stop;
@@ -80,6 +82,8 @@ static void note(struct cgwatch *w, bool made, const char *path, uint64_t id)
 {
 	if (!w->telling)
 		return;
+	if (made)
+		w->use.made(w->use.made_arg, path);
 	if (w->n_changes < ONE_BY_ONE)
 		w->change[w->n_changes] = (struct change){made, id, strdup(path)};
 	w->n_changes++;
@@ -241,15 +245,31 @@ static void tell(struct cgwatch *w)
 	unsigned int n = w->n_changes, kept = n < ONE_BY_ONE ? n : ONE_BY_ONE;
 
 	if (n > ONE_BY_ONE)
-		bus_publish(w->bus, "target",
+		bus_publish(w->use.bus, "target",
 			    json_pack("{s:s,s:s,s:n,s:n}", "action", "change", "what", "many",
 				      "target", "id"));
 	for (unsigned int i = 0; i < kept; i++) {
 		if (n <= ONE_BY_ONE)
-			bus_publish(w->bus, "target", change_json(&w->change[i]));
+			bus_publish(w->use.bus, "target", change_json(&w->change[i]));
 		free(w->change[i].path);
 	}
 	w->n_changes = 0;
+}
+
+/* What comes within GATHER_MS of now belongs together. False: it is to stop. */
+static bool gather(struct cgwatch *w, struct pollfd fds[2])
+{
+	uint64_t end = sq_mono_ns() + GATHER_MS * 1000000ull, now;
+
+	do {
+		drain(w);
+		now = sq_mono_ns();
+		if (now >= end)
+			return true;
+		fds[0].revents = fds[1].revents = 0;
+		poll(fds, 2, (int)((end - now) / 1000000 + 1));
+	} while (!fds[1].revents);
+	return false;
 }
 
 static void *watch(void *arg)
@@ -260,20 +280,19 @@ static void *watch(void *arg)
 	pthread_setname_np(pthread_self(), "cgroups");
 	add_tree(w, "", false);
 	w->telling = true;
+	w->use.made(w->use.made_arg, NULL);
 	for (;;) {
 		fds[0].revents = fds[1].revents = 0;
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
-		/* What belongs together comes together. */
-		if (fds[1].revents || poll(&fds[1], 1, GATHER_MS) > 0)
+		if (fds[1].revents || !gather(w, fds))
 			break;
-		drain(w);
 		tell(w);
 	}
 	return NULL;
 }
 
-int cgwatch_start(struct bus *bus, struct cgwatch **ret)
+int cgwatch_start(const struct cgwatch_uses *uses, struct cgwatch **ret)
 {
 	struct cgwatch *w;
 
@@ -283,7 +302,7 @@ int cgwatch_start(struct bus *bus, struct cgwatch **ret)
 	if (!w)
 		return -ENOMEM;
 	*ret = w;
-	w->bus = bus;
+	w->use = *uses;
 	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	w->stop = eventfd(0, EFD_CLOEXEC);
 	if (w->fd < 0 || w->stop < 0) {

@@ -8,8 +8,17 @@
 struct bus;
 struct cgwatch;
 
-/* *ret stays NULL where cgroup v2 is not mounted. bus outlives it. */
-int cgwatch_start(struct bus *bus, struct cgwatch **ret);
+/* What it tells; all of it outlives the watcher. */
+struct cgwatch_uses {
+	struct bus *bus;
+	/* At once, by the watcher's thread. path NULL: there may be some that it was not told of.
+	 */
+	void (*made)(void *arg, const char *path);
+	void *made_arg;
+};
+
+/* *ret stays NULL where cgroup v2 is not mounted. */
+int cgwatch_start(const struct cgwatch_uses *uses, struct cgwatch **ret);
 void cgwatch_stop(struct cgwatch *w); /* w may be NULL */
 /* {"watched":N,"error":TEXT|null} */
 json_t *cgwatch_status(struct cgwatch *w);

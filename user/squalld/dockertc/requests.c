@@ -249,7 +249,7 @@ void dockertc_labels(void *arg, struct container *c)
 	rc = dockertc_parse_labels(c->labels, tc->direction, link_speed(tc, &t), &rule, &enabled,
 				   &p);
 	/* What somebody asked for by name goes before the label. */
-	if (e && strcmp(e->source, "label") != 0)
+	if (e && !e->by && strcmp(e->source, "label") != 0)
 		return;
 	if (book_ignored(tc->book, c->name))
 		return;
