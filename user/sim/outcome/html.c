@@ -238,7 +238,7 @@ static void verdict(FILE *f, const json_t *doc)
 	fputs("</p>\n", f);
 	if (!json_array_size(json_object_get(doc, "thresholds")))
 		return;
-	fputs("<h2>Thresholds</h2><div class=\"wide\" tabindex=\"0\" role=\"region\" "
+	fputs("<h2>Thresholds</h2><section class=\"wide\" tabindex=\"0\" "
 	      "aria-label=\"Thresholds\"><table><thead><tr><th scope=\"col\">verdict</th><th "
 	      "scope=\"col\">metric</th><th scope=\"col\">limit</th><th "
 	      "scope=\"col\">measured</th><th scope=\"col\" "
@@ -257,7 +257,7 @@ static void verdict(FILE *f, const json_t *doc)
 			     outcome_text(o, "limit"), outcome_text(o, "said"));
 		fprintf(f, "</td><td class=\"n\">%.0f</td></tr>\n", outcome_number(o, "samples"));
 	}
-	fputs("</tbody></table></div>\n", f);
+	fputs("</tbody></table></section>\n", f);
 }
 
 static void faults(FILE *f, const json_t *doc)
@@ -267,7 +267,7 @@ static void faults(FILE *f, const json_t *doc)
 
 	if (!json_array_size(list))
 		return;
-	fputs("<h2>Faults</h2><div class=\"wide\" tabindex=\"0\" role=\"region\" "
+	fputs("<h2>Faults</h2><section class=\"wide\" tabindex=\"0\" "
 	      "aria-label=\"Faults\"><table><thead><tr><th scope=\"col\">name</th><th "
 	      "scope=\"col\">from, to</th><th scope=\"col\">target</th><th scope=\"col\">rule</th>"
 	      "<th scope=\"col\">recovered after</th><th scope=\"col\">packets, by the "
@@ -309,7 +309,7 @@ static void faults(FILE *f, const json_t *doc)
 			markup_print(f, "<br>%s", outcome_text(o, "note"));
 		fputs("</td></tr>\n", f);
 	}
-	fputs("</tbody></table></div>\n", f);
+	fputs("</tbody></table></section>\n", f);
 }
 
 static void number(FILE *f, const json_t *v, const char *unit)
@@ -333,7 +333,7 @@ static void figures(FILE *f, const json_t *doc)
 
 	if (!json_object_size(all))
 		return;
-	fputs("<h2>Before, during, after</h2><div class=\"wide\" tabindex=\"0\" role=\"region\" "
+	fputs("<h2>Before, during, after</h2><section class=\"wide\" tabindex=\"0\" "
 	      "aria-label=\"Figures by phase\"><table><thead><tr><th scope=\"col\">figure</th>",
 	      f);
 	json_object_foreach(all, key, part)
@@ -374,7 +374,7 @@ static void figures(FILE *f, const json_t *doc)
 			" %");
 		fputs("</tr>\n", f);
 	}
-	fputs("</tbody></table></div>\n", f);
+	fputs("</tbody></table></section>\n", f);
 }
 
 static void failures(FILE *f, const json_t *doc)
@@ -388,7 +388,7 @@ static void failures(FILE *f, const json_t *doc)
 		fputs("<p>None.</p>\n", f);
 		return;
 	}
-	fputs("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Failures\"><table>"
+	fputs("<section class=\"wide\" tabindex=\"0\" aria-label=\"Failures\"><table>"
 	      "<thead><tr><th scope=\"col\" class=\"n\">count</th><th scope=\"col\">request</th>"
 	      "<th scope=\"col\">what</th><th scope=\"col\">when</th></tr></thead><tbody>\n",
 	      f);
@@ -409,7 +409,7 @@ static void failures(FILE *f, const json_t *doc)
 		}
 		fputs("</td></tr>\n", f);
 	}
-	fputs("</tbody></table></div>\n", f);
+	fputs("</tbody></table></section>\n", f);
 }
 
 static void settings(FILE *f, const json_t *doc)
