@@ -156,6 +156,9 @@ struct sq_dyn {
 #define SQ_R_SEED_GIVEN 2 /* the user chose the seed (otherwise squalld drew it) */
 #define SQ_R_LANE	4 /* derived: some fault of the rule needs a lane */
 #define SQ_R_FLOWS	8 /* derived: some clause needs a table of flows */
+/* Who asked, as squalld counts them: its state file may be older than the rule that it finds. */
+#define SQ_R_SOURCE_SHIFT 4
+#define SQ_R_SOURCE_MASK  (7 << SQ_R_SOURCE_SHIFT)
 
 struct sq_rule {
 	__u64 target; /* cgroup id */

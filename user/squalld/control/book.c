@@ -321,6 +321,8 @@ int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *
 		if (want.for_ns > asked)
 			want.for_ns = asked;
 	}
+	if (!(want.flags & SQ_R_SOURCE_MASK))
+		rule_mark_source(&want, e->source);
 	rc = engine_set_rule(book->engine, id, &want, &got, p);
 	if (rc < 0) {
 		p->code = rc;
@@ -366,6 +368,7 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	     const char *source, struct rule_entry **ret, struct sq_error *p)
 {
 	struct rule_entry *e = book_find(book, t->name);
+	struct sq_rule want = *rule;
 	bool fresh = !e;
 	json_t *ended = NULL;
 	int rc;
@@ -382,7 +385,8 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 	}
 	if (!fresh && e->in_force)
 		ended = book_ended(book, e);
-	rc = book_enforce(book, e, rule, 0, t->id, p);
+	rule_mark_source(&want, source);
+	rc = book_enforce(book, e, &want, 0, t->id, p);
 	if (rc < 0) {
 		json_decref(ended);
 		if (fresh)
