@@ -46,6 +46,7 @@ static struct rule_entry *selector_for(struct book *book, const struct target *t
 static int enlist(struct book *book, const struct target *t, struct rule_entry *selector,
 		  struct sq_error *p)
 {
+	struct sq_rule want = selector->rule;
 	struct rule_entry *e = book_find(book, t->name);
 	bool fresh = !e;
 	json_t *ended;
@@ -64,7 +65,8 @@ static int enlist(struct book *book, const struct target *t, struct rule_entry *
 		engine_delete_rule(book->engine, e->cgroup_id);
 		e->in_force = false;
 	}
-	rc = book_enforce(book, e, &selector->rule, selector->ends_ns, t->id, p);
+	rule_mark_source(&want, selector->source);
+	rc = book_enforce(book, e, &want, selector->ends_ns, t->id, p);
 	if (rc == 0)
 		rc = book_follow(book, e, selector);
 	if (rc < 0) {

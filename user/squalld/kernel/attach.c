@@ -346,21 +346,38 @@ static int space_add(struct engine *e, uint64_t ino, int fd, bool host)
 		return -ENOMEM;
 	e->spaces = list;
 	s = &list[e->n_spaces];
-	*s = (struct space){
-		.ino = ino, .fd = fd, .host = host, .tap_fd = -1, .monitor_fd = -1, .wanted = true};
-	if (!host) {
+	*s = (struct space){.ino = ino,
+			    .fd = fd,
+			    .host = host,
+			    .tap_fd = -1,
+			    .lock_fd = -1,
+			    .monitor_fd = -1,
+			    .wanted = true};
+	if (host) {
+		err = lane_open(e, s);
+	} else {
 		err = space_enter(s);
 		if (err)
 			return err;
-	}
-	err = lane_open(e, s);
-	if (!host) {
+		s->lock_fd = netns_lock();
+		err = s->lock_fd < 0 ? s->lock_fd : lane_open(e, s);
 		s->monitor_fd = err ? -1 : nl_monitor_open();
+		if (err && s->lock_fd >= 0)
+			close(s->lock_fd);
 		space_leave(e);
 	}
 	if (!err)
 		e->n_spaces++;
 	return err;
+}
+
+static void space_close(struct space *s)
+{
+	close(s->fd);
+	if (s->monitor_fd >= 0)
+		close(s->monitor_fd);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
 }
 
 static void space_drop(struct engine *e, struct space *s)
@@ -387,9 +404,7 @@ static void space_drop(struct engine *e, struct space *s)
 		if (!s->host)
 			space_leave(e);
 	}
-	close(s->fd);
-	if (s->monitor_fd >= 0)
-		close(s->monitor_fd);
+	space_close(s);
 	*s = e->spaces[--e->n_spaces];
 }
 
@@ -551,11 +566,8 @@ void attach_stop(struct engine *e, bool keep)
 {
 	while (!keep && e->n_spaces)
 		space_drop(e, &e->spaces[e->n_spaces - 1]);
-	for (int i = 0; i < e->n_spaces; i++) {
-		close(e->spaces[i].fd);
-		if (e->spaces[i].monitor_fd >= 0)
-			close(e->spaces[i].monitor_fd);
-	}
+	for (int i = 0; i < e->n_spaces; i++)
+		space_close(&e->spaces[i]);
 	free(e->spaces);
 	e->spaces = NULL;
 	e->n_spaces = 0;

@@ -20,12 +20,18 @@
 #include "squalld/kernel/engine_internal.h"
 
 /* Removes what a squalld left in the namespace the thread is in. */
-static void clean_space(uint64_t ino, int att_fd)
+static void clean_space(uint64_t ino, bool home, int att_fd)
 {
+	int lock = home ? 0 : netns_lock();
 	struct nl_link *links;
 	bool in_use;
 	size_t n;
 
+	/* What is there belongs to a squalld that runs. */
+	if (lock < 0)
+		return;
+	if (!home)
+		close(lock);
 	if (nl_links(&links, &n))
 		return;
 	for (size_t i = 0; i < n; i++) {
@@ -86,7 +92,7 @@ static void clean_mounted(struct cleaner *c)
 			continue;
 		/* setns() refuses those of other kinds. */
 		if (!fstat(fd, &st) && ours(c, st.st_ino) && !setns(fd, CLONE_NEWNET))
-			clean_space(st.st_ino, c->att_fd);
+			clean_space(st.st_ino, st.st_ino == c->home, c->att_fd);
 		close(fd);
 	}
 	if (f)
@@ -121,7 +127,7 @@ static void *clean_main(void *arg)
 		if (fd < 0)
 			continue;
 		if (!setns(fd, CLONE_NEWNET))
-			clean_space(ino, c->att_fd);
+			clean_space(ino, ino == c->home, c->att_fd);
 		close(fd);
 	}
 	if (proc)

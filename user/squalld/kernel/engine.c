@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 #include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -208,22 +205,17 @@ static int load(struct engine *e, struct sq_error *err)
 	return res ? sq_error_set(err, res, NULL, "cannot fill the maps: %s", strerror(-res)) : 0;
 }
 
-/* Two squallds in one namespace would delete each other's lanes. */
 static int lock_netns(struct engine *e, struct sq_error *err)
 {
-	static const char name[] = "\0squalld-network-namespace-lock";
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-
-	memcpy(sa.sun_path, name, sizeof(name) - 1);
-	e->netns_lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (e->netns_lock < 0)
-		return sq_error_set(err, -errno, NULL, "cannot open a socket: %s", strerror(errno));
-	if (bind(e->netns_lock, (struct sockaddr *)&sa,
-		 offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1))
-		return sq_error_set(
-			err, -EBUSY, NULL,
-			"another squalld runs in this network namespace; `squall status` shows it");
-	return 0;
+	e->netns_lock = netns_lock();
+	if (e->netns_lock == -EBUSY)
+		return sq_error_set(err, -EBUSY, NULL,
+				    "another squalld runs in this network namespace, or has a "
+				    "target in it; `squall status` shows it");
+	return e->netns_lock < 0 ? sq_error_set(err, e->netns_lock, NULL,
+						"cannot open a socket: %s",
+						strerror(-e->netns_lock))
+				 : 0;
 }
 
 static int start_threads(struct engine *e, struct sq_error *err)
@@ -429,12 +421,9 @@ int engine_cleanup(const char *pin_dir, struct sq_error *err)
 
 	if (geteuid())
 		return sq_error_set(err, -EPERM, NULL, "--cleanup needs root");
-	probe.netns_lock = -1;
 	res = lock_netns(&probe, err);
-	if (res) {
-		close(probe.netns_lock);
+	if (res)
 		return sq_error_set(err, res, "--cleanup", "a squalld is running; stop it first");
-	}
 	snprintf(path, sizeof(path), "%s/v%u/sq_att", pin_dir, SQ_ABI_VERSION);
 	att = bpf_obj_get(path);
 	attach_clean_all(att);

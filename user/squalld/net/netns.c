@@ -6,9 +6,14 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "lib/cgroup.h"
 
 static const char *path_of(int pid, char *buf, size_t size)
@@ -42,6 +47,24 @@ void netns_leave(int home_fd)
 {
 	if (setns(home_fd, CLONE_NEWNET))
 		abort();
+}
+
+/* An abstract name: it belongs to the namespace, and to no file. */
+int netns_lock(void)
+{
+	static const char name[] = "\0squalld-network-namespace-lock";
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(sa.sun_path, name, sizeof(name) - 1);
+	if (!bind(fd, (struct sockaddr *)&sa,
+		  offsetof(struct sockaddr_un, sun_path) + sizeof(name) - 1))
+		return fd;
+	err = errno == EADDRINUSE ? -EBUSY : -errno;
+	close(fd);
+	return err;
 }
 
 static int place_pid(int pid, void *arg)

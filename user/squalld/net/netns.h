@@ -16,6 +16,13 @@ int netns_enter(int fd);    /* the calling thread; 0 or -errno */
  * strangers. */
 void netns_leave(int home_fd);
 
+/*
+ * One squalld for each network namespace in which there are links of ours: two would take each
+ * other's away. Of the namespace the thread is in, held until the descriptor is closed, also by
+ * a kill. A descriptor, -EBUSY: another squalld has it, or -errno.
+ */
+int netns_lock(void);
+
 /* Has a cgroup processes in the namespace with this inode? elsewhere: in others; not looked for
  * where there are some here. */
 struct netns_place {
