@@ -24,6 +24,7 @@
 #define LINE_BYTES 65536
 #define DELAY_MS   100
 #define CHUNK	   256 /* lines read at once */
+#define MAX_ID	   (1ull << 53)
 
 struct place {
 	uint64_t id, time_ms, off;
@@ -84,8 +85,9 @@ static bool note(struct history *h, const char *line, size_t len, uint64_t off, 
 	struct place p = {.off = off, .len = (uint32_t)len, .file = (uint8_t)file};
 	unsigned long long id, time_ms;
 
-	if (sscanf(line, "{\"id\":%llu,\"time_ms\":%llu,", &id, &time_ms) != 2)
-		return false;
+	if (sscanf(line, "{\"id\":%llu,\"time_ms\":%llu,", &id, &time_ms) != 2 || id > MAX_ID ||
+	    (h->n && id <= h->at[h->n - 1].id))
+		return false; /* queries search by the id: it has to grow */
 	if (h->n == h->room) {
 		/* All of it at once: a page that was never touched costs nothing, and growing by
 		 * copies left 3 MB of holes for 4 MB of index. */
@@ -127,7 +129,7 @@ static void load(struct history *h, int file)
 	rewind(f);
 	while ((n = getline(&line, &room, f)) > 0) {
 		ends = line[n - 1] == '\n';
-		if (!ends || n > LINE_BYTES || line[n - 2] != '}' ||
+		if (!ends || n < 2 || n > LINE_BYTES || line[n - 2] != '}' ||
 		    !note(h, line, (size_t)n - 1, off, file))
 			torn++;
 		off += (uint64_t)n;

@@ -17,9 +17,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "lib/cgroup.h"
 #include "squalld/base/log.h"
 #include "squalld/control/targets.h"
+#include "squalld/discovery/inspect.h"
 #include "squalld/kernel/kernel.h"
 
 #define ANSWER_MAX (64u << 20)
@@ -108,103 +108,6 @@ static int get(struct docker *k, const char *path, json_t **ret)
 
 /* --- one container ---------------------------------------------------------------------- */
 
-static const char *text_at(const json_t *o, const char *a, const char *b)
-{
-	o = json_object_get(o, a);
-	return json_string_value(b ? json_object_get(o, b) : o);
-}
-
-static void find_cgroup(struct container *c)
-{
-	char path[4096];
-	struct sq_error err = {0};
-	int rc = cgroup_of_pid(c->pid, path, sizeof(path));
-
-	if (rc == -ENOENT || rc == -ESRCH) {
-		if (access("/proc/self", F_OK) == 0 &&
-		    asprintf(&c->why,
-			     "its process %d cannot be seen from here: if "
-			     "squalld runs in a container, run it with --pid=host",
-			     c->pid) < 0)
-			c->why = NULL;
-		return;
-	}
-	if (rc == -ENODATA || (rc == 0 && strcmp(path, "/") == 0)) {
-		c->why = strdup("it is in the root of cgroup v2, which all containers share on a "
-				"host that uses cgroup v1 only: "
-				"boot with systemd.unified_cgroup_hierarchy=1, or mount cgroup2 "
-				"and restart the engine");
-		return;
-	}
-	if (rc == 0 && strncmp(path, "/..", 3) == 0) {
-		c->why = strdup("its cgroup lies outside of squalld's cgroup namespace: run "
-				"squalld with --cgroupns=host");
-		return;
-	}
-	if (rc < 0) {
-		c->why = strdup(strerror(-rc));
-		return;
-	}
-	rc = engine_cgroup_id(path, &c->cgroup_id, &err);
-	if (rc < 0) {
-		c->cgroup_id = 0;
-		c->why = strdup(err.text);
-		return;
-	}
-	c->cgroup = strdup(path);
-}
-
-/* "http://169.254.170.2/api/ID", which the ECS agent gives to each container: its ID, or NULL. */
-static char *ecs_endpoint(const json_t *inspected)
-{
-	static const char *const names[] = {"ECS_AGENT_URI=", "ECS_CONTAINER_METADATA_URI_V4="};
-	const json_t *env = json_object_get(json_object_get(inspected, "Config"), "Env"), *one;
-	size_t i;
-
-	json_array_foreach(env, i, one)
-	{
-		const char *s = json_string_value(one), *id;
-
-		for (size_t k = 0; s && k < 2; k++) {
-			if (strncmp(s, names[k], strlen(names[k])) != 0)
-				continue;
-			id = strrchr(s, '/');
-			if (id && id[1])
-				return strdup(id + 1);
-		}
-	}
-	return NULL;
-}
-
-static struct container *from_inspect(const json_t *o)
-{
-	struct container *c = calloc(1, sizeof(*c));
-	const char *id = text_at(o, "Id", NULL), *name = text_at(o, "Name", NULL), *mode;
-	json_t *labels = json_object_get(json_object_get(o, "Config"), "Labels");
-	json_t *state = json_object_get(o, "State");
-
-	if (!c || !id || !name || strlen(id) >= sizeof(c->id)) {
-		free(c);
-		return NULL;
-	}
-	strcpy(c->id, id);
-	mode = text_at(o, "HostConfig", "NetworkMode");
-	c->name = strdup(name + (name[0] == '/'));
-	c->image = strdup(text_at(o, "Config", "Image") ? text_at(o, "Config", "Image") : "");
-	c->network_mode = strdup(!mode || strcmp(mode, "default") == 0 ? "bridge" : mode);
-	c->labels = json_is_object(labels) ? json_incref(labels) : json_object();
-	c->ecs_id = ecs_endpoint(o);
-	c->running = json_is_true(json_object_get(state, "Running"));
-	c->pid = (int)json_integer_value(json_object_get(state, "Pid"));
-	if (!c->name || !c->image || !c->network_mode || !c->labels) {
-		container_free(c);
-		return NULL;
-	}
-	if (c->running && c->pid > 0)
-		find_cgroup(c);
-	return c;
-}
-
 static int look(struct docker *k, const char *id)
 {
 	struct container *c;
@@ -224,7 +127,7 @@ static int look(struct docker *k, const char *id)
 	}
 	if (rc < 0)
 		return rc;
-	c = from_inspect(o);
+	c = container_from_inspect(o);
 	json_decref(o);
 	if (!c)
 		return -EPROTO;
@@ -237,17 +140,22 @@ static int look(struct docker *k, const char *id)
 static int list_all(struct docker *k)
 {
 	json_t *list = NULL, *version = NULL, *one;
+	const char *said;
 	size_t i;
 	int rc = get(k, "/version", &version);
 
 	if (rc < 0)
 		return rc;
+	said = json_string_value(json_object_get(version, "Version"));
 	pthread_mutex_lock(&k->lock);
-	snprintf(k->version, sizeof(k->version), "%s",
-		 text_at(version, "Version", NULL) ? text_at(version, "Version", NULL) : "?");
+	snprintf(k->version, sizeof(k->version), "%s", said ? said : "?");
 	pthread_mutex_unlock(&k->lock);
 	json_decref(version);
 	rc = get(k, "/containers/json?all=1", &list);
+	if (rc == 0 && !json_is_array(list)) {
+		json_decref(list);
+		rc = -EPROTO; /* and not: there are none any more */
+	}
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(k->use.lock);
@@ -255,7 +163,7 @@ static int list_all(struct docker *k)
 	pthread_mutex_unlock(k->use.lock);
 	json_array_foreach(list, i, one)
 	{
-		const char *id = text_at(one, "Id", NULL);
+		const char *id = json_string_value(json_object_get(one, "Id"));
 
 		if (k->stop)
 			break;
@@ -276,25 +184,14 @@ static int list_all(struct docker *k)
 
 static void one_event(struct docker *k, const char *line, size_t len)
 {
-	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, NULL),
-	       *actor = json_object_get(o, "Actor");
-	const char *type = text_at(o, "Type", NULL), *action = text_at(o, "Action", NULL),
-		   *id = text_at(actor, "ID", NULL);
+	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+	bool network;
+	const char *id = event_container(o, &network);
 
-	if (type && action && id) {
-		if (strcmp(type, "network") == 0) {
-			const char *container = text_at(actor, "Attributes", "container");
-
-			/* An interface came or went: its target is looked at again. */
-			engine_rescan(k->use.engine);
-			if (container)
-				look(k, container);
-		} else if (strncmp(action, "exec_", 5) != 0 &&
-			   strncmp(action, "health_status", 13) != 0 &&
-			   strcmp(action, "top") != 0) {
-			look(k, id);
-		}
-	}
+	if (network)
+		engine_rescan(k->use.engine); /* an interface came or went */
+	if (id)
+		look(k, id);
 	json_decref(o);
 }
 
