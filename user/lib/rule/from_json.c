@@ -80,7 +80,7 @@ static int check_keys(const struct reader *r, const char *const *known)
 			snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", *k);
 		}
 		sq_quote(key, key_len, quoted, sizeof(quoted));
-		return refuse(r, "", quoted, list);
+		return refuse(r, "", quoted, netem_lacks(key) ? netem_lacks(key) : list);
 	}
 	return 0;
 }
@@ -229,7 +229,7 @@ static int read_delay(const struct reader *r, struct sq_faults *f)
 		return 0;
 	d = json_is_string(v) ? distribution_by_name(json_string_value(v)) : -1;
 	if (d < 0 || strlen(json_string_value(v)) != json_string_length(v))
-		return refuse_value(r, "distribution", v, distribution_names);
+		return refuse_value(r, "distribution", v, distribution_accepts);
 	if (!f->jitter_ns)
 		return refuse_value(r, "distribution", v, "it needs jitter_ns beside it");
 	f->distribution = (uint32_t)d;

@@ -5,6 +5,9 @@
 #include "lib/rule/parts.h"
 
 const char distribution_names[] = "uniform, normal, pareto or paretonormal";
+const char distribution_accepts[] =
+	"uniform, normal, pareto or paretonormal; a table from a file, as netem's FILE and "
+	"experimental, is not possible: a rule says the same on every machine";
 const char accepts_percent[] = "0% to 100%";
 const char accepts_corr[] = "0% up to, not including, 100%";
 const char accepts_time[] = "a time as in 100ms, 1.5s, 250us (a bare number is microseconds)";

@@ -36,7 +36,10 @@ char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size);
 
 const char *distribution_name(uint32_t distribution);
 int distribution_by_name(const char *name); /* -1 if none */
-extern const char distribution_names[];	    /* for errors */
+/* Why a word of tc-netem(8), or a key of that name, is refused; NULL: not one of those. */
+const char *netem_lacks(const char *word);
+extern const char distribution_accepts[]; /* what else there is, and why not more; for errors */
+extern const char distribution_names[];	  /* for errors */
 
 /* What each kind of value accepts, for errors. */
 extern const char accepts_percent[], accepts_corr[], accepts_time[], accepts_rate[], accepts_size[],

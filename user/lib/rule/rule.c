@@ -153,9 +153,16 @@ static int finish_rate(struct sq_faults *f, const struct where *w)
 		if (f->burst_bytes)
 			return refuse(w, "burst", "is not accepted without rate");
 		if (f->limit_bytes)
-			return refuse(w, "limit", "is not accepted without rate");
+			return refuse(
+				w, "limit",
+				"is not accepted without rate: it bounds the queue of a rate, in "
+				"bytes; what a delay holds is bounded by squalld's --lane-memory, "
+				"and by no number of packets as netem's limit");
 		if ((f->flags & SQ_F_LIMIT_TIME) || f->limit_ns)
-			return refuse(w, "latency", "is not accepted without rate");
+			return refuse(
+				w, "latency",
+				"is not accepted without rate: it bounds the queue of a rate; "
+				"netem's latency is delay here");
 		return 0;
 	}
 	if (f->rate_bps < MIN_RATE_BPS || f->rate_bps > MAX_RATE_BPS)

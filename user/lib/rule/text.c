@@ -93,6 +93,8 @@ static int unexpected(struct parser *p, const char *field)
 		return sq_error_value(p->err, -EINVAL, field, w,
 				      "a clause is [up|down|both] FAULT... [match ...], then also, "
 				      "then except, for, seed, on-crash");
+	if (netem_lacks(w))
+		return sq_error_value(p->err, -EINVAL, field, w, netem_lacks(w));
 	return sq_error_value(
 		p->err, -EINVAL, field, w,
 		"loss, delay, duplicate, corrupt, reorder, rate, mtu, blackhole, up, down, "

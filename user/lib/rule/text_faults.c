@@ -68,7 +68,7 @@ static int parse_distribution(struct parser *p, const char *field, struct sq_fau
 		return missing(p, field, distribution_names);
 	d = distribution_by_name(w);
 	if (d < 0)
-		return sq_error_value(p->err, -EINVAL, field, w, distribution_names);
+		return sq_error_value(p->err, -EINVAL, field, w, distribution_accepts);
 	f->distribution = (uint32_t)d;
 	p->i++;
 	return 0;
@@ -143,7 +143,11 @@ int parse_fault(struct parser *p, const char *word, const char *field, unsigned 
 			return sq_error_value(p->err, -EINVAL, field, peek(p),
 					      "a percentage needs the speed of one interface; give "
 					      "a rate, as in 500kbit or 1mbit");
-		return take_number(p, field, rate_without_link, accepts_rate, 8, &f->rate_bps);
+		r = take_number(p, field, rate_without_link, accepts_rate, 8, &f->rate_bps);
+		if (!r && value_follows(p))
+			return sq_error_value(p->err, -EINVAL, field, peek(p),
+					      netem_lacks("overhead"));
+		return r;
 	case SEEN_BURST:
 		return take_number(p, field, sq_parse_size, accepts_size, 1, &f->burst_bytes);
 	case SEEN_LIMIT:
