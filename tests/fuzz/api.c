@@ -66,10 +66,9 @@ bool engine_in_front(struct engine *engine)
 static void wire(void)
 {
 	struct schedule_uses uses = {.lock = &lock};
-	char err[512];
+	struct sq_error err;
 
-	if (engine_open(NULL, &api.engine, NULL) ||
-	    state_open(dir, &lock, &api.state, err, sizeof(err)) ||
+	if (engine_open(NULL, &api.engine, NULL) || state_open(dir, &lock, &api.state, &err) ||
 	    history_open(dir, &api.history) || bus_new(&api.bus) ||
 	    targets_new(api.engine, api.bus, &api.targets) ||
 	    book_new(api.engine, api.targets, api.bus, api.state, &api.book) ||
@@ -90,7 +89,8 @@ static void wire(void)
 	ecs = (struct ecs){&lock, api.targets, api.book, api.state, json_object()};
 	api.dockertc = &dockertc;
 	api.ecs = &ecs;
-	reconcile = (struct reconcile){api.book, api.schedules, dockertc_labels, &dockertc};
+	reconcile = (struct reconcile){api.book, api.schedules, dockertc_labels, &dockertc,
+				       api.targets};
 	targets_listen(api.targets, &reconcile_events, &reconcile);
 	if (events_new(&api, &api.events))
 		abort();
@@ -101,7 +101,7 @@ static void begin(void)
 	static struct httpd_guard *guard;
 	const struct httpd_policy policy = {.host_remedy = ""};
 	const char *tmp = getenv("TMPDIR");
-	char err[512];
+	struct sq_error err;
 
 	log_setup(LOG_L_ERROR, false);
 	signal(SIGPIPE, SIG_IGN);
@@ -121,9 +121,8 @@ static void begin(void)
 	opt.docker_socket = "none";
 	opt.pin_dir = "/sys/fs/bpf/squall-fuzz";
 	wire();
-	if (httpd_guard_new(&policy, &guard, err, sizeof(err)) ||
-	    http_bind(&opt, guard, &api.http, err, sizeof(err)) ||
-	    http_start(api.http, &api_app, &api, err, sizeof(err)))
+	if (httpd_guard_new(&policy, &guard, &err) || http_bind(&opt, guard, &api.http, &err) ||
+	    http_start(api.http, &api_app, &api, &err))
 		abort();
 }
 

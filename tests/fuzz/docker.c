@@ -28,10 +28,17 @@ static void on_gone(void *arg, const char *name, uint64_t cgroup_id)
 		abort();
 }
 
-static void on_renamed(void *arg, const char *from, const char *to)
+static void on_renamed(void *arg, const char *from, struct container *c)
 {
 	(void)arg;
-	if (!from[0] || !to[0])
+	if (!from[0] || !c->name[0])
+		abort();
+}
+
+static void on_changed(void *arg, struct container *c)
+{
+	(void)arg;
+	if (!c->name[0])
 		abort();
 }
 
@@ -42,7 +49,13 @@ static void on_destroyed(void *arg, const char *name)
 		abort();
 }
 
-static const struct target_events events = {on_appeared, on_gone, on_renamed, on_destroyed};
+static const struct target_events events = {
+	.appeared = on_appeared,
+	.gone = on_gone,
+	.renamed = on_renamed,
+	.changed = on_changed,
+	.destroyed = on_destroyed,
+};
 
 static int show(const struct target *t, void *arg)
 {

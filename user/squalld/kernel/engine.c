@@ -212,10 +212,10 @@ static int lock_netns(struct engine *e, struct sq_error *err)
 		return sq_error_set(err, -EBUSY, NULL,
 				    "another squalld runs in this network namespace, or has a "
 				    "target in it; `squall status` shows it");
-	return e->netns_lock < 0 ? sq_error_set(err, e->netns_lock, NULL,
-						"cannot open a socket: %s",
-						strerror(-e->netns_lock))
-				 : 0;
+	return e->netns_lock < 0
+		       ? sq_error_set(err, e->netns_lock, NULL, "cannot open a socket: %s",
+				      strerror(-e->netns_lock))
+		       : 0;
 }
 
 static int start_threads(struct engine *e, struct sq_error *err)
