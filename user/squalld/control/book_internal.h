@@ -28,6 +28,8 @@ int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *
 		 uint64_t ends_ns, uint64_t id, struct sq_error *p);
 /* Notes in the rule for whom it is, one of what rule_entry.source may say. */
 void rule_mark_source(struct sq_rule *rule, const char *source);
+/* What is noted, where it says another than source, which has room for each. */
+void rule_source(const struct sq_rule *rule, char *source);
 void book_place(struct rule_entry *e, const struct target *t); /* where it was last seen */
 /* A member of this selector from now on; NULL: of none. -ENOMEM. */
 int book_follow(struct book *book, struct rule_entry *e, struct rule_entry *selector);

@@ -75,34 +75,6 @@ json_t *book_save(void *arg, bool clean)
 			 "rules", list, "ignored", book->ignored);
 }
 
-/* By their number in the kernel's rule, from 1. What else there is (profile:NAME) is the API's. */
-static const char *const sources[] = {"api", "schedule", "label", "docker-tc", "ecs"};
-#define N_SOURCES (sizeof(sources) / sizeof(sources[0]))
-
-static uint32_t source_number(const char *source)
-{
-	uint32_t i = N_SOURCES;
-
-	while (i > 1 && strcmp(sources[i - 1], source) != 0)
-		i--;
-	return i;
-}
-
-void rule_mark_source(struct sq_rule *rule, const char *source)
-{
-	rule->flags &= ~(uint32_t)SQ_R_SOURCE_MASK;
-	rule->flags |= source_number(source) << SQ_R_SOURCE_SHIFT;
-}
-
-/* A step of a schedule, killed before the file was written, is no user's rule. */
-static void adopt_source(struct rule_entry *e)
-{
-	uint32_t n = (e->rule.flags & SQ_R_SOURCE_MASK) >> SQ_R_SOURCE_SHIFT;
-
-	if (n && n <= N_SOURCES && source_number(e->source) != n)
-		strcpy(e->source, sources[n - 1]);
-}
-
 struct restore {
 	struct book *book;
 	bool same_run; /* the pins of this state file's squalld may still be there */
@@ -152,7 +124,7 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 			strcpy(e->source, like.found->source);
 	}
 	e->rule = *rule;
-	adopt_source(e);
+	rule_source(rule, e->source);
 	e->in_force = true;
 	e->ends_ns = rule->expires_ns;
 	if (!e->began_ms)
