@@ -83,17 +83,19 @@ export async function download(path, name) {
 }
 
 // Server-sent events read through fetch(), because EventSource cannot send a
-// token and one in the URL would end up in logs. One stream at a time.
+// token and one in the URL would end up in logs. One stream at a time; where one follows
+// another, the old one ends when the new one is open, so that nothing is missed between.
 export class Events {
 	constructor(handler, opened, closed) {
 		Object.assign(this, { handler, opened, closed, query: '', abort: null, seen: 0 });
 	}
 
-	start(query = '') {
-		this.stop();
+	// kept: what was known before holds, as no event was missed.
+	start(query = '', kept = false) {
+		const old = this.abort;
 		this.query = query;
 		this.abort = new AbortController();
-		this.run(this.abort.signal);
+		this.run(this.abort.signal, old, kept);
 	}
 
 	stop() {
@@ -102,7 +104,7 @@ export class Events {
 		this.abort = null;
 	}
 
-	async run(signal) {
+	async run(signal, old, kept) {
 		let why = 'closed';
 		try {
 			const answer = await fetch(new URL(`events${this.query}`, BASE), {
@@ -111,16 +113,18 @@ export class Events {
 				authFailed();
 			if (!answer.ok)
 				throw new ApiError(answer.status, null);
-			this.opened();
-			await this.read(answer.body.getReader());
+			old?.abort();
+			this.opened(kept);
+			await this.read(answer.body.getReader(), signal);
 		} catch (e) {
 			why = e.status || 'closed';
 		}
+		old?.abort();
 		if (!signal.aborted)
 			this.closed(why);
 	}
 
-	async read(reader) {
+	async read(reader, signal) {
 		const decoder = new TextDecoder();
 		let rest = '';
 		for (;;) {
@@ -132,14 +136,14 @@ export class Events {
 			let end;
 			let from = 0;
 			while ((end = rest.indexOf('\n\n', from)) >= 0) {
-				this.message(rest.slice(from, end));
+				this.message(rest.slice(from, end), signal);
 				from = end + 2;
 			}
 			rest = rest.slice(from);
 		}
 	}
 
-	message(block) {
+	message(block, signal) {
 		let name = 'message';
 		let data = '';
 		for (const line of block.split('\n')) {
@@ -155,6 +159,6 @@ export class Events {
 		} catch {
 			return;
 		}
-		this.handler(name, data);
+		this.handler(name, data, this.abort?.signal === signal);
 	}
 }

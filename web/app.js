@@ -233,9 +233,9 @@ async function start() {
 	const failed = await listed;
 	if (failed instanceof ApiError && failed.status !== 401)
 		toast(failed.message, 'error');
+	show();
 	connect(!failed);
 	background();
-	show();
 	freshness();
 }
 

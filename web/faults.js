@@ -7,14 +7,10 @@ import { fmtNum, fmtTime, fmtLeft, fmtCount } from './units.js';
 import { state, on, ruleText, refreshSoon, inherited } from './store.js';
 import { Several } from './several.js';
 
-const rate = (t, outcome) => {
-	const live = state.live.get(t.target);
-	return live && t.rule ? live.up[outcome] + live.down[outcome] : undefined;
-};
-const queue = (t) => {
-	const live = state.live.get(t.target);
-	return live && t.rule ? live.queue_ns : undefined;
-};
+const SILENT = [0, 0, 0, 0];
+const figure = (t, i) => t.rule ? (state.rates.get(t.id) || SILENT)[i] : undefined;
+const [seen, lost, delayed, queue] = [0, 1, 2, 3].map((i) => (t) => figure(t, i));
+const most = (of) => (a, b) => (of(b) ?? -1) - (of(a) ?? -1);
 const label = (t) => t.kind === 'container' ? t.name : t.target;
 
 // One collator: making it per comparison is what sorting would cost.
@@ -25,10 +21,10 @@ const COLUMNS = [
 	['image', 'Image', (a, b) => order(a.image || '', b.image || '')],
 	['mode', 'Mode', (a, b) => order(mode(a), mode(b))],
 	['rule', 'Rule', (a, b) => order(ruleText(b.rule), ruleText(a.rule))],
-	['pps', 'Packets/s', (a, b) => (rate(b, 'seen') ?? -1) - (rate(a, 'seen') ?? -1)],
-	['lost', 'Lost/s', (a, b) => (rate(b, 'lost') ?? -1) - (rate(a, 'lost') ?? -1)],
-	['delayed', 'Delayed/s', (a, b) => (rate(b, 'delayed') ?? -1) - (rate(a, 'delayed') ?? -1)],
-	['queue', 'Queue', (a, b) => (queue(b) ?? -1) - (queue(a) ?? -1)],
+	['pps', 'Packets/s', most(seen)],
+	['lost', 'Lost/s', most(lost)],
+	['delayed', 'Delayed/s', most(delayed)],
+	['queue', 'Queue', most(queue)],
 ];
 
 const mode = (t) => t.network_mode || (t.view && t.view.mode) || '';
@@ -191,7 +187,7 @@ export function faultsPage(root) {
 			const t = state.targets.get(el.target);
 			if (!t)
 				continue;
-			const [choose, , , , rule, pps, lost, delayed, waiting] = el.children;
+			const [choose, , , , rule, ...cells] = el.children;
 			choose.firstElementChild.checked = view.chosen.has(t.target);
 			const by = inherited(t);
 			const said = by ? `by ${label(by)}: ${ruleText(by.rule)}` : ruleText(t.rule);
@@ -203,13 +199,11 @@ export function faultsPage(root) {
 				rule.firstElementChild.setAttribute('title', said);
 			}
 			text(rule.lastElementChild, t.rule && t.rule.deadline ? fmtLeft(t.rule.deadline - performance.now()) : '');
-			const l = rate(t, 'lost');
-			text(pps, fmtNum(rate(t, 'seen')));
-			text(lost, fmtNum(l));
-			lost.classList.toggle('hot', l > 0);
-			text(delayed, fmtNum(rate(t, 'delayed')));
+			for (const [i, of] of [seen, lost, delayed].entries())
+				text(cells[i], fmtNum(of(t)));
+			cells[1].classList.toggle('hot', lost(t) > 0);
 			const q = queue(t);
-			text(waiting, q === undefined ? '–' : q ? fmtTime(Number(q.toPrecision(2))) : '0');
+			text(cells[3], q === undefined ? '–' : q ? fmtTime(Number((q * 1e6).toPrecision(2))) : '0');
 		}
 	}
 
@@ -248,10 +242,8 @@ export function faultsPage(root) {
 			figures();
 	})];
 	const tick = setInterval(figures, 1000);
-	// Cgroups come and go without an event.
-	const again = setInterval(() => state.conn === 'live' && refreshSoon(), 10000);
-	if (state.conn === 'live')
-		refreshSoon();
+	// Where targets are seen changes without an event; seldom, and the list is long.
+	const again = setInterval(() => state.conn === 'live' && !document.hidden && refreshSoon(), 300000);
 	let frame = 0;
 	const scrolled = () => { frame ||= requestAnimationFrame(() => { frame = 0; paint(); }); };
 	const resized = () => {

@@ -3,7 +3,7 @@
 // daemon. Its "stop" is the header's Clear everything, which ends all of it.
 
 import { h, replace } from './dom.js';
-import { state, on, background, ruled, inherited, ruleText } from './store.js';
+import { state, on, ruled, inherited, ruleText } from './store.js';
 
 export const count = (n, what) => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
 const page = (name) => `#/faults/${encodeURIComponent(name)}`;
@@ -49,7 +49,5 @@ export function nowStrip(box) {
 
 	for (const topic of ['now', 'rule', 'targets', 'conn'])
 		on(topic, draw);
-	// Health and the like change without an event of their own.
-	setInterval(() => state.conn === 'live' && !document.hidden && background(), 10000);
 	draw();
 }

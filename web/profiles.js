@@ -4,6 +4,7 @@
 
 import { h, replace, toast } from './dom.js';
 import { call, get, seg } from './api.js';
+import { profiles } from './store.js';
 
 const GROUPS = [['Own', (p) => !p.shipped && !p.read_only], ['Mobile', (p) => /^(GPRS|EDGE|[2345]G)/.test(p.name)],
 	['IoT', (p) => /^(NB-IoT|LTE-M)/.test(p.name)], ['As in Augmented Traffic Control', (p) => /^ATC /.test(p.name)], ['Other links', () => true]];
@@ -101,9 +102,9 @@ export function profileCards(editor, inForce, chosen) {
 		}
 	}
 
-	async function read() {
+	async function read(fresh = true) {
 		try {
-			all = (await get('profiles')).profiles;
+			all = await profiles(fresh);
 			const left = new Set(all);
 			replace(list, GROUPS.map(([title, is]) => {
 				const some = [...left].filter(is);
@@ -120,5 +121,5 @@ export function profileCards(editor, inForce, chosen) {
 	return { el: h('div', { class: 'profiles' }, h('h2', {}, 'Profiles'), list, h('form', { class: 'inline', onsubmit: (e) => {
 		e.preventDefault();
 		store(saveName.value.trim());
-	} }, saveName, h('button', { type: 'submit' }, 'Save'))), list: read, mark };
+	} }, saveName, h('button', { type: 'submit' }, 'Save'))), list: () => read(false), mark };
 }

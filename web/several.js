@@ -3,7 +3,7 @@
 
 import { h, text, toast } from './dom.js';
 import { call, get, seg } from './api.js';
-import { state, refresh } from './store.js';
+import { state, refresh, profiles } from './store.js';
 import { count } from './now.js';
 
 const AT_ONCE = 6; // connections that a browser has to one host
@@ -45,7 +45,7 @@ export class Several {
 		this.clear = h('button', { class: 'danger-outline', id: 'chosen-clear', onclick: () => this.end() }, 'Clear all');
 		this.el = h('div', { class: 'several', role: 'group', 'aria-label': 'Chosen targets', hidden: true }, this.count, this.rule, this.profiles, this.set, this.clear,
 			h('button', { onclick: () => { this.chosen.clear(); this.changed(); } }, 'Choose none'), this.error);
-		get('profiles').then(({ profiles }) => profiles.forEach((p) => p.rule && p.rule.text && this.profiles.append(h('option', { value: p.rule.text }, p.name)))).catch(() => {});
+		profiles().then((all) => all.forEach((p) => p.rule && p.rule.text && this.profiles.append(h('option', { value: p.rule.text }, p.name)))).catch(() => {});
 	}
 
 	draw() {

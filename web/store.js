@@ -7,7 +7,6 @@ import { call, get, getHealth, seg, Events } from './api.js';
 export const OUTCOMES = ['seen', 'lost', 'delayed', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
 const SERIES = OUTCOMES.flatMap((o) => [o, `${o}_bits`]);
 export const HISTORY = 300; // seconds of charts
-const MANY = 64; // with more ruled targets than this only opened ones keep history
 const STALE_MS = 3500;
 
 export const state = {
@@ -15,8 +14,9 @@ export const state = {
 	conn: 'connecting', // 'live', 'stale', 'auth'
 	status: null, // GET status
 	targets: new Map(), // name -> TARGET
-	live: new Map(), // name -> {time, up: {outcome: per second}, down, total: {up, down}, queue_ns}
-	counters: [], // last entries, for the per-filter table
+	rates: new Map(), // cgroup id -> [seen, lost, delayed, queue in ms], packets per second
+	live: null, // of the target that is watched: {time, up: {outcome: per second}, down, total: {up, down}, history}
+	watched: '', // target whose page is open
 	waiting: [], // rules whose target does not run: {target, rule, ...}
 	schedules: [], // GET schedules
 	health: null, // GET /healthz: {status, reasons}
@@ -58,7 +58,8 @@ export function putTarget(t) {
 export function setRule(name, rule) {
 	const t = state.targets.get(name);
 	if (!t) {
-		refreshSoon();
+		if (rule)
+			look(name);
 		return;
 	}
 	t.rule = rule;
@@ -76,11 +77,10 @@ export async function refresh() {
 	for (const t of targets)
 		putTarget(t);
 	emit('targets');
-	background();
 }
 
 // What the list of targets does not hold: rules that wait for theirs, schedules, health. None of
-// it may keep the list from being shown.
+// it may keep the list from being shown. Asked for once a connection; then events tell.
 let asking = false;
 export async function background() {
 	if (asking || state.kind !== 'squalld')
@@ -121,9 +121,45 @@ export function refreshSoon() {
 	}, Math.min(1000, 150 + state.targets.size / 5)); // a long list costs more to read
 }
 
+// Targets of which an event told: a few are asked for one by one, of many the list is read.
+const toLook = new Set();
+let looking = 0;
+function look(name) {
+	toLook.add(name);
+	looking ||= setTimeout(async () => {
+		looking = 0;
+		const names = [...toLook];
+		toLook.clear();
+		if (names.length > 20)
+			return refreshSoon();
+		await Promise.all(names.map((n) => loadTarget(n).catch((e) => {
+			if (e.status === 404)
+				forget(n);
+		})));
+		return emit('targets');
+	}, 50);
+}
+function forget(name) {
+	toLook.delete(name);
+	if (state.targets.delete(name))
+		byPath = null;
+}
+
 // One target by any name it answers to; it need not be in the list.
 export async function loadTarget(name) {
 	return putTarget(await get(`targets/${seg(name)}`));
+}
+
+// Profiles with all their figures are 10 KB: not read again for each page that one walks through.
+let kept = null;
+let keptAt = 0;
+export function profiles(fresh = false) {
+	if (fresh || !kept || performance.now() - keptAt > 5000) {
+		keptAt = performance.now();
+		kept = get('profiles').then((all) => all.profiles);
+		kept.catch(() => { kept = null; });
+	}
+	return kept.then((list) => structuredClone(list));
 }
 
 export async function clearRule(name) {
@@ -135,25 +171,63 @@ export const ruled = () => [...state.targets.values()].filter((t) => t.rule);
 
 // --- counters ------------------------------------------------------------------
 
-const opened = new Set();
-export function keepHistory(name) {
-	opened.delete(name);
-	opened.add(name);
-	const t = state.targets.get(name);
-	if (t && t.rule && !changes.has(name))
-		changed(name, t.rule.rule.set_ms || Date.now(), t.rule);
-	if (opened.size > 8) {
-		const oldest = opened.values().next().value;
-		opened.delete(oldest);
-		changes.delete(oldest);
-	}
+const none = () => Object.fromEntries(['up', 'down'].map((d) => [d, Object.fromEntries(SERIES.map((n) => [n, []]))]));
+const entries = new Map(); // clause and direction -> its counters, of the target that is watched
+
+// The page of a target: its counters come with the events, and its past, which squalld has kept.
+export function watch(name) {
+	if (state.watched === name)
+		return;
+	state.watched = name;
+	state.live = name ? { time: 0, total: {}, queue_ns: 0, history: { time: [], ...none() } } : null;
+	entries.clear();
+	if (name)
+		past(name);
+	restart();
 }
 
-function history(live) {
-	live.history = { time: [], up: {}, down: {} };
-	for (const d of ['up', 'down'])
-		for (const s of SERIES)
-			live.history[d][s] = [];
+// A grain of GET series as a chart has it: per second, null where nothing was counted.
+export function grainOf(g) {
+	const out = { time: [], ...none() };
+	g.time_ms.forEach((ms, i) => {
+		const t = ms / 1000;
+		const gap = i && t - out.time.at(-1) > 1.9 * g.grain_s;
+		if (gap)
+			out.time.push(t - g.grain_s);
+		out.time.push(t);
+		for (const d of ['up', 'down'])
+			for (const o of OUTCOMES)
+				for (const [to, of, factor] of [[o, `${o}_pkts`, 1], [`${o}_bits`, `${o}_bytes`, 8]]) {
+					if (gap)
+						out[d][to].push(null);
+					out[d][to].push((g[d][of] ? g[d][of][i] : 0) / (g.seconds[i] || 1) * factor);
+				}
+	});
+	return out;
+}
+
+async function past(name) {
+	const since = Date.now() - 3600e3;
+	const [series, happened] = await Promise.all([get(`series/${seg(name)}`), get(`history?target=${seg(name)}&type=rule&since_ms=${since}&limit=20`)]
+		.map((p) => p.catch(() => null)));
+	if (state.watched !== name)
+		return;
+	if (series && series.grains.length) {
+		const was = grainOf(series.grains[0]);
+		const now = state.live.history;
+		const n = now.time.length ? was.time.findIndex((t) => t > now.time[0] - 0.5) : -1;
+		const join = (a, b) => [...(n < 0 ? a : a.slice(0, n)), ...b];
+		now.time = join(was.time, now.time);
+		for (const d of ['up', 'down'])
+			for (const k of SERIES)
+				now[d][k] = join(was[d][k], now[d][k]);
+	}
+	for (const e of happened ? happened.events.reverse() : [])
+		changed(name, e.time_ms, e.rule && { rule: { text: e.rule } });
+	const t = state.targets.get(name);
+	if (t && t.rule)
+		changed(name, t.rule.rule.set_ms || Date.now(), t.rule);
+	emit('counters');
 }
 
 // null: nothing was counted, which is a gap in a chart and not a zero.
@@ -174,24 +248,28 @@ function record(live, time, counted) {
 const CHANGES = 100;
 const changes = new Map(); // name -> [{t: seconds, text}]
 function changed(name, time, rule) {
-	if (!opened.has(name))
+	if (state.watched !== name && !changes.has(name))
 		return;
 	const list = changes.get(name) || changes.set(name, []).get(name);
 	const said = ruleText(rule);
-	if (list.length ? list.at(-1).text === said : !said)
+	const t = time / 1000;
+	const i = list.findLastIndex((c) => c.t <= t);
+	if (i >= 0 ? list[i].text === said : !said)
 		return;
-	list.push({ t: time / 1000, text: said });
+	if (list.some((c) => Math.abs(c.t - t) < 0.5 && c.text === said))
+		return; // the event and the history tell the same
+	list.splice(i + 1, 0, { t, text: said });
 	if (list.length > CHANGES)
 		list.shift();
+	if (changes.size > 8)
+		changes.delete(changes.keys().next().value);
 }
 export const changesOf = (name) => changes.get(name) || [];
 
-function sums(entries) {
-	const all = new Map();
-	for (const e of entries) {
-		let t = all.get(e.target);
-		if (!t)
-			all.set(e.target, t = { queue_ns: 0 });
+// Both directions of the target that is watched, over the clauses of its rule.
+function sums() {
+	const t = { queue_ns: 0 };
+	for (const e of entries.values()) {
 		const d = t[e.direction] ||= Object.fromEntries(SERIES.map((s) => [s, 0]));
 		for (const o of OUTCOMES) {
 			d[o] += e[`${o}_pkts`] || 0;
@@ -204,48 +282,46 @@ function sums(entries) {
 		for (const o of [...OUTCOMES, 'lane_lost'])
 			d.version[o] = (d.version[o] || 0) + (v[`${o}_pkts`] || 0);
 		t.queue_ns = Math.max(t.queue_ns, e.queue_ns || 0);
-		t.queued = (t.queued || 0) + (e.queued_pkts || 0);
 	}
-	return all;
+	return t;
 }
 
-function counters({ time_ms: time, counters: entries }) {
-	const totals = sums(entries);
-	for (const name of state.live.keys())
-		if (!totals.has(name) && !opened.has(name))
-			state.live.delete(name);
-	for (const name of opened)
-		if (!totals.has(name))
-			totals.set(name, { queue_ns: 0 });
-	for (const [name, total] of totals) {
-		let live = state.live.get(name);
-		if (!live)
-			state.live.set(name, live = { time: 0, total: {}, queue_ns: 0, history: null });
-		const seconds = (time - live.time) / 1000;
-		if (live.time && seconds < 0.2)
-			continue; // the same second again, after a reconnect
-		const known = live.time && seconds < 10; // a rate needs a before
-		for (const d of ['up', 'down']) {
-			const was = live.total[d];
-			const is = total[d];
-			live[d] = {};
-			for (const s of SERIES) {
-				const n = was && is && known ? is[s] - was[s] : 0;
-				live[d][s] = n > 0 ? n / seconds : 0; // less than before: a new rule
-			}
+// Only what is other than a second ago comes; the first of a stream has all.
+function counters({ time_ms: time, counters: list }) {
+	const live = state.live;
+	if (!live)
+		return;
+	for (const e of list)
+		if (e.target === state.watched)
+			entries.set(`${e.clause} ${e.direction}`, e);
+	const total = sums();
+	const seconds = (time - live.time) / 1000;
+	if (live.time && seconds < 0.2)
+		return; // the same second again, after a reconnect
+	const known = live.time && seconds < 10; // a rate needs a before
+	for (const d of ['up', 'down']) {
+		const was = live.total[d];
+		const is = total[d];
+		live[d] = {};
+		for (const s of SERIES) {
+			const n = was && is && known ? is[s] - was[s] : 0;
+			live[d][s] = n > 0 ? n / seconds : 0; // less than before: a new rule
 		}
-		Object.assign(live, { time, total: { up: total.up, down: total.down },
-			queue_ns: total.queue_ns, queued: total.queued });
-		if (!live.history && (opened.has(name) || totals.size <= MANY))
-			history(live);
-		if (live.history && totals.size > MANY && !opened.has(name))
-			live.history = null;
-		if (live.history && known)
-			record(live, time, true);
-		else if (live.history && live.history.time.length)
-			record(live, time, false); // an outage: no line across it
 	}
-	state.counters = entries;
+	Object.assign(live, { time, total: { up: total.up, down: total.down }, queue_ns: total.queue_ns });
+	if (known)
+		record(live, time, true);
+	else if (live.history.time.length)
+		record(live, time, false); // an outage: no line across it
+	emit('counters');
+}
+
+function rates(data) {
+	for (const [id, v] of Object.entries(data.rates))
+		if (v[0] || v[3])
+			state.rates.set(id, v);
+		else
+			state.rates.delete(id);
 	emit('counters');
 }
 
@@ -258,32 +334,80 @@ function conn(value) {
 	}
 }
 
+function rule(data) {
+	const is = data.rule ? stamp(data.rule.rule ? data.rule : data) : null;
+	if (data.target === state.watched)
+		entries.clear(); // whatever acts now is told anew
+	state.waiting = state.waiting.filter((r) => r.target !== data.target);
+	if (is && is.in_force === false)
+		state.waiting.push(is);
+	setRule(data.target, is);
+	emit('now');
+}
+
+// One packet in so many was guessed when the feed began; a target may have become louder since.
+let packets = 0;
+let packetsFrom = 0;
+function packet(data) {
+	const now = performance.now();
+	if (now - packetsFrom > 1000) {
+		packetsFrom = now;
+		packets = 0;
+	}
+	if (++packets === 200 && state.live && state.live.up)
+		restart();
+	emit('packet', data);
+}
+
+let fewer = 0; // many may go at once
+function gone(name) {
+	forget(name);
+	fewer ||= setTimeout(() => {
+		fewer = 0;
+		emit('targets');
+	}, 50);
+}
+
 let retry = 250;
 let current = false;
 let timer = 0;
-const events = new Events((name, data) => {
+const events = new Events((name, data, newest) => {
 	state.lastSeen = performance.now();
-	if (name === 'counters') {
+	if (name === 'counters' || name === 'rates') {
 		conn('live');
-		counters(data);
+		if (newest)
+			(name === 'rates' ? rates : counters)(data);
 	} else if (name === 'rule') {
-		setRule(data.target, data.rule ? stamp(data.rule.rule ? data.rule : data) : null);
-		if (!data.rule)
-			background();
+		rule(data);
 	} else if (name === 'target') {
-		refreshSoon();
-	} else {
-		if (name === 'schedule')
+		if (!data.target)
 			refreshSoon();
+		else if (data.action === 'remove' && /^cgroup:/.test(data.target))
+			gone(data.target);
+		else
+			look(data.target);
+	} else if (name === 'health') {
+		state.health = data;
+		emit('now');
+	} else if (name === 'packet') {
+		packet(data);
+	} else {
+		if (name === 'schedule') {
+			state.schedules = state.schedules.filter((s) => s.target !== data.target);
+			if (data.schedule)
+				state.schedules.push(data.schedule);
+			emit('now');
+		}
 		emit(name, data);
 	}
-}, async () => {
+}, async (kept) => {
 	state.lastSeen = performance.now();
 	retry = 250;
 	try {
-		if (!current) {
+		if (!current && !kept) {
 			state.status = await get('status');
 			await refresh();
+			background();
 		}
 		current = false;
 		conn('live');
@@ -300,12 +424,24 @@ const events = new Events((name, data) => {
 });
 
 function query() {
+	state.rates.clear();
+	entries.clear();
+	if (!state.watched)
+		return '?counters=rates';
+	const one = `?counters=brief&target=${seg(state.watched)}`;
 	if (!state.trace)
-		return '';
-	// Some fifty a second are enough to watch.
-	const live = state.live.get(state.trace);
-	const pps = live ? ['up', 'down'].reduce((n, d) => n + ((live[d] && live[d].seen) || 0), 0) : 0;
-	return `?trace=1&every=${Math.max(1, Math.round(pps / 50))}&target=${seg(state.trace)}`;
+		return one;
+	// Some twenty a second are enough to watch.
+	const { live } = state;
+	const pps = ['up', 'down'].reduce((n, d) => n + ((live[d] && live[d].seen) || 0), 0);
+	return `${one}&trace=1&every=${Math.max(1, Math.round(pps / 20))}`;
+}
+
+// With another query. What was known stays, as no event is missed.
+function restart() {
+	if (!events.abort)
+		return;
+	events.start(query(), state.conn === 'live');
 }
 
 function again() {
@@ -327,8 +463,7 @@ export function trace(target) {
 	if (state.trace === target)
 		return;
 	state.trace = target;
-	if (state.conn !== 'auth' && state.kind === 'squalld')
-		events.start(query());
+	restart();
 }
 
 export function needToken() {

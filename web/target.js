@@ -5,7 +5,7 @@
 import { h, icon, replace, text, toast, empty } from './dom.js';
 import { call, get, seg } from './api.js';
 import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft, fmtRate } from './units.js';
-import { state, on, OUTCOMES, loadTarget, setRule, clearRule, keepHistory, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
+import { state, on, OUTCOMES, loadTarget, setRule, clearRule, watch, grainOf, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
 import { profileCards } from './profiles.js';
 import { copyAs } from './copy.js';
 import { flowsCard } from './flows.js';
@@ -13,6 +13,7 @@ import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
 const FEED = 60; // packets shown
+const FEED_SECOND = 20;
 // Forms that were left before they were applied: name -> rule. A page that is reloaded starts anew.
 const drafts = new Map();
 
@@ -61,15 +62,24 @@ function facts(t) {
 	return h('dl', { class: 'facts' }, list);
 }
 
+function packetRow(p) {
+	return h('tr', {}, h('td', { class: 'left num' }, `${fmtClock(p.time_ms)}.${String(Math.floor(p.time_ms % 1000)).padStart(3, '0')}`),
+		h('td', {}, p.direction === 'up' ? '↑ up' : '↓ down'),
+		h('td', {}, [].concat(p.what || []).map((w) => h('span', { class: `what ${SERIES[w.replace(' ', '_')] || w === 'blackhole' ? w.replace(' ', '_') : ''}` },
+			w === 'delayed' && p.delay_ns ? `delayed ${fmtTime(Number(p.delay_ns.toPrecision(3)))}` : w.replace('_', ' ')))),
+		h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`));
+}
+
 function page(root, first) {
 	const name = first.target;
 	const path = `rules/${seg(name)}`;
 	let etag = null; // of the rule the form started from
 	let busy = false;
+	let applied = ''; // etag of what this page set last
 	const offs = [];
 	const about = h('div', {}, facts(first));
 	const target = () => state.targets.get(name) || first;
-	keepHistory(name);
+	watch(name);
 
 	// --- in force ------------------------------------------------------------
 	const said = h('code', { class: 'in-force-text', id: 'in-force' });
@@ -164,6 +174,7 @@ function page(root, first) {
 		try {
 			const answer = await call('PUT', path, body, etag && !force ? { 'If-Match': etag } : undefined);
 			etag = answer.etag;
+			applied = (answer.data && answer.data.etag) || '';
 			const rule = answer.data && answer.data.rule ? answer.data : (await get(path));
 			if (rule.rule.expires_in_ns)
 				rule.deadline = performance.now() + rule.rule.expires_in_ns / 1e6;
@@ -212,6 +223,20 @@ function page(root, first) {
 		graphs();
 	} }, 'Show bit/s');
 	const perSecond = h('h2', {}, 'Packets per second');
+	let hour = null; // the last hour, in place of the last minutes
+	const lookBack = async () => {
+		const { grains } = await get(`series/${seg(name)}`).catch(() => ({ grains: [] }));
+		if (!hour || !grains[1])
+			return;
+		hour = grainOf(grains[1]);
+		graphs();
+	};
+	const span = h('button', { id: 'chart-span', 'aria-pressed': 'false', onclick: () => {
+		hour = hour ? null : state.live.history;
+		span.setAttribute('aria-pressed', String(Boolean(hour)));
+		(hour ? lookBack : graphs)();
+	} }, 'Last hour');
+	const backwards = setInterval(() => hour && state.conn === 'live' && lookBack(), 10000);
 	const cells = { up: {}, down: {} };
 	const TOTALS = [...OUTCOMES, 'lane_lost'];
 	const sinceSet = h('input', { type: 'checkbox', id: 'since-set', onchange: () => graphs() });
@@ -221,7 +246,7 @@ function page(root, first) {
 	}))));
 
 	function graphs() {
-		const live = state.live.get(name);
+		const live = state.watched === name && state.live;
 		for (const d of ['up', 'down']) {
 			const all = live && target().rule && live.total[d];
 			const sum = all && sinceSet.checked ? all.version : all;
@@ -229,9 +254,9 @@ function page(root, first) {
 				text(cells[d][o][0], sum ? fmtCount(sum[o]) : '–');
 				text(cells[d][o][1], sum && sum.seen && o !== 'seen' ? `${(sum[o] / sum.seen * 100).toFixed(1)} %` : '');
 			}
-			if (!live || !live.history)
+			if (!live)
 				continue;
-			const { time, [d]: series } = live.history;
+			const { time, [d]: series } = hour || live.history;
 			// A packet may be both delayed and duplicated; what none of the
 			// outcomes claims passed untouched, and is never less than zero.
 			const of = (o) => series[o + suffix];
@@ -267,21 +292,16 @@ function page(root, first) {
 		text(feedNote, feedSwitch.checked ? 'At most 20 packets a second are shown.' : 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
 	} });
 	feedBox.hidden = true;
-	let shown = 0;
-	offs.push(on('packet', (p) => {
-		if (p.target !== name || shown >= 20)
-			return;
-		shown++;
-		const what = [].concat(p.what || []);
-		feed.prepend(h('tr', {}, h('td', { class: 'left num' }, `${fmtClock(p.time_ms)}.${String(Math.floor(p.time_ms % 1000)).padStart(3, '0')}`),
-			h('td', {}, p.direction === 'up' ? '↑ up' : '↓ down'),
-			h('td', {}, what.map((w) => h('span', { class: `what ${SERIES[w.replace(' ', '_')] || w === 'blackhole' ? w.replace(' ', '_') : ''}` },
-				w === 'delayed' && p.delay_ns ? `delayed ${fmtTime(Number(p.delay_ns.toPrecision(3)))}` : w.replace('_', ' ')))),
-			h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`)));
+	// Drawn once a second: a row is dear, and nobody reads more.
+	let came = [];
+	offs.push(on('packet', (p) => p.target === name && came.length < FEED_SECOND && came.push(p)));
+	const second = setInterval(() => {
+		if (came.length && !document.hidden)
+			feed.prepend(...came.reverse().map(packetRow));
+		came = [];
 		while (feed.childElementCount > FEED)
 			feed.lastElementChild.remove();
-	}));
-	const second = setInterval(() => { shown = 0; }, 1000);
+	}, 1000);
 
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
@@ -297,7 +317,7 @@ function page(root, first) {
 				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
 			h('div', { class: 'live-col' },
 				h('section', { class: 'card', 'aria-label': 'Live packets' },
-					h('div', { class: 'card-head' }, perSecond, unit),
+					h('div', { class: 'card-head' }, perSecond, span, unit),
 					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
 				h('section', { class: 'card', 'aria-label': 'Totals' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('label', { class: 'check' }, sinceSet, 'Since it was last changed')),
@@ -315,8 +335,8 @@ function page(root, first) {
 		graphs();
 		profiles.mark();
 		connections.look();
-		if (busy)
-			return;
+		if (busy || (applied && target().rule?.etag === applied))
+			return; // our own change, told to all
 		if (editor.dirty)
 			changedElsewhere('Changed elsewhere.');
 		else
@@ -363,7 +383,9 @@ function page(root, first) {
 		connections.stop();
 		clearInterval(looking);
 		clearInterval(second);
+		clearInterval(backwards);
 		trace('');
+		watch('');
 		charts.up.destroy();
 		charts.down.destroy();
 	};

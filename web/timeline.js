@@ -6,7 +6,7 @@
 import { h, icon, replace, text, toast, empty } from './dom.js';
 import { call, get, seg } from './api.js';
 import { parseDuration, fmtTime, fmtLeft } from './units.js';
-import { state, on } from './store.js';
+import { state, on, profiles } from './store.js';
 
 const S = 1e9;
 const PRESETS = [
@@ -434,7 +434,7 @@ export function timelinePage(root, asked) {
 	if (name)
 		open(name);
 	list();
-	get('profiles').then(({ profiles }) => profiles.forEach((p) => p.rule && p.rule.text && profile.append(h('option', { value: p.rule.text }, p.name)))).catch(() => {});
+	profiles().then((all) => all.forEach((p) => p.rule && p.rule.text && profile.append(h('option', { value: p.rule.text }, p.name)))).catch(() => {});
 
 	return () => {
 		clearInterval(timer);

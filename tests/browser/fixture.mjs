@@ -105,13 +105,37 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 		return { time_ms: state.time, counters: list };
 	}
 
+	// As a stream asked for it: rates by cgroup id, or one target's counters.
+	const before = new Map();
+	function figures(s, all) {
+		if (s.rates) {
+			const rates = {};
+			for (const e of all.counters) {
+				const t = find(e.target);
+				const [seen, lost, delayed] = before.get(`${e.target}${e.direction}`) || [e.seen_pkts, e.lost_pkts, e.delayed_pkts];
+				const r = rates[t.id] ||= [0, 0, 0, 0];
+				[e.seen_pkts - seen, e.lost_pkts - lost, e.delayed_pkts - delayed].forEach((n, i) => { r[i] += n; });
+				r[3] = Math.max(r[3], e.queue_ns / 1e6);
+			}
+			s.res.write(`event: rates\ndata: ${JSON.stringify({ time_ms: all.time_ms, rates })}\n\n`);
+		} else {
+			s.res.write(`event: counters\ndata: ${JSON.stringify({ ...all, counters: all.counters.filter((e) => !s.only || e.target === s.only) })}\n\n`);
+		}
+	}
+	function tell(all) {
+		for (const s of state.streams)
+			figures(s, all);
+		for (const e of all.counters)
+			before.set(`${e.target}${e.direction}`, [e.seen_pkts, e.lost_pkts, e.delayed_pkts]);
+	}
+
 	const timer = setInterval(() => {
 		state.time = eventMs < 1000 ? state.time + 1000 : Date.now();
 		state.sent++;
 		for (const t of state.targets.values())
 			if (t.rule && t.rule.rule.for_ns && now(t.rule).rule.expires_in_ns <= 1)
 				clear(t);
-		emit('counters', counters(true));
+		tell(counters(true));
 		for (const s of state.streams)
 			for (const t of s.trace ? [...state.targets.values()].filter((x) => x.target === s.trace) : [])
 				for (let i = 0; t.rule && i < packets; i++)
@@ -226,10 +250,11 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 		const parts = url.pathname.replace('/api/v1/', '').split('/');
 		if (parts[0] === 'events' && !sim) {
 			res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
-			const stream = { res, trace: url.searchParams.get('trace') === '1' && url.searchParams.get('target') };
+			const only = url.searchParams.get('target');
+			const stream = { res, only, trace: url.searchParams.get('trace') === '1' && only, rates: url.searchParams.get('counters') === 'rates' };
 			state.streams.add(stream);
 			res.on('close', () => state.streams.delete(stream));
-			res.write(`event: counters\ndata: ${JSON.stringify(counters())}\n\n`);
+			figures(stream, counters());
 			return undefined;
 		}
 		try {

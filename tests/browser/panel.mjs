@@ -471,7 +471,13 @@ await step('budget', async () => {
 	await cdp.send('Network.enable');
 	await cdp.send('Network.setCacheDisabled', { cacheDisabled: true });
 	let total = 0;
-	cdp.on('Network.loadingFinished', (e) => { total += e.encodedDataLength; });
+	let urls = new Map();
+	let sizes = [];
+	cdp.on('Network.requestWillBeSent', (e) => urls.set(e.requestId, e.request.url));
+	cdp.on('Network.loadingFinished', (e) => {
+		total += e.encodedDataLength;
+		sizes.push([e.encodedDataLength, urls.get(e.requestId)]);
+	});
 	await p.addInitScript(() => {
 		new MutationObserver((_, o) => {
 			if (document.querySelector('.rows .row')) {
@@ -485,6 +491,7 @@ await step('budget', async () => {
 	await p.goto(`${URL}/ui/`);
 	for (let i = 0; i < 10 && (rows > 300 || i < 3); i++) {
 		total = 0;
+		sizes = [];
 		const crowd = crowding();
 		await p.reload();
 		await p.waitForFunction(() => window.useful);
@@ -500,6 +507,8 @@ await step('budget', async () => {
 		await sleep(300);
 	}
 	bytes = total;
+	for (const [n, url] of sizes.sort(([a], [c]) => c - a).slice(0, 12))
+		note(`${(n / 1024).toFixed(1)} KiB ${url}`);
 	await p.close();
 	note(`best load: first paint ${Math.round(best)} ms, rows ${Math.round(rows)} ms; all pages transfer ${(bytes / 1024).toFixed(1)} KiB (crowded ${factor.toFixed(2)}-fold)`);
 	ok('at most 150 KiB are transferred, charts and all pages included', bytes > 20000 && bytes <= 150 * 1024, bytes);

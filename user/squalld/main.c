@@ -25,7 +25,9 @@
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
+#include "squalld/meter/loud.h"
 #include "squalld/control/members.h"
+#include "squalld/meter/meter.h"
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/dockertc/dockertc.h"
@@ -60,6 +62,8 @@ struct daemon {
 	struct profiles *profiles;
 	struct schedules *schedules;
 	struct clear *clear;
+	struct meter *meter;
+	struct loud *loud;
 	struct reconcile reconcile;
 	struct dockertc dockertc;
 	struct ecs ecs;
@@ -70,6 +74,7 @@ struct daemon {
 	struct events *events;
 	struct api api;
 	uint64_t started_ms; /* CLOCK_REALTIME */
+	json_t *health;	     /* as it was told last */
 };
 
 #define LOCK_DIR "/run/squall"
@@ -167,8 +172,12 @@ static void tick(struct daemon *d, unsigned int n)
 	/* Where a cgroup was missed: inotify has its limits. */
 	if (n % (10000 / TICK_MS) == 0)
 		members_look_all(d->book);
-	if (n % (1000 / TICK_MS) == 0 && bus_wanted(d->bus))
-		bus_publish(d->bus, "counters", counters_json(d->engine, d->book, NULL));
+	if (n % (1000 / TICK_MS) == 0) {
+		meter_tick(d->meter);
+		loud_tick(d->loud);
+		if (bus_wanted(d->bus))
+			bus_publish(d->bus, "counters", counters_json(d->engine, d->book, NULL));
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -190,6 +199,20 @@ static void watch_lane(struct daemon *d, struct engine_lane *before)
 		history_add(d->history, "lane", "lost", NULL, json_pack("{s:s}", "detail", text));
 	}
 	*before = now;
+}
+
+static void tell_health(struct daemon *d)
+{
+	json_t *now;
+	int rc;
+
+	if (!bus_wanted(d->bus))
+		return;
+	now = health_json(&d->api, &rc);
+	if (!json_equal(now, d->health))
+		bus_publish(d->bus, "health", json_incref(now));
+	json_decref(d->health);
+	d->health = now;
 }
 
 static int serve(struct daemon *d, const sigset_t *signals)
@@ -224,6 +247,7 @@ static int serve(struct daemon *d, const sigset_t *signals)
 						    NULL, json_pack("{s:s}", "detail", why.text));
 				ill = now_ill;
 				watch_lane(d, &lane);
+				tell_health(d);
 			}
 			continue;
 		}
@@ -284,7 +308,9 @@ static int wire(struct daemon *d, struct sq_error *error)
 	uses.bus = d->bus;
 	uses.state = d->state;
 	if (schedules_new(&uses, &d->schedules) < 0 ||
-	    clear_new(d->book, d->schedules, &d->clear) < 0)
+	    clear_new(d->book, d->schedules, &d->clear) < 0 ||
+	    meter_new(d->book, d->engine, d->bus, &d->meter) < 0 ||
+	    loud_new(d->targets, d->bus, d->opt->traffic, &d->loud) < 0)
 		return out_of_memory(error);
 	state_register(d->state, STATE_RULES, "rules", book_save, d->book);
 	state_register(d->state, STATE_PROFILES, "profiles", profiles_save, d->profiles);
@@ -321,6 +347,8 @@ static int wire_api(struct daemon *d)
 		.state = d->state,
 		.history = d->history,
 		.bus = d->bus,
+		.meter = d->meter,
+		.loud = d->loud,
 		.http = d->http,
 		.docker = d->docker,
 		.cgwatch = d->cgwatch,
@@ -451,6 +479,9 @@ static void stop(struct daemon *d)
 	if (d->engine)
 		engine_close(d->engine, keep);
 	clear_free(d->clear);
+	meter_free(d->meter);
+	loud_free(d->loud);
+	json_decref(d->health);
 	json_decref(d->ecs.faults);
 	schedules_free(d->schedules);
 	profiles_free(d->profiles);

@@ -16,6 +16,8 @@ struct ecs;
 struct engine;
 struct events;
 struct history;
+struct loud;
+struct meter;
 struct profiles;
 struct schedules;
 struct state;
@@ -36,6 +38,8 @@ struct api {
 	struct state *state;
 	struct history *history;
 	struct bus *bus;
+	struct meter *meter;
+	struct loud *loud;
 	struct events *events;
 	struct http *http;
 	struct docker *docker;
@@ -61,6 +65,9 @@ HANDLER(api_rule_delete);
 HANDLER(api_rule_profile);
 HANDLER(api_counters);
 HANDLER(api_counters_of);
+HANDLER(api_series);
+HANDLER(api_traffic);
+HANDLER(api_traffic_put);
 HANDLER(api_profiles);
 HANDLER(api_profile_get);
 HANDLER(api_profile_put);
@@ -110,5 +117,12 @@ json_t *flow_counts_json(struct engine *engine, const struct rule_entry *e);
 /* {"time_ms", "counters", "flows"} of one target, or of all when name is NULL. The lock is held.
  */
 json_t *counters_json(struct engine *engine, struct book *book, const char *name);
+
+/* The entries that are other than those of *told, which becomes these. New reference. */
+json_t *counters_changed(json_t **told, const json_t *counters);
+/* Of these, one target's. New reference. */
+json_t *counters_of_target(const json_t *changed, const char *target);
+/* These without the figures that are 0. New reference. */
+json_t *counters_brief(const json_t *changed);
 
 #endif

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What rules have done to packets, by clause and direction. */
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
+#include "squalld/meter/loud.h"
+#include "squalld/meter/meter.h"
+#include "squalld/meter/series.h"
 #include "squalld/kernel/kernel.h"
 
 struct collect {
@@ -105,6 +111,109 @@ json_t *counters_json(struct engine *engine, struct book *book, const char *name
 			 "flows", x.flows);
 }
 
+/*
+ * For those who heard them a second ago: entries that say something new. Of a
+ * hundred rules whose devices sleep that is nothing, where the whole list is a
+ * hundred kilobytes a second.
+ */
+
+/* Flows have neither clause nor direction. */
+static char *key_of(const json_t *entry)
+{
+	const char *direction = json_string_value(json_object_get(entry, "direction")),
+		   *target = json_string_value(json_object_get(entry, "target"));
+	json_int_t clause = json_integer_value(json_object_get(entry, "clause"));
+	char *key;
+
+	return asprintf(&key, "%s %lld %s", direction ? direction : "flows", (long long)clause,
+			target ? target : "") < 0
+		       ? NULL
+		       : key;
+}
+
+static void add_changed(json_t *told, json_t *next, const json_t *list, json_t *to)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		char *key = key_of(entry);
+
+		if (!key)
+			continue;
+		if (!json_equal(entry, json_object_get(told, key)))
+			json_array_append(to, entry);
+		json_object_set(next, key, entry);
+		free(key);
+	}
+}
+
+json_t *counters_changed(json_t **told, const json_t *counters)
+{
+	json_t *next = json_object(), *entries = json_array(), *flows = json_array();
+
+	add_changed(*told, next, json_object_get(counters, "counters"), entries);
+	add_changed(*told, next, json_object_get(counters, "flows"), flows);
+	json_decref(*told);
+	*told = next;
+	return json_pack("{s:O,s:o,s:o}", "time_ms", json_object_get(counters, "time_ms"),
+			 "counters", entries, "flows", flows);
+}
+
+json_t *counters_of_target(const json_t *changed, const char *target)
+{
+	static const char *const lists[] = {"counters", "flows"};
+	json_t *o = json_pack("{s:O}", "time_ms", json_object_get(changed, "time_ms")), *entry;
+	size_t i;
+
+	for (int k = 0; k < 2; k++) {
+		json_t *to = json_array();
+
+		json_array_foreach(json_object_get(changed, lists[k]), i, entry)
+		{
+			const char *whose = json_string_value(json_object_get(entry, "target"));
+
+			if (whose && !strcmp(whose, target))
+				json_array_append(to, entry);
+		}
+		json_object_set_new(o, lists[k], to);
+	}
+	return o;
+}
+
+static json_t *brief_entry(const json_t *entry)
+{
+	json_t *o = json_object(), *v;
+	const char *k;
+
+	json_object_foreach((json_t *)(uintptr_t)entry, k, v)
+	{
+		if (json_is_object(v))
+			json_object_set_new(o, k,
+					    strcmp(k, "match") ? brief_entry(v) : json_incref(v));
+		else if (!json_is_integer(v) || json_integer_value(v) || !strcmp(k, "clause"))
+			json_object_set(o, k, v);
+	}
+	return o;
+}
+
+json_t *counters_brief(const json_t *changed)
+{
+	static const char *const lists[] = {"counters", "flows"};
+	json_t *o = json_pack("{s:O}", "time_ms", json_object_get(changed, "time_ms")), *entry;
+	size_t i;
+
+	for (int k = 0; k < 2; k++) {
+		json_t *to = json_array();
+
+		json_array_foreach(json_object_get(changed, lists[k]), i, entry)
+			json_array_append_new(to, brief_entry(entry));
+		json_object_set_new(o, lists[k], to);
+	}
+	return o;
+}
+
 enum MHD_Result api_counters(struct request *r, const char *name)
 {
 	json_t *o;
@@ -127,4 +236,23 @@ enum MHD_Result api_counters_of(struct request *r, const char *name)
 		o = counters_json(api_of(r)->engine, api_of(r)->book, t.name);
 	pthread_mutex_unlock(api_of(r)->lock);
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
+}
+
+/* Of a target that is gone there may be a past, so any name is one. */
+enum MHD_Result api_series(struct request *r, const char *name)
+{
+	struct sq_error ignored = {0};
+	struct target t;
+	json_t *o;
+
+	pthread_mutex_lock(api_of(r)->lock);
+	if (target_resolve(api_of(r)->targets, name, &t, &ignored) < 0)
+		snprintf(t.name, sizeof(t.name), "%s", name);
+	o = series_json(meter_series(api_of(r)->meter), t.name, sq_mono_ns());
+	json_object_set_new(o, "traffic",
+			    series_json(loud_series(api_of(r)->loud), t.name, sq_mono_ns()));
+	pthread_mutex_unlock(api_of(r)->lock);
+	json_decref(ignored.candidates);
+	json_object_set_new(o, "target", json_text(t.name));
+	return reply_json(r, 200, o);
 }

@@ -9,14 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 #include "lib/clock.h"
+#include "lib/error.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/bus.h"
+#include "squalld/meter/loud.h"
+#include "squalld/meter/meter.h"
 #include "squalld/kernel/kernel.h"
 
 #define QUEUE	    256
 #define MAX_STREAMS 128
 #define MAX_TRACES  16
+
+/* How much a stream wants of what is counted. */
+enum figures { FIGURES_CHANGED, FIGURES_ALL, FIGURES_BRIEF, FIGURES_RATES, FIGURES };
+static const char *const figures[FIGURES] = {"changed", "all", "brief", "rates"};
 
 struct stream {
 	struct stream *prev, *next;
@@ -31,7 +38,9 @@ struct stream {
 	atomic_bool trace_stop;
 	uint64_t target_id; /* of the last packet, and the name it has */
 	char target_name[TARGET_NAME_MAX];
-	char only[TARGET_NAME_MAX]; /* this target's packets only; "" = all */
+	char only[TARGET_NAME_MAX]; /* this target's packets and counters only; "" = all */
+	enum figures figures;
+	bool traffic;
 };
 
 struct events {
@@ -41,6 +50,7 @@ struct events {
 	atomic_uint n;
 	atomic_uint traces;
 	bool stopped;
+	json_t *told; /* the counters of the last second; the publisher's */
 };
 
 static void on_event(void *arg, const char *type, const json_t *data);
@@ -67,6 +77,7 @@ void events_free(struct events *ev)
 	for (int i = 0; i < 100 && ev->traces; i++)
 		usleep(20000); /* tracers look every 200 ms */
 	pthread_mutex_destroy(&ev->lock);
+	json_decref(ev->told);
 	free(ev);
 }
 
@@ -110,16 +121,51 @@ static void push(struct stream *s, char *line)
 	}
 }
 
+/* What a stream is told of the counters, or NULL. */
+static char *counters_line(const struct stream *s, const json_t *said)
+{
+	json_t *own, *brief;
+	char *line;
+
+	if (s->figures == FIGURES_RATES)
+		return NULL;
+	own = s->only[0] ? counters_of_target(said, s->only)
+			 : json_incref((json_t *)(uintptr_t)said);
+	brief = s->figures == FIGURES_BRIEF ? counters_brief(own) : json_incref(own);
+	line = format("counters", brief);
+	json_decref(brief);
+	json_decref(own);
+	return line;
+}
+
+static void tell_counters(struct events *ev, const json_t *data)
+{
+	json_t *changed = counters_changed(&ev->told, data);
+
+	pthread_mutex_lock(&ev->lock);
+	for (struct stream *s = ev->head.next; s != &ev->head; s = s->next)
+		push(s, counters_line(s, s->figures == FIGURES_ALL ? data : changed));
+	pthread_mutex_unlock(&ev->lock);
+	json_decref(changed);
+}
+
 static void on_event(void *arg, const char *type, const json_t *data)
 {
+	bool rates = !strcmp(type, "rates"), traffic = !strcmp(type, "traffic");
 	struct events *ev = arg;
-	char *line = format(type, data);
+	char *line;
 
+	if (!strcmp(type, "counters")) {
+		tell_counters(ev, data);
+		return;
+	}
+	line = format(type, data);
 	if (!line)
 		return;
 	pthread_mutex_lock(&ev->lock);
 	for (struct stream *s = ev->head.next; s != &ev->head; s = s->next)
-		push(s, strdup(line));
+		if ((!rates || s->figures == FIGURES_RATES) && (!traffic || s->traffic))
+			push(s, strdup(line));
 	pthread_mutex_unlock(&ev->lock);
 	free(line);
 }
@@ -331,6 +377,8 @@ static void on_done(struct request *r, void *arg)
 	s->next->prev = s->prev;
 	ev->n--;
 	bus_want(s->ev->api->bus, -1);
+	if (s->traffic)
+		loud_want(ev->api->loud, -1);
 	s->suspended = false; /* the connection is going: no one may resume it */
 	pthread_mutex_unlock(&ev->lock);
 	if (s->trace)
@@ -339,29 +387,69 @@ static void on_done(struct request *r, void *arg)
 		stream_free(s);
 }
 
-/* The numbers of a request for a stream. False: it is refused, with *ret. */
-static bool ask(struct request *r, unsigned long *ret_every, bool *ret_trace, enum MHD_Result *ret)
+/* What is counted now, as the first event. */
+static void push_first(struct stream *s)
 {
-	char trace[8], every[16], *end;
+	const struct api *a = s->ev->api;
+	bool rates = s->figures == FIGURES_RATES;
+	json_t *first;
 
-	*ret_every = 1;
-	if (request_query(r, "every", every, sizeof(every))) {
-		*ret_every = strtoul(every, &end, 10);
-		if (*end || end == every || *ret_every < 1 || *ret_every > 1000000) {
-			*ret = reply_status(r, 400, "every",
-					    "every: \"%.15s\" is not accepted: 1 to 1000000",
-					    every);
-			return false;
-		}
+	pthread_mutex_lock(a->lock);
+	first = rates ? meter_rates(a->meter)
+		      : counters_json(a->engine, a->book, s->only[0] ? s->only : NULL);
+	pthread_mutex_unlock(a->lock);
+	push(s, strdup("retry: 1000\n\n"));
+	push(s, rates ? format("rates", first) : counters_line(s, first));
+	json_decref(first);
+}
+
+static int ask_switch(struct request *r, const char *name, bool *ret, struct sq_error *p)
+{
+	char text[8];
+
+	*ret = false;
+	if (!request_query(r, name, text, sizeof(text)))
+		return 0;
+	if (strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+		return sq_error_set(p, -EINVAL, name, "\"%.7s\" is not accepted: 0 or 1", text);
+	*ret = text[0] == '1';
+	return 0;
+}
+
+/* Fills s from the query. What it refuses is in p. */
+static int ask(struct request *r, struct stream *s, unsigned long *every, bool *trace,
+	       struct sq_error *p)
+{
+	struct api *a = api_of(r);
+	char text[16], *end;
+	struct target t;
+	int rc;
+
+	*every = 1;
+	if (request_query(r, "every", text, sizeof(text))) {
+		*every = strtoul(text, &end, 10);
+		if (*end || end == text || *every < 1 || *every > 1000000)
+			return sq_error_set(p, -EINVAL, "every",
+					    "\"%.15s\" is not accepted: 1 to 1000000", text);
 	}
-	*ret_trace = request_query(r, "trace", trace, sizeof(trace)) && trace[0] == '1';
-	if (request_query(r, "trace", trace, sizeof(trace)) && strcmp(trace, "0") != 0 &&
-	    strcmp(trace, "1") != 0) {
-		*ret = reply_status(r, 400, "trace", "trace: \"%.7s\" is not accepted: 0 or 1",
-				    trace);
-		return false;
+	if (ask_switch(r, "trace", trace, p) < 0 || ask_switch(r, "traffic", &s->traffic, p) < 0)
+		return -EINVAL;
+	if (request_query(r, "counters", text, sizeof(text))) {
+		while (s->figures < FIGURES && strcmp(text, figures[s->figures]) != 0)
+			s->figures++;
+		if (s->figures == FIGURES)
+			return sq_error_set(
+				p, -EINVAL, "counters",
+				"\"%.15s\" is not accepted: changed, all, brief or rates", text);
 	}
-	return true;
+	if (!request_query(r, "target", s->only, sizeof(s->only)))
+		return 0;
+	pthread_mutex_lock(a->lock);
+	rc = target_resolve(a->targets, s->only, &t, p);
+	pthread_mutex_unlock(a->lock);
+	if (rc == 0)
+		strcpy(s->only, t.name);
+	return rc;
 }
 
 static void stream_insert(struct events *ev, struct stream *s)
@@ -373,6 +461,8 @@ static void stream_insert(struct events *ev, struct stream *s)
 	ev->head.next = s;
 	ev->n++;
 	bus_want(ev->api->bus, 1);
+	if (s->traffic)
+		loud_want(ev->api->loud, 1);
 	pthread_mutex_unlock(&ev->lock);
 }
 
@@ -380,39 +470,22 @@ enum MHD_Result events_serve(struct request *r)
 {
 	struct events *ev = api_of(r)->events;
 	struct MHD_Response *response;
-	enum MHD_Result refused;
-	unsigned long n;
+	struct sq_error p = {0};
+	unsigned long every;
 	struct stream *s;
-	json_t *first;
 	bool trace;
 	int rc = 0;
 
-	if (!ask(r, &n, &trace, &refused))
-		return refused;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MHD_NO;
 	s->ev = ev;
 	s->conn = r->conn;
-	if (request_query(r, "target", s->only, sizeof(s->only))) {
-		struct sq_error p = {0};
-		struct target t;
-
-		pthread_mutex_lock(ev->api->lock);
-		rc = target_resolve(ev->api->targets, s->only, &t, &p);
-		pthread_mutex_unlock(ev->api->lock);
-		if (rc < 0) {
-			stream_free(s);
-			return reply_problem(r, &p);
-		}
-		strcpy(s->only, t.name);
+	if (ask(r, s, &every, &trace, &p) < 0) {
+		stream_free(s);
+		return reply_problem(r, &p);
 	}
-	push(s, strdup("retry: 1000\n\n"));
-	pthread_mutex_lock(ev->api->lock);
-	first = counters_json(ev->api->engine, ev->api->book, NULL);
-	pthread_mutex_unlock(ev->api->lock);
-	push(s, format("counters", first));
-	json_decref(first);
+	push_first(s);
 	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, s, NULL);
 	if (!response) {
 		stream_free(s);
@@ -423,7 +496,7 @@ enum MHD_Result events_serve(struct request *r)
 		rc = -EBUSY;
 	pthread_mutex_unlock(&ev->lock);
 	if (rc == 0 && trace)
-		rc = start_trace(s, (uint32_t)n);
+		rc = start_trace(s, (uint32_t)every);
 	if (rc < 0) {
 		MHD_destroy_response(response);
 		stream_free(s);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Status, capabilities, profiles, schedules, clear and undo. */
+/* Status, capabilities, traffic, profiles, schedules, clear and undo. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include "lib/clock.h"
+#include "lib/error.h"
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
@@ -13,6 +14,7 @@
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/api/events.h"
+#include "squalld/meter/loud.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/schedules.h"
 #include "squalld/control/state.h"
@@ -92,6 +94,40 @@ enum MHD_Result api_capabilities(struct request *r, const char *name)
 	json_object_set_new(limits, "excepts", json_integer(SQ_MAX_EXCEPTS));
 	json_object_set_new(limits, "body_bytes", json_integer(HTTP_BODY_MAX));
 	json_object_set_new(limits, "connections", json_integer(HTTP_CONNECTIONS));
+	return reply_json(r, 200, o);
+}
+
+/* --- traffic ---------------------------------------------------------------------------- */
+
+enum MHD_Result api_traffic(struct request *r, const char *name)
+{
+	json_t *o;
+
+	(void)name;
+	pthread_mutex_lock(api_of(r)->lock);
+	o = loud_json(api_of(r)->loud);
+	pthread_mutex_unlock(api_of(r)->lock);
+	return reply_json(r, 200, o);
+}
+
+enum MHD_Result api_traffic_put(struct request *r, const char *name)
+{
+	struct sq_error p = {0};
+	json_t *body = request_json(r, &p), *mode = json_object_get(body, "mode"), *o = NULL;
+
+	(void)name;
+	if (!body)
+		return reply_problem(r, &p);
+	pthread_mutex_lock(api_of(r)->lock);
+	if (json_object_size(body) != 1 || !json_is_string(mode))
+		sq_error_set(&p, -EINVAL, "mode", "it alone is accepted, and is auto, on or off");
+	else if (loud_set(api_of(r)->loud, json_string_value(mode), &p) == 0)
+		o = loud_json(api_of(r)->loud);
+	pthread_mutex_unlock(api_of(r)->lock);
+	json_decref(body);
+	if (!o)
+		return reply_problem(r, &p);
+	api_audit(r, "counting of", "traffic", json_string_value(json_object_get(o, "mode")));
 	return reply_json(r, 200, o);
 }
 

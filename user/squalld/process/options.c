@@ -60,6 +60,11 @@ static const struct opt table[] = {
 	     "Bytes that may wait in all lanes together, 1mib to 4095mib; of one target half. What "
 	     "is "
 	     "over it is lost, and counted apart from the losses of rules."),
+	TEXT("traffic", traffic, "WHEN", "auto", "auto on off",
+	     "Count what each target sends and receives, also without a rule, for the panel's list "
+	     "and GET /api/v1/traffic: auto, while somebody looks and there are at most 200 "
+	     "targets; "
+	     "on, always, up to 1000; or off."),
 	TEXT("token-file", token_file, "FILE", NULL, NULL,
 	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the "
 	     "token, at "

@@ -21,7 +21,7 @@ struct options {
 	const char *allow_host[OPT_MAX_LIST + 1];
 	size_t n_listen, n_iface, n_allow_host;
 	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane, *lane_memory;
-	const char *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
+	const char *traffic, *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
 	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback, *lo,
 		*completion;
 	bool cleanup, foreground, help, man, version;
