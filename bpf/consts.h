@@ -54,6 +54,17 @@
 #define MQTT_DISCONNECT 14
 #define MQTT_AUTH	15
 
+/* TLS (RFC 8446, 5.1 and B.4; RFC 5246): kinds of records, and what is in them. */
+#define TLS_MAJOR	 3
+#define TLS_FIRST_KIND	 20
+#define TLS_ALERT	 21
+#define TLS_HANDSHAKE	 22
+#define TLS_DATA	 23
+#define TLS_SERVER_HELLO 2
+#define TLS_13_SUITES	 0x13
+#define TLS_13_SHA384	 0x1302
+#define TLS_13_CCM_8	 0x1305
+
 /* QUIC (RFC 9000, 17) by the ports of HTTP/3 and of MQTT over QUIC (EMQX), and DTLS (RFC 6347). */
 #define PORT_QUIC	      443
 #define PORT_MQTT_QUIC	      14567

@@ -22,6 +22,7 @@
 #include "mqtt.h"
 #include "packet.h"
 #include "random.h"
+#include "tls.h"
 
 enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET, FLOW_REFUSED };
 
@@ -241,10 +242,12 @@ static __noinline bool joins_old(struct __sk_buff *skb, const struct packet *p)
 
 /* Was the connection there before its first packet that we see? UDP has no beginning, but for
  * QUIC's long header on its ports (RFC 9000, 17.2) and DTLS's handshake (RFC 6347, 4.1). */
-static __noinline bool begun_before(struct __sk_buff *skb, const struct packet *p)
+__noinline bool begun_before(struct __sk_buff *skb, const struct packet *p)
 {
 	__u8 data[3];
 
+	if (!p)
+		return false;
 	if (p->proto == IPPROTO_TCP)
 		return !(p->tcp_flags & TCP_SYN) || joins_old(skb, p);
 	if (p->proto != IPPROTO_UDP ||
@@ -298,6 +301,7 @@ static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *
 		flow->state = (old ? SQ_FLOW_OLD : 0) | (flow->state & SQ_FLOW_HELD);
 		flow->born_ns = flow->last_ns = now;
 		flow->dyn[SQ_UP].bytes = flow->dyn[SQ_DOWN].bytes = 0;
+		flow->dyn[SQ_UP].record = flow->dyn[SQ_DOWN].record = 0;
 		flow->mqtt_left = 0;
 	}
 }
@@ -335,23 +339,26 @@ static __always_inline void flow_let(struct __sk_buff *skb, struct sq_flow *flow
 
 /* May a flow that begins be one of max_flows? Those from before the rule are, whatever their
  * number. One that may not is not counted as seen, and its place in the table is soon another's. */
-static __noinline void flow_admit(struct sq_flow *flow, struct sq_flow_head *head, __u32 clause,
-				  __s32 max)
+__noinline bool flow_admit(struct sq_flow *flow, struct sq_flow_head *head, __u32 clause, __s32 max)
 {
-	__s32 *held = &head->held[clause % SQ_MAX_CLAUSES];
+	__s32 *held;
 
+	if (!flow || !head)
+		return false;
+	held = &head->held[clause % SQ_MAX_CLAUSES];
 	if (flow->state & SQ_FLOW_REFUSED) /* not TCP: each of its packets would begin it */
 		__sync_fetch_and_add(&head->seen, 1);
 	flow->state &= ~(SQ_FLOW_REFUSED | SQ_FLOW_ENDED);
 	if (__sync_fetch_and_add(held, 1) < max || (flow->state & SQ_FLOW_OLD)) {
 		flow->clause = clause;
 		flow->state |= SQ_FLOW_HELD;
-		return;
+		return true;
 	}
 	__sync_fetch_and_add(held, -1);
 	__sync_fetch_and_add(&head->seen, -1);
 	__sync_fetch_and_add(&head->refused, 1);
 	flow->state |= SQ_FLOW_REFUSED | SQ_FLOW_ENDED;
+	return false;
 }
 
 static __always_inline struct sq_flow_head *flow_head_of(const struct sq_rule *rule)
@@ -360,6 +367,23 @@ static __always_inline struct sq_flow_head *flow_head_of(const struct sq_rule *r
 	void *table = bpf_map_lookup_elem(&sq_flows, &slot);
 
 	return table ? flow_head(table) : 0;
+}
+
+/* how: enum sq_dir, and the type of the control packet from bit 8 on. Global: its ways would be
+ * multiplied with those of what follows. */
+__noinline bool at_phase(struct __sk_buff *skb, const struct packet *p, struct sq_flow *flow,
+			 struct sq_flow_head *head, __u32 how)
+{
+	bool up = (how & 1) == SQ_UP;
+
+	if (!p || !flow || !head)
+		return false;
+	if (up && !(flow->state & (SQ_FLOW_TLS | SQ_FLOW_OLD)) && !flow->dyn[SQ_UP].bytes &&
+	    tls_begins(skb, p))
+		flow->state |= SQ_FLOW_TLS;
+	if (flow->state & SQ_FLOW_TLS)
+		return tls_meets(skb, p, flow, head, how);
+	return !up && mqtt_meets(skb, p, flow, head, how >> 8);
 }
 
 static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
@@ -386,9 +410,10 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 		return FLOW_REFUSED;
 	}
 	if (!(flow->state & (SQ_FLOW_HUNG | SQ_FLOW_RESET)) &&
-	    (j->ask->when == SQ_WHEN_MQTT ? dir == SQ_DOWN && p->proto == IPPROTO_TCP &&
-						    mqtt_meets(skb, p, flow, head, j->ask->value)
-					  : flow_due(j->ask, flow, now, payload, dir)) &&
+	    (j->ask->when == SQ_WHEN_MQTT
+		     ? p->proto == IPPROTO_TCP &&
+			       at_phase(skb, p, flow, head, dir | (__u32)j->ask->value << 8)
+		     : flow_due(j->ask, flow, now, payload, dir)) &&
 	    (j->ask->act == SQ_ACT_HANG || p->proto == IPPROTO_TCP)) {
 		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
 		/* Two CPUs may both come to it: counted twice then. */

@@ -88,6 +88,8 @@ static __noinline bool mqtt_meets(struct __sk_buff *skb, const struct packet *p,
 			lost = true;
 			break;
 		}
+		if (first >> 4 == MQTT_CONNACK)
+			flow->state |= SQ_FLOW_CONNACK;
 		if (first >> 4 == type)
 			return true;
 		left = len;

@@ -32,7 +32,7 @@ export function flowsCard(name, rule) {
 		replace(rows, answer.flows.map((f) => h('tr', {}, h('td', { class: 'flow' }, `${f.proto} ${f.local}${f.remote ? ` → ${f.remote}` : ''}`),
 			h('td', { class: 'num' }, ms(f.age_ms)), h('td', { class: 'num' }, ms(f.idle_ms)),
 			h('td', { class: 'num' }, `${fmtCount(f.up_pkts)}, ${fmtSize(f.up_bytes)}`), h('td', { class: 'num' }, `${fmtCount(f.down_pkts)}, ${fmtSize(f.down_bytes)}`),
-			h('td', {}, f.state.map((s) => h('span', { class: `what ${s === 'old' ? '' : 'lost'}` }, s))))),
+			h('td', {}, f.state.map((s) => h('span', { class: `what ${/hung|reset/.test(s) ? 'lost' : ''}` }, s))))),
 		answer.more ? h('tr', {}, h('td', { colspan: 6, class: 'muted' }, `and ${fmtCount(answer.more)} more: squall flows ${name}`)) : null);
 	}
 	const timer = setInterval(look, 2000);

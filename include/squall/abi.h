@@ -147,7 +147,11 @@ struct sq_clause {
 struct sq_dyn {
 	__u64 chain; /* packet number << 8 | state of the loss chain, one atomic word */
 	__u64 tat;   /* rate: when the link is free again */
-	__u64 gap;   /* reorder: packets since the last reordered one */
+	__u32 gap;   /* reorder: packets since the last reordered one */
+	/* Of a flow over TLS: bytes of its record that are still to come; or, from bit 16 on how
+	 * many bytes of a record's header have come, from 8 on its first and from 0 on its fourth.
+	 */
+	__u32 record;
 	__u64 bytes; /* of a flow: payload let through in this direction */
 };
 
@@ -210,14 +214,32 @@ struct sq_rule {
 #define SQ_FLOW_ASTRAY	 256  /* MQTT: where its packets begin is not known */
 #define SQ_FLOW_HELD	 512  /* one of max_flows */
 #define SQ_FLOW_REFUSED	 1024 /* there were so many already: its packets are lost */
+/* Of MQTT, where the rule asks for it; over TLS by the lengths of records. */
+#define SQ_FLOW_TLS	   0x800
+#define SQ_FLOW_TLS_READY  0x1000 /* 1.3: the client's Finished has passed */
+#define SQ_FLOW_CONNECT	   0x2000 /* the client has sent data: CONNECT */
+#define SQ_FLOW_CONNACK	   0x4000
+#define SQ_FLOW_MQTT5	   0x8000  /* by the length of its CONNACK */
+#define SQ_FLOW_PINGREQ	   0x10000 /* was sent, or DISCONNECT, and no answer came yet */
+#define SQ_FLOW_CLOSING	   0x20000 /* the client's close_notify has passed */
+#define SQ_FLOW_ASTRAY_UP  0x40000 /* where its records begin is not known, on the way up */
+#define SQ_FLOW_TLS_13	   0x80000
+#define SQ_FLOW_TLS_SHA384 0x100000 /* 1.3: the hash of its Finished */
+#define SQ_FLOW_TLS_HIDDEN 0x200000 /* by the suite, or ServerHello was not seen */
+#define SQ_FLOW_TLS_ADDS_SHIFT                                                                     \
+	24 /* what the suite adds to a record's length; 0: not known yet                           \
+	    */
 struct sq_flow {
 	struct sq_dyn dyn[SQ_DIRS];
 	__u64 born_ns;
 	__u64 last_ns;
 	__u32 seq[SQ_DIRS]; /* TCP: the end of what was let through, by who sent it */
 	__u32 state;
-	__u32 mqtt_left; /* bytes of a control packet that are still to come down */
-	__u8 local[16];	 /* as in sq_match */
+	union {
+		__u32 mqtt_left; /* bytes of a control packet that are still to come down */
+		__u32 up_ms;	 /* over TLS: when the client has last sent something */
+	};
+	__u8 local[16]; /* as in sq_match */
 	__u8 remote[16];
 	__u16 lport;
 	__u16 rport;

@@ -112,7 +112,7 @@ const struct command squall_commands[] = {
 		"  hang WHEN | reset WHEN   connections go silent, or both ends get a RST;\n"
 		"                          WHEN is old, idle TIME, after TIME or\n"
 		"                          after SIZE [up|down], or at connack, suback,\n"
-		"                          puback or pingresp of plain MQTT\n"
+		"                          puback or pingresp of MQTT, also in TLS\n"
 		"  each flow | address     every connection, or address, its own link\n"
 		"  flows PERCENT           only so many of the connections\n"
 		"  max-flows N             so many may be open, more do not begin\n\n"

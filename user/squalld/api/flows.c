@@ -63,7 +63,14 @@ static json_t *states_json(const struct sq_flow *f)
 	static const struct {
 		uint32_t bit;
 		const char *name;
-	} states[] = {{SQ_FLOW_OLD, "old"}, {SQ_FLOW_HUNG, "hung"}, {SQ_FLOW_RESET, "reset"}};
+	} states[] = {
+		{SQ_FLOW_OLD, "old"},
+		{SQ_FLOW_HUNG, "hung"},
+		{SQ_FLOW_RESET, "reset"},
+		{SQ_FLOW_TLS, "tls"},
+		{SQ_FLOW_CONNACK, "connected"},
+		{SQ_FLOW_TLS_HIDDEN | SQ_FLOW_ASTRAY | SQ_FLOW_ASTRAY_UP, "unparsed"},
+	};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * MQTT inside TLS, by the lengths of its records: their headers are in the clear, and an AEAD suite
+ * adds the same number of bytes to each. Version and suite are those of ServerHello, never guessed.
+ * CBC suites round lengths up and hide it; so does a sender that puts several packets into a
+ * record.
+ */
+#ifndef SQUALL_BPF_TLS_H
+#define SQUALL_BPF_TLS_H
+
+#include <vmlinux.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <squall/abi.h>
+#include "consts.h"
+#include "packet.h"
+
+#define TLS_WALK	48 /* records of one segment, or of a GSO packet; 24 were seen */
+#define TLS_HELLO_FIXED 39 /* of ServerHello, up to the length of its session id */
+#define TLS_MEETS	1
+#define TLS_LOST	2
+#define TLS_QUIET	2 /* beside enum sq_dir: the client has sent nothing for TLS_QUIET_MS */
+#define TLS_QUIET_MS	900
+
+/* What a suite adds to a record (RFC 8446, 5.2; RFC 5288; RFC 6655; RFC 7905), for state. */
+static __always_inline __u32 tls_suite(__u16 suite)
+{
+	__u32 add = 0, more = 0;
+
+	if (suite >> 8 == TLS_13_SUITES) {
+		add = suite == TLS_13_CCM_8 ? 9 : 17; /* its true type is one of them */
+		more = SQ_FLOW_TLS_13 | (suite == TLS_13_SHA384 ? SQ_FLOW_TLS_SHA384 : 0);
+	} else if ((suite >= 0x009c && suite <= 0x00ad) || (suite >= 0xc02b && suite <= 0xc032)) {
+		add = 24; /* GCM */
+	} else if (suite >= 0xcca8 && suite <= 0xccae) {
+		add = 16; /* ChaCha20-Poly1305 */
+	} else if (suite >= 0xc09c && suite <= 0xc0af) {
+		/* CCM and, by fours and in the last two, CCM_8 */
+		add = (suite >= 0xc0a0 && suite <= 0xc0a3) ||
+				      (suite >= 0xc0a8 && suite <= 0xc0ab) || suite >= 0xc0ae
+			      ? 16
+			      : 24;
+	}
+	return add ? more | add << SQ_FLOW_TLS_ADDS_SHIFT : SQ_FLOW_TLS_HIDDEN;
+}
+
+/* off: the body of the server's first handshake record. */
+__noinline int tls_server_hello(struct __sk_buff *skb, struct sq_flow *flow, __u32 off)
+{
+	__u8 hello[TLS_HELLO_FIXED];
+	__be16 suite;
+
+	if (!flow || bpf_skb_load_bytes(skb, off, hello, sizeof(hello)) ||
+	    hello[0] != TLS_SERVER_HELLO || hello[TLS_HELLO_FIXED - 1] > 32 ||
+	    bpf_skb_load_bytes(skb, off + TLS_HELLO_FIXED + hello[TLS_HELLO_FIXED - 1], &suite,
+			       sizeof(suite)))
+		return -1;
+	flow->state |= tls_suite(bpf_ntohs(suite));
+	return 0;
+}
+
+/* Of a record with len bytes: does it carry the control packet of this type? Global, or its many
+ * ways would be those of each step of the walk. */
+__noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 len, __u32 type)
+{
+	__u32 state, adds, n, dir = how & 1;
+
+	if (!flow)
+		return false;
+	state = flow->state;
+	adds = state >> SQ_FLOW_TLS_ADDS_SHIFT;
+	n = len - adds;
+	if (kind == TLS_ALERT && dir == SQ_UP)
+		flow->state = state | SQ_FLOW_CLOSING;
+	if (kind != TLS_DATA)
+		return false;
+	if (!adds) {
+		flow->state = state | SQ_FLOW_TLS_HIDDEN; /* its ServerHello was not whole */
+		return false;
+	}
+	if ((state & SQ_FLOW_TLS_13) && !(state & SQ_FLOW_TLS_READY)) {
+		/* The rest of the handshake looks like data. The client's last word is its
+		 * Finished: four bytes and a hash. */
+		if (dir == SQ_UP && n == (state & SQ_FLOW_TLS_SHA384 ? 52 : 36))
+			flow->state = state | SQ_FLOW_TLS_READY;
+		return false;
+	}
+	if (dir == SQ_UP) {
+		/* PINGREQ and DISCONNECT are two bytes, and so is the alert that follows the
+		 * latter, which TLS 1.3 hides. PINGREQ comes when there was nothing to say for a
+		 * keep-alive, which is counted in seconds, and is followed by its answer. */
+		if (n != 2)
+			flow->state = state | SQ_FLOW_CONNECT;
+		else if (state & SQ_FLOW_PINGREQ)
+			flow->state = state | SQ_FLOW_CLOSING;
+		else if (how & TLS_QUIET)
+			flow->state = state | SQ_FLOW_PINGREQ;
+		return false;
+	}
+	if (!(state & SQ_FLOW_CONNACK)) {
+		/* Session tickets, which may come after CONNECT, are longer. */
+		if (!(state & SQ_FLOW_CONNECT) || n < 4 || n > 96)
+			return false;
+		flow->state = state | SQ_FLOW_CONNACK | (n > 4 ? SQ_FLOW_MQTT5 : 0);
+		return type == MQTT_CONNACK;
+	}
+	if (n == 2) {
+		flow->state = state & ~SQ_FLOW_PINGREQ;
+		return type == MQTT_PINGRESP && (state & SQ_FLOW_PINGREQ) &&
+		       !(state & (SQ_FLOW_CLOSING | SQ_FLOW_FIN_UP));
+	}
+	/* MQTT 5 has a reason code in PUBACK where it is not success, and a length of properties
+	 * in SUBACK. */
+	if (n == 4 || (n == 5 && (state & SQ_FLOW_MQTT5)))
+		return type == MQTT_PUBACK;
+	return type == MQTT_SUBACK && n == (state & SQ_FLOW_MQTT5 ? 6 : 5);
+}
+
+/* Goes over the records from off on. how: enum sq_dir, TLS_QUIET, and the type of the control
+ * packet from bit 8 on. Global, as all that has a loop. */
+__noinline __u32 tls_walk(struct __sk_buff *skb, struct sq_flow *flow, __u32 off, __u32 how)
+{
+	__u32 dir = how & 1, type = how >> 8, end = skb->len, left, have, kind = 0, high = 0;
+	struct sq_dyn *d;
+	__u8 head[5];
+
+	if (!flow)
+		return 0;
+	d = &flow->dyn[dir];
+	left = d->record & 0xffff;
+	have = d->record >> 16 & 7;
+	if (have) { /* a header that began in the segment before */
+		kind = left >> 8;
+		high = left & 255;
+		left = 0;
+#pragma clang loop unroll(full)
+		for (int i = 0; i < 4; i++) {
+			if (have >= sizeof(head) || off >= end)
+				continue;
+			if (bpf_skb_load_bytes(skb, off, head, 1))
+				return TLS_LOST;
+			if (have == 3)
+				high = head[0];
+			left = high << 8 | head[0];
+			have++;
+			off++;
+		}
+		if (have < sizeof(head)) {
+			d->record = have << 16 | kind << 8 | high;
+			return 0;
+		}
+		if (tls_record(flow, how & 255, kind, left, type))
+			return TLS_MEETS;
+	}
+	for (int i = 0; i < TLS_WALK; i++) {
+		if (left >= end - off) {
+			d->record = left - (end - off);
+			return 0;
+		}
+		off += left;
+		have = end - off;
+		if (have < sizeof(head)) {
+			head[3] = 0;
+			if (bpf_skb_load_bytes(skb, off, head, 1) ||
+			    (have == 4 && bpf_skb_load_bytes(skb, off + 3, &head[3], 1)))
+				return TLS_LOST;
+			d->record = have << 16 | head[0] << 8 | head[3];
+			return 0;
+		}
+		if (bpf_skb_load_bytes(skb, off, head, sizeof(head)) || head[1] != TLS_MAJOR ||
+		    head[0] < TLS_FIRST_KIND || head[0] > TLS_DATA)
+			return TLS_LOST;
+		left = head[3] << 8 | head[4];
+		off += sizeof(head);
+		if (head[0] == TLS_HANDSHAKE && dir == SQ_DOWN &&
+		    !(flow->state >> SQ_FLOW_TLS_ADDS_SHIFT))
+			tls_server_hello(skb, flow, off);
+		if (tls_record(flow, how & 255, head[0], left, type))
+			return TLS_MEETS;
+	}
+	return TLS_LOST; /* more of them than are looked at */
+}
+
+/* Does the connection begin with a ClientHello? */
+static __always_inline bool tls_begins(struct __sk_buff *skb, const struct packet *p)
+{
+	__u8 head[2];
+
+	return !bpf_skb_load_bytes(skb, p->hdr_len, head, sizeof(head)) &&
+	       head[0] == TLS_HANDSHAKE && head[1] == TLS_MAJOR;
+}
+
+/* As mqtt_meets(), of both directions: what the client sends tells what the answers are. */
+static __noinline bool tls_meets(struct __sk_buff *skb, const struct packet *p,
+				 struct sq_flow *flow, struct sq_flow_head *head, __u32 how)
+{
+	__u32 off = p->hdr_len, end = skb->len, dir = how & 1, seq, known, astray, got, was;
+	__u32 now_ms;
+	__s32 ahead;
+	bool lost;
+
+	if (end <= off || (flow->state & SQ_FLOW_TLS_HIDDEN) ||
+	    bpf_skb_load_bytes(skb, p->l4_off + TCP_SEQ, &seq, sizeof(seq)))
+		return false;
+	known = dir == SQ_UP ? SQ_FLOW_SEQ_UP : SQ_FLOW_SEQ_DOWN;
+	astray = dir == SQ_UP ? SQ_FLOW_ASTRAY_UP : SQ_FLOW_ASTRAY;
+	was = flow->state;
+	lost = !(was & known) || (was & astray);
+	if (was & known) {
+		ahead = flow->seq[dir] - bpf_ntohl(seq);
+		if (ahead >= (__s32)(end - off))
+			return false;
+		if (ahead > 0)
+			off += ahead;
+		else
+			lost |= ahead < 0;
+	}
+	if (lost)
+		flow->dyn[dir].record = 0;
+	if (dir == SQ_UP) {
+		now_ms = bpf_ktime_get_coarse_ns() / 1000000;
+		how |= now_ms - flow->up_ms > TLS_QUIET_MS ? TLS_QUIET : 0;
+		flow->up_ms = now_ms;
+	}
+	got = tls_walk(skb, flow, off, how);
+	if (got == TLS_LOST)
+		flow->state |= astray;
+	else
+		flow->state &= ~astray;
+	if (!(was & (astray | SQ_FLOW_TLS_HIDDEN)) && (flow->state & (astray | SQ_FLOW_TLS_HIDDEN)))
+		__sync_fetch_and_add(&head->unparsed, 1);
+	return got == TLS_MEETS;
+}
+
+#endif
