@@ -7,19 +7,31 @@ declare -A PID
 # hex64 NAME: the id that a container of this name has
 hex64() { printf '%s' "$1" | sha256sum | cut -c1-64; }
 engine_up() { bg ENGINE python3 "$TOP/tests/http/engine.py" "$DOCK" "@$BOX"; wait_for 20 test -S "$DOCK"; }
+# ecs_box NAME TASK CONTAINER FAMILY [CGROUP]: as the ECS agent makes one; its endpoint's id is id-TASK
+ecs_box() {
+	box "$1" "$(jq -nc --arg t "$2" --arg c "$3" --arg f "$4" '"com.amazonaws.ecs." as $e
+		| {labels: {($e + "cluster"): "demo", ($e + "task-arn"): "arn:aws:ecs:eu-west-1:1:task/demo/\($t)", ($e + "container-name"): $c,
+			($e + "task-definition-family"): $f, ($e + "task-definition-version"): "3"},
+		   env: ["ECS_AGENT_URI=http://169.254.170.2/api/id-\($t)"]}')" "${5:-}"
+}
 # describe NAME PID [JSON of more]: what the engine says of it, at once or not at all
 describe() {
 	local id more=${3:-\{\}}
 	id=$(hex64 "${ID_OF:-$1}")
 	jq -nc --arg n "$1" --argjson p "$2" --argjson m "$more" '{name: $n, pid: $p} + $m' >"$TMP/one.json" && mv "$TMP/one.json" "$BOX/$id"
 }
+# settled PID CGROUP: it sleeps where it is meant to; who looked earlier saw another
+settled() {
+	wait_for 10 grep -q "^$1$" "$CG2$2/cgroup.procs"
+	wait_for 10 grep -q '^sleep$' "/proc/$1/comm"
+}
 # box NAME [JSON of more] [CGROUP]: a container that runs. Its process is a sleep.
 box() {
-	local group=${3:-$CGROUP/box-$1}
+	local group=${3:-$CGROUP/box-$1}; [ -n "$group" ] || group=$CGROUP/box-$1
 	mkdir -p "$CG2$group"
-	sh -c 'echo 0 >"$1/cgroup.procs"; exec sleep 1000' sh "$CG2$group" &
+	sh -c 'echo 0 >"$1/cgroup.procs"; exec nsenter --net="$2" sleep 1000' sh "$CG2$group" "/run/netns/$HOST" &
 	PID[$1]=$!
-	wait_for 10 grep -q "^${PID[$1]}$" "$CG2$group/cgroup.procs"
+	settled "${PID[$1]}" "$group"
 	describe "$1" "${PID[$1]}" "${2:-}"
 }
 # unbox NAME [CGROUP]: its process ends, its cgroup and the container are removed

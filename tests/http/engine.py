@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        before = containers()
+        before = {}  # what happened since the listing, told twice rather than not at all
         while not DIR:
             time.sleep(3600)
         while True:

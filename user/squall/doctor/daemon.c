@@ -180,7 +180,11 @@ void doctor_around(json_t *list, const json_t *status)
 	const json_t *one;
 	size_t i;
 
-	engine(list, json_object_get(status, "docker"));
+	if (json_array_size(json_object_get(json_object_get(status, "docker"), "engines")) > 1)
+		json_array_foreach(json_object_get(json_object_get(status, "docker"), "engines"), i,
+				   one) engine(list, one);
+	else
+		engine(list, json_object_get(status, "docker"));
 	json_array_foreach(json_object_get(status, "listen"), i, one) checkup_add(
 		list, "ports", CHECKUP_OK, NULL, "squalld serves %s", json_string_value(one));
 	if (!status) {

@@ -42,10 +42,14 @@ static void add_container(struct api *a, json_t *o, const struct container *c)
 	if (label(c, "com.amazonaws.ecs.task-arn"))
 		json_object_set_new(
 			o, "ecs",
-			json_pack("{s:o,s:o,s:o}", "cluster",
+			json_pack("{s:o,s:o,s:o,s:o,s:o}", "cluster",
 				  json_text(label(c, "com.amazonaws.ecs.cluster")), "task",
 				  json_text(label(c, "com.amazonaws.ecs.task-arn")), "container",
-				  json_text(label(c, "com.amazonaws.ecs.container-name"))));
+				  json_text(label(c, "com.amazonaws.ecs.container-name")), "family",
+				  json_text(label(c, "com.amazonaws.ecs.task-definition-family")),
+				  "service",
+				  c->ecs_service && *c->ecs_service ? json_text(c->ecs_service)
+								    : json_null()));
 	if (c->why)
 		json_object_set_new(o, "why_not", json_text(c->why));
 	if (c->label_error)

@@ -237,6 +237,51 @@ int target_resolve_container(struct targets *all, const char *text, struct targe
 	return rc;
 }
 
+bool target_task_cgroup(const struct container *c, char *path, size_t size)
+{
+	char *leaf, *parent;
+
+	if (!c->cgroup || strlen(c->cgroup) >= size)
+		return false;
+	strcpy(path, c->cgroup);
+	leaf = strrchr(path, '/');
+	if (!leaf || leaf == path)
+		return false;
+	*leaf = 0;
+	parent = strrchr(path, '/');
+	/* /ecs/TASK, or ecstasks.slice/ecstasks-TASK.slice where systemd makes them. */
+	return strncmp(parent, "/ecstasks-", 10) == 0 ||
+	       (strncmp(path, "/ecs/", 5) == 0 && parent == path + 4);
+}
+
+static int of_ecs_task(struct targets *all, const char *id, struct target *ret, struct sq_error *p)
+{
+	const struct container *found = NULL;
+	const char *task, *arn;
+	char path[1024];
+
+	for (const struct container *c = all->first; c && *id; c = c->next) {
+		arn = json_string_value(json_object_get(c->labels, "com.amazonaws.ecs.task-arn"));
+		task = arn ? strrchr(arn, '/') : NULL;
+		if (task && strcmp(task + 1, id) == 0 && c->running)
+			found = c;
+	}
+	if (!found)
+		return sq_error_set(
+			p, -ENOENT, "target",
+			"no container of an ECS task \"%.100s\" runs here; the id is the "
+			"last part of the task's ARN",
+			id);
+	if (!target_task_cgroup(found, path, sizeof(path)))
+		return sq_error_set(
+			p, -EOPNOTSUPP, "target",
+			"the containers of ECS task %.100s have no cgroup of their own: "
+			"use ecs:CONTAINER, or "
+			"label:com.amazonaws.ecs.task-arn=ARN",
+			id);
+	return of_cgroup_path(all, path, ret, p);
+}
+
 int target_resolve(struct targets *all, const char *text, struct target *ret, struct sq_error *p)
 {
 	bool digits = *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 20;
@@ -246,6 +291,8 @@ int target_resolve(struct targets *all, const char *text, struct target *ret, st
 
 	if (strncmp(text, "cgroup:", 7) == 0)
 		return of_cgroup_path(all, text + 7, ret, p);
+	if (strncmp(text, "ecs-task:", 9) == 0)
+		return of_ecs_task(all, text + 9, ret, p);
 	c = by_name(all, text);
 	if (c) {
 		target_of_container(c, ret);
@@ -344,6 +391,41 @@ static void tell(struct targets *all, const char *action, const char *what, stru
 			      c->cgroup_id ? json_string(id) : json_null()));
 }
 
+/* Two engines may have one of a name: who comes later is called NAME@N, by its engine's number. */
+static void keep_apart(struct targets *all, struct container *c)
+{
+	struct container *other = by_name(all, c->name);
+	char *name;
+
+	if (!other || other->engine == c->engine || strcmp(other->id, c->id) == 0 ||
+	    asprintf(&name, "%s@%u", c->name, c->engine) < 0)
+		return;
+	free(c->name);
+	c->name = name;
+}
+
+struct container *target_by_id(struct targets *all, const char *id)
+{
+	struct container *c = all->first;
+
+	while (c && strcmp(c->id, id) != 0)
+		c = c->next;
+	return c;
+}
+
+void target_set_service(struct targets *all, const char *id, const char *service)
+{
+	struct container *c = target_by_id(all, id);
+	char *copy = c ? strdup(service) : NULL;
+
+	if (!copy)
+		return;
+	free(c->ecs_service);
+	c->ecs_service = copy;
+	if (c->cgroup_id)
+		all->events->changed(all->events_arg, c);
+}
+
 static bool differ(const char *a, const char *b)
 {
 	return !a != !b || (a && strcmp(a, b) != 0);
@@ -356,6 +438,9 @@ void targets_put(struct targets *all, struct container *c)
 	while (*link && strcmp((*link)->id, c->id) != 0)
 		link = &(*link)->next;
 	old = *link;
+	keep_apart(all, c);
+	if (old && old->ecs_service && !c->ecs_service)
+		c->ecs_service = strdup(old->ecs_service);
 	c->seen = true;
 	c->next = old ? old->next : NULL;
 	*link = c;
@@ -409,10 +494,12 @@ void targets_remove(struct targets *all, const char *id, bool destroyed)
 	container_free(c);
 }
 
-void targets_sweep(struct targets *all, bool begin)
+void targets_sweep(struct targets *all, bool begin, unsigned int engine)
 {
 	for (struct container *c = all->first, *next; c; c = next) {
 		next = c->next;
+		if (c->engine != engine)
+			continue;
 		if (begin)
 			c->seen = false;
 		else if (!c->seen)

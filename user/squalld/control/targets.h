@@ -23,7 +23,8 @@ struct container {
 	char *name, *image, *network_mode, *cgroup;
 	json_t *labels;
 	char *ecs_id;	     /* of its ECS endpoints, or NULL */
-	char *ecs_service;   /* as the ECS agent says; NULL: of none, or not known yet */
+	char *ecs_service;   /* as the ECS agent says, "" of none; NULL: not known (yet) */
+	unsigned int engine; /* whose it is: the engine's number, from 1 */
 	uint64_t cgroup_id;  /* 0 if not running, or if it cannot be a target */
 	uint64_t started_ns; /* CLOCK_MONOTONIC, when we saw it start */
 	int pid;
@@ -61,7 +62,8 @@ void targets_free(struct targets *all);
 /*
  * "cgroup:/path", cgroup id, exact container name, or an unambiguous prefix
  * (at least 4 digits) of a container id. A cgroup that is a container's is
- * that container. -ENOENT, or -ENOTUNIQ with p->candidates.
+ * that container. "ecs-task:ID" is the cgroup that the containers of an ECS task
+ * share. -ENOENT, or -ENOTUNIQ with p->candidates.
  */
 int target_resolve(struct targets *all, const char *text, struct target *ret, struct sq_error *p);
 /* Can it take a rule? -EHOSTDOWN, -EOPNOTSUPP say why not. */
@@ -77,11 +79,16 @@ struct container *targets_containers(struct targets *all);
 /* Of the id in the URLs that its ECS agent gave it; NULL if there is none. */
 struct container *target_by_ecs_id(struct targets *all, const char *id);
 void target_of_container(struct container *c, struct target *ret);
+/* The cgroup of the ECS task that this one belongs to; false: it has none of its own. */
+bool target_task_cgroup(const struct container *c, char *path, size_t size);
 
 /* What the Docker watcher found. Takes ownership of c; tells who listens, and the bus. */
 void targets_put(struct targets *all, struct container *c);
 void targets_remove(struct targets *all, const char *id, bool destroyed);
-void targets_sweep(struct targets *all, bool begin); /* a full listing: forget who is not in it */
+/* A full listing of one engine's: forget who is not in it. */
+void targets_sweep(struct targets *all, bool begin, unsigned int engine);
+struct container *target_by_id(struct targets *all, const char *id); /* whole, or NULL */
+void target_set_service(struct targets *all, const char *id, const char *service);
 void container_free(struct container *c);
 
 #endif

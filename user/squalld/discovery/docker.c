@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One thread. It notes the time, lists all containers, then follows the event
+ * One thread for each engine. It notes the time, lists all containers, then follows the event
  * stream from that time on: what happened in between comes twice rather than
  * not at all. An event is only a hint to look: the container is inspected and
  * what it is now replaces what was known, so neither order nor doubling of
@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "squalld/base/log.h"
 #include "squalld/control/targets.h"
+#include "squalld/discovery/ecs_agent.h"
 #include "squalld/discovery/inspect.h"
 #include "squalld/kernel/kernel.h"
 
@@ -32,7 +33,13 @@ struct buffer {
 };
 
 struct docker {
+	struct docker *next;
 	struct docker_uses use;
+	const char *socket;
+	unsigned int engine; /* its number among those that there are, from 1 */
+	struct ecs_agent *ecs;
+	bool unasked; /* the service of some task is not known */
+	time_t asked;
 	CURL *get, *stream;
 	CURLM *multi;
 	struct buffer lines; /* of the event stream, not cut yet */
@@ -68,7 +75,7 @@ static void common(struct docker *k, CURL *c, const char *path, struct buffer *b
 	char url[1024];
 
 	snprintf(url, sizeof(url), "http://docker%s", path);
-	curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, k->use.socket);
+	curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, k->socket);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
@@ -108,6 +115,54 @@ static int get(struct docker *k, const char *path, json_t **ret)
 
 /* --- one container ---------------------------------------------------------------------- */
 
+/* The Docker engine does not know the service of an ECS task. Its agent does. */
+static void ask_service(struct docker *k, const char *id)
+{
+	const struct container *c;
+	char *ecs_id = NULL, *service = NULL;
+
+	pthread_mutex_lock(k->use.lock);
+	c = target_by_id(k->use.targets, id);
+	if (c && c->running && c->ecs_id && !c->ecs_service &&
+	    json_object_get(c->labels, "com.amazonaws.ecs.task-arn"))
+		ecs_id = strdup(c->ecs_id);
+	pthread_mutex_unlock(k->use.lock);
+	if (ecs_id && ecs_agent_service(k->ecs, ecs_id, &service) == 0) {
+		pthread_mutex_lock(k->use.lock);
+		target_set_service(k->use.targets, id, service);
+		pthread_mutex_unlock(k->use.lock);
+	} else if (ecs_id) {
+		k->unasked = true;
+	}
+	free(service);
+	free(ecs_id);
+}
+
+/* Those whose agent did not answer. */
+static void ask_again(struct docker *k)
+{
+	const struct container *c;
+	char(*id)[72] = NULL;
+	size_t n = 0;
+
+	if (!k->unasked || time(NULL) - k->asked < 1)
+		return;
+	k->unasked = false;
+	k->asked = time(NULL);
+	pthread_mutex_lock(k->use.lock);
+	for (c = targets_containers(k->use.targets); c; c = c->next)
+		n += c->engine == k->engine;
+	id = calloc(n + 1, sizeof(*id));
+	n = 0;
+	for (c = targets_containers(k->use.targets); id && c; c = c->next)
+		if (c->engine == k->engine && c->ecs_id && !c->ecs_service)
+			strcpy(id[n++], c->id);
+	pthread_mutex_unlock(k->use.lock);
+	for (size_t i = 0; i < n; i++)
+		ask_service(k, id[i]);
+	free(id);
+}
+
 static int look(struct docker *k, const char *id)
 {
 	struct container *c;
@@ -131,9 +186,12 @@ static int look(struct docker *k, const char *id)
 	json_decref(o);
 	if (!c)
 		return -EPROTO;
+	c->engine = k->engine;
 	pthread_mutex_lock(k->use.lock);
 	targets_put(k->use.targets, c);
 	pthread_mutex_unlock(k->use.lock);
+	/* After it: what needs no service has its rule by now. */
+	ask_service(k, id);
 	return 0;
 }
 
@@ -159,7 +217,7 @@ static int list_all(struct docker *k)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(k->use.lock);
-	targets_sweep(k->use.targets, true);
+	targets_sweep(k->use.targets, true, k->engine);
 	pthread_mutex_unlock(k->use.lock);
 	json_array_foreach(list, i, one)
 	{
@@ -175,7 +233,7 @@ static int list_all(struct docker *k)
 	if (rc == -ENOTCONN || k->stop)
 		return rc;
 	pthread_mutex_lock(k->use.lock);
-	targets_sweep(k->use.targets, false);
+	targets_sweep(k->use.targets, false, k->engine);
 	pthread_mutex_unlock(k->use.lock);
 	return 0;
 }
@@ -229,6 +287,7 @@ static void follow(struct docker *k, time_t since)
 		if (curl_multi_perform(k->multi, &running) != CURLM_OK)
 			break;
 		cut_lines(k);
+		ask_again(k);
 		if (running)
 			curl_multi_poll(k->multi, NULL, 0, 1000, NULL);
 	}
@@ -243,13 +302,13 @@ static void *watch(void *arg)
 	while (!k->stop) {
 		time_t since = time(NULL);
 		/* Asking libcurl twice a second was a sixth of what an idle squalld does. */
-		bool absent = access(k->use.socket, F_OK) < 0;
+		bool absent = access(k->socket, F_OK) < 0;
 		int rc = absent && k->said_gone ? -ENOENT : list_all(k);
 
 		if (rc == 0) {
 			k->connected = true;
 			k->said_gone = false;
-			log_info("docker: connected to engine %s at %s", k->version, k->use.socket);
+			log_info("docker: connected to engine %s at %s", k->version, k->socket);
 			follow(k, since);
 			k->connected = false;
 		}
@@ -259,7 +318,7 @@ static void *watch(void *arg)
 			log_info(
 				"docker: %s%s; cgroups are targets nevertheless, and I keep trying",
 				absent ? "no engine at " : "the engine does not answer at ",
-				k->use.socket);
+				k->socket);
 			k->said_gone = true;
 		}
 		curl_multi_poll(k->multi, NULL, 0, RETRY_MS, NULL);
@@ -267,57 +326,94 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int docker_start(const struct docker_uses *uses, struct docker **ret)
+static void docker_free(struct docker *k)
 {
-	struct docker *k;
+	curl_easy_cleanup(k->get);
+	curl_easy_cleanup(k->stream);
+	curl_multi_cleanup(k->multi);
+	ecs_agent_free(k->ecs);
+	free(k->lines.data);
+	pthread_mutex_destroy(&k->lock);
+	free(k);
+}
 
-	if (strcmp(uses->socket, "none") == 0)
-		return 0;
-	k = calloc(1, sizeof(*k));
+static int start_one(const struct docker_uses *uses, const char *socket, unsigned int engine,
+		     struct docker **ret)
+{
+	struct docker *k = calloc(1, sizeof(*k));
+
 	if (!k)
 		return -ENOMEM;
 	k->use = *uses;
+	k->socket = socket;
+	k->engine = engine;
 	pthread_mutex_init(&k->lock, NULL);
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	k->get = curl_easy_init();
 	k->stream = curl_easy_init();
 	k->multi = curl_multi_init();
-	if (!k->get || !k->stream || !k->multi || pthread_create(&k->thread, NULL, watch, k) != 0) {
-		curl_easy_cleanup(k->get);
-		curl_easy_cleanup(k->stream);
-		curl_multi_cleanup(k->multi);
-		free(k);
+	if (!k->get || !k->stream || !k->multi || ecs_agent_new(&k->ecs) < 0 ||
+	    pthread_create(&k->thread, NULL, watch, k) != 0) {
+		docker_free(k);
 		return -ENOMEM;
 	}
 	*ret = k;
 	return 0;
 }
 
+int docker_start(const struct docker_uses *uses, struct docker **ret)
+{
+	struct docker **end = ret;
+	unsigned int n = 0;
+	int rc = 0;
+
+	*ret = NULL;
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	for (size_t i = 0; rc == 0 && uses->sockets[i]; i++) {
+		if (strcmp(uses->sockets[i], "none") == 0)
+			continue;
+		rc = start_one(uses, uses->sockets[i], ++n, end);
+		if (rc == 0)
+			end = &(*end)->next;
+	}
+	return rc; /* those that run are stopped with the rest */
+}
+
 void docker_stop(struct docker *k)
 {
-	if (!k)
-		return;
-	k->stop = true;
-	curl_multi_wakeup(k->multi);
-	pthread_join(k->thread, NULL);
-	curl_easy_cleanup(k->get);
-	curl_easy_cleanup(k->stream);
-	curl_multi_cleanup(k->multi);
-	free(k->lines.data);
-	pthread_mutex_destroy(&k->lock);
-	free(k);
+	for (struct docker *one = k; one; one = one->next) {
+		one->stop = true;
+		curl_multi_wakeup(one->multi);
+	}
+	for (struct docker *next; k; k = next) {
+		next = k->next;
+		pthread_join(k->thread, NULL);
+		docker_free(k);
+	}
+}
+
+static json_t *status_of(struct docker *k)
+{
+	json_t *o;
+
+	pthread_mutex_lock(&k->lock);
+	o = json_pack("{s:b,s:o,s:o,s:o}", "connected", (int)k->connected, "socket",
+		      json_text(k->socket), "version", json_text(k->version), "error",
+		      k->connected ? json_null() : json_text(k->error));
+	pthread_mutex_unlock(&k->lock);
+	return o;
 }
 
 json_t *docker_status(struct docker *k)
 {
-	json_t *o;
+	json_t *o, *all = json_array();
 
 	if (!k)
-		return json_pack("{s:b,s:b}", "enabled", 0, "connected", 0);
-	pthread_mutex_lock(&k->lock);
-	o = json_pack("{s:b,s:b,s:o,s:o,s:o}", "enabled", 1, "connected", (int)k->connected,
-		      "socket", json_text(k->use.socket), "version", json_text(k->version), "error",
-		      k->connected ? json_null() : json_text(k->error));
-	pthread_mutex_unlock(&k->lock);
+		return json_pack("{s:b,s:b,s:o}", "enabled", 0, "connected", 0, "engines", all);
+	/* At the top as it was when there was but one: the first of them. */
+	o = status_of(k);
+	for (; k; k = k->next)
+		json_array_append_new(all, status_of(k));
+	json_object_set_new(o, "enabled", json_true());
+	json_object_set_new(o, "engines", all);
 	return o;
 }

@@ -21,6 +21,7 @@
 #include "squalld/base/log.h"
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/control/book.h"
+#include "squalld/control/members.h"
 #include "squalld/kernel/kernel.h"
 
 enum tc_direction dockertc_direction(const char *text)
@@ -286,57 +287,97 @@ static enum MHD_Result list(struct dockertc *tc, struct request *r)
 	return answer(r, 200, &t);
 }
 
-static enum MHD_Result inspect(struct dockertc *tc, struct request *r, struct target *t)
+static void add_inspected(struct dockertc *tc, struct text *text, const struct target *t)
 {
-	struct text text = {0};
 	json_t *links = interfaces(tc, t->id);
 	size_t n = json_array_size(links);
 
 	/* docker-tc prints the queues of each interface; ours are the same on all of them. */
 	for (size_t i = 0; i < (n ? n : 1); i++)
-		add_rule(&text, book_find(tc->book, t->name));
+		add_rule(text, book_find(tc->book, t->name));
 	json_decref(links);
+}
+
+static enum MHD_Result inspect(struct dockertc *tc, struct request *r, struct target *t)
+{
+	struct text text = {0};
+
+	add_inspected(tc, &text, t);
 	return answer(r, 200, &text);
+}
+
+static void add_set(struct dockertc *tc, struct text *text, const char *echo,
+		    const struct target *t)
+{
+	json_t *links = interfaces(tc, t->id), *link;
+	size_t i;
+
+	json_array_foreach(links, i, link)
+	{
+		add(text, "Set %s on %.40s\n", echo, json_string_value(link));
+		add(text, "Controlling traffic of the container /%.500s on %.40s\n", t->name,
+		    json_string_value(link));
+	}
+	json_decref(links);
+}
+
+static bool has_link(struct dockertc *tc, const struct target *t)
+{
+	json_t *links = interfaces(tc, t->id);
+	bool any = json_array_size(links);
+
+	json_decref(links);
+	return any;
+}
+
+/* name: the target's, or a selector's that means it. */
+static int set_form(struct dockertc *tc, struct request *r, const struct target *t,
+		    const char *name, char echo[TC_ECHO_MAX], struct sq_error *p)
+{
+	const char *form = r->len ? r->body : r->query;
+	struct sq_rule rule;
+	char who[80];
+	int rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
+				     link_speed(tc, t), &rule, echo, p);
+
+	if (rc < 0)
+		return p->code = -EINVAL;
+	if (!has_link(tc, t))
+		return sq_error_set(p, -EOPNOTSUPP, NULL,
+				    "container %.200s has no network interface that could be "
+				    "controlled (network mode %.100s)",
+				    t->name, t->c->network_mode ? t->c->network_mode : "unknown");
+	rc = rule_set(tc->book, name, &rule, "docker-tc", NULL, p);
+	if (rc == 0)
+		log_info("rule of %s: set to %s by docker-tc, by %s", name, echo,
+			 request_who(r, who, sizeof(who)));
+	return rc;
 }
 
 static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target *t)
 {
-	const char *form = r->len ? r->body : r->query;
-	char echo[TC_ECHO_MAX], who[80];
+	char echo[TC_ECHO_MAX];
 	struct text text = {0};
 	struct sq_error p = {0};
-	struct sq_rule rule;
-	json_t *links, *link;
-	size_t i;
-	int rc;
 
-	rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
-				 link_speed(tc, t), &rule, echo, &p);
-	if (rc < 0)
-		return refuse(r, 400, "Error: %s", p.text);
-	links = interfaces(tc, t->id);
-	if (!json_array_size(links)) {
-		json_decref(links);
-		return refuse(r, 422,
-			      "Error: container %.200s has no network interface that could be "
-			      "controlled (network "
-			      "mode %.100s)",
-			      t->name, t->c->network_mode ? t->c->network_mode : "unknown");
-	}
-	if (book_set(tc->book, t, &rule, "docker-tc", NULL, &p) < 0) {
-		json_decref(links);
+	if (set_form(tc, r, t, t->name, echo, &p) < 0)
 		return refuse_problem(r, &p);
-	}
-	log_info("rule of %s: set to %s by docker-tc, by %s", t->name, echo,
-		 request_who(r, who, sizeof(who)));
-	json_array_foreach(links, i, link)
-	{
-		add(&text, "Set %s on %.40s\n", echo, json_string_value(link));
-		add(&text, "Controlling traffic of the container /%.500s on %.40s\n", t->name,
-		    json_string_value(link));
-	}
-	json_decref(links);
+	add_set(tc, &text, echo, t);
 	return answer(r, 200, &text);
+}
+
+static void mind_labels(struct dockertc *tc, struct request *r, struct container *c, bool ignore)
+{
+	char who[80];
+
+	log_info("labels of %s: %s, by %s", c->name,
+		 ignore ? "ignored, and its rule deleted" : "count again",
+		 request_who(r, who, sizeof(who)));
+	book_ignore(tc->book, c->name, ignore);
+	if (ignore)
+		book_delete(tc->book, c->name, "deleted");
+	else
+		dockertc_labels(tc, c);
 }
 
 /* Attached before it is ruled, without the lock. A target that cannot have a rule is not held: what
@@ -361,18 +402,113 @@ static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct 
 	return rc;
 }
 
+enum method { INSPECT, SET, IGNORE, UNIGNORE, LIST, HEAD, NONE };
+
+/* --- by the name that an ECS task definition gives ---------------------------------------- */
+
+struct named {
+	struct dockertc *tc;
+	struct request *r;
+	struct selector s;
+	enum method method;
+	struct target first;
+	char echo[TC_ECHO_MAX];
+	struct text text;
+	int n;
+};
+
+static int find_named(const struct target *t, void *arg)
+{
+	struct named *x = arg;
+
+	if (!t->id || !selector_matches(&x->s, t))
+		return 0;
+	x->first = *t;
+	x->n++;
+	return 1;
+}
+
+static int do_named(const struct target *t, void *arg)
+{
+	struct named *x = arg;
+
+	if (!t->id || !selector_matches(&x->s, t))
+		return 0;
+	if (x->method == INSPECT)
+		add_inspected(x->tc, &x->text, t);
+	else if (x->method == SET)
+		add_set(x->tc, &x->text, x->echo, t);
+	else
+		mind_labels(x->tc, x->r, t->c, x->method == IGNORE);
+	return 0;
+}
+
+/*
+ * ECS names a container ecs-FAMILY-REVISION-NAME-HEX, anew for each task; who asks for NAME means
+ * all that have it now, and their successors: the selector's rule. False: nothing here has it.
+ */
+static bool serve_named(struct dockertc *tc, struct request *r, enum method method,
+			enum MHD_Result *ret)
+{
+	struct named x = {.tc = tc, .r = r, .method = method};
+	struct sq_error p = {0};
+	char name[SELECTOR_MAX];
+
+	if (snprintf(name, sizeof(name), "ecs:%s", r->seg[0]) >= (int)sizeof(name) ||
+	    selector_parse(name, &x.s, &p) < 0)
+		return false;
+	targets_each(tc->targets, false, true, find_named, &x);
+	if (!x.n)
+		return false;
+	if (method == SET && set_form(tc, r, &x.first, x.s.text, x.echo, &p) < 0) {
+		*ret = refuse_problem(r, &p);
+		return true;
+	}
+	if (method == IGNORE)
+		book_delete(tc->book, x.s.text, "deleted");
+	targets_each(tc->targets, false, true, do_named, &x);
+	*ret = method == INSPECT || method == SET ? answer(r, 200, &x.text) : reply_empty(r, 200);
+	return true;
+}
+
+/* The lock is held. */
+static enum MHD_Result serve_one(struct dockertc *tc, struct request *r, enum method method)
+{
+	enum MHD_Result result;
+	struct sq_error p = {0};
+	struct target t;
+
+	if (target_resolve_container(tc->targets, r->seg[0], &t, &p) < 0) {
+		json_decref(p.candidates);
+		p.candidates = NULL;
+		if (p.code != -ENOENT)
+			return refuse_problem(r, &p);
+		if (serve_named(tc, r, method, &result))
+			return result;
+		return refuse(r, 404, "%.200s is not running", r->seg[0]);
+	}
+	if (!t.c->running)
+		return refuse(r, 409, "%.200s is not running", r->seg[0]);
+	if (target_ready(&t, &p) < 0)
+		return refuse_problem(r, &p);
+	if (method == INSPECT)
+		return inspect(tc, r, &t);
+	if (method == SET)
+		return set(tc, r, &t);
+	mind_labels(tc, r, t.c, method == IGNORE);
+	return reply_empty(r, 200);
+}
+
 enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 {
 	static const char *const names[][2] = {
 		{"GET", "INSPECT"},  {"POST", "SET"},  {"DELETE", "IGNORE"},
 		{"PUT", "UNIGNORE"}, {"LIST", "LIST"}, {"HEAD", "HEAD"},
 	};
-	enum { INSPECT, SET, IGNORE, UNIGNORE, LIST, HEAD, NONE } method;
 	struct sq_error p = {0};
 	enum MHD_Result result;
-	struct target t;
+	enum method method;
 	uint64_t held = 0;
-	char who[80];
 
 	for (method = INSPECT; method < NONE; method++)
 		if (strcasecmp(names[method][0], r->method) == 0 ||
@@ -400,32 +536,7 @@ enum MHD_Result dockertc_serve(struct dockertc *tc, struct request *r)
 	if (method == SET && hold(tc, r->seg[0], &held, &p) < 0)
 		return refuse_problem(r, &p);
 	pthread_mutex_lock(tc->lock);
-	if (target_resolve_container(tc->targets, r->seg[0], &t, &p) < 0) {
-		json_decref(p.candidates);
-		p.candidates = NULL;
-		if (p.code == -ENOENT)
-			result = refuse(r, 404, "%.200s is not running", r->seg[0]);
-		else
-			result = refuse_problem(r, &p);
-	} else if (!t.c->running) {
-		result = refuse(r, 409, "%.200s is not running", r->seg[0]);
-	} else if (target_ready(&t, &p) < 0) {
-		result = refuse_problem(r, &p);
-	} else if (method == INSPECT) {
-		result = inspect(tc, r, &t);
-	} else if (method == SET) {
-		result = set(tc, r, &t);
-	} else {
-		log_info("labels of %s: %s, by %s", t.name,
-			 method == IGNORE ? "ignored, and its rule deleted" : "count again",
-			 request_who(r, who, sizeof(who)));
-		book_ignore(tc->book, t.name, method == IGNORE);
-		if (method == IGNORE)
-			book_delete(tc->book, t.name, "deleted");
-		else
-			dockertc_labels(tc, t.c);
-		result = reply_empty(r, 200);
-	}
+	result = serve_one(tc, r, method);
 	pthread_mutex_unlock(tc->lock);
 	if (held)
 		engine_release(tc->engine, held);

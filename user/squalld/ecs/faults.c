@@ -42,27 +42,15 @@ static enum MHD_Result answer(struct request *r, unsigned int status, const char
 	return rc;
 }
 
-/*
- * The task's own cgroup where there is one (awsvpc: all its containers share a network), which is
- * /ecs/TASK or ecstasks.slice/ecstasks-TASK.slice; else the container's.
- */
+/* The task's own cgroup where there is one (awsvpc: all its containers share a network), else the
+ * container's. */
 static void target_of(struct container *c, struct target *ret, struct targets *all)
 {
-	char path[1024], name[1040], *leaf, *parent;
+	char path[1024], name[1040];
 	struct sq_error p = {0};
 
 	target_of_container(c, ret);
-	if (!c->cgroup || strlen(c->cgroup) >= sizeof(path) ||
-	    strcmp(c->network_mode, "bridge") == 0)
-		return;
-	snprintf(path, sizeof(path), "%s", c->cgroup);
-	leaf = strrchr(path, '/');
-	if (!leaf || leaf == path)
-		return;
-	*leaf = 0;
-	parent = strrchr(path, '/');
-	if (strncmp(parent, "/ecstasks-", 10) != 0 &&
-	    (strncmp(path, "/ecs/", 5) != 0 || parent != path + 4))
+	if (strcmp(c->network_mode, "bridge") == 0 || !target_task_cgroup(c, path, sizeof(path)))
 		return;
 	snprintf(name, sizeof(name), "cgroup:%s", path);
 	if (target_resolve(all, name, ret, &p) < 0) {

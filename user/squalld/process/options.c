@@ -78,8 +78,9 @@ static const struct opt table[] = {
 	LIST("allow-host", allow_host, "NAME",
 	     "Accept this name in the Host header; repeatable. IP addresses and localhost always "
 	     "are."),
-	TEXT("docker-socket", docker_socket, "PATH", "/var/run/docker.sock", NULL,
-	     "Docker Engine's unix socket; \"none\" for cgroups only."),
+	LIST("docker-socket", docker_socket, "PATH",
+	     "Unix socket of a Docker Engine, or of Podman; repeatable; \"none\" for cgroups only. "
+	     "Default /var/run/docker.sock."),
 	TEXT("docker-tc-direction", docker_tc_direction, "DIRECTION", "up", "up down both",
 	     "Direction of docker-tc's labels and requests which name none: up, down or both."),
 	TEXT("web-root", web_root, "DIR", NULL, NULL, "Serve the panel at /ui/ from DIR."),
@@ -138,6 +139,8 @@ static const char *const synonyms[][2] = {
 	{"server-name", "allow-host"},
 	{"docker", "docker-socket"},
 	{"docker-host", "docker-socket"},
+	{"podman", "docker-socket"},
+	{"podman-socket", "docker-socket"},
 	{"direction", "docker-tc-direction"},
 	{"ui", "web-root"},
 	{"www", "web-root"},
@@ -308,6 +311,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct sq_error *e
 	}
 	if (!args.n_listen)
 		args.listen[args.n_listen++] = "127.0.0.1:4080";
+	if (!args.n_docker_socket)
+		args.docker_socket[args.n_docker_socket++] = "/var/run/docker.sock";
 	if (!args.tls_cert != !args.tls_key)
 		return sq_bad(err, "--tls-cert and --tls-key go together: --%s is missing",
 			      args.tls_cert ? "tls-key" : "tls-cert");

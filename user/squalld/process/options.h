@@ -19,9 +19,10 @@ struct options {
 	const char *listen[OPT_MAX_LIST + 1];
 	const char *iface[OPT_MAX_LIST + 1];
 	const char *allow_host[OPT_MAX_LIST + 1];
-	size_t n_listen, n_iface, n_allow_host;
+	const char *docker_socket[OPT_MAX_LIST + 1];
+	size_t n_listen, n_iface, n_allow_host, n_docker_socket;
 	const char *socket, *socket_group, *state_dir, *pin_dir, *config, *lane, *lane_memory;
-	const char *traffic, *token_file, *tls_cert, *tls_key, *docker_socket, *web_root;
+	const char *traffic, *token_file, *tls_cert, *tls_key, *web_root;
 	const char *log_format, *log_level, *docker_tc_direction, *probe_missing, *loopback, *lo,
 		*completion;
 	bool cleanup, foreground, help, man, version;
