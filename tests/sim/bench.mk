@@ -24,13 +24,20 @@ test-sim-50k: deps-test
 	$(Q)B=$(B) IDLE_DEVICES=50000 IDLE_LIMIT=20000 tests/sim/idle.test
 
 .PHONY: test-sim-chaos
-## test-sim-chaos: 2,000 devices against mosquitto for ten minutes of faults (CHAOS_SEED repeats one)
+## test-sim-chaos: 2,000 devices against mosquitto, then aedes, ten minutes of faults each (CHAOS_SEED repeats one)
 test-sim-chaos: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) CHAOS_DEVICES=2000 CHAOS_SECONDS=600 tests/sim/chaos.test
+	$(Q)B=$(B) CHAOS_DEVICES=2000 CHAOS_SECONDS=600 tests/sim/chaos-aedes.test
 
 .PHONY: test-experiment-killed
 ## test-experiment-killed: an experiment killed at ten random moments and interrupted at ten, nothing left
 test-experiment-killed: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)B=$(B) KILLS=10 tests/sim/experiment-killed.test
+
+.PHONY: test-sim-million
+## test-sim-million: 1,000,000 devices of one command to the sink, a message a minute each, for two minutes
+test-sim-million: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) MILLION_DEVICES=1000000 MILLION_SECONDS=120 tests/sim/million.test
