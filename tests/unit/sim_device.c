@@ -242,6 +242,59 @@ static bool was_set(int level, int name, int value)
 	return false;
 }
 
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+/* A large fleet's ports are given in turn, past those that are taken; --ports are a device's own.
+ */
+static void own_ports(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("backoff 10ms..10ms interval 1h");
+	ln->type->own_ports = true;
+	ln->type->local_low = 40000;
+	ln->type->local_high = 40002;
+	ln->led.a->nlean = 1;
+	for (uint16_t i = 0; i < 2; i++) {
+		nopts = 0;
+		start(i);
+		assert_true(
+			was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE, (40000 + i) << 16 | (40000 + i)));
+	}
+	assert_int_equal(tot()->connect_failures, 0);
+	shard_free();
+	/* All are taken: not for ever. */
+	shard_new("backoff 1h..1h interval 1h");
+	ln->type->own_ports = true;
+	ln->type->local_low = 40000;
+	ln->type->local_high = 40002;
+	connect_errno = EADDRNOTAVAIL;
+	start(0);
+	assert_int_equal(failed(F_SOCKET), 1);
+	assert_int_equal(last_fd - FD0, 63);
+	shard_free();
+	shard_new("backoff 10ms..10ms interval 1h ports 40001-40002");
+	ln->type->local_low = 32768;
+	ln->type->local_high = 60999;
+	for (unsigned n = 0; n < 3; n++) {
+		nopts = 0;
+		d = n ? &ln->type->dev[1] : start(1);
+		if (n)
+			pass_ms(30);
+		assert_true(was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE, 40002 << 16 | 40002));
+		UP(d);
+		nopts = 0;
+		sock(d)->fin = true;
+		dev_event(ln, d, EPOLLRDHUP | EPOLLIN);
+		/* No TIME_WAIT would hold the port. */
+		assert_true(was_set(SOL_SOCKET, SO_LINGER, 1));
+	}
+	shard_free();
+}
+
 static void socket_options(void **state)
 {
 	(void)state;
@@ -580,7 +633,7 @@ static void nonsense(void **state)
 		    {CONNACK, 4, F_PROTOCOL},
 		    {"\x90\x03\0\1\0", 5, F_PROTOCOL},
 		    {"\xe0\0", 2, F_PROTOCOL},
-		    {"\x30\xff\xff\xff\x7f", 5, F_MALFORMED}};
+		    {"\xb0\xff\xff\xff\x7f", 5, F_MALFORMED}};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(what) / sizeof(*what); i++) {
@@ -940,7 +993,7 @@ static void limits(void **state)
 		d = start(0);
 		dev_event(ln, d, EPOLLOUT);
 		assert_true(mqtt_decode(5, sock(d)->out, sock(d)->nout, 1 << 20, &c) > 0);
-		assert_int_equal(c.props.max_packet, SIM_RX_MAX);
+		assert_int_equal(c.props.max_packet, MQTT_MAX_REMAINING + 5);
 		gives(d, what[i].connack, what[i].n, 0);
 		assert_int_equal(d->state, D_WAIT);
 		texts(text, sizeof(text));
@@ -1048,7 +1101,8 @@ int main(void)
 		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
 		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
 		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
-		cmocka_unit_test(thrown_out),	  cmocka_unit_test(downgraded),
+		cmocka_unit_test(own_ports),	  cmocka_unit_test(thrown_out),
+		cmocka_unit_test(downgraded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,7 @@ static void said_wrongly(void **state)
 	} t[] = {
 		/* lengths */
 		{AT_CONNACK, 4, P("\x20\xff\xff\xff\xff\x01"), F_MALFORMED},
-		{AT_ONLINE, 5, P("\x30\xff\xff\xff\x7f"), F_MALFORMED},
+		{AT_ONLINE, 5, P("\x90\xff\xff\xff\x7f"), F_MALFORMED},
 		{AT_ONLINE, 5, P("\x30\x80\x80\x80\x80\x01"), F_MALFORMED},
 		{AT_ONLINE, 4, P("\x30\x05\0\x09t/ab"), F_MALFORMED},
 		/* CONNACK */

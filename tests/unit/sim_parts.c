@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sim/fleet/bind.h"
 #include "sim/run/run.h"
 #include "sim/engine/shard.h"
 
@@ -285,7 +287,10 @@ static void bad_profiles(void **state)
 		{"pick", {B, "payload", "{{pick}}"}},
 		{"no arguments", {B, "payload", "{{seq 1}}"}},
 		{"No such file", {B, "payload", "@/nowhere/x"}},
-		{"262144", {B, "payload", "1mb"}},
+		{"268435455", {B, "payload", "256mib"}},
+		{"properties take", {B, "payload", "268435455"}},
+		{"262144", {B, "response-payload", "1mb"}},
+		{"262144", {B, "shadow", "true", "payload", "1mb"}},
 		{"mark", {B, "e2e", "true", "payload", "20"}},
 		{"65535", {B, "keepalive", "65536"}},
 		{"BASE..MAX", {B, "backoff", "1s"}},
@@ -296,6 +301,18 @@ static void bad_profiles(void **state)
 		{"address", {B, "bind", "300.1.1.1"}},
 		{"comma", {B, "bind", "127.0.0.1,"}},
 		{"family", {B, "bind", "::1"}},
+		{"FIRST-LAST", {B, "bind", "10.0.0.9-10.0.0.1"}},
+		{"FIRST-LAST", {B, "bind", "10.0.0.1-fd00::1"}},
+		{"FIRST-LAST", {B, "bind", "10.0.0.1-"}},
+		{"8 to 32", {B, "bind", "10.0.0.0/33"}},
+		{"8 to 32", {B, "bind", "0.0.0.0/0"}},
+		{"64 to 128", {B, "bind", "fd00::/48"}},
+		{"behind the prefix", {B, "bind", "10.0.0.1/24"}},
+		{"LOW-HIGH", {B, "ports", "5000"}},
+		{"LOW-HIGH", {B, "ports", "5000-"}},
+		{"LOW-HIGH", {B, "ports", "5000-4000"}},
+		{"LOW-HIGH", {B, "ports", "80-4000"}},
+		{"LOW-HIGH", {B, "ports", "5000-65536"}},
 		{"mqtts", {B, "ca", "/x"}},
 		{"key is missing", {B, "cert", "/x"}},
 		{"No such file", {"broker", "mqtts://127.0.0.1", "ca", "/nowhere/ca.pem"}},
@@ -493,15 +510,63 @@ static void grid(void **state)
 	}
 }
 
+/* The addresses and ports that --bind and --ports say. */
+static void sources(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t n4, n6, i;
+		const char *is; /* the i-th, of IPv4 if there are any */
+	} want[] = {
+		{"127.0.0.1", 1, 0, 0, "127.0.0.1"},
+		{"127.0.0.9,127.0.1.0/25", 127, 0, 1, "127.0.1.1"},
+		{"127.0.1.0/25", 126, 0, 125, "127.0.1.126"},
+		{"10.0.0.1-10.0.0.40", 40, 0, 39, "10.0.0.40"},
+		{"10.0.0.250-10.0.1.5,::1", 12, 1, 6, "10.0.1.0"},
+		{"10.0.0.0/31", 2, 0, 0, "10.0.0.0"},
+		{"10.0.0.0/32", 1, 0, 0, "10.0.0.0"},
+		{"10.0.0.0/8", 16777214, 0, 16777213, "10.255.255.254"},
+		{"fd00::/64", 0, 1 << 24, 65535, "fd00::1:0"},
+		{"fd00::10-fd00::1f", 0, 16, 15, "fd00::1f"},
+		{"", 0, 0, 0, NULL},
+	};
+	char text[INET6_ADDRSTRLEN];
+	struct sim_profile *p = calloc(1, sizeof(*p));
+	union sim_addr a;
+	struct sq_error err;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		int family = want[i].n4 ? AF_INET : AF_INET6;
+
+		assert_int_equal(sim_bind_parse(p, want[i].text, &err), 0);
+		assert_int_equal(sim_bind_count(p, AF_INET), want[i].n4);
+		assert_int_equal(sim_bind_count(p, AF_INET6), want[i].n6);
+		if (!want[i].is)
+			continue;
+		sim_bind_at(p, family, want[i].i, &a);
+		inet_ntop(family,
+			  family == AF_INET ? (void *)&a.in.sin_addr : (void *)&a.in6.sin6_addr,
+			  text, sizeof(text));
+		assert_string_equal(text, want[i].is);
+	}
+	assert_int_equal(sim_ports_parse(p, "5000-5009", &err), 0);
+	assert_int_equal(p->port_low, 5000);
+	assert_int_equal(p->port_high, 5009);
+	assert_int_equal(sim_ports_parse(p, "0", &err), 0);
+	assert_int_equal(p->port_low, 0);
+	free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wheel_order),	 cmocka_unit_test(hist_precision),
-		cmocka_unit_test(hist_locust),	 cmocka_unit_test(ramps),
-		cmocka_unit_test(templates),	 cmocka_unit_test(bad_profiles),
-		cmocka_unit_test(good_profiles), cmocka_unit_test(fail_if),
-		cmocka_unit_test(grid),		 cmocka_unit_test(split),
-		cmocka_unit_test(one_table),
+		cmocka_unit_test(sources),	  cmocka_unit_test(wheel_order),
+		cmocka_unit_test(hist_precision), cmocka_unit_test(hist_locust),
+		cmocka_unit_test(ramps),	  cmocka_unit_test(templates),
+		cmocka_unit_test(bad_profiles),	  cmocka_unit_test(good_profiles),
+		cmocka_unit_test(fail_if),	  cmocka_unit_test(grid),
+		cmocka_unit_test(split),	  cmocka_unit_test(one_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

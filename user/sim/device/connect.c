@@ -3,16 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <openssl/err.h>
 #include "sim/device/lean.h"
-
-#ifndef IP_BIND_ADDRESS_NO_PORT
-#define IP_BIND_ADDRESS_NO_PORT 24
-#endif
 
 static int lost(struct device *d, enum sim_fail kind, uint32_t detail)
 {
@@ -121,60 +116,6 @@ void con_lost(struct lean *ln, struct device *d, bool was_up)
 	d->session = NULL;
 }
 
-static void set(int fd, int level, int name, uint32_t value)
-{
-	int v = (int)value;
-
-	/* Checked against the kernel's bounds when the option was read. */
-	setsockopt(fd, level, name, &v, sizeof(v));
-}
-
-static void tune(int fd, const struct sim_profile *p)
-{
-	/* A device's small messages must not wait for each other's ACKs. */
-	if (p->nodelay)
-		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (p->sndbuf)
-		set(fd, SOL_SOCKET, SO_SNDBUF, p->sndbuf);
-	if (p->user_timeout_ns)
-		set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (uint32_t)(p->user_timeout_ns / 1000000));
-	if (!p->tcp_idle_s)
-		return;
-	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	set(fd, IPPROTO_TCP, TCP_KEEPIDLE, p->tcp_idle_s);
-	if (p->tcp_interval_s)
-		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, p->tcp_interval_s);
-	if (p->tcp_probes)
-		set(fd, IPPROTO_TCP, TCP_KEEPCNT, p->tcp_probes);
-}
-
-/* 0, or the errno of what this machine or its routes refuse. */
-static int open_to(struct stype *ty, struct device *d, const union sim_addr *to)
-{
-	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
-	int one = 1;
-
-	d->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0)
-		return errno;
-	tune(d->fd, &ty->p);
-	if (ty->p.nbinds) {
-		const union sim_addr *from = NULL;
-
-		for (unsigned i = 0; i < ty->p.nbinds && !from; i++) {
-			from = &ty->p.bind[ty->next_bind++ % ty->p.nbinds];
-			if (from->sa.sa_family != to->sa.sa_family)
-				from = NULL;
-		}
-		/* The port is chosen at connect(), per destination: bind() alone would halve them.
-		 */
-		setsockopt(d->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-		if (from && bind(d->fd, &from->sa, len))
-			return errno;
-	}
-	return connect(d->fd, &to->sa, len) && errno != EINPROGRESS ? errno : 0;
-}
-
 int con_open(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
@@ -189,7 +130,7 @@ int con_open(struct lean *ln, struct device *d)
 
 		if (other && sim_host_pick(other, ty->next_addr, &to))
 			return lost(d, F_UNRESOLVED, 0);
-		e = open_to(ty, d, &to);
+		e = src_open(ln, d, &to);
 		/* No route to this one, as to IPv6 on many machines: another may have one. */
 		if ((e != ENETUNREACH && e != EHOSTUNREACH) || !--tries)
 			break;
@@ -306,7 +247,7 @@ void con_hello(struct lean *ln, struct device *d)
 			m.will_payload =
 				render(ty->will_payload, &c, will_payload, sizeof(will_payload));
 	}
-	props.max_packet = SIM_RX_MAX;
+	props.max_packet = MQTT_MAX_REMAINING + 5;
 	props.have |= 1ull << MQTT_P_MAX_PACKET;
 	if (ty->p.version == MQTT_V5 && !ty->p.clean) {
 		props.session_expiry = ty->p.session_expiry_s;

@@ -188,7 +188,8 @@ static void close_it(struct lean *ln, struct device *d, bool reset, enum sim_fai
 	if (!keep_window)
 		win_fail(ln, d, unacked);
 	busy_del(ln, d);
-	io_close(ln, d, reset);
+	/* TIME_WAIT, or a FIN that nobody answers, would keep the device's own port from it. */
+	io_close(ln, d, reset || type_of(ln, d)->p.port_low);
 	d->fail = F_NONE;
 }
 
@@ -274,9 +275,16 @@ static void begin(struct lean *ln, struct device *d)
 	out_begin(ln, d);
 }
 
+/* A window that stands empty for long is a third of an idle device's memory. */
+#define WINDOW_KEPT_NS 5000000000ull
+
 static void settle(struct lean *ln, struct device *d)
 {
 	out_end(ln);
+	if (d->win && !d->win->n && type_of(ln, d)->p.interval_ns >= WINDOW_KEPT_NS) {
+		free(d->win);
+		d->win = NULL;
+	}
 	if (d->state == D_DRAIN && !d->fail && (pub_idle(d) || d->timed_out))
 		hang_up(ln, d);
 	if (d->fail)
@@ -365,14 +373,21 @@ static void keep_alive(struct lean *ln, struct device *d, uint64_t *next)
 	uint32_t now = ms_of(ln->led.now), quiet_out = now - d->last_out_ms,
 		 quiet_in = now - d->last_in_ms,
 		 quiet = quiet_out > quiet_in ? quiet_out : quiet_in;
+	bool streaming = d->out && d->out->stream;
 	size_t cap;
 	uint8_t *at;
 
-	if (d->pinging && now - d->ping_ms >= half) {
+	/* The answer comes behind a long message; what comes of that says as much. */
+	if (big_passing(d) && d->pinging && (int32_t)(d->last_in_ms - d->ping_ms) > 0)
+		d->ping_ms = d->last_in_ms;
+	/* And no ping goes into the middle of one of ours. */
+	if (streaming)
+		d->pinging = false;
+	if (streaming ? quiet_out >= due + half : d->pinging && now - d->ping_ms >= half) {
 		dev_fail(d, F_KEEPALIVE, 0);
 		return;
 	}
-	if (!d->pinging && quiet >= due) {
+	if (!streaming && !d->pinging && quiet >= due) {
 		at = out_room(ln, 8, &cap);
 		if (!at)
 			return;
@@ -380,7 +395,9 @@ static void keep_alive(struct lean *ln, struct device *d, uint64_t *next)
 		d->pinging = true;
 		d->ping_ms = now;
 	}
-	in = d->pinging ? half - (now - d->ping_ms) : due - quiet;
+	in = streaming	  ? due + half - quiet_out
+	     : d->pinging ? half - (now - d->ping_ms)
+			  : due - quiet;
 	if (ln->led.now + in * 1000000 < *next)
 		*next = ln->led.now + in * 1000000;
 }

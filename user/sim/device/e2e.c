@@ -82,7 +82,7 @@ static bool hex(const uint8_t *p, unsigned digits, uint64_t *ret)
 	return true;
 }
 
-void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload)
+void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uint32_t bytes)
 {
 	const uint8_t *m =
 		payload.n < SIM_MARK_LEN ? NULL : memmem(payload.p, payload.n, "SQ1:", 4);
@@ -103,7 +103,7 @@ void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload)
 		return;
 	if (heard_add(h, (uint32_t)seq)) {
 		SIM_ADD(&ln->led.pub->tot.unique, 1);
-		stat_ok(&ln->led, d->type, SIM_RECEIVE, us * 1000, ln->led.now, payload.n);
+		stat_ok(&ln->led, d->type, SIM_RECEIVE, us * 1000, ln->led.now, bytes);
 	} else {
 		SIM_ADD(&ln->led.pub->tot.duplicates, 1);
 	}

@@ -2,6 +2,7 @@
 /* Bytes, over TCP or TLS: moved, none for now, or the connection is marked as lost. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <openssl/err.h>
@@ -104,6 +105,16 @@ int io_session(SSL *ssl, SSL_SESSION *s)
 	return 1;
 }
 
+void io_again(struct lean *ln, struct device *d)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+				 .data.ptr = d};
+
+	/* Changing what is asked for, to the same, tells anew what is there. */
+	if (epoll_ctl(ln->epfd, EPOLL_CTL_MOD, d->fd, &ev))
+		lost(d, F_SOCKET, (uint32_t)errno);
+}
+
 void io_close(struct lean *ln, struct device *d, bool reset)
 {
 	if (d->fd < 0)
@@ -135,5 +146,9 @@ void io_close(struct lean *ln, struct device *d, bool reset)
 	free(d->in);
 	d->in = NULL;
 	d->in_len = 0;
+	if (d->x) {
+		free(d->x->big);
+		d->x->big = NULL;
+	}
 	d->pinging = d->ended = d->unread = false;
 }

@@ -9,9 +9,11 @@
  *   publish.c  messages out: schedule, encoding, backlog
  *   window.c   unacknowledged messages, what became of them, sending them again
  *   ws.c       WebSocket: the upgrade, pings, close
+ *   big.c      a PUBLISH that is not held but counted as it passes
  *   out.c      the outbox: packets collect and leave in one write()
+ *   stream.c   a PUBLISH that is read from its source as it leaves
+ *   source.c   where a connection comes from: address and port
  *   io.c       bytes, TCP or TLS
- *   ring.c     devices that send without pause
  *   frame.c    WebSocket's frames
  *   types.c    device types, compiled
  *
@@ -31,7 +33,7 @@
 #include "sim/ledger/stats.h"
 #include "sim/mqtt/mqtt.h"
 
-#define SIM_RX_MAX	(1u << 20) /* the longest packet that is accepted */
+#define SIM_RX_MAX	(1u << 20) /* the longest packet that is held; see big.c */
 #define SIM_RX_CAP	(SIM_RX_MAX + 65536u)
 #define SIM_TX_CAP	(SIM_RENDER_MAX + 65536u)
 #define SIM_TX_FULL	60000u	   /* what is left after this holds the longest message */
@@ -58,11 +60,18 @@ enum { T_PUB, T_LIFE };
 struct inflight {
 	uint64_t sched_ns;
 	uint32_t sent_ms, seq;
-	uint8_t *copy; /* the packet, for a persistent session; NULL otherwise */
-	uint32_t copy_len;
-	uint16_t id;   /* 0: free */
-	uint8_t await; /* packet type that must come next */
+	struct kept *copy; /* the packet, for a persistent session; NULL otherwise */
+	uint16_t id;	   /* 0: free */
+	uint8_t await;	   /* packet type that must come next */
 	bool marked : 1, sent : 1 /* as a PUBLISH on this connection */;
+};
+
+/* A packet to send again: its bytes, or its head and where the rest of it comes from. */
+struct kept {
+	struct sim_bulk *rest; /* NULL: it is whole */
+	uint32_t from;	       /* the first byte of `rest` that is the packet's */
+	uint32_t len;	       /* of p */
+	uint8_t p[];
 };
 
 struct window {
@@ -85,6 +94,28 @@ struct unsent {
 		uint64_t sched_ns;
 	} * msg;
 	uint8_t *buf;
+	struct stream *stream; /* NULL, or what leaves before them */
+};
+
+/* A message that leaves piece by piece. */
+struct stream {
+	struct sim_bulk *src;
+	uint64_t sched_ns;
+	uint32_t at;	/* the next byte of src, whose end is the message's */
+	uint32_t bytes; /* of the packet */
+	uint32_t len,
+		off; /* of `head`, which goes first: the packet's, or what is left of a frame */
+	uint8_t *head;
+	uint16_t id; /* QoS 1 and 2 */
+	bool again;  /* was told as published before */
+	bool count;  /* QoS 0: done when written */
+	bool marked;
+};
+
+/* A message that passes: its start, and how much is still to come. */
+struct big {
+	uint32_t left, len;
+	uint8_t p[];
 };
 
 /* What few devices need. */
@@ -99,6 +130,7 @@ struct extra {
 		uint64_t seen; /* bit i: high - i has arrived */
 	} * heard;
 	uint32_t nheard, capheard;
+	struct big *big;	   /* NULL, or what is being received */
 	struct sim_host *redirect; /* where a server has sent it */
 	bool ever_subscribed, moved /* for good */, sent_away /* by the loss of this turn */;
 };
@@ -165,6 +197,7 @@ struct stype {
 	bool alias;				 /* the topic is one that an alias can stand for */
 	const char *fixed_payload;
 	size_t fixed_len;
+	struct sim_bulk *bulk; /* NULL, or a payload too long to render: the template's */
 	struct sim_tls *tls;
 	struct device *dev;    /* reserved address space; pages come with devices */
 	unsigned nshards, nth; /* over which its devices are spread, and which of them this is */
@@ -172,7 +205,9 @@ struct stype {
 	uint32_t started, cap;
 	uint64_t churn_ns;
 	unsigned next_addr, next_bind;
-	struct sim_host *host; /* to look up again; NULL: an address, or --resolve once */
+	uint16_t local_low, local_high; /* the system's ports */
+	bool own_ports;			/* chosen here: the kernel's search would be slow */
+	struct sim_host *host;		/* to look up again; NULL: an address, or --resolve once */
 	uint32_t host_gen;
 };
 
@@ -187,6 +222,8 @@ struct lean {
 	struct device busy; /* ring's head */
 	unsigned nbusy;
 	uint64_t next_connect_ns;
+	unsigned shard;		  /* which one this is */
+	uint32_t next_place;	  /* of addresses and ports, see source.c */
 #define SIM_TRIM_NS 1000000000ull /* after the last handshake or loss */
 	uint64_t trim_ns;	  /* when to give freed memory back; 0: nothing was freed */
 
@@ -265,9 +302,27 @@ uint32_t stype_share(const struct stype *ty, uint32_t n);
 /* The device at a type's place `local` in this shard, made up if it never was one. */
 struct device *stype_device(struct lean *ln, unsigned type, uint32_t local);
 
-/* ring.c */
-void busy_add(struct lean *ln, struct device *d);
-void busy_del(struct lean *ln, struct device *d);
+/* The ring of devices that send without pause. */
+static inline void busy_add(struct lean *ln, struct device *d)
+{
+	if (d->busy_next)
+		return;
+	d->busy_prev = ln->busy.busy_prev;
+	d->busy_next = &ln->busy;
+	d->busy_prev->busy_next = d;
+	ln->busy.busy_prev = d;
+	ln->nbusy++;
+}
+
+static inline void busy_del(struct lean *ln, struct device *d)
+{
+	if (!d->busy_next)
+		return;
+	d->busy_prev->busy_next = d->busy_next;
+	d->busy_next->busy_prev = d->busy_prev;
+	d->busy_next = d->busy_prev = NULL;
+	ln->nbusy--;
+}
 
 /* ws.c */
 bool ws_open(const struct device *d);	 /* what is written from now on is frames */
@@ -285,7 +340,18 @@ long ws_unwrap(struct lean *ln, struct device *d, uint8_t *p, size_t n);
 long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len);
 long io_read(struct lean *ln, struct device *d, uint8_t *p, size_t room);
 void io_close(struct lean *ln, struct device *d, bool reset);
+/* Its turn ends although the socket could go on: an event brings it back at once. */
+void io_again(struct lean *ln, struct device *d);
 int io_session(SSL *ssl, SSL_SESSION *s); /* the device's TLS session, to come back with */
+
+/* stream.c */
+#define SIM_TURN (1u << 20) /* bytes that one device may move before others have their turn */
+/* A copy of `head`, n bytes, which may be the outbox's, goes first. NULL without memory. */
+struct stream *stream_new(struct lean *ln, struct device *d, struct sim_bulk *src, uint32_t from,
+			  const uint8_t *head, uint32_t n, bool again);
+void stream_free(struct stream *s);
+/* True when all of it has left; the outbox's buffer is empty before and after. */
+bool stream_write(struct lean *ln, struct device *d, struct stream *s);
 
 /* out.c: between out_begin() and out_end() all packets written are device d's */
 void out_begin(struct lean *ln, struct device *d);
@@ -312,7 +378,9 @@ static inline void out_message(struct lean *ln, uint32_t seq, uint64_t sched_ns,
 
 void out_flush(struct lean *ln);
 void out_flush_frame(struct lean *ln); /* an empty one as well: of WebSocket's own */
-void out_writable(struct lean *ln);    /* the socket takes more */
+/* What is too long for the buffer, which is empty: the outbox owns it from here on. */
+void out_stream(struct lean *ln, struct stream *s);
+void out_writable(struct lean *ln); /* the socket takes more */
 void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason);
 /* QoS 0 messages that did not leave have failed so. */
 void out_fail(struct lean *ln, struct device *d, enum sim_fail kind);
@@ -353,8 +421,23 @@ static inline bool pub_idle(const struct device *d)
 }
 
 /* e2e.c */
-void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload);
+/* A message of `bytes`, of which the start, where the mark is, may be all that is there. */
+void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uint32_t bytes);
 void e2e_settle(struct lean *ln);
+
+/* big.c */
+/*
+ * Takes bytes of a PUBLISH that is longer than SIM_RX_MAX, first its head: how many, 0 when
+ * more must come first, -1 when the connection is lost. With its end *ret is the message,
+ * until big_free().
+ */
+long big_take(struct lean *ln, struct device *d, const uint8_t *p, size_t n, bool *ret_whole,
+	      struct mqtt_packet *ret);
+void big_free(struct device *d);
+static inline bool big_passing(const struct device *d)
+{
+	return d->x && d->x->big;
+}
 
 /* receive.c */
 void rx_begin(struct lean *ln, struct device *d);
@@ -368,6 +451,9 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
 #define CON_SUB_ID  65535 /* the first SUBSCRIBE; the next ones count down */
 #define CON_SUB_AWS 8	  /* filters of a SUBSCRIBE at most (AWS IoT Core quotas) */
 /* no message has its slot before the SUBACK has come */
+
+/* source.c: a socket on its way; 0, or the errno of what this machine or its routes refuse */
+int src_open(struct lean *ln, struct device *d, const union sim_addr *to);
 
 /* connect.c: 0 done, 1 not yet, -1 lost (dev_fail) */
 int con_open(struct lean *ln, struct device *d);

@@ -32,6 +32,7 @@ static void left(struct lean *ln, const struct device *d, uint64_t sched_ns, uin
 static void free_unsent(struct device *d)
 {
 	if (d->out) {
+		stream_free(d->out->stream);
 		free(d->out->buf);
 		free(d->out->msg);
 		free(d->out);
@@ -177,11 +178,49 @@ void out_ack(struct lean *ln, uint8_t type, uint16_t id, uint8_t reason)
 					   reason));
 }
 
+/* The message that was leaving piece by piece has left. */
+static void streamed(struct lean *ln, struct device *d, struct stream *s)
+{
+	struct inflight *slot = s->id && d->win ? &d->win->slot[s->id & d->win->mask] : NULL;
+
+	lean_clock(ln);
+	/* The time for its acknowledgement begins. */
+	if (slot && slot->id == s->id)
+		slot->sent_ms = ms_of(ln->led.now);
+	if (!s->again)
+		left(ln, d, s->sched_ns, s->bytes, s->marked, s->count);
+	stream_free(s);
+	d->out->stream = NULL;
+}
+
+void out_stream(struct lean *ln, struct stream *s)
+{
+	struct device *d = ln->owner;
+
+	assert(!ln->tx_len && !d->out);
+	d->out = calloc(1, sizeof(*d->out));
+	if (!d->out) {
+		if (s->count)
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
+		stream_free(s);
+		dev_fail(d, F_MEMORY, 0);
+		return;
+	}
+	d->out->stream = s;
+	d->blocked = true;
+	out_writable(ln);
+}
+
 void out_writable(struct lean *ln)
 {
 	struct device *d = ln->owner;
 	struct unsent *u = d->out;
 
+	if (u && u->stream) {
+		if (!stream_write(ln, d, u->stream))
+			return;
+		streamed(ln, d, u->stream);
+	}
 	while (u && u->off < u->len) {
 		long n = io_write(ln, d, u->buf + u->off, u->len - u->off);
 		uint32_t gone = 0;
@@ -201,6 +240,8 @@ void out_writable(struct lean *ln)
 void out_fail(struct lean *ln, struct device *d, enum sim_fail kind)
 {
 	for (uint32_t i = 0; d->out && i < d->out->nmsg; i++)
+		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+	if (d->out && d->out->stream && d->out->stream->count)
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
 	free_unsent(d);
 }

@@ -201,9 +201,9 @@ static struct mqtt_slice render_topic(struct lean *ln, struct device *d, const s
 	return mqtt_slice(ln->topic, n < 0 ? 0 : (size_t)n);
 }
 
-/* What the next message carries; false when it does not fit. */
+/* What the next message carries, in m; false when it does not fit. */
 static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
-			 struct mqtt_slice *ret, bool *ret_marked)
+			 struct mqtt_publish *m, bool *ret_marked)
 {
 	static const char head[] = "{\"state\":{\"reported\":";
 	struct stype *ty = type_of(ln, d);
@@ -213,8 +213,14 @@ static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 	*ret_marked = ty->p.e2e;
 	if (ty->p.e2e)
 		make_mark(ln, d, d->seq, sched_ns);
+	if (ty->bulk) {
+		/* Its start is made here, the rest is read when it leaves. */
+		m->payload = mqtt_slice(ln->mark, ty->p.e2e ? SIM_MARK_LEN : 0);
+		m->more = sim_bulk_len(ty->bulk) - m->payload.n;
+		return true;
+	}
 	if (ty->fixed_payload && !ty->p.e2e && !ty->p.shadow) {
-		*ret = mqtt_slice(ty->fixed_payload, ty->fixed_len);
+		m->payload = mqtt_slice(ty->fixed_payload, ty->fixed_len);
 		return true;
 	}
 	if (ty->p.shadow) {
@@ -232,7 +238,7 @@ static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 		memcpy(ln->payload + n, "}}", 2);
 		n += 2;
 	}
-	*ret = mqtt_slice(ln->payload, (size_t)n);
+	m->payload = mqtt_slice(ln->payload, (size_t)n);
 	return true;
 }
 
@@ -262,16 +268,18 @@ static void keep_copy(struct lean *ln, struct device *d, struct inflight *slot,
 		      const struct mqtt_publish *m, const struct mqtt_props *props)
 {
 	size_t cap = (size_t)m->topic.n + m->payload.n + 16384;
-	uint8_t *buf = malloc(cap), *fits;
-	long n = buf ? mqtt_enc_publish(buf, cap, type_of(ln, d)->p.version, m, props) : -1;
+	struct kept *k = malloc(sizeof(*k) + cap), *fits;
+	long n = k ? mqtt_enc_publish(k->p, cap, type_of(ln, d)->p.version, m, props) : -1;
 
 	if (n < 0) {
-		free(buf);
+		free(k);
 		return;
 	}
-	fits = realloc(buf, (size_t)n);
-	slot->copy = fits ? fits : buf;
-	slot->copy_len = (uint32_t)n;
+	k->len = (uint32_t)n;
+	k->from = m->payload.n;
+	k->rest = m->more ? sim_bulk_ref(type_of(ln, d)->bulk) : NULL;
+	fits = realloc(k, sizeof(*k) + (size_t)n);
+	slot->copy = fits ? fits : k;
 }
 
 /* At the outbox's end; how long it is, or negative. */
@@ -292,7 +300,7 @@ static long encode(struct lean *ln, struct device *d, const struct mqtt_publish 
 	if (d->aliased)
 		short_m.topic.n = 0;
 	n = mqtt_enc_publish(at, cap, ty->p.version, &short_m, &with);
-	if (n > 0 && (!d->max_packet || n <= d->max_packet))
+	if (n > 0 && (!d->max_packet || n + m->more <= d->max_packet))
 		d->aliased = true;
 	return n;
 }
@@ -319,6 +327,26 @@ static void in_window(struct lean *ln, struct device *d, struct inflight *slot, 
 		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
 }
 
+/* The head of a message was made at the outbox's end, n bytes; its rest follows it piece by piece.
+ */
+static void send_stream(struct lean *ln, struct device *d, uint64_t sched_ns,
+			const struct mqtt_publish *m, uint32_t n, bool marked)
+{
+	struct stream *s = stream_new(ln, d, type_of(ln, d)->bulk, m->payload.n, ln->tx, n, false);
+
+	if (!s) {
+		if (!m->qos)
+			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
+		dev_fail(d, F_MEMORY, 0);
+		return;
+	}
+	s->sched_ns = sched_ns;
+	s->id = m->id;
+	s->count = !m->qos;
+	s->marked = marked;
+	out_stream(ln, s);
+}
+
 /* Topic, payload and properties are an answer's; NULL: those of the schedule. */
 static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 			 const struct mqtt_slice *topic, const struct mqtt_slice *payload,
@@ -331,7 +359,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	bool marked = false;
 	long n;
 
-	if (ln->tx_len > SIM_TX_FULL || ln->tx_n == SIM_TX_MSGS) {
+	if (ln->tx_len > SIM_TX_FULL || ln->tx_n == SIM_TX_MSGS || (ty->bulk && ln->tx_len)) {
 		out_flush(ln);
 		if (d->fail || (d->blocked && payload)) {
 			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_UNSENT, 0);
@@ -345,7 +373,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	d->seq++;
 	if (payload) {
 		m.payload = *payload;
-	} else if (!make_payload(ln, d, sched_ns, &m.payload, &marked)) {
+	} else if (!make_payload(ln, d, sched_ns, &m, &marked)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
@@ -361,7 +389,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		m.id = d->next_id;
 	}
 	n = encode(ln, d, &m, props, !topic && ty->alias && d->alias_max && props);
-	if (n < 0 || (d->max_packet && n > d->max_packet)) {
+	if (n < 0 || (d->max_packet && n + m.more > d->max_packet)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
@@ -369,6 +397,10 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		in_window(ln, d, slot, sched_ns, &m, props, marked);
 	if (ty->p.publish_cap)
 		d->cap_n++;
+	if (m.more) {
+		send_stream(ln, d, sched_ns, &m, (uint32_t)n, marked);
+		return;
+	}
 	out_wrote(ln, n);
 	out_message(ln, d->seq, sched_ns, !m.qos, marked);
 	if (ln->tx_n >= ty->p.batch)

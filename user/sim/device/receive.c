@@ -132,7 +132,7 @@ static void publish(struct lean *ln, struct device *d, const struct mqtt_packet 
 	}
 	SIM_ADD(&ln->led.pub->tot.received, 1);
 	if (ln->led.a->acked)
-		e2e_heard(ln, d, p->payload);
+		e2e_heard(ln, d, p->payload, p->payload_len);
 	answer(ln, d, p);
 }
 
@@ -179,6 +179,23 @@ static bool one_packet(struct lean *ln, struct device *d, const struct mqtt_pack
 	return false;
 }
 
+/* A message that is longer than the inbox; false when that is all for now. */
+static bool big_packet(struct lean *ln, struct device *d)
+{
+	struct mqtt_packet p;
+	bool whole;
+	long n = big_take(ln, d, ln->rx + ln->rx_at, ln->rx_len - ln->rx_at, &whole, &p);
+
+	if (n <= 0)
+		return false;
+	ln->rx_at += (uint32_t)n;
+	if (whole) {
+		one_packet(ln, d, &p);
+		big_free(d);
+	}
+	return true;
+}
+
 /* Decodes what was read, up to a packet for the device's life; false without one. */
 static bool decode(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 {
@@ -189,6 +206,11 @@ static bool decode(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		size_t len = ln->rx_len - ln->rx_at;
 		long n;
 
+		if (big_passing(d)) {
+			if (!big_packet(ln, d))
+				return false;
+			continue;
+		}
 		/* The short PUBACK is most of what arrives: no packet struct for it. */
 		if (len >= 4 && b[0] == MQTT_PUBACK << 4 && b[1] == 2 && (b[2] | b[3]) &&
 		    d->state >= D_SUBACK) {
@@ -198,6 +220,11 @@ static bool decode(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 			continue;
 		}
 		n = mqtt_decode(version, b, len, SIM_RX_MAX, ret);
+		if (n == MQTT_TOO_BIG && b[0] >> 4 == MQTT_PUBLISH && d->state >= D_SUBACK) {
+			if (!big_packet(ln, d))
+				return false;
+			continue;
+		}
 		if (n == MQTT_MORE)
 			return false;
 		if (n < 0) {
@@ -252,7 +279,7 @@ static void use_room(struct lean *ln, struct device *d)
 
 bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 {
-	size_t room = 0;
+	size_t room = 0, turn = 0;
 	bool ws = type_of(ln, d)->p.ws && ws_open(d);
 	long n = -1, plain; /* n < 0: nothing read yet in this call */
 
@@ -272,6 +299,11 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		d->unread = d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
 		if (d->unread)
 			break;
+		/* Nor may a message of a quarter of a gigabyte keep the others waiting. */
+		if (big_passing(d) && turn > 4 * SIM_TURN) {
+			io_again(ln, d);
+			break;
+		}
 		memmove(ln->rx, ln->rx + ln->rx_at, ln->rx_len - ln->rx_at);
 		ln->rx_len -= ln->rx_at;
 		ln->rx_at = 0;
@@ -283,6 +315,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		n = io_read(ln, d, ln->rx + ln->rx_len, room);
 		if (n <= 0)
 			break;
+		turn += (size_t)n;
 		plain = ws ? ws_unwrap(ln, d, ln->rx + ln->rx_len, (size_t)n) : n;
 		if (plain < 0)
 			break;

@@ -24,6 +24,7 @@ void stype_clear(struct stype *ty)
 	}
 	ty->nsubs = 0;
 	ty->fixed_payload = NULL;
+	ty->bulk = NULL;
 }
 
 static int add_sub(struct stype *ty, const char *filter, const struct sim_creds *creds,
@@ -103,7 +104,7 @@ int stype_compile(struct stype *ty, struct sq_error *err)
 		rc = sim_tmpl_name(p->ws_header[i], "ws-header", creds, &ty->ws_header[i], err);
 	if (!rc && *p->response_topic)
 		rc = sim_tmpl_name(p->response_topic, "response-topic", creds, &ty->reply_to, err);
-	rc = rc ? rc : sim_tmpl_payload(p->payload, "payload", creds, &ty->payload, err);
+	rc = rc ? rc : sim_tmpl_message(p->payload, "payload", creds, &ty->payload, err);
 	rc = rc ? rc
 		: sim_tmpl_payload(p->response_payload, "response-payload", creds, &ty->answer,
 				   err);
@@ -134,6 +135,7 @@ int stype_compile(struct stype *ty, struct sq_error *err)
 			   : sim_host_get(p->host, p->port, sim_families(p));
 	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
 		ty->fixed_payload = NULL;
+	ty->bulk = sim_tmpl_bulk(ty->payload);
 	return 0;
 }
 

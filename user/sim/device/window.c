@@ -44,10 +44,22 @@ struct inflight *win_slot(struct stype *ty, struct device *d)
 	return NULL;
 }
 
+static void kept_free(struct kept *k)
+{
+	if (k)
+		sim_bulk_put(k->rest);
+	free(k);
+}
+
+static size_t kept_len(const struct kept *k)
+{
+	return k->len + (k->rest ? sim_bulk_len(k->rest) - k->from : 0);
+}
+
 static void win_free(struct window *w, struct inflight *s)
 {
 	w->nsent = (uint16_t)(w->nsent - s->sent);
-	free(s->copy);
+	kept_free(s->copy);
 	memset(s, 0, sizeof(*s));
 	w->n--;
 }
@@ -100,7 +112,7 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 	if (type == MQTT_PUBREC) {
 		s->await = MQTT_PUBCOMP;
 		s->sent_ms = ms_of(ln->led.now);
-		free(s->copy);
+		kept_free(s->copy);
 		s->copy = NULL;
 		out_ack(ln, MQTT_PUBREL, id, 0);
 		return;
@@ -117,6 +129,10 @@ void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)
 
 		if (!s->id)
 			continue;
+		/* While it leaves, its time begins with each piece that does. */
+		if (d->out && d->out->stream && d->out->stream->id == s->id &&
+		    (int32_t)(d->last_out_ms - s->sent_ms) > 0)
+			s->sent_ms = d->last_out_ms;
 		if (now - s->sent_ms >= limit) {
 			if (s->await == MQTT_PUBACK)
 				msg_failed(&ln->led, d->type, SIM_PUBACK, F_NO_PUBACK, 0);
@@ -130,6 +146,13 @@ void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)
 			if (at < *next_ns)
 				*next_ns = at;
 		}
+	}
+	/* One of QoS 0 has no place in the window, and its time as well. */
+	if (d->out && d->out->stream && now - d->last_out_ms < limit) {
+		uint64_t at = ln->led.now + (uint64_t)(limit - (now - d->last_out_ms)) * 1000000;
+
+		if (at < *next_ns)
+			*next_ns = at;
 	}
 }
 
@@ -148,6 +171,33 @@ void win_resume(struct lean *ln, struct device *d)
 	}
 }
 
+/* False when the connection is lost. */
+static bool again(struct lean *ln, struct device *d, const struct inflight *s)
+{
+	const struct kept *k = s->copy;
+	struct stream *st;
+	uint8_t *at;
+	size_t cap;
+
+	if (!k->rest) {
+		at = out_room(ln, k->len, &cap);
+		if (!at)
+			return false;
+		memcpy(at, k->p, k->len);
+		at[0] |= 8; /* DUP */
+		out_wrote(ln, k->len);
+		return true;
+	}
+	st = stream_new(ln, d, k->rest, k->from, k->p, k->len, true);
+	if (!st) {
+		dev_fail(d, F_MEMORY, 0);
+		return false;
+	}
+	st->id = s->id;
+	out_stream(ln, st);
+	return true;
+}
+
 void win_resend(struct lean *ln, struct device *d)
 {
 	struct window *w = d->win;
@@ -155,8 +205,6 @@ void win_resend(struct lean *ln, struct device *d)
 	/* In the order of their identifiers, from the one after the last given out. */
 	while (w && w->resend && !d->blocked && !d->fail) {
 		struct inflight *s = &w->slot[(d->next_id + w->resend) & w->mask];
-		uint8_t *at;
-		size_t cap;
 
 		if (w->resend > w->mask + 1u || !w->n) {
 			w->resend = 0;
@@ -164,23 +212,17 @@ void win_resend(struct lean *ln, struct device *d)
 		}
 		if (s->id && s->await == MQTT_PUBCOMP) {
 			out_ack(ln, MQTT_PUBREL, s->id, 0);
-		} else if (s->id && d->max_packet && s->copy_len > d->max_packet) {
+		} else if (s->id && s->copy && d->max_packet && kept_len(s->copy) > d->max_packet) {
 			/* The broker takes less than it did. */
 			msg_failed(&ln->led, d->type, SIM_PUBACK, F_TOO_BIG, 0);
 			win_free(w, s);
 		} else if (s->id && s->copy) {
 			if (d->recv_max && w->nsent >= d->recv_max)
 				return; /* the next acknowledgement brings us back */
-			if (ln->tx_len > SIM_TX_FULL)
+			if (ln->tx_len > SIM_TX_FULL || (s->copy->rest && ln->tx_len))
 				out_flush(ln);
-			if (d->blocked)
+			if (d->blocked || !again(ln, d, s))
 				return;
-			at = out_room(ln, s->copy_len, &cap);
-			if (!at)
-				return;
-			memcpy(at, s->copy, s->copy_len);
-			at[0] |= 8; /* DUP */
-			out_wrote(ln, s->copy_len);
 			s->sent_ms = ms_of(ln->led.now);
 			s->sent = true;
 			w->nsent++;

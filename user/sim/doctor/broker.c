@@ -102,7 +102,7 @@ void doctor_broker(json_t *list, const struct sim_profile *p)
 	for (unsigned i = 0; i < p->naddrs; i++) {
 		const union sim_addr *a = &p->addr[i];
 		uint64_t from = sq_mono_ns();
-		int fd = dial(a, p->nbinds ? &p->bind[0] : NULL);
+		int fd = dial(a, p->nbinds ? &p->bind[0].first : NULL);
 
 		inet_ntop(a->sa.sa_family,
 			  a->sa.sa_family == AF_INET ? (const void *)&a->in.sin_addr

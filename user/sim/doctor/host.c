@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include "lib/checkup/checkup.h"
 #include "sim/doctor/doctor.h"
+#include "sim/fleet/bind.h"
 
 #define OWN_FILES 64 /* of each process, besides its devices' sockets */
 
@@ -58,21 +59,21 @@ void doctor_descriptors(json_t *list, uint32_t n)
 
 void doctor_ports(json_t *list, const struct sim_profile *p, uint32_t n)
 {
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned long long first = 32768, last = 60999, room;
+	unsigned long long room, binds = p->nbinds ? sim_bind_count(p, p->addr[0].sa.sa_family) : 1;
+	unsigned first, last;
 	char remedy[160];
 
-	if (f) {
-		if (fscanf(f, "%llu %llu", &first, &last) != 2)
-			first = 32768, last = 60999;
-		fclose(f);
+	sim_local_ports(&first, &last);
+	if (p->port_low) {
+		first = p->port_low;
+		last = p->port_high;
 	}
-	room = (last - first + 1) * (p->naddrs ? p->naddrs : 1) * (p->nbinds ? p->nbinds : 1);
+	room = (last - first + 1) * binds * (p->naddrs && !p->port_low ? p->naddrs : 1);
 	snprintf(remedy, sizeof(remedy),
 		 "more source addresses: --bind ADDRESS, %llu in all; or sysctl "
 		 "net.ipv4.ip_local_port_range=\"1024 65535\"",
-		 (n + last - first) / (last - first + 1));
+		 ((unsigned long long)n + last - first) / (last - first + 1));
 	checkup_add(list, "ports", room < n ? CHECKUP_BAD : CHECKUP_OK, room < n ? remedy : NULL,
-		    "%s: %llu connections fit from %u source address%s, %u are asked for", p->name,
-		    room, p->nbinds ? p->nbinds : 1, p->nbinds > 1 ? "es" : "", n);
+		    "%s: %llu connections fit from %llu source address%s, %u are asked for",
+		    p->name, room, binds, binds > 1 ? "es" : "", n);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "sim/base/cgroup.h"
 #include "sim/engine/plan.h"
+#include "sim/fleet/bind.h"
 
 /* Descriptors of a process that are not devices' sockets. */
 #define FD_RESERVE 64
@@ -79,6 +80,19 @@ static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool 
 	return 0;
 }
 
+static int own_ports(const struct sim_profile *p, uint32_t devices, unsigned types, uint64_t binds,
+		     struct sq_error *err)
+{
+	sq_bad(err,
+	       "ports %u-%u: %llu source address%s with %d ports each are places for %llu devices "
+	       "of each type, %u may run: give more ports, or more --bind addresses",
+	       p->port_low, p->port_high, (unsigned long long)binds, binds == 1 ? "" : "es",
+	       p->port_high - p->port_low + 1,
+	       (unsigned long long)(binds * (uint64_t)(p->port_high - p->port_low + 1) / types),
+	       devices);
+	return -EADDRNOTAVAIL;
+}
+
 /*
  * A connection is told apart by addresses and ports, so one source address holds
  * only as many to one broker address as the kernel has local ports to give. Past
@@ -86,21 +100,22 @@ static int plan(struct sim_plan *pl, struct sim_arena *a, unsigned shards, bool 
  */
 static int ports(const struct sim_fleet *fleet, uint32_t devices, struct sq_error *err)
 {
-	unsigned lo = 32768, hi = 60999, brokers = 1;
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	uint64_t room = 0, per;
+	unsigned lo, hi, brokers = 1;
+	uint64_t room = 0, per, binds;
 
-	if (f) {
-		if (fscanf(f, "%u %u", &lo, &hi) != 2 || hi < lo)
-			lo = 32768, hi = 60999;
-		fclose(f);
-	}
+	sim_local_ports(&lo, &hi);
 	for (unsigned t = 0; t < fleet->ntypes; t++) {
 		const struct sim_profile *p = &fleet->type[t];
 		unsigned addrs = p->naddrs ? p->naddrs : 1;
 
 		/* Types with the same broker share its ports; that only makes this lenient. */
-		room += (uint64_t)(hi - lo + 1) * addrs * (p->nbinds ? p->nbinds : 1);
+		binds = p->nbinds ? sim_bind_count(p, p->addr[0].sa.sa_family) : 1;
+		if (p->port_low && (uint64_t)devices * fleet->ntypes >
+					   binds * (uint64_t)(p->port_high - p->port_low + 1))
+			return own_ports(p, devices, fleet->ntypes, binds, err);
+		room += (p->port_low ? binds * (uint64_t)(p->port_high - p->port_low + 1)
+				     : (uint64_t)(hi - lo + 1) * binds) *
+			addrs;
 		brokers = addrs > brokers ? addrs : brokers;
 	}
 	if (devices <= room)

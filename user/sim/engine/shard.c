@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "lib/stamp.h"
 #include "sim/base/heap.h"
+#include "sim/fleet/bind.h"
 #include "sim/fleet/options.h"
 #include "sim/engine/shard.h"
 
@@ -18,6 +19,19 @@
 #define BUSY_TURN 32u /* turns of busy devices between two looks at the sockets */
 
 /* --- device types ------------------------------------------------------------------ */
+
+/* Past half of an address's ports the kernel's own search is slow; other types take some, too. */
+static void own_ports(struct stype *ty, uint32_t devices)
+{
+	const struct sim_profile *p = &ty->p;
+	unsigned low, high;
+	uint64_t binds = p->nbinds ? sim_bind_count(p, p->addr[0].sa.sa_family) : 1;
+
+	sim_local_ports(&low, &high);
+	ty->local_low = (uint16_t)low;
+	ty->local_high = (uint16_t)high;
+	ty->own_ports = devices > (high - low + 1) * 2 / 5 * binds * p->naddrs;
+}
 
 /* Takes over a profile that the owner has checked. */
 static void stype_update(struct shard *sh, unsigned t)
@@ -54,6 +68,7 @@ static void stype_update(struct shard *sh, unsigned t)
 			sim_tls_on_session(ty->tls, io_session);
 	}
 	ty->churn_ns = 0;
+	own_ports(ty, sh->l.led.a->max_devices);
 	ty->grid = pub_grid(ty->p.interval_ns, stype_share(ty, sh->ramp[t].to));
 	if (!ty->dev)
 		return;
@@ -69,6 +84,7 @@ int sim_shard_init(struct shard *sh, struct sim_arena *a, unsigned id, int wakef
 	memset(sh, 0, offsetof(struct shard, l.topic));
 	sh->l.led.a = a;
 	sh->id = id;
+	sh->l.shard = id;
 	sh->wakefd = wakefd;
 	sh->l.led.pub = sim_arena_pub(a, id);
 	sh->rng = a->seed ^ (0x5851f42d4c957f2dull * (id + 1));
@@ -290,7 +306,8 @@ static void finish(struct shard *sh)
 			if (!d->thing)
 				break;
 			held += (d->win ? d->win->n : 0) + (d->back ? d->back->n : 0) +
-				(d->out ? d->out->nmsg : 0);
+				(d->out ? d->out->nmsg : 0) +
+				(d->out && d->out->stream && d->out->stream->count);
 		}
 	}
 	if (held != sh->l.led.pub->tot.in_flight)

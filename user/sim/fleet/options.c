@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device type's option table. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "sim/fleet/bind.h"
 #include "sim/fleet/options.h"
 
 #define NS_MS		1000000ull
@@ -93,35 +93,12 @@ static int set_ws_header(void *base, const char *value, struct sq_error *err)
 
 static int set_bind(void *base, const char *value, struct sq_error *err)
 {
-	struct sim_profile *p = base;
-	union sim_addr list[SIM_MAX_ADDRS];
-	unsigned n = 0;
-	char one[64];
+	return sim_bind_parse(base, value, err);
+}
 
-	memset(list, 0, sizeof(list));
-	while (*value) {
-		size_t len = strcspn(value, ",");
-
-		if (n == SIM_MAX_ADDRS)
-			return sq_bad(err, "bind: more than %d addresses", SIM_MAX_ADDRS);
-		if (!len || len >= sizeof(one))
-			return sq_bad(err, "bind: accepted: IPv4 or IPv6 addresses with commas "
-					   "between");
-		memcpy(one, value, len);
-		one[len] = 0;
-		if (inet_pton(AF_INET, one, &list[n].in.sin_addr) == 1)
-			list[n++].sa.sa_family = AF_INET;
-		else if (inet_pton(AF_INET6, one, &list[n].in6.sin6_addr) == 1)
-			list[n++].sa.sa_family = AF_INET6;
-		else
-			return sq_bad(err, "bind '%s': not an IPv4 or IPv6 address", one);
-		value += len;
-		if (*value == ',' && !*++value)
-			return sq_bad(err, "bind: an address is missing after the last comma");
-	}
-	memcpy(p->bind, list, sizeof(list));
-	p->nbinds = (uint8_t)n;
-	return 0;
+static int set_ports(void *base, const char *value, struct sq_error *err)
+{
+	return sim_ports_parse(base, value, err);
 }
 
 static int set_subscribe(void *base, const char *value, struct sq_error *err)
@@ -281,9 +258,13 @@ const struct opt sim_profile_opts[] = {
 	{"preset", "NAME", "Broker",
 	 "aws-iot-core: refuse what that service would refuse, and keep to its rates",
 	 CALL(set_preset), "none"},
-	{"bind", "ADDR,...", "Broker",
+	{"bind", "ADDR|FIRST-LAST|PREFIX/BITS,...", "Broker",
 	 "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
 	 NULL},
+	{"ports", "LOW-HIGH", "Broker",
+	 "each device has a source address and port of its own, of --bind's and these, and keeps "
+	 "them over reconnects; 0: the kernel's choice",
+	 CALL(set_ports), "0"},
 	{"ws-header", "NAME: VALUE", "Broker",
 	 "a header of the WebSocket upgrade; {thing} {index} and columns; repeatable",
 	 CALL(set_ws_header), NULL},

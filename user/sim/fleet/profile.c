@@ -252,6 +252,47 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 	return 0;
 }
 
+/* A payload that is not rendered but read while it is sent. */
+static int check_bulk(const struct sim_profile *p, const struct sim_tmpl *t, const char *thing,
+		      struct sq_error *err)
+{
+	const struct sim_bulk *b = sim_tmpl_bulk(t);
+	/* A user property is five bytes more than its text, others three, and the rest is small. */
+	size_t head = 64 + strlen(p->content_type) + strlen(p->response_topic);
+	char topic[1024] = "";
+	const char *word;
+	int rc = 0;
+
+	if (!b)
+		return 0;
+	if (p->shadow || p->engine == SIM_PAHO)
+		return sq_bad(err,
+			      "payload: %u bytes; accepted with shadow and with client paho: 0 to "
+			      "%d",
+			      sim_bulk_len(b), SIM_RENDER_MAX);
+	word = sim_tmpl_bulk_word(t);
+	if (word)
+		return sq_bad(err,
+			      "payload: '%.150s' is longer than the %d bytes of a template and "
+			      "would be sent as it is, but it has {{%s ...}} in it",
+			      p->payload, SIM_RENDER_MAX, word);
+	if (*p->topic)
+		rc = render_sample(p, p->topic, "topic", thing, topic, sizeof(topic), err);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < p->nuser_props; i++)
+		head += strlen(p->user_prop[i]) + 5;
+	if (p->version != MQTT_V5)
+		head = 4;
+	head += strlen(topic);
+	if (sim_bulk_len(b) > MQTT_MAX_REMAINING - head)
+		return sq_bad(err,
+			      "payload: %u bytes; accepted: 0 to %zu: a packet holds %u, and topic "
+			      "and properties take %zu",
+			      sim_bulk_len(b), MQTT_MAX_REMAINING - head, MQTT_MAX_REMAINING, head);
+	return 0;
+}
+
 /* Who a device is: thing and client receive a sample of each. */
 static int check_names(const struct sim_profile *p, const struct sim_creds *creds, char *thing,
 		       size_t thing_size, char *client, size_t client_size, struct sq_error *err)
@@ -314,7 +355,7 @@ static int check_topics(const struct sim_profile *p, const char *thing, struct s
 
 /* *ret_size: the most bytes that a message holds. */
 static int check_payloads(const struct sim_profile *p, const struct sim_creds *creds,
-			  size_t *ret_size, struct sq_error *err)
+			  const char *thing, size_t *ret_size, struct sq_error *err)
 {
 	struct sim_tmpl *t;
 	bool can_mark;
@@ -323,12 +364,15 @@ static int check_payloads(const struct sim_profile *p, const struct sim_creds *c
 	if (rc)
 		return rc;
 	sim_tmpl_free(t);
-	rc = sim_tmpl_payload(p->payload, "payload", creds, &t, err);
+	rc = sim_tmpl_message(p->payload, "payload", creds, &t, err);
 	if (rc)
 		return rc;
 	*ret_size = sim_tmpl_max(t);
 	can_mark = sim_tmpl_has_mark(t) || (sim_tmpl_is_size(t) && *ret_size >= SIM_MARK_LEN);
+	rc = check_bulk(p, t, thing, err);
 	sim_tmpl_free(t);
+	if (rc)
+		return rc;
 	if (p->e2e && *p->topic && !can_mark)
 		return sq_bad(err,
 			      "payload: e2e needs {{mark}} in the template or a size of at "
@@ -345,14 +389,14 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sq_bad(err, "backoff: BASE is larger than MAX");
 	if (p->engine == SIM_PAHO &&
-	    (p->nbinds || *p->cgroup || p->shadow || *p->command || p->churn_milli || p->e2e ||
-	     !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
+	    (p->nbinds || p->port_low || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
+	     p->e2e || !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
 	     p->message_expiry_s || *p->content_type || *p->response_topic || p->topic_alias ||
 	     p->follow_redirect || p->sndbuf || p->user_timeout_ns || p->tcp_idle_s || !p->nodelay))
-		return sq_bad(err,
-			      "client paho: alpn, bind, cgroup, churn, command, credentials, e2e, "
-			      "follow-redirect, shadow, interval 0, properties of messages "
-			      "and of sockets are of the lean client only");
+		return sq_bad(
+			err, "client paho: alpn, bind, ports, cgroup, churn, command, credentials, "
+			     "e2e, follow-redirect, shadow, interval 0, properties of messages "
+			     "and of sockets are of the lean client only");
 	return 0;
 }
 
@@ -372,7 +416,7 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (!rc)
 		rc = check_topics(p, thing, err);
 	if (!rc)
-		rc = check_payloads(p, creds, &payload, err);
+		rc = check_payloads(p, creds, thing, &payload, err);
 	if (!rc && p->aws)
 		rc = check_aws(p, client, payload, err);
 	if (!rc && p->version != MQTT_V5 &&

@@ -16,6 +16,7 @@
 
 #define SIM_MAX_TYPES	   32
 #define SIM_MAX_ADDRS	   64
+#define SIM_MAX_BINDS	   64
 #define SIM_MAX_SUBS	   64
 #define SIM_USER_MAX	   1024 /* a user name and a password as a broker gets them */
 #define SIM_PASSWORD_MAX   8192
@@ -29,6 +30,12 @@ union sim_addr {
 	struct sockaddr sa;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
+};
+
+/* Addresses in a row. */
+struct sim_range {
+	union sim_addr first;
+	uint32_t n;
 };
 
 enum sim_engine_kind { SIM_LEAN, SIM_PAHO };
@@ -57,7 +64,9 @@ struct sim_profile {
 	uint8_t naddrs, nbinds;
 	uint8_t resolve; /* enum sim_resolve */
 	bool follow_redirect;
-	union sim_addr addr[SIM_MAX_ADDRS], bind[SIM_MAX_ADDRS];
+	union sim_addr addr[SIM_MAX_ADDRS];
+	struct sim_range bind[SIM_MAX_BINDS]; /* [nbinds]; see bind.h */
+	uint16_t port_low, port_high;	      /* each device its own of these; 0: the kernel's */
 
 	/* who */
 	char thing[128], client_id[160], username[256], password[2048];

@@ -138,6 +138,8 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 {
 	size_t n = 0;
 
+	if (t->bulk)
+		return -EMSGSIZE;
 	if (t->lines) {
 		const struct sim_word *w = &t->word[(c->index + c->seq) % t->nwords];
 
@@ -185,7 +187,7 @@ unsigned sim_tmpl_walks(const struct sim_tmpl *t)
 
 bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len)
 {
-	if (t->lines || t->nops > 1 || (t->nops && t->op[0].kind != TEXT))
+	if (t->bulk || t->lines || t->nops > 1 || (t->nops && t->op[0].kind != TEXT))
 		return false;
 	*ret = t->nops ? t->text + t->op[0].at : t->text;
 	*ret_len = t->nops ? t->op[0].len : 0;
@@ -210,6 +212,11 @@ bool sim_tmpl_per_message(const struct sim_tmpl *t)
 	return t->lines;
 }
 
+struct sim_bulk *sim_tmpl_bulk(const struct sim_tmpl *t)
+{
+	return t->bulk;
+}
+
 bool sim_tmpl_is_size(const struct sim_tmpl *t)
 {
 	return t->size;
@@ -224,6 +231,8 @@ size_t sim_tmpl_max(const struct sim_tmpl *t)
 {
 	size_t n = 0, longest = 0;
 
+	if (t->bulk)
+		return sim_bulk_len(t->bulk);
 	if (t->lines) {
 		for (unsigned i = 0; i < t->nwords; i++)
 			if (t->word[i].len > longest)

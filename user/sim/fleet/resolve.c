@@ -32,7 +32,7 @@ unsigned sim_families(const struct sim_profile *p)
 	unsigned f = p->nbinds ? 0 : 3;
 
 	for (unsigned i = 0; i < p->nbinds; i++)
-		f |= p->bind[i].sa.sa_family == AF_INET ? 1 : 2;
+		f |= p->bind[i].first.sa.sa_family == AF_INET ? 1 : 2;
 	return f;
 }
 

@@ -11,6 +11,7 @@
 #include "sim/fleet/options.h"
 #include "sim/fleet/tmpl.h"
 #include "sim/fleet/tmpl_ops.h"
+#include "sim/mqtt/mqtt.h"
 
 #define MAX_OPS 4096
 
@@ -18,6 +19,7 @@ void sim_tmpl_free(struct sim_tmpl *t)
 {
 	if (!t)
 		return;
+	sim_bulk_put(t->bulk);
 	free(t->text);
 	free(t->op);
 	free(t->word);
@@ -144,16 +146,45 @@ static int pick_op(struct sim_tmpl *t, char *const *arg, unsigned n, const char 
 	return 0;
 }
 
+static const struct plain {
+	const char *word;
+	enum op_kind kind;
+} plain_words[] = {{"seq", SEQ},
+		   {"now_ms", NOW_MS},
+		   {"sched_ms", SCHED_MS},
+		   {"now", NOW},
+		   {"thing", THING},
+		   {"index", INDEX},
+		   {"type", TYPE},
+		   {"client_id", CLIENT},
+		   {"mark", MARK},
+		   /* Those with arguments are not looked up here. */
+		   {"rand", TEXT},
+		   {"walk", TEXT},
+		   {"pick", TEXT}};
+#define NPLAIN (sizeof(plain_words) / sizeof(*plain_words) - 3)
+
+/* The word that `text`, behind two braces, begins with; NULL: none. */
+static const char *word_at(const char *text, size_t len)
+{
+	size_t blank = 0, n;
+
+	while (blank < len && text[blank] == ' ')
+		blank++;
+	for (size_t i = 0; i < NPLAIN + 3; i++) {
+		n = strlen(plain_words[i].word);
+		if (len - blank > n && !memcmp(text + blank, plain_words[i].word, n) &&
+		    strchr(i < NPLAIN ? " }" : " ", text[blank + n]) && text[blank + n])
+			return plain_words[i].word;
+	}
+	return NULL;
+}
+
 /* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
 static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field,
 		      struct sq_error *err)
 {
-	static const struct {
-		const char *word;
-		enum op_kind kind;
-	} plain[] = {{"seq", SEQ},   {"now_ms", NOW_MS},    {"sched_ms", SCHED_MS},
-		     {"now", NOW},   {"thing", THING},	    {"index", INDEX},
-		     {"type", TYPE}, {"client_id", CLIENT}, {"mark", MARK}};
+	const struct plain *plain = plain_words;
 	char *arg[68], *save = NULL;
 	unsigned n = 0;
 	struct op *o;
@@ -167,7 +198,7 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	}
 	if (!n)
 		return sq_bad(err, "%s: '{{}}' is empty", field);
-	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
+	for (size_t i = 0; i < NPLAIN; i++) {
 		if (strcmp(arg[0], plain[i].word))
 			continue;
 		if (n != 1)
@@ -484,4 +515,65 @@ int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds 
 	}
 	*ret = t;
 	return 0;
+}
+
+/* What is longer than a template may be is sent as it stands. */
+int sim_tmpl_message(const char *arg, const char *field, const struct sim_creds *creds,
+		     struct sim_tmpl **ret, struct sq_error *err)
+{
+	const char *path = sim_tmpl_file(arg);
+	struct sim_bulk *b = NULL;
+	struct sim_tmpl *t;
+	struct stat st;
+	uint64_t size;
+	bool sized = !sim_parse_size(arg, &size);
+	int rc;
+
+	if (sized && size > MQTT_MAX_REMAINING)
+		return sq_bad(err, "%s: %llu bytes; accepted: 0 to %u, all that a packet can hold",
+			      field, (unsigned long long)size, MQTT_MAX_REMAINING);
+	if (sized ? size <= SIM_RENDER_MAX
+		  : !path || !strncmp(arg, "lines:", 6) || stat(path, &st) ||
+			    st.st_size <= SIM_RENDER_MAX)
+		return sim_tmpl_payload(arg, field, creds, ret, err);
+	if (!sized) {
+		rc = sim_bulk_file(path, field, &b, err);
+		if (rc)
+			return rc;
+	} else {
+		b = sim_bulk_size((uint32_t)size);
+	}
+	t = b ? new_tmpl("", 0) : NULL;
+	if (!t) {
+		sim_bulk_put(b);
+		return sq_bad(err, "%s: out of memory", field);
+	}
+	t->bulk = b;
+	t->size = sized;
+	*ret = t;
+	return 0;
+}
+
+const char *sim_tmpl_bulk_word(const struct sim_tmpl *t)
+{
+	enum { BLOCK = 1 << 20, OVER = 64 };
+	uint32_t n, len = t->bulk && !t->size ? sim_bulk_len(t->bulk) : 0;
+	uint8_t *buf = len ? malloc(BLOCK) : NULL;
+	const char *word = NULL;
+
+	for (uint32_t at = 0; buf && !word; at += n - OVER) {
+		const uint8_t *p = sim_bulk_read(t->bulk, at, BLOCK, buf, &n),
+			      *end = buf + (p ? n : 0);
+		bool last = !p || n <= OVER || at + n >= len;
+
+		while (p && !word && (p = memmem(p, (size_t)(end - p), "{{", 2))) {
+			word = word_at((const char *)p + 2, (size_t)(end - p) - 2);
+			p++;
+		}
+		/* A word may lie across two blocks. */
+		if (last)
+			break;
+	}
+	free(buf);
+	return word;
 }

@@ -7,10 +7,11 @@
 #ifndef SQUALL_SIM_TMPL_H
 #define SQUALL_SIM_TMPL_H
 
+#include "sim/fleet/bulk.h"
 #include "sim/fleet/creds.h"
 #include "sim/fleet/profile.h"
 
-#define SIM_RENDER_MAX (256 * 1024) /* the longest message */
+#define SIM_RENDER_MAX (256 * 1024) /* the longest message that is rendered */
 #define SIM_MARK_LEN   44
 
 struct sim_tmpl; /* opaque */
@@ -39,6 +40,16 @@ int sim_tmpl_password(const char *text, const char *field, const struct sim_cred
 /* A --payload argument: size, @FILE, lines:FILE or text with {{...}}. */
 int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds *creds,
 		     struct sim_tmpl **ret, struct sq_error *err);
+/*
+ * The same for a message: a size or a file may be longer than SIM_RENDER_MAX, up to all that
+ * an MQTT packet can hold. Then it is no template, and nothing to render: sim_tmpl_bulk().
+ */
+int sim_tmpl_message(const char *arg, const char *field, const struct sim_creds *creds,
+		     struct sim_tmpl **ret, struct sq_error *err);
+/* What it is then; the template's own. NULL: it is rendered. */
+struct sim_bulk *sim_tmpl_bulk(const struct sim_tmpl *t);
+/* A template's word in it, which would be sent as it stands; NULL: none. */
+const char *sim_tmpl_bulk_word(const struct sim_tmpl *t);
 /* The path that such an argument would read, inside it; NULL when it names no file. */
 const char *sim_tmpl_file(const char *arg);
 /* From now on {client_id} in t is what `client` renders to; that must live as long. t may be NULL.

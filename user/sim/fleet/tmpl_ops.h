@@ -46,6 +46,7 @@ struct sim_tmpl {
 	unsigned nwords;
 	bool lines, size, mark;
 	bool has_seq;		       /* of a topic: {seq} is one of its words */
+	struct sim_bulk *bulk;	       /* NULL, or what it is instead of operations */
 	const struct sim_creds *creds; /* what COLUMN refers to */
 	const struct sim_tmpl *client; /* what {client_id} is; another's */
 };

@@ -134,6 +134,7 @@ struct mqtt_packet {
 	uint8_t type, qos, reason;
 	bool dup, retain, session_present;
 	uint16_t id;
+	uint32_t payload_len; /* of the whole; `payload` may be its start (mqtt_publish_start()) */
 	struct mqtt_slice topic, payload, list;
 	struct mqtt_connect connect;
 	struct mqtt_props props;
@@ -144,6 +145,13 @@ struct mqtt_packet {
  * MQTT_MORE, MQTT_MALFORMED, or MQTT_TOO_BIG if that exceeds `max`.
  */
 long mqtt_frame(const uint8_t *buf, size_t len, size_t max);
+/* Its whole length as soon as its fixed header is there; MQTT_MORE, MQTT_MALFORMED. */
+long mqtt_frame_size(const uint8_t *buf, size_t len);
+/*
+ * Of a PUBLISH whose end has not come: all fields, of the payload what is there.
+ * True when its fields are whole and well formed.
+ */
+bool mqtt_publish_start(uint8_t version, const uint8_t *buf, size_t len, struct mqtt_packet *ret);
 
 /*
  * Decodes the first packet of `buf`. `version` is the connection's; a CONNECT
@@ -170,6 +178,7 @@ struct mqtt_publish {
 	bool dup, retain;
 	uint16_t id; /* QoS 1 and 2 */
 	struct mqtt_slice topic, payload;
+	uint32_t more; /* bytes of the payload that the caller sends behind it */
 };
 long mqtt_enc_publish(uint8_t *buf, size_t cap, uint8_t version, const struct mqtt_publish *p,
 		      const struct mqtt_props *props);

@@ -2,7 +2,7 @@
 /* Framing, the decoder's dispatch, PING, and names for people. */
 #include "sim/mqtt/wire.h"
 
-long mqtt_frame(const uint8_t *buf, size_t len, size_t max)
+long mqtt_frame_size(const uint8_t *buf, size_t len)
 {
 	uint32_t body = 0;
 	size_t n = 1;
@@ -24,9 +24,18 @@ long mqtt_frame(const uint8_t *buf, size_t len, size_t max)
 		if (!(c & 128))
 			break;
 	}
-	if (n + body > max)
+	return (long)(n + body);
+}
+
+long mqtt_frame(const uint8_t *buf, size_t len, size_t max)
+{
+	long n = mqtt_frame_size(buf, len);
+
+	if (n <= 0)
+		return n;
+	if ((size_t)n > max)
 		return MQTT_TOO_BIG;
-	return len < n + body ? MQTT_MORE : (long)(n + body);
+	return len < (size_t)n ? MQTT_MORE : n;
 }
 
 static bool decode_body(uint8_t version, uint8_t first, struct mqtt_rd *r, struct mqtt_packet *ret)
@@ -87,6 +96,25 @@ long mqtt_decode(uint8_t version, const uint8_t *buf, size_t len, size_t max,
 		return MQTT_MALFORMED;
 	*ret = p;
 	return n;
+}
+
+bool mqtt_publish_start(uint8_t version, const uint8_t *buf, size_t len, struct mqtt_packet *ret)
+{
+	long n = mqtt_frame_size(buf, len);
+	struct mqtt_rd r;
+	size_t head = 2;
+
+	if (n <= 0)
+		return false;
+	while (buf[head - 1] & 128)
+		head++;
+	r = (struct mqtt_rd){buf + head, buf + (len < (size_t)n ? len : (size_t)n), false};
+	memset(ret, 0, sizeof(*ret));
+	ret->type = MQTT_PUBLISH;
+	if (!mqtt_rd_publish(&r, version, buf[0] & 15, ret))
+		return false;
+	ret->payload_len = (uint32_t)(buf + n - ret->payload.p);
+	return true;
 }
 
 long mqtt_enc_ping(uint8_t *buf, size_t cap, uint8_t type)

@@ -24,6 +24,7 @@ bool mqtt_rd_publish(struct mqtt_rd *r, uint8_t version, uint8_t flags, struct m
 			  : !mqtt_topic_ok(ret->topic.p, ret->topic.n))
 		return false;
 	ret->payload = rd_take(r, rd_left(r));
+	ret->payload_len = ret->payload.n;
 	return !r->bad;
 }
 
@@ -32,15 +33,15 @@ long mqtt_enc_publish(uint8_t *buf, size_t cap, uint8_t version, const struct mq
 {
 	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
-	size_t body = 2 + (size_t)p->topic.n + (p->qos ? 2 : 0) + p->payload.n;
+	size_t body = 2 + (size_t)p->topic.n + (p->qos ? 2 : 0) + p->payload.n + p->more;
 	int err = 0;
 
 	if (p->topic.n > MQTT_MAX_STRING || (v5 && !mqtt_props_fit(props)))
 		return -EMSGSIZE;
 	if (v5)
 		body += mqtt_props_size(props);
-	if (!wr_head(&w, (uint8_t)(MQTT_PUBLISH << 4 | p->dup << 3 | p->qos << 1 | p->retain), body,
-		     &err))
+	if (!wr_head_of(&w, (uint8_t)(MQTT_PUBLISH << 4 | p->dup << 3 | p->qos << 1 | p->retain),
+			body, p->more, &err))
 		return err;
 	wr_bin(&w, p->topic);
 	if (p->qos)
