@@ -2,14 +2,22 @@
 // Faults: every target in one searchable table. Only the rows in view exist,
 // so five thousand targets cost what twenty do.
 
-import { h, icon, text, empty, replace, code } from './dom.js';
-import { fmtNum, fmtTime, fmtLeft, fmtCount } from './units.js';
-import { state, on, ruleText, refreshSoon, inherited } from './store.js';
+import { h, svg, icon, text, empty, replace, code, toast } from './dom.js';
+import { call, get } from './api.js';
+import { fmtNum, fmtTime, fmtLeft, fmtCount, fmtRate } from './units.js';
+import { state, on, ruleText, refreshSoon, inherited, list as listening, SPARKS } from './store.js';
 import { Several } from './several.js';
 
 const SILENT = [0, 0, 0, 0];
 const figure = (t, i) => t.rule ? (state.rates.get(t.id) || SILENT)[i] : undefined;
-const [seen, lost, delayed, queue] = [0, 1, 2, 3].map((i) => (t) => figure(t, i));
+const loud = (t) => state.traffic ? (state.traffic.get(t.id) || { now: SILENT, past: [] }) : null;
+const bits = (t) => {
+	const l = loud(t);
+	return l ? l.now[1] + l.now[3] : undefined;
+};
+const [ruleSeen, lost, delayed, queue] = [0, 1, 2, 3].map((i) => (t) => figure(t, i));
+// Of who has no rule what it sends and receives, where that is counted.
+const seen = (t) => t.rule || !state.traffic ? ruleSeen(t) : loud(t).now[0] + loud(t).now[2];
 const most = (of) => (a, b) => (of(b) ?? -1) - (of(a) ?? -1);
 const label = (t) => t.kind === 'container' ? t.name : t.target;
 
@@ -25,6 +33,7 @@ const COLUMNS = [
 	['lost', 'Lost/s', most(lost)],
 	['delayed', 'Delayed/s', most(delayed)],
 	['queue', 'Queue', most(queue)],
+	['traffic', 'Traffic', most(bits)],
 ];
 
 const mode = (t) => t.network_mode || (t.view && t.view.mode) || '';
@@ -47,6 +56,7 @@ export function faultsPage(root) {
 	const count = h('span', { class: 'muted num', role: 'status', id: 'count' });
 	const only = ['all', 'faulted', 'running'].map((value) => h('button', { class: 'segment', 'data-only': value,
 		onclick: () => { view.only = value; refill(); } }, value[0].toUpperCase() + value.slice(1)));
+	const segments = h('div', { class: 'segments', role: 'group', 'aria-label': 'Show' }, only);
 	const several = new Several(view.chosen, () => refill());
 	const everyone = h('input', { type: 'checkbox', id: 'choose-all', 'aria-label': 'Choose all that are shown', onchange: () => {
 		for (const t of list)
@@ -66,7 +76,7 @@ export function faultsPage(root) {
 	root.append(
 		h('div', { class: 'page-head' }, h('h1', {}, 'Faults'), count),
 		h('div', { class: 'toolbar' }, h('label', { class: 'search' }, icon('search'), search),
-			h('div', { class: 'segments', role: 'group', 'aria-label': 'Show' }, only)),
+			segments),
 		table, none, several.el);
 
 	const passes = {
@@ -90,6 +100,7 @@ export function faultsPage(root) {
 		// A column that says nothing of anybody takes no room.
 		table.classList.toggle('no-image', !list.some((t) => t.image));
 		table.classList.toggle('no-mode', !list.some(mode));
+		table.classList.toggle('no-traffic', !state.traffic);
 		const shown = list.length === state.targets.size ? fmtCount(list.length) : `${fmtCount(list.length)} of ${fmtCount(state.targets.size)}`;
 		text(count, `${shown} target${state.targets.size === 1 ? '' : 's'}, ${fmtCount(faulted)} faulted`);
 		for (const name of view.chosen)
@@ -177,7 +188,8 @@ export function faultsPage(root) {
 		cell('image', t.image || '–'),
 		cell('mode', mode(t) || '–'),
 		cell('rule', h('span', { class: 'rule' }), h('span', { class: 'left num' })),
-		['pps', 'lost', 'delayed', 'queue'].map((key) => h('span', { role: 'cell', class: `c-${key} num` })));
+		['pps', 'lost', 'delayed', 'queue', 'traffic'].map((key) => h('span', { role: 'cell', class: `c-${key} num` })));
+		el.lastElementChild.append(h('span', {}), svg('svg', { viewBox: `0 0 ${SPARKS - 1} 16`, preserveAspectRatio: 'none', class: 'spark', 'aria-hidden': 'true' }, svg('polyline', {})));
 		el.target = t.target;
 		return el;
 	}
@@ -203,9 +215,52 @@ export function faultsPage(root) {
 				text(cells[i], fmtNum(of(t)));
 			cells[1].classList.toggle('hot', lost(t) > 0);
 			const q = queue(t);
+			spark(cells[4], loud(t));
 			text(cells[3], q === undefined ? '–' : q ? fmtTime(Number((q * 1e6).toPrecision(2))) : '0');
 		}
 	}
+
+	function spark(cell, l) {
+		text(cell.firstElementChild, l ? fmtRate(l.now[1] + l.now[3]) : '');
+		const top = l ? Math.max(...l.past) : 0;
+		const said = top ? l.past.map((n, i) => `${SPARKS - l.past.length + i},${(15 - 14 * n / top).toFixed(1)}`).join(' ') : '';
+		const line = cell.lastElementChild.firstElementChild;
+		if (line.getAttribute('points') !== said) {
+			line.setAttribute('points', said);
+			cell.title = top ? `up ${fmtNum(l.now[0])} packets/s, ${fmtRate(l.now[1])}; down ${fmtNum(l.now[2])} packets/s, ${fmtRate(l.now[3])}` : '';
+		}
+	}
+
+	// --- who is loud: the switch, and why it is not counted ---
+	const counting = h('button', { id: 'count-traffic', class: 'segment', onclick: async () => {
+		await call('PUT', 'traffic', { mode: state.traffic ? 'off' : 'on' }).catch((e) => e.status !== 401 && toast(`Not switched: ${e.message}`, 'error'));
+		if (state.traffic) {
+			state.traffic = null;
+			refill();
+		}
+		setTimeout(switched, 2500);
+	} }, 'Traffic');
+	async function switched() {
+		const now = await get('traffic').catch(() => null);
+		counting.hidden = !now;
+		counting.setAttribute('aria-pressed', String(Boolean(now && now.counting)));
+		counting.title = !now ? '' : now.counting ? `Counted of ${now.targets} targets${now.why ? `; ${now.why}` : ''}. Click to stop.` : `Not counted: ${now.why}. Click to count what each target sends and receives.`;
+	}
+	segments.append(counting);
+	listening(true);
+	const asked = setTimeout(switched, 3500);
+	switched();
+	let sorted = 0;
+	const traffic = () => {
+		table.classList.toggle('no-traffic', !state.traffic);
+		// Who is loud now comes to the top, but not from under somebody's hands.
+		if (view.sort === 'traffic' && Date.now() - sorted > 4000 && !table.contains(document.activeElement)) {
+			sorted = Date.now();
+			refill();
+		} else {
+			figures();
+		}
+	};
 
 	// Rows are links, so Tab works; arrows and / are quicker.
 	function keys(e) {
@@ -234,7 +289,7 @@ export function faultsPage(root) {
 		rows.get(i).querySelector('a').focus({ preventScroll: true });
 	}
 
-	const offs = [on('targets', refill), on('fresh', refill), on('counters', figures), on('rule', () => {
+	const offs = [on('traffic', traffic), on('targets', refill), on('fresh', refill), on('counters', figures), on('rule', () => {
 		several.draw();
 		if (view.only === 'faulted' || view.sort === 'rule')
 			refill();
@@ -264,6 +319,8 @@ export function faultsPage(root) {
 		for (const off of offs)
 			off();
 		clearInterval(tick);
+		clearTimeout(asked);
+		listening(false);
 		clearInterval(again);
 		cancelAnimationFrame(frame);
 		window.removeEventListener('scroll', scrolled);

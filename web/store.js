@@ -15,6 +15,7 @@ export const state = {
 	status: null, // GET status
 	targets: new Map(), // name -> TARGET
 	rates: new Map(), // cgroup id -> [seen, lost, delayed, queue in ms], packets per second
+	traffic: null, // who is loud: cgroup id -> {now: [packets up, bit/s up, packets down, bit/s down], past: [bit/s ...]}; null: not counted
 	live: null, // of the target that is watched: {time, up: {outcome: per second}, down, total: {up, down}, history}
 	watched: '', // target whose page is open
 	waiting: [], // rules whose target does not run: {target, rule, ...}
@@ -208,7 +209,7 @@ export function grainOf(g) {
 
 async function past(name) {
 	const since = Date.now() - 3600e3;
-	const [series, happened] = await Promise.all([get(`series/${seg(name)}`), get(`history?target=${seg(name)}&type=rule&since_ms=${since}&limit=20`)]
+	const [series, happened] = await Promise.all([get(`series/${seg(name)}`), get(`history?target=${seg(name)}&type=rule&since_ms=${since}&limit=12`)]
 		.map((p) => p.catch(() => null)));
 	if (state.watched !== name)
 		return;
@@ -386,6 +387,9 @@ const events = new Events((name, data, newest) => {
 			gone(data.target);
 		else
 			look(data.target);
+	} else if (name === 'traffic') {
+		if (listing)
+			traffic(data);
 	} else if (name === 'health') {
 		state.health = data;
 		emit('now');
@@ -427,7 +431,7 @@ function query() {
 	state.rates.clear();
 	entries.clear();
 	if (!state.watched)
-		return '?counters=rates';
+		return `?counters=rates${listing ? '&traffic=1' : ''}`;
 	const one = `?counters=brief&target=${seg(state.watched)}`;
 	if (!state.trace)
 		return one;
@@ -437,11 +441,37 @@ function query() {
 	return `${one}&trace=1&every=${Math.max(1, Math.round(pps / 20))}`;
 }
 
-// With another query. What was known stays, as no event is missed.
+// With another query. What was known stays, as no event is missed. One page that goes and one
+// that comes are one change.
+let changing = 0;
 function restart() {
-	if (!events.abort)
-		return;
-	events.start(query(), state.conn === 'live');
+	changing ||= setTimeout(() => {
+		changing = 0;
+		if (events.abort)
+			events.start(query(), state.conn === 'live');
+	});
+}
+
+// Traffic is counted while a list of targets is looked at.
+let listing = false;
+export function list(on) {
+	listing = on;
+	if (!on)
+		state.traffic = null;
+	restart();
+}
+
+export const SPARKS = 30;
+function traffic(data) {
+	const was = state.traffic || new Map();
+	state.traffic = new Map();
+	for (const id of new Set([...was.keys(), ...Object.keys(data.traffic)])) {
+		const now = data.traffic[id] || [0, 0, 0, 0];
+		const past = [...(was.get(id)?.past || []), now[1] + now[3]].slice(-SPARKS);
+		if (past.some((n) => n))
+			state.traffic.set(id, { now, past });
+	}
+	emit('traffic');
 }
 
 function again() {
