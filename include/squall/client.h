@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * squalld's HTTP API (docs/api.md) from the client's side: JSON in, JSON out,
- * over the unix socket or TCP. Link with -lcurl.
+ * over the unix socket or TCP. libcurl is loaded (dlopen) for a URL and for events only.
  *
  * Functions return 0 or a negative errno and then fill struct sq_error with a
  * line for people that names the remedy. A client belongs to one thread at a

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Requests by libcurl's easy interface: one handle per client, connection kept
- * alive. Proxies are never used: what talks to a fault injector should not
- * depend on http_proxy being set, and a unix socket has none.
+ * Whom to ask, and what the answer means; client_unix.c and client_curl.c carry both.
  */
-#include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +12,7 @@
 #include "lib/error.h"
 
 #define ANSWER_MAX (64u << 20)
-#define TOKEN_MAX  4096
 #define TIMEOUT_MS 30000
-#define CONNECT_MS 5000
 
 int client_buffer_add(struct client_buffer *b, const char *data, size_t len)
 {
@@ -40,11 +34,6 @@ int client_buffer_add(struct client_buffer *b, const char *data, size_t len)
 	b->len += len;
 	b->data[b->len] = 0;
 	return 0;
-}
-
-static size_t collect(char *data, size_t size, size_t n, void *arg)
-{
-	return client_buffer_add(arg, data, size * n) ? 0 : size * n;
 }
 
 static const char *environment(const char *given, const char *name)
@@ -92,84 +81,16 @@ static int check_token(const char *token, struct sq_error *err)
 	return 0;
 }
 
-static int check_url(const char *url, struct sq_error *err)
-{
-	static const char accepts[] = "http://HOST:PORT or https://HOST:PORT";
-	CURLU *u = curl_url();
-	char *path = NULL, *query = NULL;
-	int r = 0;
-
-	if (!u)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	if ((strncmp(url, "http://", 7) && strncmp(url, "https://", 8)) ||
-	    curl_url_set(u, CURLUPART_URL, url, 0))
-		r = sq_error_value(err, -EINVAL, "url", url, accepts);
-	else if (curl_url_get(u, CURLUPART_PATH, &path, 0) || strcmp(path, "/") ||
-		 !curl_url_get(u, CURLUPART_QUERY, &query, 0))
-		r = sq_error_value(err, -EINVAL, "url", url,
-				   "http://HOST:PORT or https://HOST:PORT, without a path");
-	curl_free(path);
-	curl_free(query);
-	curl_url_cleanup(u);
-	return r;
-}
-
-static void global_init(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static int add_header(struct curl_slist **list, const char *line)
-{
-	struct curl_slist *longer = curl_slist_append(*list, line);
-
-	if (!longer)
-		return -ENOMEM;
-	*list = longer;
-	return 0;
-}
-
-static int make_headers(struct sq_client *c)
-{
-	char line[TOKEN_MAX + 64];
-	int r = 0;
-
-	r |= add_header(&c->headers, "Accept: application/json");
-	r |= add_header(&c->headers, "Content-Type: application/json");
-	r |= add_header(&c->headers, "Expect:"); /* no 100-continue round trip */
-	r |= add_header(&c->sse_headers, "Accept: text/event-stream");
-	if (c->token) {
-		snprintf(line, sizeof(line), "Authorization: Bearer %s", c->token);
-		r |= add_header(&c->headers, line);
-		r |= add_header(&c->sse_headers, line);
-	}
-	return r ? -ENOMEM : 0;
-}
-
-/* "::": whatever host and port the URL has; a port that is left out stays. */
-static int connect_to(struct sq_client *c, const char *address)
-{
-	char *to = NULL;
-
-	if (asprintf(&to, strchr(address, ':') ? "::[%s]:" : "::%s:", address) < 0)
-		return -ENOMEM;
-	c->connect_to = curl_slist_append(NULL, to);
-	free(to);
-	return c->connect_to ? 0 : -ENOMEM;
-}
-
 int sq_client_open(const struct sq_client_options *options, struct sq_client **ret,
 		   struct sq_error *err)
 {
 	static const struct sq_client_options none;
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const struct sq_client_options *o = options ? options : &none;
 	const char *url, *socket, *token, *token_file, *cacert;
 	struct sq_client *c;
 	size_t n;
 	int r = -ENOMEM;
 
-	pthread_once(&once, global_init);
 	/* An explicit socket must not lose against $SQUALL_URL. */
 	url = o->socket && !o->url ? NULL : environment(o->url, "SQUALL_URL");
 	socket = environment(o->socket, "SQUALL_SOCKET");
@@ -177,13 +98,14 @@ int sq_client_open(const struct sq_client_options *options, struct sq_client **r
 	token = o->token_file ? NULL : environment(NULL, "SQUALL_TOKEN");
 	cacert = environment(o->cacert, "SQUALL_CACERT");
 	if (url) {
-		r = check_url(url, err);
+		r = client_curl_check_url(url, err);
 		if (r)
 			return r;
 	}
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	c->fd = -1;
 	if (token)
 		c->token = strdup(token);
 	else if (token_file && (r = read_token(token_file, &c->token, err)))
@@ -209,11 +131,10 @@ int sq_client_open(const struct sq_client_options *options, struct sq_client **r
 	}
 	if (cacert && !(c->cacert = strdup(cacert)))
 		goto fail;
-	if (o->address && connect_to(c, o->address))
+	if (o->address && !(c->address = strdup(o->address)))
 		goto fail;
 	c->timeout_ms = o->timeout_ms ? (long)o->timeout_ms : TIMEOUT_MS;
-	c->curl = curl_easy_init();
-	if (!c->curl || !c->peer || make_headers(c))
+	if (!c->peer)
 		goto fail;
 	*ret = c;
 	return 0;
@@ -228,10 +149,8 @@ void sq_client_close(struct sq_client *c)
 {
 	if (!c)
 		return;
-	curl_easy_cleanup(c->curl);
-	curl_slist_free_all(c->headers);
-	curl_slist_free_all(c->sse_headers);
-	curl_slist_free_all(c->connect_to);
+	client_curl_close(c);
+	client_unix_close(c);
 	if (c->token)
 		explicit_bzero(c->token, strlen(c->token));
 	free(c->token);
@@ -239,6 +158,7 @@ void sq_client_close(struct sq_client *c)
 	free(c->socket);
 	free(c->peer);
 	free(c->cacert);
+	free(c->address);
 	free(c);
 }
 
@@ -252,81 +172,21 @@ long sq_client_status(const struct sq_client *c)
 	return c->status;
 }
 
-CURLcode client_prepare(struct sq_client *c, const char *method, const char *url)
+int client_no_socket(const struct sq_client *c, int why, struct sq_error *err)
 {
-	CURL *h = c->curl;
-	CURLcode e = CURLE_OK;
-
-	curl_easy_reset(h); /* options go, the connection stays */
-	c->status = 0;
-	c->curl_error[0] = 0;
-	SET(CURLOPT_URL, url);
-	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_CUSTOMREQUEST, method);
-	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_PROXY, "");
-	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_ERRORBUFFER, c->curl_error);
-	SET(CURLOPT_USERAGENT, "squall/" SQUALL_VERSION);
-	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	if (c->socket)
-		SET(CURLOPT_UNIX_SOCKET_PATH, c->socket);
-	if (c->connect_to)
-		SET(CURLOPT_CONNECT_TO, c->connect_to);
-	if (c->cacert)
-		SET(CURLOPT_CAINFO, c->cacert);
-	return e;
-}
-
-/* Why there was no answer, and what to do. */
-int client_connection_error(const struct sq_client *c, CURLcode e, struct sq_error *err)
-{
-	const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(e);
-	long os_errno = 0;
-
-	curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_errno);
-	switch (e) {
-	case CURLE_COULDNT_CONNECT:
-		if (c->socket && access(c->socket, F_OK) && errno == ENOENT)
-			return sq_error_set(err, -ECONNREFUSED, NULL,
-					    "squalld is not running (no %s); start it with "
-					    "\"squalld\" as root, or name it with --url or "
-					    "--socket",
-					    c->socket);
-		if (c->socket &&
-		    (os_errno == EACCES || (access(c->socket, W_OK) && errno == EACCES)))
-			return sq_error_set(err, -EACCES, NULL,
-					    "may not open %s: be root or in the group squall",
-					    c->socket);
-		if (c->socket)
-			return sq_error_set(err, -ECONNREFUSED, NULL,
-					    "squalld is not running (nobody listens on %s); start "
-					    "it with \"squalld\" as root",
-					    c->socket);
+	if (access(c->socket, F_OK) && errno == ENOENT)
 		return sq_error_set(err, -ECONNREFUSED, NULL,
-				    "cannot reach squalld at %s: %s; is it running there, with "
-				    "--listen on that address?",
-				    c->peer, why);
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return sq_error_set(err, -EHOSTUNREACH, "url", "%s: no such host", c->peer);
-	case CURLE_OPERATION_TIMEDOUT:
-		return sq_error_set(err, -ETIMEDOUT, NULL,
-				    "squalld at %s does not answer in time: %s", c->peer, why);
-	case CURLE_PEER_FAILED_VERIFICATION:
-		return sq_error_set(err, -EPROTO, NULL,
-				    "the certificate of %s is not trusted: %s; name the file that "
-				    "signed it with --cacert",
-				    c->peer, why);
-	case CURLE_SSL_CACERT_BADFILE:
-		return sq_error_set(err, -EINVAL, "cacert", "%s: %s", c->cacert, why);
-	case CURLE_OUT_OF_MEMORY:
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	case CURLE_WRITE_ERROR:
-		return sq_error_set(err, -E2BIG, NULL, "the answer of %s is too big", c->peer);
-	default:
-		return sq_error_set(err, -EPROTO, NULL, "talking to squalld at %s failed: %s",
-				    c->peer, why);
-	}
+				    "squalld is not running (no %s); start it with "
+				    "\"squalld\" as root, or name it with --url or "
+				    "--socket",
+				    c->socket);
+	if (why == EACCES || (access(c->socket, W_OK) && errno == EACCES))
+		return sq_error_set(err, -EACCES, NULL,
+				    "may not open %s: be root or in the group squall", c->socket);
+	return sq_error_set(err, -ECONNREFUSED, NULL,
+			    "squalld is not running (nobody listens on %s); start "
+			    "it with \"squalld\" as root",
+			    c->socket);
 }
 
 static int status_errno(long status)
@@ -406,37 +266,17 @@ int sq_client_request(struct sq_client *c, const char *method, const char *path,
 		      json_t **ret, struct sq_error *err)
 {
 	struct client_buffer answer = {.max = ANSWER_MAX};
-	CURL *h = c->curl;
 	json_error_t json_error;
-	char *url = NULL, *text = NULL;
 	json_t *json = NULL;
-	CURLcode e;
+	char *text = NULL;
 	int r;
 
-	if (asprintf(&url, "%s%s", c->base, path) < 0)
+	c->status = 0;
+	if (body && !(text = json_dumps(body, SQ_JSON_FLAGS | JSON_COMPACT)))
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	if (body && !(text = json_dumps(body, SQ_JSON_FLAGS | JSON_COMPACT))) {
-		r = sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	r = (c->socket ? client_unix_ask : client_curl_ask)(c, method, path, text, &answer, err);
+	if (r)
 		goto out;
-	}
-	e = client_prepare(c, method, url);
-	SET(CURLOPT_TIMEOUT_MS, c->timeout_ms);
-	SET(CURLOPT_HTTPHEADER, c->headers);
-	SET(CURLOPT_WRITEFUNCTION, collect);
-	SET(CURLOPT_WRITEDATA, &answer);
-	if (text) {
-		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
-		SET(CURLOPT_POSTFIELDS, text);
-		SET(CURLOPT_CUSTOMREQUEST, method);
-	}
-	if (!e)
-		e = curl_easy_perform(h);
-	if (!e)
-		curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &c->status);
-	if (e) {
-		r = client_connection_error(c, e, err);
-		goto out;
-	}
 	if (answer.len)
 		json = json_loadb(answer.data, answer.len, JSON_ALLOW_NUL, &json_error);
 	if (c->status >= 400) {
@@ -450,7 +290,6 @@ int sq_client_request(struct sq_client *c, const char *method, const char *path,
 				 c->peer, json_error.text);
 		goto out;
 	}
-	r = 0;
 	if (ret) {
 		*ret = json;
 		json = NULL;
@@ -459,7 +298,6 @@ out:
 	json_decref(json);
 	free(answer.data);
 	free(text);
-	free(url);
 	return r;
 }
 

@@ -8,7 +8,6 @@
 #include "lib/error.h"
 
 #define EVENT_MAX (1u << 20) /* one line, and one event */
-#define SILENCE_S 20L
 
 /* Server-sent events: lines "event: X", "data: JSON" (several are joined), an empty line ends one.
  */
@@ -62,10 +61,8 @@ static size_t stream_bytes(char *data, size_t size, size_t n, void *arg)
 {
 	struct stream *s = arg;
 	size_t len = size * n, i, start = 0;
-	long status = 0;
 
-	curl_easy_getinfo(s->client->curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 400)
+	if (s->client->status >= 400)
 		return client_buffer_add(&s->error, data, len) ? 0 : len;
 	for (i = 0; i < len; i++) {
 		if (data[i] != '\n')
@@ -84,12 +81,11 @@ static size_t stream_bytes(char *data, size_t size, size_t n, void *arg)
 	return s->result ? 0 : len;
 }
 
-static int stream_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+static bool go_on(void *arg)
 {
 	const struct stream *s = arg;
 
-	(void)a, (void)b, (void)c, (void)d;
-	return s->stop && *s->stop;
+	return !s->stop || !*s->stop;
 }
 
 int sq_client_events(struct sq_client *c, const char *path,
@@ -105,33 +101,16 @@ int sq_client_events(struct sq_client *c, const char *path,
 		.data.max = EVENT_MAX,
 		.error.max = EVENT_MAX,
 	};
-	CURL *h = c->curl;
-	char *url = NULL;
 	json_t *json;
-	CURLcode e;
 	int r;
 
-	if (asprintf(&url, "%s%s", c->base, path) < 0)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	e = client_prepare(c, "GET", url);
-	SET(CURLOPT_HTTPHEADER, c->sse_headers);
-	/* Counters come each second: silence is a cable that was pulled. */
-	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
-	SET(CURLOPT_LOW_SPEED_TIME, SILENCE_S);
-	SET(CURLOPT_WRITEFUNCTION, stream_bytes);
-	SET(CURLOPT_WRITEDATA, &s);
-	SET(CURLOPT_NOPROGRESS, 0L);
-	SET(CURLOPT_XFERINFOFUNCTION, stream_progress);
-	SET(CURLOPT_XFERINFODATA, &s);
-	if (!e)
-		e = curl_easy_perform(h);
-	curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &c->status);
-	if (s.result > 0 || (e == CURLE_ABORTED_BY_CALLBACK && stop && *stop)) {
+	r = client_curl_stream(c, path, stream_bytes, go_on, &s, err);
+	if (s.result > 0 || (r > 0 && stop && *stop)) {
 		r = 0;
 	} else if (s.result < 0) {
 		r = sq_error_set(err, s.result, NULL, "an event of %s is too big", c->peer);
-	} else if (e) {
-		r = client_connection_error(c, e, err);
+	} else if (r < 0) {
+		; /* it is told */
 	} else if (c->status >= 400) {
 		json = s.error.len ? json_loadb(s.error.data, s.error.len, JSON_ALLOW_NUL, NULL)
 				   : NULL;
@@ -146,6 +125,5 @@ int sq_client_events(struct sq_client *c, const char *path,
 	free(s.line.data);
 	free(s.data.data);
 	free(s.error.data);
-	free(url);
 	return r;
 }
