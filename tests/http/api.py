@@ -159,6 +159,22 @@ for body, field in (({"text": "up loss 101%"}, "up.loss"), ({"text": "up delay -
     step(f"bad rule names its field", "PUT", rules(A), 400, body, check=lambda d, h, f=field: f.split(".")[-1].split("_")[0] in (d.get("field", "") + d["detail"]))
 step("and the old rule is in force", "GET", rules(A), 200, check=lambda d, h: "gemodel" in d["rule"]["text"])
 step("no such target", "PUT", rules("cgroup:/no/such"), 404, {"text": "up loss 1%"})
+one = lambda t, text: {"target": t, "rule": {"text": text}}
+step("many at once", "PUT", "/api/v1/rules", 200, {"rules": [one(A, "up loss 8%"), one(B, "up loss 9%"), one(A, "up loss 10%")]},
+     check=lambda d, h: d["set"] == 3 and [e["rule"]["text"] for e in d["rules"]] == ["up loss 8%", "up loss 9%", "up loss 10%"])
+step("many, told by number", "PUT", "/api/v1/rules?entries=0", 200, {"rules": [one(A, "up loss 11%")]}, check=lambda d, h: d == {"set": 1})
+for what, status, body, field in (
+        ("a bad rule", 400, {"rules": [one(A, "up loss 1%"), one(B, "up loss 200%")]}, "rules[1].up.loss"),
+        ("no such target", 404, {"rules": [one(A, "up loss 1%"), one("cgroup:/no/such", "up loss 1%")]}, "rules[1].target"),
+        ("another key", 400, {"rules": [dict(one(A, "up loss 1%"), x=1)]}, "rules[0].x"),
+        ("no object", 400, {"rules": [5]}, "rules[0]"), ("no rule", 400, {"rules": [{"target": A}]}, "rules[0]"),
+        ("none", 400, {"rules": []}, "rules"), ("no list", 400, {"rules": {}}, "rules"), ("nothing", 400, {}, "rules"),
+        ("too many", 400, {"rules": [one(A, "up loss 1%")] * 1001}, "rules"), ("a key beside", 400, {"rules": [one(A, "up loss 1%")], "y": 1}, "y")):
+    step(f"many, {what}: refused whole", "PUT", "/api/v1/rules", status, body, check=lambda d, h, f=field: d["field"] == f)
+step("entries is 0 or absent", "PUT", "/api/v1/rules?entries=1", 400, {"rules": [one(A, "up loss 1%")]})
+step("an old ETag refuses many as well", "PUT", "/api/v1/rules", 412, {"rules": [one(A, "up loss 1%")]}, {"If-Match": etag})
+step("and the rules before are in force", "GET", rules(A), 200, check=lambda d, h: d["rule"]["text"] == "up loss 11%")
+step("as before", "PUT", "/api/v1/rules", 200, {"rules": [{"target": A, "rule": {"clauses": [{"up": {"loss": {"gemodel": {"p_pct": 1, "r_pct": 10}}}}]}}, one(B, "up loss 3%")]})
 step("two", "GET", "/api/v1/rules", 200, check=lambda d, h: len(d["rules"]) == 2)
 maps = ("sq_targets", "sq_rules", "sq_counters", "sq_cfg", "sq_att", "sq_dist", "sq_scratch", "sq_lane", "sq_waiting", "sq_events")
 step("all ten", "GET", "/api/v1/maps", 200, check=lambda d, h: {m["name"] for m in d["maps"]} == set(maps)

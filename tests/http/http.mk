@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The OpenAPI file is inside squalld.
-$(B)/user/squalld/api/openapi.o: user/squalld/api/openapi.json
+$(B)/user/squalld/api/ui.o: user/squalld/api/openapi.json
 
 .PHONY: crash-campaign soak
 CAMPAIGN_POINTS  ?= 300

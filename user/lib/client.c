@@ -6,35 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <squall/client.h>
 #include "lib/client_internal.h"
 #include "lib/error.h"
 
 #define ANSWER_MAX (64u << 20)
 #define TIMEOUT_MS 30000
-
-int client_buffer_add(struct client_buffer *b, const char *data, size_t len)
-{
-	size_t room = b->room ? b->room : 4096;
-	char *bigger;
-
-	if (len > b->max - b->len)
-		return -E2BIG;
-	while (room < b->len + len + 1)
-		room *= 2;
-	if (room != b->room) {
-		bigger = realloc(b->data, room);
-		if (!bigger)
-			return -ENOMEM;
-		b->data = bigger;
-		b->room = room;
-	}
-	memcpy(b->data + b->len, data, len);
-	b->len += len;
-	b->data[b->len] = 0;
-	return 0;
-}
 
 static const char *environment(const char *given, const char *name)
 {
@@ -170,23 +147,6 @@ const char *sq_client_peer(const struct sq_client *c)
 long sq_client_status(const struct sq_client *c)
 {
 	return c->status;
-}
-
-int client_no_socket(const struct sq_client *c, int why, struct sq_error *err)
-{
-	if (access(c->socket, F_OK) && errno == ENOENT)
-		return sq_error_set(err, -ECONNREFUSED, NULL,
-				    "squalld is not running (no %s); start it with "
-				    "\"squalld\" as root, or name it with --url or "
-				    "--socket",
-				    c->socket);
-	if (why == EACCES || (access(c->socket, W_OK) && errno == EACCES))
-		return sq_error_set(err, -EACCES, NULL,
-				    "may not open %s: be root or in the group squall", c->socket);
-	return sq_error_set(err, -ECONNREFUSED, NULL,
-			    "squalld is not running (nobody listens on %s); start "
-			    "it with \"squalld\" as root",
-			    c->socket);
 }
 
 static int status_errno(long status)

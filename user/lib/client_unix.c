@@ -19,6 +19,45 @@
 
 #define HEADER_MAX 65536
 
+int client_buffer_add(struct client_buffer *b, const char *data, size_t len)
+{
+	size_t room = b->room ? b->room : 4096;
+	char *bigger;
+
+	if (len > b->max - b->len)
+		return -E2BIG;
+	while (room < b->len + len + 1)
+		room *= 2;
+	if (room != b->room) {
+		bigger = realloc(b->data, room);
+		if (!bigger)
+			return -ENOMEM;
+		b->data = bigger;
+		b->room = room;
+	}
+	memcpy(b->data + b->len, data, len);
+	b->len += len;
+	b->data[b->len] = 0;
+	return 0;
+}
+
+int client_no_socket(const struct sq_client *c, int why, struct sq_error *err)
+{
+	if (access(c->socket, F_OK) && errno == ENOENT)
+		return sq_error_set(err, -ECONNREFUSED, NULL,
+				    "squalld is not running (no %s); start it with "
+				    "\"squalld\" as root, or name it with --url or "
+				    "--socket",
+				    c->socket);
+	if (why == EACCES || (access(c->socket, W_OK) && errno == EACCES))
+		return sq_error_set(err, -EACCES, NULL,
+				    "may not open %s: be root or in the group squall", c->socket);
+	return sq_error_set(err, -ECONNREFUSED, NULL,
+			    "squalld is not running (nobody listens on %s); start "
+			    "it with \"squalld\" as root",
+			    c->socket);
+}
+
 struct exchange {
 	struct sq_client *c;
 	uint64_t until_ms;

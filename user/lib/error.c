@@ -66,3 +66,12 @@ int sq_error_value(struct sq_error *err, int ret, const char *field, const char 
 	return sq_error_set(err, ret, field, "%s is not accepted: %s",
 			    sq_quote(value, strlen(value), quoted, sizeof(quoted)), what);
 }
+
+void sq_error_within(struct sq_error *err, const char *where)
+{
+	struct sq_error inner = *err;
+
+	snprintf(err->field, sizeof(err->field), "%.20s%s%.40s", where, *inner.field ? "." : "",
+		 inner.field);
+	snprintf(err->text, sizeof(err->text), "%.40s: %.460s", where, inner.text);
+}

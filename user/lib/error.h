@@ -22,6 +22,9 @@ int sq_error_set(struct sq_error *err, int ret, const char *field, const char *f
 int sq_error_value(struct sq_error *err, int ret, const char *field, const char *value,
 		   const char *what);
 
+/* What err says, as of a part of something larger: "steps[2]: ", and its field "steps[2].FIELD". */
+void sq_error_within(struct sq_error *err, const char *where);
+
 /*
  * Writes value in quotes, made safe for a terminal, a log line and JSON: only
  * printable ASCII, everything else as \xNN, cut with "..." when long. Returns

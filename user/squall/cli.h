@@ -66,6 +66,8 @@ struct cli {
 	uint64_t count;		    /* 0: no end */
 	uint64_t wait_ns;	    /* --wait */
 	bool json, pretty, color;
+	const char
+		*where; /* "FILE:3: " of a line of a batch, before what is complained of; or NULL */
 	struct sq_client *client;
 };
 
@@ -117,6 +119,12 @@ int api_client(struct cli *cli, struct sq_error *err); /* the same, but says not
 int api_list(struct cli *cli, const char *path, const char *key, const char *const *head,
 	     void (*row)(struct table *t, const json_t *one));
 
+/* fault.c: the rule that the words mean, as JSON to send; complains and returns an exit code. */
+int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret);
+/* What is in force after a change (r: an exit code), unless -q asks for silence; takes the answer.
+ */
+int in_force(struct cli *cli, int r, json_t *answer);
+
 /* show.c: waits --wait, then says what the target's rule has met meanwhile; with -j as "seen" of
  * entry. Returns an exit code. */
 int wait_and_tell(struct cli *cli, const char *target, json_t *entry);
@@ -154,6 +162,7 @@ int cmd_schedule_set(struct cli *cli, int argc, char **argv);
 int cmd_schedule_del(struct cli *cli, int argc, char **argv);
 int cmd_schedule_start(struct cli *cli, int argc, char **argv);
 int cmd_schedule_stop(struct cli *cli, int argc, char **argv);
+int cmd_batch(struct cli *cli, int argc, char **argv);
 int cmd_control(struct cli *cli, int argc, char **argv);
 int cmd_completion(struct cli *cli, int argc, char **argv);
 int cmd_help(struct cli *cli, int argc, char **argv);

@@ -10,6 +10,7 @@ const char *const squall_objects[][2] = {
 	{"doctor", "what hinders this machine, and what to do about it"},
 	{"target", "the cgroups and containers whose packets can be faulted"},
 	{"fault", "the rules: what happens to a target's packets"},
+	{"batch", "many commands at once, from a file"},
 	{"explain", "why a fault has the effect that it has, or none"},
 	{"history", "what happened: rules, schedules, lanes, health, and who asked"},
 	{"stats", "counters per rule and direction"},
@@ -191,6 +192,26 @@ const struct command squall_commands[] = {
 		.examples = "squall fault check loss 10% delay 100ms 20ms\n"
 			    "squall -p fault check rate 1mbps\n"
 			    "# as JSON: 1mbps turns out to be 8 Mbit/s\n",
+	},
+	{
+		.object = "batch",
+		.args = "FILE|-",
+		.run = cmd_batch,
+		.options = OPT_QUIET,
+		.min = 1,
+		.max = 1,
+		.kinds = {ARG_OTHER},
+		.summary = "run many commands, a line each, from a file or the standard input",
+		.text = "A line is what follows \"squall\": of target, fault, profile, schedule, "
+			"stats, status, explain, flows and history. Words are quoted as in a shell "
+			"by \" or ', # begins a comment. All lines are understood before the first "
+			"is run; the first that fails ends it, what the lines before it did stays, "
+			"and the line is named. Over one connection, and rules that follow each "
+			"other in one request: thousands a second.",
+		.examples =
+			"squall batch rules.txt\n"
+			"for i in 1 2 3; do echo \"fault set cgroup:/demo/$i loss $i%\"; done | "
+			"squall -q batch -\n",
 	},
 	{
 		.object = "explain",

@@ -17,8 +17,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-/* The rule that the words mean, as JSON to send; complains and returns an exit code. */
-static int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
+int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
 {
 	struct sq_error err;
 	struct sq_rule rule;
@@ -74,8 +73,7 @@ static void print_notes(const json_t *entry)
 	}
 }
 
-/* What is in force after a change, unless it failed or -q asks for silence. */
-static int in_force(struct cli *cli, int r, json_t *answer)
+int in_force(struct cli *cli, int r, json_t *answer)
 {
 	if (!r && !(cli->given & OPT_QUIET)) {
 		if (cli->json)

@@ -39,7 +39,8 @@ static int complain_line(const struct cli *cli, int code, const char *field, con
 
 	fflush(stdout); /* keeps the order when both go to one place */
 	if (cli->json) {
-		json = json_pack("{s:{s:s,s:s}}", "error", "field", field, "text", text);
+		json = json_pack("{s:{s:s,s:s+}}", "error", "field", field, "text",
+				 cli->where ? cli->where : "", text);
 		if (json) {
 			json_dumpf(json, stderr, JSON_COMPACT);
 			fputc('\n', stderr);
@@ -48,6 +49,7 @@ static int complain_line(const struct cli *cli, int code, const char *field, con
 		}
 	}
 	fputs("squall: ", stderr);
+	print_safe(stderr, cli->where ? cli->where : "");
 	print_safe(stderr, text);
 	fputc('\n', stderr);
 	return code;

@@ -48,6 +48,8 @@ struct api {
 	struct ecs *ecs;
 };
 
+struct rule_entry;
+
 #define HANDLER(fn) enum MHD_Result fn(struct request *r, const char *name)
 HANDLER(api_status);
 HANDLER(api_capabilities);
@@ -56,6 +58,7 @@ HANDLER(api_targets);
 HANDLER(api_target);
 HANDLER(api_explain);
 HANDLER(api_rules);
+HANDLER(api_rules_put);
 HANDLER(api_rules_clear);
 HANDLER(api_undo);
 HANDLER(api_rule_get);
@@ -103,6 +106,22 @@ json_t *health_json(struct api *a, int *ret);
 /* One line in the log: what changed, and who asked. */
 void api_audit(struct request *r, const char *what, const char *name, const char *change);
 
+/* rules.c, for whoever sets one. Whom it will be for, attached to and held. */
+struct held {
+	uint64_t *id;
+	int n;
+};
+/* The lock is not held: who is meant is attached where he lives before he gets his rule, so that an
+ * answer is about what acts. After 0, *ret is to be released. */
+int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error *p);
+void rule_release(struct api *a, struct held *h);
+/* With the lock held again: the target, which is still the one that is held; its rule, or that of a
+ * selector, if it has one, as the request's preconditions want it. */
+int rule_held(struct request *r, const char *name, const struct held *held,
+	      struct rule_entry **ret_e, struct sq_error *p);
+json_t *rule_entry_json(struct book *book, const struct rule_entry *e);
+void rule_audit(struct request *r, const struct rule_entry *e);
+
 /* Of a rule that has a table of flows: what was counted, since it was set. How many ret[] got: 0 or
  * FLOW_COUNTS. As JSON: a new object with the target's name, or NULL. The lock is held. */
 #define FLOW_COUNTS 10
@@ -110,7 +129,6 @@ struct flow_count {
 	const char *what;
 	uint64_t n;
 };
-struct rule_entry;
 int flow_counts(struct engine *engine, const struct rule_entry *e, struct flow_count ret[]);
 json_t *flow_counts_json(struct engine *engine, const struct rule_entry *e);
 

@@ -30,6 +30,7 @@ static const struct route {
 	{"GET", "targets/*", api_target},
 	{"GET", "targets/*/explain", api_explain},
 	{"GET", "rules", api_rules},
+	{"PUT", "rules", api_rules_put},
 	{"DELETE", "rules", api_rules_clear},
 	{"POST", "undo", api_undo},
 	{"GET", "rules/*", api_rule_get},

@@ -30,7 +30,7 @@ struct listing {
 };
 
 /* A selector's with whom it rules. */
-static json_t *entry_json(struct book *book, const struct rule_entry *e)
+json_t *rule_entry_json(struct book *book, const struct rule_entry *e)
 {
 	json_t *o = book_entry_json(e);
 
@@ -44,7 +44,7 @@ static int append_one(struct rule_entry *e, void *arg)
 	struct listing *l = arg;
 
 	if (!e->by)
-		json_array_append_new(l->list, entry_json(l->book, e));
+		json_array_append_new(l->list, rule_entry_json(l->book, e));
 	if (e->in_force && !l->passes)
 		l->passes = engine_lo_passes(l->engine, e->cgroup_id, true);
 	return 0;
@@ -72,7 +72,7 @@ void api_audit(struct request *r, const char *what, const char *name, const char
 	log_info("%s %s: %s, by %s", what, name, change, request_who(r, who, sizeof(who)));
 }
 
-static void audit_set(struct request *r, const struct rule_entry *e)
+void rule_audit(struct request *r, const struct rule_entry *e)
 {
 	json_t *rule = sq_rule_to_json(&e->rule, 0);
 	char change[700];
@@ -167,7 +167,7 @@ static json_t *with_notes(struct request *r, const char *target, json_t *entry)
 static enum MHD_Result reply_entry(struct request *r, unsigned int status, struct rule_entry *e)
 {
 	book_etag(e, r->etag, sizeof(r->etag));
-	return reply_json(r, status, entry_json(api_of(r)->book, e));
+	return reply_json(r, status, rule_entry_json(api_of(r)->book, e));
 }
 
 enum MHD_Result api_rule_get(struct request *r, const char *name)
@@ -305,17 +305,12 @@ static int patched(const struct rule_entry *e, json_t *patch, struct sq_rule *re
 	return rc;
 }
 
-/* Whom a rule will be for, attached to and held. */
-struct held {
-	uint64_t *id;
-	int n;
-};
-
-static void release(struct api *a, struct held *h)
+void rule_release(struct api *a, struct held *h)
 {
 	while (h->n)
 		engine_release(a->engine, h->id[--h->n]);
 	free(h->id);
+	h->id = NULL;
 }
 
 /* The cgroup of a target, or of each that a selector means. */
@@ -341,11 +336,7 @@ static int find_cgroups(struct api *a, const char *name, struct held *ret, bool 
 	return 0;
 }
 
-/*
- * Attached where the target lives before it gets its rule, so that an answer is about what acts;
- * waited for without the lock. *ret is to be released.
- */
-static int hold(struct api *a, const char *name, struct held *ret, struct sq_error *p)
+int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error *p)
 {
 	struct held found = {0};
 	struct target t;
@@ -367,14 +358,12 @@ static int hold(struct api *a, const char *name, struct held *ret, struct sq_err
 	if (rc == 0 && network)
 		rc = has_network(a, &t, p);
 	if (rc < 0)
-		release(a, ret);
+		rule_release(a, ret);
 	return rc;
 }
 
-/* With the lock held again: the target, which is still the one that is held; its rule, or that of a
- * selector, if it has one. */
-static int held_rule(struct request *r, const char *name, const struct held *held,
-		     struct rule_entry **ret_e, struct sq_error *p)
+int rule_held(struct request *r, const char *name, const struct held *held,
+	      struct rule_entry **ret_e, struct sq_error *p)
 {
 	struct api *a = api_of(r);
 	struct selector s;
@@ -406,21 +395,21 @@ static enum MHD_Result set_rule(struct request *r, const char *name, struct sq_r
 	json_t *o = NULL;
 	bool fresh = false, selects = false;
 
-	if (hold(a, name, &held, &p) < 0)
+	if (rule_hold(a, name, &held, &p) < 0)
 		return reply_problem(r, &p);
 	pthread_mutex_lock(a->lock);
-	if (held_rule(r, name, &held, &e, &p) == 0) {
+	if (rule_held(r, name, &held, &e, &p) == 0) {
 		fresh = !e || e->by;
 		if ((!patch || patched(e, patch, rule, &p) == 0) &&
 		    rule_set(a->book, name, rule, source, &e, &p) == 0) {
-			audit_set(r, e);
+			rule_audit(r, e);
 			book_etag(e, r->etag, sizeof(r->etag));
 			selects = e->selector;
-			o = entry_json(a->book, e);
+			o = rule_entry_json(a->book, e);
 		}
 	}
 	pthread_mutex_unlock(a->lock);
-	release(a, &held);
+	rule_release(a, &held);
 	if (!o)
 		return reply_problem(r, &p);
 	/* Of those that come later only the file knows. */

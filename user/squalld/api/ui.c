@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* GET /ui/...: the panel, from inside the program or from --web-root. */
+/* What is served as it stands: openapi.json, and the panel, from inside the program or from
+ * --web-root. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,4 +51,20 @@ enum MHD_Result api_ui(struct request *r)
 		return none(r);
 	response = sq_ui_response(r->conn, file, &status);
 	return reply_response(r, status, response);
+}
+
+/* The path is from the top of the tree, where make runs. */
+__asm__(".pushsection .rodata\n"
+	".global openapi_begin\n"
+	".global openapi_end\n"
+	"openapi_begin: .incbin \"user/squalld/api/openapi.json\"\n"
+	"openapi_end: .byte 0\n"
+	".popsection\n");
+extern const char openapi_begin[], openapi_end[];
+
+enum MHD_Result api_openapi(struct request *r, const char *name)
+{
+	(void)name;
+	return reply_text(r, 200, "application/json", openapi_begin,
+			  (size_t)(openapi_end - openapi_begin));
 }

@@ -289,13 +289,9 @@ static int parse_step(struct schedules *all, const json_t *o, size_t i, struct s
 	if (rc == 0)
 		return 0;
 	p->code = -EINVAL;
-name_it : {
-	struct sq_error inner = *p;
-
-	snprintf(p->field, sizeof(p->field), "%.14s.%.40s", field, inner.field);
-	snprintf(p->text, sizeof(p->text), "%s: %.460s", field, inner.text);
+name_it:
+	sq_error_within(p, field);
 	return p->code;
-}
 }
 
 int schedule_put(struct schedules *all, const char *target, const json_t *body, bool *ret_fresh,
