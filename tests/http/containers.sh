@@ -29,7 +29,7 @@ settled() {
 box() {
 	local group=${3:-$CGROUP/box-$1}; [ -n "$group" ] || group=$CGROUP/box-$1
 	mkdir -p "$CG2$group"
-	sh -c 'echo 0 >"$1/cgroup.procs"; exec nsenter --net="$2" sleep 1000' sh "$CG2$group" "/run/netns/$HOST" &
+	sh -c 'echo 0 >"$1/cgroup.procs"; exec nsenter --net="$2" sleep 1000' sh "$CG2$group" "/run/netns/${NETNS:-$HOST}" &
 	PID[$1]=$!
 	settled "${PID[$1]}" "$group"
 	describe "$1" "${PID[$1]}" "${2:-}"

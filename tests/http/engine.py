@@ -18,6 +18,8 @@ def containers():
         return fixed
     found = {}
     for name in sorted(os.listdir(DIR)):
+        if name.endswith(".new"):
+            continue
         try:
             with open(os.path.join(DIR, name)) as f:
                 found[name] = json.load(f)
