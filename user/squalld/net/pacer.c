@@ -354,6 +354,7 @@ static void wake(struct pacer *p)
 int pacer_start(uint64_t *heartbeat, size_t max_bytes, struct pacer **ret)
 {
 	struct pacer *p = calloc(1, sizeof(*p));
+	pthread_condattr_t attr;
 	int err;
 
 	if (!p)
@@ -370,7 +371,11 @@ int pacer_start(uint64_t *heartbeat, size_t max_bytes, struct pacer **ret)
 		return err;
 	}
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->changed, NULL);
+	/* The wall clock may be set while somebody waits. */
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	err = -pthread_create(&p->thread, NULL, pacer_main, p);
 	if (err) {
 		close(p->taps[0].fd);
@@ -383,7 +388,7 @@ int pacer_start(uint64_t *heartbeat, size_t max_bytes, struct pacer **ret)
 
 static void deadline(struct timespec *ret)
 {
-	clock_gettime(CLOCK_REALTIME, ret);
+	clock_gettime(CLOCK_MONOTONIC, ret);
 	ret->tv_sec += STUCK_S;
 }
 
@@ -400,7 +405,7 @@ int pacer_stop(struct pacer *p)
 	/* A thread that somebody starves must not keep squalld from ending: it is left behind
 	 * with what it uses, and the process's end takes both. */
 	deadline(&until);
-	if (pthread_timedjoin_np(p->thread, NULL, &until)) {
+	if (pthread_clockjoin_np(p->thread, NULL, CLOCK_MONOTONIC, &until)) {
 		pthread_detach(p->thread);
 		return -ETIMEDOUT;
 	}
