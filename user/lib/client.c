@@ -23,7 +23,7 @@ static const char *environment(const char *given, const char *name)
 /* The first line; it must be all there is, so that a wrong file is not sent around. */
 static int read_token(const char *path, char **ret, struct sq_error *err)
 {
-	char text[TOKEN_MAX + 2], *end;
+	char text[TOKEN_MAX + 2], *end, *blank;
 	size_t n;
 	FILE *f;
 
@@ -36,12 +36,14 @@ static int read_token(const char *path, char **ret, struct sq_error *err)
 	text[n] = 0;
 	end = text + strcspn(text, "\r\n");
 	n = strlen(end);
-	if (end == text || strspn(end, "\r\n") != n || strlen(text) > TOKEN_MAX)
+	/* Behind it there may stand what squalld calls it. */
+	blank = text + strcspn(text, " \t\r\n");
+	if (blank == text || strspn(end, "\r\n") != n || strlen(text) > TOKEN_MAX)
 		return sq_error_set(err, -EINVAL, "token-file",
 				    "%s does not hold one line with a "
 				    "token",
 				    path);
-	*end = 0;
+	*blank = 0;
 	*ret = strdup(text);
 	return *ret ? 0 : sq_error_set(err, -ENOMEM, NULL, "out of memory");
 }

@@ -32,78 +32,118 @@
 #include <unistd.h>
 #include "lib/httpd/peer.h"
 
-#define TOKEN_MIN 16
-#define TOKEN_MAX 512
+#define TOKEN_MIN  16
+#define TOKEN_MAX  512
+#define TOKENS_MAX 32
+
+struct token {
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	char name[HTTPD_TOKEN_NAME]; /* "" where the file gives it none */
+};
 
 struct httpd_guard {
 	struct httpd_policy policy;
-	pthread_mutex_t lock; /* of the token */
-	bool has_token;
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	pthread_mutex_t lock; /* of the tokens */
+	struct token token[TOKENS_MAX];
+	size_t n_tokens;
 	bool has_group;
 	gid_t gid;
 };
 
-static int read_token(const char *path, unsigned char *ret_digest, struct sq_error *err)
+/* "TOKEN" or "TOKEN NAME". False: it is neither. */
+static bool token_of_line(const char *line, size_t n, struct token *ret)
 {
-	char buf[TOKEN_MAX + 2];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	const char *blank = memchr(line, ' ', n), *tab = memchr(line, '\t', n), *end = line + n,
+		   *name;
 	size_t len;
 
-	if (fd < 0) {
-		int rc = -errno;
+	if (!blank || (tab && tab < blank))
+		blank = tab;
+	len = blank ? (size_t)(blank - line) : n;
+	for (name = line + len; name < end && (*name == ' ' || *name == '\t'); name++)
+		;
+	while (end > name && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	if (len < TOKEN_MIN || len > TOKEN_MAX || (size_t)(end - name) >= sizeof(ret->name))
+		return false;
+	for (const char *c = name; c < end; c++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-",
+			    *c))
+			return false;
+	SHA256((const unsigned char *)line, len, ret->digest);
+	memcpy(ret->name, name, (size_t)(end - name));
+	ret->name[end - name] = 0;
+	return true;
+}
 
+static int read_tokens(const char *path, struct token *ret, size_t *ret_n, struct sq_error *err)
+{
+	char buf[TOKENS_MAX * (TOKEN_MAX + HTTPD_TOKEN_NAME)];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	unsigned int line_no = 0;
+	size_t n = 0, used = 0;
+	ssize_t got;
+
+	if (fd < 0) {
+		rc = -errno;
 		return sq_error_set(err, rc, NULL, "--token-file: cannot read %.200s: %s", path,
 				    strerror(-rc));
 	}
-	n = read(fd, buf, sizeof(buf) - 1);
+	while (used < sizeof(buf) - 1 && (got = read(fd, buf + used, sizeof(buf) - 1 - used)) > 0)
+		used += (size_t)got;
 	close(fd);
-	if (n < 0)
-		n = 0;
-	buf[n] = 0;
-	len = strcspn(buf, "\r\n");
-	if (len < TOKEN_MIN || len > TOKEN_MAX || strlen(buf) < len) {
-		sq_error_set(
-			err, -EINVAL, NULL,
-			"--token-file: the first line of %.200s must have %d to %d characters; "
-			"try: openssl rand -hex 32 > %.200s",
-			path, TOKEN_MIN, TOKEN_MAX, path);
-		OPENSSL_cleanse(buf, sizeof(buf));
-		return -EINVAL;
+	buf[used] = 0;
+	for (char *line = buf; rc == 0 && *line;) {
+		size_t len = strcspn(line, "\r\n");
+
+		line_no++;
+		if (len && *line != '#' &&
+		    (n == TOKENS_MAX || !token_of_line(line, len, &ret[n++])))
+			rc = -EINVAL;
+		line += len;
+		line += *line == '\r';
+		line += *line == '\n';
 	}
-	SHA256((unsigned char *)buf, len, ret_digest);
 	OPENSSL_cleanse(buf, sizeof(buf));
+	if (rc < 0 || !n)
+		return sq_error_set(
+			err, -EINVAL, NULL,
+			"--token-file: line %u of %.200s is no token: %d to %d characters, then a "
+			"name if you like (letters, digits, \"._@-\"), on at most %d lines; try: "
+			"openssl rand -hex 32 > %.200s",
+			line_no ? line_no : 1, path, TOKEN_MIN, TOKEN_MAX, TOKENS_MAX, path);
+	*ret_n = n;
 	return 0;
 }
 
-static void take(struct httpd_guard *g, const unsigned char *digest)
+static void take(struct httpd_guard *g, const struct token *tokens, size_t n)
 {
 	pthread_mutex_lock(&g->lock);
-	memcpy(g->digest, digest, sizeof(g->digest));
-	g->has_token = true;
+	memcpy(g->token, tokens, n * sizeof(*tokens));
+	g->n_tokens = n;
 	pthread_mutex_unlock(&g->lock);
 }
 
 int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct token tokens[TOKENS_MAX];
+	size_t n = 0;
 	int rc;
 
 	if (!g->policy.token_file)
 		return 0;
-	rc = read_token(g->policy.token_file, digest, err);
+	rc = read_tokens(g->policy.token_file, tokens, &n, err);
 	if (rc == 0)
-		take(g, digest);
+		take(g, tokens, n);
 	return rc;
 }
 
 void httpd_guard_set_token(struct httpd_guard *g, const char *token)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct token one = {.name = ""};
 
-	SHA256((const unsigned char *)token, strlen(token), digest);
-	take(g, digest);
+	SHA256((const unsigned char *)token, strlen(token), one.digest);
+	take(g, &one, 1);
 }
 
 bool httpd_guard_has_token(struct httpd_guard *g)
@@ -111,7 +151,7 @@ bool httpd_guard_has_token(struct httpd_guard *g)
 	bool has;
 
 	pthread_mutex_lock(&g->lock);
-	has = g->has_token;
+	has = g->n_tokens > 0;
 	pthread_mutex_unlock(&g->lock);
 	return has;
 }
@@ -150,7 +190,7 @@ static bool token_matches(struct httpd_guard *g, const struct httpd_ask *ask, co
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	const char *given = ask->token;
-	bool same;
+	bool found = false;
 
 	if (header) {
 		if (strncasecmp(header, "Bearer ", 7) != 0)
@@ -159,13 +199,19 @@ static bool token_matches(struct httpd_guard *g, const struct httpd_ask *ask, co
 	}
 	if (!given)
 		return false;
-	/* Digests have one length, so neither the token's nor a common prefix's shows in the time.
-	 */
+	/* Digests have one length, and all are looked at, so neither the token's nor a common
+	 * prefix's nor its place shows in the time. */
 	SHA256((const unsigned char *)given, strlen(given), digest);
 	pthread_mutex_lock(&g->lock);
-	same = CRYPTO_memcmp(digest, g->digest, sizeof(digest)) == 0;
+	for (size_t i = 0; i < g->n_tokens; i++) {
+		bool same = CRYPTO_memcmp(digest, g->token[i].digest, sizeof(digest)) == 0;
+
+		found |= same;
+		if (same && ask->ret_name)
+			memcpy(ask->ret_name, g->token[i].name, sizeof(g->token[i].name));
+	}
 	pthread_mutex_unlock(&g->lock);
-	return same;
+	return found;
 }
 
 /* "name", "name:port", "1.2.3.4:80", "[::1]:80" -> the name alone. */

@@ -10,11 +10,13 @@
 
 #define HTTPD_WHY 320 /* room for a refusal */
 
+#define HTTPD_TOKEN_NAME 32
+
 struct httpd_guard;
 
 /* Its strings outlive the guard. */
 struct httpd_policy {
-	const char *token_file;	       /* NULL: none */
+	const char *token_file;	       /* NULL: none; a line "TOKEN" or "TOKEN NAME" for each */
 	const char *const *allow_host; /* names accepted in Host beside addresses and localhost */
 	size_t n_allow_host;
 	const char *host_remedy; /* ends the sentence about Host, "" or how to allow a name */
@@ -28,6 +30,7 @@ struct httpd_ask {
 	const char *method;
 	bool is_public;	   /* tells and changes nothing */
 	const char *token; /* given elsewhere than in Authorization; NULL: none */
+	char *ret_name;	   /* NULL, or HTTPD_TOKEN_NAME bytes: what the token is called */
 };
 
 /* A token file that cannot be read or is too short is refused. */

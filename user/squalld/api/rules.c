@@ -67,7 +67,7 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 
 void api_audit(struct request *r, const char *what, const char *name, const char *change)
 {
-	char who[80];
+	char who[96];
 
 	log_info("%s %s: %s, by %s", what, name, change, request_who(r, who, sizeof(who)));
 }

@@ -336,7 +336,7 @@ static int set_form(struct dockertc *tc, struct request *r, const struct target 
 {
 	const char *form = r->len ? r->body : r->query;
 	struct sq_rule rule;
-	char who[80];
+	char who[96];
 	int rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
 				     link_speed(tc, t), &rule, echo, p);
 
@@ -368,7 +368,7 @@ static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target
 
 static void mind_labels(struct dockertc *tc, struct request *r, struct container *c, bool ignore)
 {
-	char who[80];
+	char who[96];
 
 	log_info("labels of %s: %s, by %s", c->name,
 		 ignore ? "ignored, and its rule deleted" : "count again",

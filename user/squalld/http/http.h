@@ -35,10 +35,11 @@ struct request {
 	bool too_large;
 	unsigned int refused; /* status, once the guard has said no, and why */
 	char why[HTTPD_WHY];
-	bool close;	     /* with the answer */
-	bool started, local; /* local: came over the unix socket */
-	char etag[48];	     /* sent if set, without quotes */
-	char allow[64];	     /* sent with 405 */
+	char token[HTTPD_TOKEN_NAME]; /* the name of the one that was shown, if it has any */
+	bool close;		      /* with the answer */
+	bool started, local;	      /* local: came over the unix socket */
+	char etag[48];		      /* sent if set, without quotes */
+	char allow[64];		      /* sent with 405 */
 	/* Set by who answers: called once the request is over, however it ended. */
 	void (*on_done)(struct request *r, void *arg);
 	void *done_arg;
@@ -63,7 +64,7 @@ uint16_t http_port(const struct http *h); /* of the first TCP listener, 0 if non
 uint64_t http_requests(const struct http *h);
 json_t *http_listeners(const struct http *h);
 
-/* "uid 1000 (process 77)", "10.1.2.3 with a token": for the log. */
+/* "uid 1000 (process 77)", "10.1.2.3 with a token", "10.1.2.3 with token NAME": for the log. */
 const char *request_who(struct request *r, char *buf, size_t size);
 const char *request_header(struct request *r, const char *name);
 /* Value of a query parameter, decoded into buf; NULL if absent. */

@@ -309,6 +309,7 @@ static enum MHD_Result first_call(struct request *r, const char *version)
 						       .conn = r->conn,
 						       .method = r->method,
 						       .is_public = h->app->is_public(r),
+						       .ret_name = r->token,
 					       },
 					       r->why, sizeof(r->why));
 	length = request_header(r, "Content-Length");

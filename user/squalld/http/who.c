@@ -30,7 +30,10 @@ const char *request_who(struct request *r, char *buf, size_t size)
 	else if (info && info->client_addr && info->client_addr->sa_family == AF_INET6)
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)info->client_addr)->sin6_addr, addr,
 			  sizeof(addr));
-	snprintf(buf, size, "%s%s", addr,
-		 request_header(r, "Authorization") ? " with a token" : "");
+	if (r->token[0])
+		snprintf(buf, size, "%s with token %s", addr, r->token);
+	else
+		snprintf(buf, size, "%s%s", addr,
+			 request_header(r, "Authorization") ? " with a token" : "");
 	return buf;
 }

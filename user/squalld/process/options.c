@@ -66,9 +66,8 @@ static const struct opt table[] = {
 	     "targets; "
 	     "on, always, up to 1000; or off."),
 	TEXT("token-file", token_file, "FILE", NULL, NULL,
-	     "Demand \"Authorization: Bearer TOKEN\" over TCP; the first line of FILE is the "
-	     "token, at "
-	     "least 16 characters. SIGHUP reads it again."),
+	     "Demand \"Authorization: Bearer TOKEN\" over TCP; a line of FILE is a token of at "
+	     "least 16 characters and, if you like, a name for the log. SIGHUP reads it again."),
 	TEXT("loopback", loopback, "WHO", "group", "group open",
 	     "Who may ask over loopback without a token: group, which is root and the members of "
 	     "--socket-group, or open, every user of this machine."),
