@@ -105,6 +105,9 @@ $(B)/%.o: %.c $(skels) Makefile | $(B)/packages
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(CFLAGS) $(PREFIX_MAP) $(HARDEN) $(SANFLAGS) -MMD -MP -c $< -o $@
 
+# Embedded with .incbin, which -MMD does not see.
+$(B)/user/sim/run/locustfile.o: user/sim/run/locust_faults.py
+
 define archive
 $(B)/lib$(1).a: $$($(1)_objs)
 	$$(call say,AR,$$@)

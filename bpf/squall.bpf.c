@@ -6,6 +6,7 @@
  *   squall_front_{i,e}              the same by tcx, where others would be first
  *   squall_seg_in                   after GSO packets were cut: judge the pieces
  *   squall_{fq,tap}_{out,in}        on our own devices: wait, and come back
+ *   squall_prolong                  run by squalld: a rule's other end
  *
  * A packet is judged once up and once down; TC_ACT_UNSPEC lets whatever else is
  * attached run, and, unlike TC_ACT_OK, keeps skb->tc_index, which remembers.
@@ -342,6 +343,24 @@ int squall_seg_in(struct __sk_buff *skb)
 	j.bytes = skb->len;
 	ret = carry_out(skb, cfg, att, &j, &p);
 	return ret == PASS ? lane_leave(skb, tci) : ret;
+}
+
+/*
+ * Attached nowhere; run by squalld: another end for a version of a rule, where it lies. Written
+ * from outside, the whole element would be, and with it the loss chain and the packet number as
+ * they had been when it was read.
+ */
+SEC("tc")
+int squall_prolong(struct __sk_buff *skb)
+{
+	__u32 id = skb->cb[0];
+	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &id);
+
+	if (!rule)
+		return 0;
+	rule->for_ns = skb->cb[3] | (__u64)skb->cb[4] << 32;
+	*(volatile __u64 *)&rule->expires_ns = skb->cb[1] | (__u64)skb->cb[2] << 32;
+	return 1;
 }
 
 SEC("tc")

@@ -46,6 +46,13 @@ const common: CommonConfig = {
   fleetFile: undefined,
   locustImage: 'locustio/locust:2.46.2',
   logRetentionDays: 7,
+  // true: the bucket of access and flow logs goes with the stack, and what is in it. Else it
+  // stays when the stack is destroyed, and empties itself after logRetentionDays.
+  removeLogBucket: false,
+  // true: Locust's page has a button Faults, for all workers at once (docs/locust.md). In the fault
+  // stack each worker asks its instance's squalld by its socket, in the load stack the ECS agent
+  // of its own task: egress delay and loss, blackholes of ports.
+  faults: false,
   // Who is told when an alarm goes off.
   alarmEmail: undefined,
 };
@@ -69,6 +76,8 @@ export const faultInjection: FaultInjectionConfig = {
   publicControl: false,
   // The name that the certificate has and that you point at the control's load balancer.
   controlHostName: undefined,
+  // true: an SSM document and an experiment template of AWS's Fault Injection Service (FIS).
+  faultInjectionService: false,
 };
 
 export const loadTesting: LoadTestingConfig = {

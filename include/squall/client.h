@@ -50,6 +50,12 @@ const char *sq_client_peer(const struct sq_client *client);
 int sq_client_request(struct sq_client *client, const char *method, const char *path,
 		      const json_t *body, json_t **ret, struct sq_error *err);
 
+/* The same, on one condition: "If-Match: \"ETAG\"" or "If-None-Match: *" (NULL: none). -ESTALE
+ * when it does not hold. */
+int sq_client_request_if(struct sq_client *client, const char *method, const char *path,
+			 const char *condition, const json_t *body, json_t **ret,
+			 struct sq_error *err);
+
 /* Status of the last answer, 0 if there was none. */
 long sq_client_status(const struct sq_client *client);
 

@@ -216,6 +216,11 @@ for p in ps["profiles"]:
          check=lambda d, h, n=p["name"]: d["source"] == "profile:" + n and d["rule"]["for_ns"] == 60000000000)
 step("unknown", "POST", rules(A, "/profile"), 404, {"name": "6G"})
 step("bad time", "POST", rules(A, "/profile"), 400, {"name": "3G", "for_ns": "1s"})
+step("put off in place", "POST", rules(A, "/prolong"), 200, {"for_ns": 90000000000},
+     check=lambda d, h: d["rule"]["for_ns"] == 90000000000 and not d["held"])
+step("put off, of another version", "POST", rules(A, "/prolong"), 412, {"for_ns": 1}, {"If-Match": '"0"'})
+step("put off for no time", "POST", rules(A, "/prolong"), 400, {"for_ns": 0}, check=lambda d, h: d["field"] == "for_ns")
+step("neither held nor not", "PUT", rules(A) + "?hold=2", 400, {"text": "up loss 4%"}, check=lambda d, h: d["field"] == "hold")
 step("saved", "PUT", "/api/v1/profiles/my%20lab", 201, {"rule": {"text": "up loss 4%"}, "description": "<b>lab</b>"})
 step("saved again, bare", "PUT", "/api/v1/profiles/my%20lab", 200, {"text": "up loss 5%"})
 step("read", "GET", "/api/v1/profiles/my%20lab", 200, check=lambda d, h: d["rule"]["text"] == "up loss 5%" and not d["shipped"])

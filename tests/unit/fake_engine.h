@@ -141,6 +141,19 @@ int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_r
 	return 0;
 }
 
+int engine_prolong(struct engine *engine, uint64_t cgroup_id, uint64_t for_ns,
+		   uint64_t *ret_ends_ns)
+{
+	struct fake_cgroup *c = fake_of(cgroup_id);
+
+	(void)engine;
+	if (!c || !c->ruled)
+		return -ENOENT;
+	c->rule.for_ns = for_ns;
+	*ret_ends_ns = c->rule.expires_ns = fake_now() + for_ns;
+	return 0;
+}
+
 int engine_delete_rule(struct engine *engine, uint64_t cgroup_id)
 {
 	struct fake_cgroup *c = fake_of(cgroup_id);

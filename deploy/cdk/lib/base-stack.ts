@@ -84,7 +84,8 @@ export abstract class SimulatorStack extends Stack {
       value: this.master.loginSecret?.secretArn ?? 'webPassword of cdkconfig.ts',
     });
     new CfnOutput(this, 'LogBucketName', {
-      description: 'Stays when the stack is destroyed: aws s3 rb --force s3://THIS',
+      description: config.removeLogBucket ? 'Goes with the stack'
+        : 'Stays when the stack is destroyed: aws s3 rb --force s3://THIS',
       value: this.logBucket.bucketName,
     });
     new CfnOutput(this, 'EgressAddress', {
@@ -177,9 +178,10 @@ export abstract class SimulatorStack extends Stack {
       enforceSSL: true,
       serverAccessLogsPrefix: 'bucketAccessLog',
       lifecycleRules: [{ expiration: Duration.days(Math.max(this.config.logRetentionDays, 1)) }],
-      // Kept when the stack goes: deleting what is in it would need a function
+      // Kept when the stack goes, unless asked for: deleting what is in it takes a function
       // with leave to delete. Its content expires by itself.
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: this.config.removeLogBucket ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
+      autoDeleteObjects: this.config.removeLogBucket,
     });
     return bucket;
   }

@@ -10,6 +10,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import { FaultInjectionConfig } from './config';
 import { accept } from './nag';
+import { WORKER_GID } from './worker';
 
 export interface CapacityProps {
   readonly cluster: ecs.Cluster;
@@ -20,6 +21,7 @@ export interface CapacityProps {
 export class Capacity extends Construct {
   readonly group: autoscaling.AutoScalingGroup;
   readonly securityGroup: ec2.SecurityGroup;
+  readonly role: iam.Role;
 
   constructor(scope: Construct, id: string, props: CapacityProps) {
     super(scope, id);
@@ -30,14 +32,14 @@ export class Capacity extends Construct {
       vpc: cluster.vpc,
       description: 'Instances of the fault injection stack',
     });
-    const role = this.makeRole(cluster);
+    const role = this.role = this.makeRole(cluster);
     const template = new ec2.LaunchTemplate(this, 'LaunchTemplate', {
       instanceType: new ec2.InstanceType(config.ec2InstanceType),
       machineImage: ecs.EcsOptimizedImage.amazonLinux2023(
         arm ? ecs.AmiHardwareType.ARM : ecs.AmiHardwareType.STANDARD),
       securityGroup: this.securityGroup,
       role: role.withoutPolicyUpdates(),
-      userData: this.userData(),
+      userData: this.userData(config.faults),
       requireImdsv2: true,
       // One hop: the instance itself, but no container behind its bridge, may
       // have the instance's credentials.
@@ -119,14 +121,16 @@ export class Capacity extends Construct {
     return role;
   }
 
-  private userData(): ec2.UserData {
+  private userData(faults: boolean): ec2.UserData {
     const data = ec2.UserData.forLinux();
     data.addCommands(
       // Both are there on Amazon Linux 2023; asking costs nothing and says so in the console log.
       'mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf',
       'modprobe -a sch_fq tun || true',
       'install -d -m 0700 /var/lib/squall',
-      'install -d -m 0750 /run/squall',
+      // Workers may use squalld's socket, if they are to: by the folder's set-group-id bit it gets
+      // their group, without a capability of squalld's for that.
+      faults ? `install -d -m 2750 -g ${WORKER_GID} /run/squall` : 'install -d -m 0750 /run/squall',
       // Tasks in awsvpc mode must not have the instance's credentials either.
       'echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config',
     );

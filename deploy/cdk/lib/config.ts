@@ -4,7 +4,7 @@
 import * as fs from 'node:fs';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 
-import { checkInstances } from './limits';
+import { checkInstances, instanceLimits } from './limits';
 
 export interface CommonConfig {
   readonly region: string;
@@ -24,6 +24,8 @@ export interface CommonConfig {
   readonly fleetFile?: string;
   readonly locustImage: string;
   readonly logRetentionDays: number;
+  readonly removeLogBucket: boolean;
+  readonly faults: boolean;
   readonly alarmEmail?: string;
 }
 
@@ -36,6 +38,7 @@ export interface FaultInjectionConfig extends CommonConfig {
   readonly controlTokenSecretArn?: string;
   readonly publicControl: boolean;
   readonly controlHostName?: string;
+  readonly faultInjectionService: boolean;
 }
 
 export interface LoadTestingConfig extends CommonConfig {
@@ -60,9 +63,9 @@ const MESSAGE_MAX = 16 * 1024;
 const COMMON_KEYS = ['region', 'mqttWaitTime', 'mqttQos', 'mqttMessage', 'iotCoreEndpoint',
   'iotCoreMqttTopic', 'iotThingName', 'allowedCidrs', 'certificateArn', 'webUsername',
   'webPassword', 'cpuArchitecture', 'simImage', 'baseImage', 'fleetFile', 'locustImage', 'logRetentionDays', 'alarmEmail',
-  'workerDesiredCount'];
+  'removeLogBucket', 'faults', 'workerDesiredCount'];
 const FAULT_KEYS = ['ec2InstanceType', 'ec2InstanceCount', 'workerNetworkMode', 'squalldImage',
-  'controlTokenSecretArn', 'publicControl', 'controlHostName'];
+  'controlTokenSecretArn', 'publicControl', 'controlHostName', 'faultInjectionService'];
 
 type Raw = Record<string, unknown>;
 
@@ -109,8 +112,12 @@ function checkCommon(c: Raw): void {
     `must be a text of at most ${MESSAGE_MAX} bytes`);
   checkEndpoint(c);
   checkTopic(c.iotCoreMqttTopic);
-  needText(c, 'iotThingName', /^[a-zA-Z0-9:_-]{1,100}$/,
-    'must be 1 to 100 letters, digits, colons, underscores or hyphens');
+  needText(c, 'iotThingName', /^[a-zA-Z0-9:_-]{1,64}$/,
+    'must be 1 to 64 letters, digits, colons, underscores or hyphens: a client id is this, the ' +
+    'host\'s name and a number, and IoT Core takes 128 bytes');
+  for (const name of ['faults', 'removeLogBucket']) {
+    need(typeof c[name] === 'boolean', name, c[name], 'must be true or false');
+  }
   needInteger(c, 'workerDesiredCount', 0, 5000);
   const cidrs = c.allowedCidrs;
   need(Array.isArray(cidrs) && cidrs.length > 0, 'allowedCidrs', cidrs,
@@ -191,6 +198,8 @@ function checkFault(c: Raw): void {
   need(limit === undefined, limit?.parameter ?? '', limit?.value, limit?.accepted ?? '');
   need(c.workerNetworkMode === 'bridge' || c.workerNetworkMode === 'awsvpc', 'workerNetworkMode',
     c.workerNetworkMode, 'must be bridge or awsvpc');
+  need(typeof c.faultInjectionService === 'boolean', 'faultInjectionService',
+    c.faultInjectionService, 'must be true or false');
   needOptional(c, 'squalldImage', IMAGE, 'must be an image such as registry/name:tag');
   needOptional(c, 'controlTokenSecretArn',
     /^arn:aws[\w-]*:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}$/,
@@ -212,6 +221,14 @@ function checkKeys(c: Raw, known: string[]): void {
   for (const key of Object.keys(c)) {
     need(known.includes(key), key, c[key], `is not a parameter; known are ${known.join(' ')}`);
   }
+}
+
+/** What nobody checks because nobody knows it, for a warning. */
+export function uncheckedInstance(config: FaultInjectionConfig): string | undefined {
+  return instanceLimits(config.ec2InstanceType) ? undefined
+    : `ec2InstanceType ${config.ec2InstanceType} is not one whose limits are known here: whether ` +
+      `${config.workerDesiredCount} workers fit on ${config.ec2InstanceCount} was not checked; ` +
+      'aws ec2 describe-instance-types says whether it exists, its vCPUs, memory and interfaces';
 }
 
 export function checkFaultInjection(config: FaultInjectionConfig): void {
@@ -256,7 +273,7 @@ export function checkContext(names: string[]): void {
 
 // The command line knows only text; these are the parameters that are something else.
 const NOT_TEXT = ['mqttWaitTime', 'mqttQos', 'allowedCidrs', 'logRetentionDays', 'workerDesiredCount',
-  'ec2InstanceCount', 'publicControl'];
+  'ec2InstanceCount', 'publicControl', 'faults', 'removeLogBucket', 'faultInjectionService'];
 
 /**
  * Lays `-c NAME=VALUE` over a configuration. A password of digits stays a text.

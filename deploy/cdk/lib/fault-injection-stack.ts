@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Devices on EC2 whose network squalld breaks on demand. Workers are ordinary
 // ECS tasks, any number per instance, in the default bridge or in awsvpc.
-import { CfnOutput } from 'aws-cdk-lib';
+import { Annotations, CfnOutput } from 'aws-cdk-lib';
 import * as cw from 'aws-cdk-lib/aws-cloudwatch';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import { SimulatorStack } from './base-stack';
 import { Capacity } from './capacity';
-import { checkFaultInjection, FaultInjectionConfig } from './config';
+import { checkFaultInjection, FaultInjectionConfig, uncheckedInstance } from './config';
 import { Dashboard } from './dashboard';
+import { FaultInjectionService } from './fault-injection-service';
 import { containerImage } from './images';
 import { WORKER_PORT } from './locust-master';
 import { CONTROL_PORT, SqualldDaemon } from './squalld-daemon';
@@ -20,6 +21,8 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     checkFaultInjection(config);
     super(scope, id, 'Squall: simulated IoT devices on EC2 with network fault injection', config);
 
+    const unchecked = uncheckedInstance(config);
+    if (unchecked) Annotations.of(this).addWarningV2('squall:instanceType', unchecked);
     const capacity = new Capacity(this, 'Capacity', {
       cluster: this.cluster, config, notifications: this.alarms,
     });
@@ -41,11 +44,18 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     const workerLog = this.logGroup('WorkerLog');
     const task = new ecs.Ec2TaskDefinition(this, 'WorkerTaskDefinition', {
       networkMode: awsvpc ? ecs.NetworkMode.AWS_VPC : ecs.NetworkMode.BRIDGE,
+      volumes: config.faults ? [{ name: 'run', host: { sourcePath: '/run/squall' } }] : undefined,
     });
-    workerContainer(task, {
+    const worker = workerContainer(task, {
       image: this.simImage, fleet: this.fleet, logGroup: workerLog,
       cpu: 512, memoryReservationMiB: 512, memoryLimitMiB: 2048,
+      faults: config.faults
+        ? { targets: 'ecs:locust-worker', longest: '10m', by: 'unix:/run/squall/squalld.sock' }
+        : undefined,
     });
+    if (config.faults) {
+      worker.addMountPoints({ sourceVolume: 'run', containerPath: '/run/squall', readOnly: true });
+    }
     const workers = new ecs.Ec2Service(this, 'WorkerService', {
       cluster: this.cluster,
       taskDefinition: task,
@@ -68,7 +78,7 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
     const faults = dashboard.addFaults(faultLog, daemon);
     this.alarmTasksMissing('Workers', workers);
     this.alarmTasksMissing('Master', this.master.service);
-    this.alarm('FailureRate', dashboard.failureRate, {
+    const failures = this.alarm('FailureRate', dashboard.failureRate, {
       threshold: 50,
       comparison: cw.ComparisonOperator.GREATER_THAN_THRESHOLD,
       periods: 15,
@@ -87,6 +97,12 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
       remedy: 'A fault has been on for two hours: `squall fault del all`, or give it a `for`.',
     });
     this.outputs(workers, daemon, capacity);
+    if (config.faultInjectionService) {
+      new FaultInjectionService(this, 'FaultInjectionService', {
+        group: capacity.group, instanceRole: capacity.role, alarm: failures, key: this.key,
+        logGroup: this.logGroup('FaultInjectionServiceLog'),
+      });
+    }
   }
 
   /**

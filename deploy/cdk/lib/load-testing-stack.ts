@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Devices on Fargate spot, as many as you like, without faults: Fargate gives
-// a task neither CAP_BPF nor the host, and no injector can run there.
+// Devices on Fargate spot, as many as you like. Fargate gives a task neither CAP_BPF nor the host,
+// so squalld cannot run there; faults, if asked for, are those of the ECS agent.
 import { CfnOutput } from 'aws-cdk-lib';
 import * as cw from 'aws-cdk-lib/aws-cloudwatch';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
@@ -19,6 +19,9 @@ export class IoTLoadTestingSimulatorStack extends SimulatorStack {
     const task = new ecs.FargateTaskDefinition(this, 'WorkerTaskDefinition', {
       cpu: 1024,
       memoryLimitMiB: 2048,
+      // By this the agent serves the task's own requests; FIS's actions want the process namespace.
+      enableFaultInjection: config.faults ? true : undefined,
+      pidMode: config.faults ? ecs.PidMode.TASK : undefined,
       runtimePlatform: {
         operatingSystemFamily: ecs.OperatingSystemFamily.LINUX,
         cpuArchitecture: this.arm ? ecs.CpuArchitecture.ARM64 : ecs.CpuArchitecture.X86_64,
@@ -30,10 +33,12 @@ export class IoTLoadTestingSimulatorStack extends SimulatorStack {
       logGroup: workerLog,
       environment: {
         IS_LOAD_TEST: 'true',
-        // What the worker answers when a fleet or an experiment asks for faults.
-        SQUALL_NO_FAULTS: 'Fargate gives tasks no way to inject network faults; ' +
-          'deploy IoTFaultInjectionSimulatorStack for them',
+        // What the worker answers when somebody asks it for faults.
+        ...(config.faults ? {} : { SQUALL_NO_FAULTS: 'this stack was deployed without them: ' +
+          'faults: true in cdkconfig.ts has those of the ECS agent, ' +
+          'IoTFaultInjectionSimulatorStack all of them' }),
       },
+      faults: config.faults ? { targets: 'task', longest: '10m', by: 'ecs' } : undefined,
     });
     const workers = new ecs.FargateService(this, 'WorkerService', {
       cluster: this.cluster,

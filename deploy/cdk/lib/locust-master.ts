@@ -132,7 +132,7 @@ export class LocustMaster extends Construct {
     const init = task.addContainer('locustfile', {
       image: this.props.simImage,
       command: ['locustfile-to', SHARED],
-      environment: fleet.environment,
+      environment: { ...fleet.environment, ...(config.faults ? { SQUALL_FAULTS: 'true' } : {}) },
       essential: false,
       readonlyRootFilesystem: true,
       logging: ecs.LogDriver.awsLogs({ streamPrefix: 'locustfile', logGroup }),

@@ -7,6 +7,9 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import { Fleet } from './fleet';
 import { MASTER_NAME, WORKER_PORT } from './locust-master';
 
+/** The group of squall-sim's image (deploy/docker/squall-sim.Dockerfile). */
+export const WORKER_GID = 10001;
+
 export interface WorkerContainerProps {
   readonly image: ecs.ContainerImage;
   readonly fleet: Fleet;
@@ -15,6 +18,8 @@ export interface WorkerContainerProps {
   readonly cpu?: number;
   readonly memoryReservationMiB?: number;
   readonly memoryLimitMiB?: number;
+  /** What Locust's page may break, for how long at most, and whom the worker asks for it. */
+  readonly faults?: { readonly targets: string; readonly longest: string; readonly by: string };
 }
 
 export function workerContainer(task: ecs.TaskDefinition,
@@ -27,7 +32,9 @@ export function workerContainer(task: ecs.TaskDefinition,
   const container = task.addContainer('locust-worker', {
     image: props.image,
     command: ['worker', '--master-host', `${MASTER_NAME}.iot-simulator`,
-      '--master-port', String(WORKER_PORT)],
+      '--master-port', String(WORKER_PORT),
+      ...(props.faults === undefined ? [] : ['--faults', props.faults.targets,
+        '--faults-longest', props.faults.longest, '--squalld', props.faults.by])],
     environment: { ...props.fleet.environment, ...props.environment },
     secrets: props.fleet.secrets,
     cpu: props.cpu,

@@ -124,6 +124,29 @@ const RULES: [string, string, () => void][] = [
       const worker = paused.of('AWS::ECS::Service').find(([id]) => id.startsWith('WorkerService'))!;
       assert.equal(worker[1].Properties.DesiredCount, 0);
     }],
+  ['enableFaultInjection is for awsvpc and host; a Fargate task with pidMode names its operating system',
+    'ECS guide, "Use fault injection with your Amazon ECS and Fargate workloads"; CDK, FargateTaskDefinition', () => {
+      const t = synth(fault(), load({ faults: true }))[LOAD].of('AWS::ECS::TaskDefinition')
+        .find(([id]) => id.startsWith('Worker'))![1].Properties;
+      assert.equal(t.EnableFaultInjection, true);
+      assert.equal(t.NetworkMode, 'awsvpc');
+      assert.ok(t.RuntimePlatform.OperatingSystemFamily);
+    }],
+  ['FIS: an experiment template has tags, stop conditions, and the parameters of a document as a JSON text',
+    'CloudFormation, AWS::FIS::ExperimentTemplate; FIS guide, "Use the aws:ssm:send-command action"', () => {
+      const t = synth(fault({ faultInjectionService: true }), load())[FAULT]
+        .of('AWS::FIS::ExperimentTemplate')[0][1].Properties;
+      assert.ok(Object.keys(t.Tags).length && t.StopConditions.length);
+      const p = t.Actions.squall.Parameters;
+      assert.equal(typeof p.documentParameters, 'string');
+      assert.match(p.duration, /^PT\d+[MH]$/);
+      assert.match(text(p.documentArn), /:document\//);
+    }],
+  ['a client id of IoT Core is at most 128 bytes: iotThingName, the host\'s name, a number',
+    'IoT Core quotas, "Client ID size"; VPC guide, "DNS attributes" (ip-10-0-255-255.REGION.compute.internal)', () => {
+      const longest = `${'x'.repeat(64)}-ip-10-255-255-255.ap-southeast-2.compute.internal-10000000`;
+      assert.ok(longest.length <= 128, String(longest.length));
+    }],
 ];
 
 describe('rules that AWS states', () => {

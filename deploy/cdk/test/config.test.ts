@@ -6,7 +6,8 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { describe, it } from 'node:test';
-import { checkFaultInjection, checkLoadTesting, ConfigError, withContext } from '../lib/config';
+import { checkFaultInjection, checkLoadTesting, ConfigError, uncheckedInstance,
+  withContext } from '../lib/config';
 import { CERTIFICATE, fault, load } from './helpers';
 
 const BIN = path.resolve(__dirname, '../bin/squall.js');
@@ -31,6 +32,9 @@ const BAD: [string, object, string, RegExp][] = [
   ['topic too deep', { iotCoreMqttTopic: 'a/b/c/d/e/f/g/h/i' }, 'iotCoreMqttTopic', /7 slashes/],
   ['topic too long', { iotCoreMqttTopic: 'a'.repeat(257) }, 'iotCoreMqttTopic', /256 bytes/],
   ['thing with a space', { iotThingName: 'my thing' }, 'iotThingName', /letters/],
+  ['thing that makes client ids too long', { iotThingName: 'x'.repeat(65) }, 'iotThingName', /1 to 64.*128 bytes/],
+  ['faults as text', { faults: 'yes' }, 'faults', /true or false/],
+  ['the bucket as a name', { removeLogBucket: 'logs' }, 'removeLogBucket', /true or false/],
   ['thing with a star', { iotThingName: '*' }, 'iotThingName', /letters/],
   ['no region', { region: '' }, 'region', /region/],
   ['no CIDR', { allowedCidrs: [] }, 'allowedCidrs', /at least one/],
@@ -79,6 +83,7 @@ const BAD_FAULT: [string, object, string, RegExp][] = [
     { publicControl: true, certificateArn: CERTIFICATE, allowedCidrs: ['0.0.0.0/0'] },
     'allowedCidrs', /whole Internet/],
   ['control host in capitals', { controlHostName: 'Faults.Example.org' }, 'controlHostName', /small letters/],
+  ['FIS as text', { faultInjectionService: 1 }, 'faultInjectionService', /true or false/],
   ['publicControl as text', { publicControl: 'yes' }, 'publicControl', /true or false/],
 ];
 
@@ -119,6 +124,14 @@ describe('good values pass', () => {
     { ec2InstanceType: 'c7i.metal-24xl' }, { ec2InstanceType: 'm7g.xlarge', cpuArchitecture: 'arm64' }]) {
     it(JSON.stringify(changes), () => checkFaultInjection(fault(changes as object)));
   }
+});
+
+describe('an instance type that nobody knows', () => {
+  it('is warned of, with the way to look it up', () => {
+    assert.equal(uncheckedInstance(fault()), undefined);
+    assert.match(uncheckedInstance(fault({ ec2InstanceType: 'x9.8xlarge' })) ?? '',
+      /x9\.8xlarge.*not checked.*describe-instance-types/);
+  });
 });
 
 describe('values from the command line', () => {

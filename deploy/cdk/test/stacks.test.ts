@@ -242,6 +242,100 @@ describe('fault injection', () => {
   });
 });
 
+describe('faults from Locust\'s page', () => {
+  const s = synth(fault({ faults: true }), load())[FAULT];
+  it('the worker asks its instance\'s squalld, by its socket', () => {
+    const worker = s.container('locust-worker');
+    assert.deepEqual(worker.MountPoints,
+      [{ ContainerPath: '/run/squall', ReadOnly: true, SourceVolume: 'run' }]);
+    assert.deepEqual(worker.Command.slice(5), ['--faults', 'ecs:locust-worker', '--faults-longest', '10m',
+      '--squalld', 'unix:/run/squall/squalld.sock']);
+    assert.deepEqual(worker.LinuxParameters.Capabilities, { Drop: ['ALL'] });
+  });
+  it('who may ask there is the workers\' group', () => {
+    assert.match(JSON.stringify(s.of('AWS::EC2::LaunchTemplate')), /install -d -m 2750 -g 10001 \/run\/squall/);
+    assert.deepEqual(s.container('squalld').LinuxParameters.Capabilities,
+      plain[FAULT].container('squalld').LinuxParameters.Capabilities, 'no capability for that');
+  });
+  it('nothing of it unless asked for', () => {
+    const worker = plain[FAULT].container('locust-worker');
+    assert.equal(worker.MountPoints, undefined);
+    assert.ok(!worker.Command.includes('--faults'));
+    assert.match(JSON.stringify(plain[FAULT].of('AWS::EC2::LaunchTemplate')), /install -d -m 0750 \/run\/squall/);
+  });
+  it('has no cdk-nag finding', () => assert.deepEqual(s.findings, []));
+});
+
+describe('the Fault Injection Service', () => {
+  const s = synth(fault({ faultInjectionService: true }), load())[FAULT];
+  const document = s.of('AWS::SSM::Document')[0]?.[1].Properties;
+  const template = s.of('AWS::FIS::ExperimentTemplate')[0]?.[1].Properties;
+  it('is there only if asked for', () => {
+    assert.equal(plain[FAULT].of('AWS::SSM::Document').length, 0);
+    assert.equal(plain[FAULT].of('AWS::FIS::ExperimentTemplate').length, 0);
+  });
+  it('the document sets a rule that ends by itself, and deletes it when it is cancelled', () => {
+    assert.equal(document.Content.schemaVersion, '2.2');
+    assert.equal(document.DocumentType, 'Command');
+    assert.deepEqual(Object.keys(document.Content.parameters), ['Target', 'Rule', 'DurationSeconds']);
+    const script = document.Content.mainSteps[0].inputs.runCommand.join('\n');
+    assert.match(script, /fault set \{\{ Target \}\} \{\{ Rule \}\} for \{\{ DurationSeconds \}\}s/);
+    assert.match(script, /trap 'q fault del \{\{ Target \}\}[^']*' EXIT/);
+  });
+  it('no parameter can be a command of the shell', () => {
+    const p = document.Content.parameters;
+    for (const [name, bad] of [['Target', ['a; reboot', '$(id)', '`id`', "a' b", 'a b', '']],
+      ['Rule', ['up loss 1%; id', '$(id)', 'up\nid', '"', '&', '|', '>', '']],
+      ['DurationSeconds', ['5; id', '0', '', '-1', '1e9', '100000']]] as [string, string[]][]) {
+      for (const value of bad) assert.ok(!new RegExp(p[name].allowedPattern).test(value), `${name} ${value}`);
+    }
+    for (const [name, good] of [['Target', ['ecs:locust-worker', 'cgroup:/a/b_c.scope', 'name:web-*']],
+      ['Rule', ['up loss 10% delay 100ms 20ms match to 10.0.0.0/8', 'down blackhole match proto tcp sport 80']],
+      ['DurationSeconds', ['1', '300', '43200']]] as [string, string[]][]) {
+      for (const value of good) assert.ok(new RegExp(p[name].allowedPattern).test(value), `${name} ${value}`);
+    }
+  });
+  it('the template runs it on the stack\'s instances and stops by the failure alarm', () => {
+    const action = template.Actions.squall;
+    assert.equal(action.ActionId, 'aws:ssm:send-command');
+    assert.deepEqual(Object.keys(action.Parameters).sort(), ['documentArn', 'documentParameters', 'duration']);
+    const given = JSON.parse(action.Parameters.documentParameters);
+    for (const [name, value] of Object.entries(given)) {
+      assert.match(value as string, new RegExp(document.Content.parameters[name].allowedPattern), name);
+    }
+    assert.equal(action.Parameters.duration, 'PT6M');
+    assert.ok(Number(given.DurationSeconds) < 360, 'the command outlives the rule');
+    assert.deepEqual(action.Targets, { Instances: 'instances' });
+    assert.equal(template.Targets.instances.ResourceType, 'aws:ec2:instance');
+    assert.ok(template.Targets.instances.ResourceTags['aws:autoscaling:groupName'].Ref);
+    const [stop] = template.StopConditions;
+    assert.equal(stop.Source, 'aws:cloudwatch:alarm');
+    const alarm = stop.Value['Fn::GetAtt'][0];
+    assert.match(alarm, /^FailureRate/);
+    assert.equal(s.template.Resources[alarm].Type, 'AWS::CloudWatch::Alarm');
+  });
+  it('FIS may command this stack\'s instances with this document and no other', () => {
+    const send = statements(s).filter((x) => [x.Action].flat().includes('ssm:SendCommand'));
+    assert.equal(send.length, 2);
+    assert.match(JSON.stringify(send.find((x) => !x.Condition).Resource), /document\/.*Document/);
+    assert.match(JSON.stringify(send.find((x) => x.Condition).Condition), /aws:autoscaling:groupName/);
+    assert.deepEqual(statements(s).flatMap((x) => x.Action).filter((a) => a.includes('*')), []);
+  });
+  it('has no cdk-nag finding', () => assert.deepEqual(s.findings, []));
+});
+
+describe('the log bucket', () => {
+  it('stays, unless it is to go with the stack', () => {
+    const bucket = (x: Synthesised) => Object.values(x.template.Resources as Record<string, any>)
+      .find((r) => r.Type === 'AWS::S3::Bucket');
+    assert.equal(bucket(plain[LOAD]).DeletionPolicy, 'Retain');
+    assert.equal(plain[LOAD].of('Custom::S3AutoDeleteObjects').length, 0);
+    const gone = synth(fault(), load({ removeLogBucket: true }))[LOAD];
+    assert.equal(bucket(gone).DeletionPolicy, 'Delete');
+    assert.equal(gone.of('Custom::S3AutoDeleteObjects').length, 1);
+  });
+});
+
 describe('load testing', () => {
   const s = plain[LOAD];
   it('Fargate spot first', () => {
@@ -254,7 +348,23 @@ describe('load testing', () => {
   it('has no squalld, and the worker knows why', () => {
     assert.equal(s.container('squalld'), undefined);
     const no = s.container('locust-worker').Environment.find((e: any) => e.Name === 'SQUALL_NO_FAULTS');
-    assert.match(no.Value, /Fargate.*IoTFaultInjectionSimulatorStack/);
+    assert.match(no.Value, /faults: true.*IoTFaultInjectionSimulatorStack/);
+  });
+  it('has faults only if asked for: those of the ECS agent', () => {
+    const task = (x: Synthesised) => x.of('AWS::ECS::TaskDefinition')
+      .find(([id]) => id.startsWith('Worker'))![1].Properties;
+    assert.equal(task(s).EnableFaultInjection, undefined);
+    assert.equal(task(s).PidMode, undefined);
+    const with_ = synth(fault(), load({ faults: true }))[LOAD];
+    assert.equal(task(with_).EnableFaultInjection, true);
+    assert.equal(task(with_).PidMode, 'task');
+    assert.equal(task(with_).RuntimePlatform.OperatingSystemFamily, 'LINUX');
+    const worker = with_.container('locust-worker');
+    assert.deepEqual(worker.Command.slice(5),
+      ['--faults', 'task', '--faults-longest', '10m', '--squalld', 'ecs']);
+    assert.ok(!worker.Environment.some((e: any) => e.Name === 'SQUALL_NO_FAULTS'));
+    assert.ok(with_.container('locustfile').Environment.some((e: any) => e.Name === 'SQUALL_FAULTS'));
+    assert.deepEqual(with_.findings, []);
   });
 });
 
@@ -266,12 +376,12 @@ describe('every parameter is used', () => {
     iotCoreMqttTopic: 'other/topic', iotThingName: 'another-thing', workerDesiredCount: 7,
     allowedCidrs: [MINE], certificateArn: CERTIFICATE, webUsername: 'bob', webPassword: PASSWORD,
     simImage: 'registry.test/other', locustImage: 'registry.test/locust', logRetentionDays: 30,
-    alarmEmail: 'ops@example.org', fleetFile: FLEET,
+    alarmEmail: 'ops@example.org', fleetFile: FLEET, faults: true, removeLogBucket: true,
   };
   const faultOnly: Record<string, unknown> = {
     ec2InstanceType: 'c5.large', ec2InstanceCount: 2, workerNetworkMode: 'awsvpc',
     squalldImage: 'registry.test/other', controlTokenSecretArn: TOKEN_SECRET,
-    controlHostName: 'faults.example.org',
+    controlHostName: 'faults.example.org', faultInjectionService: true,
   };
   const f0 = text({});
   const l0 = loadText({});

@@ -58,11 +58,12 @@ void locust_conn_state(struct locust_conn *c, const char *state);
 /*
  * Each queues one message: 0, -ENOTCONN when no master knows this worker (a
  * message from a stranger kills the listener of 2.12), -EAGAIN when earlier
- * ones have not left yet, -ENOMEM.
+ * ones have not left yet, -ENOMEM. From any thread.
  */
 int locust_conn_spawning(struct locust_conn *c);
 int locust_conn_spawning_complete(struct locust_conn *c, const struct locust_class *cl, size_t n);
 int locust_conn_exception(struct locust_conn *c, const char *msg, const char *traceback);
+int locust_conn_fault_answer(struct locust_conn *c, const struct fault_answer *a);
 int locust_conn_stats(struct locust_conn *c, const struct locust_report *r);
 int locust_conn_quit(struct locust_conn *c);
 /* client_stopped, then client_ready until it is acknowledged. */

@@ -57,6 +57,13 @@ int locust_conn_exception(struct locust_conn *c, const char *msg, const char *tr
 	return r ? r : commit(c, locust_put_exception(&c->out[c->n_out], c->node, msg, traceback));
 }
 
+int locust_conn_fault_answer(struct locust_conn *c, const struct fault_answer *a)
+{
+	int r = begin(c);
+
+	return r ? r : commit(c, locust_put_fault_answer(&c->out[c->n_out], c->node, a));
+}
+
 int locust_conn_stats(struct locust_conn *c, const struct locust_report *rep)
 {
 	int r = begin(c);

@@ -253,6 +253,35 @@ static int decode_spawn(const msgpack_object *data, struct locust_msg *m, const 
 	return decode_classes(map_get(data, "user_classes_count"), m, why);
 }
 
+static int64_t whole(const msgpack_object *o)
+{
+	return o && o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 <= INT64_MAX
+		       ? (int64_t)o->via.u64
+		       : 0;
+}
+
+static void text_or_none(const msgpack_object *o, char *buf, size_t len)
+{
+	if (!o || str_copy(o, buf, len))
+		buf[0] = 0;
+}
+
+static int decode_fault(const msgpack_object *data, struct locust_msg *m)
+{
+	struct fault_ask *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	m->fault = f;
+	f->v = whole(map_get(data, "v"));
+	f->for_ms = whole(map_get(data, "for_ms"));
+	text_or_none(map_get(data, "id"), f->id, sizeof(f->id));
+	text_or_none(map_get(data, "op"), f->op, sizeof(f->op));
+	text_or_none(map_get(data, "target"), f->target, sizeof(f->target));
+	text_or_none(map_get(data, "rule"), f->rule, sizeof(f->rule));
+	return 0;
+}
+
 static int decode_data(const msgpack_object *data, struct locust_msg *m, const char **why)
 {
 	static const char *const types[] = {
@@ -267,6 +296,7 @@ static int decode_data(const msgpack_object *data, struct locust_msg *m, const c
 		[LOCUST_HEARTBEAT] = "heartbeat",
 		/* Since 2.25. */
 		[LOCUST_UPDATE_USER_CLASS] = "update_user_class",
+		[LOCUST_FAULT] = "squall.fault",
 	};
 	const msgpack_object *o;
 	unsigned int i;
@@ -287,6 +317,8 @@ static int decode_data(const msgpack_object *data, struct locust_msg *m, const c
 		return 0;
 	case LOCUST_SPAWN:
 		return decode_spawn(data, m, why);
+	case LOCUST_FAULT:
+		return decode_fault(data, m);
 	default:
 		return 0;
 	}
@@ -346,6 +378,7 @@ void locust_msg_free(struct locust_msg *msg)
 		msgpack_unpacked_destroy(&own->u);
 	free(own);
 	free(msg->classes);
+	free(msg->fault);
 	*msg = (struct locust_msg){.kind = LOCUST_UNKNOWN, .index = -1};
 }
 

@@ -193,6 +193,29 @@ int locust_put_spawning_complete(struct locust_frame *f, const char *node,
 	return finish(&o, node, f);
 }
 
+int locust_put_fault_answer(struct locust_frame *f, const char *node, const struct fault_answer *a)
+{
+	struct out o;
+
+	start(&o, "squall.fault.result");
+	msgpack_pack_map(&o.pk, 7);
+	put_key(&o, "v");
+	msgpack_pack_int(&o.pk, 1);
+	put_key(&o, "id");
+	put_text(&o, a->id, FAULT_ID);
+	put_key(&o, "op");
+	put_text(&o, a->op, FAULT_ID);
+	put_key(&o, "ok");
+	a->ok ? msgpack_pack_true(&o.pk) : msgpack_pack_false(&o.pk);
+	put_key(&o, "text");
+	put_text(&o, a->text, LOCUST_TEXT_MAX);
+	put_key(&o, "host");
+	put_text(&o, a->host, LOCUST_NAME_MAX);
+	put_key(&o, "squalld");
+	put_text(&o, a->squalld, LOCUST_ERROR_MAX);
+	return finish(&o, node, f);
+}
+
 int locust_put_exception(struct locust_frame *f, const char *node, const char *msg,
 			 const char *traceback)
 {

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "sim/inject/faults.h"
 
 /* A master's largest message is a spawn of about 1 KiB plus its classes. */
 #define LOCUST_FRAME_MAX   (1u << 20)
@@ -31,6 +32,8 @@ enum locust_kind {
 	LOCUST_RECONNECT,
 	LOCUST_HEARTBEAT,
 	LOCUST_UPDATE_USER_CLASS,
+	LOCUST_FAULT,	/* squall.fault, of the locustfile that squall-sim locustfile --faults makes
+			 */
 	LOCUST_UNKNOWN, /* a custom message, or a newer master's */
 };
 
@@ -49,8 +52,9 @@ struct locust_msg {
 	char host[LOCUST_ERROR_MAX];  /* spawn: "" for nil */
 	struct locust_class *classes; /* spawn */
 	size_t n_classes;
-	void *owned;	     /* the decoded tree, and in it: */
-	const void *options; /* spawn: parsed_options */
+	struct fault_ask *fault; /* squall.fault */
+	void *owned;		 /* the decoded tree, and in it: */
+	const void *options;	 /* spawn: parsed_options */
 };
 
 /*
@@ -125,6 +129,7 @@ int locust_put_spawning_complete(struct locust_frame *f, const char *node,
 				 const struct locust_class *classes, size_t n);
 int locust_put_exception(struct locust_frame *f, const char *node, const char *msg,
 			 const char *traceback);
+int locust_put_fault_answer(struct locust_frame *f, const char *node, const struct fault_answer *a);
 int locust_put_stats(struct locust_frame *f, const char *node, const struct locust_report *r);
 
 /* Locust's key for a response time. */

@@ -306,6 +306,7 @@ static void spawning_complete(struct worker *w, uint64_t now)
 
 static void on_stop(struct worker *w)
 {
+	faults_clear(w->faults, "the run stops");
 	stop_devices(w);
 	set_state(w, STOPPING);
 	w->stop_by = locust_now_ns() +
@@ -316,7 +317,8 @@ static void stopped(struct worker *w, uint64_t now)
 {
 	uint32_t left = running(w);
 
-	if (left && now < w->stop_by)
+	/* What was set is answered for while there is somebody to hear it. */
+	if ((left || !faults_idle(w->faults)) && now < w->stop_by)
 		return;
 	/* Deltas first: after client_stopped the master has no such worker. */
 	if (w->joined && !locust_conn_ready(w->conn))
@@ -342,8 +344,9 @@ void locust_worker_finish(struct worker *w, uint64_t ns)
 {
 	uint64_t end = locust_now_ns() + ns;
 
+	faults_clear(w->faults, "the run is over");
 	stop_devices(w);
-	while (running(w) && locust_now_ns() < end)
+	while ((running(w) || !faults_idle(w->faults)) && locust_now_ns() < end)
 		nap(5 * MS_NS);
 	while (w->joined && !locust_conn_ready(w->conn) && locust_now_ns() < end)
 		nap(MS_NS);
@@ -405,6 +408,10 @@ static void on_message(struct worker *w, struct locust_event *ev)
 	case LOCUST_SPAWNING_COMPLETE:
 	case LOCUST_UPDATE_USER_CLASS:
 		break;
+	case LOCUST_FAULT:
+		faults_take(w->faults, m->fault);
+		m->fault = NULL;
+		break;
 	default:
 		unknown_message(w, m->type);
 	}
@@ -433,6 +440,8 @@ void locust_worker_event(struct worker *w, struct locust_event *ev)
 	case LOCUST_EV_DOWN:
 		w->joined = false;
 		w->alone_since = now;
+		/* Nobody is left who could take them away. */
+		faults_clear(w->faults, "the master is gone");
 		break;
 	case LOCUST_EV_GIVE_UP:
 		locust_say("no Locust master at %s:%u for %u s: giving up", w->opts.master.host,

@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include "sim/engine/engine.h"
 #include "sim/locust/conn.h"
+#include "sim/inject/faults.h"
 
 struct locust_worker_opts {
 	struct locust_conn_opts master;
-	bool stay;		 /* on quit, wait for the next master */
-	bool json;		 /* summaries on standard output as JSON */
+	bool stay; /* on quit, wait for the next master */
+	bool json; /* summaries on standard output as JSON */
+	struct faults_opts faults;
 	const char *allow_files; /* below it a master may name payload files; NULL: no file */
 	uint32_t max_devices;	 /* as the engine has it; each worker numbers its own block */
 	/* 0: as in locust_worker.c; tests have no patience. */

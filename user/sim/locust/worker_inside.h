@@ -3,6 +3,7 @@
 #ifndef SQUALL_LOCUST_WORKER_INSIDE_H
 #define SQUALL_LOCUST_WORKER_INSIDE_H
 
+#include "sim/inject/faults.h"
 #include "sim/locust/report.h"
 #include "sim/locust/settings.h"
 #include "sim/locust/worker.h"
@@ -16,6 +17,7 @@ struct worker {
 	struct locust_conn *conn;
 	struct locust_reporter *reporter;
 	struct locust_settings *settings;
+	struct faults *faults;
 	struct locust_worker_opts opts;
 	enum state state;
 	bool joined; /* a master knows us */

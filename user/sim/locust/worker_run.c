@@ -52,6 +52,23 @@ static void loop(struct worker *w, int signal_fd)
 	}
 }
 
+static int tell_master(void *conn, const struct fault_answer *a)
+{
+	return locust_conn_fault_answer(conn, a);
+}
+
+static int start_faults(struct worker *w)
+{
+	struct faults_opts *o = &w->opts.faults;
+
+	o->master = w->opts.master.host;
+	o->master_port = w->opts.master.port;
+	o->answer = tell_master;
+	o->arg = w->conn;
+	o->say = locust_say;
+	return faults_new(o, &w->faults);
+}
+
 static int init(struct worker *w)
 {
 	struct sim_profile *p = malloc(sizeof(*p));
@@ -74,6 +91,8 @@ static int init(struct worker *w)
 		r = locust_settings_new(w->engine, w->opts.allow_files, &w->settings);
 	if (!r)
 		r = locust_conn_new(&w->opts.master, &w->conn);
+	if (!r)
+		r = start_faults(w);
 	return r;
 }
 
@@ -105,6 +124,8 @@ int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts
 	locust_say("looking for a Locust master at %s:%u", opts->master.host, opts->master.port);
 	loop(w, signal_fd);
 	code = w->exit_code;
+	faults_free(w->faults); /* before its conn */
+	w->faults = NULL;
 	locust_conn_free(w->conn, 1000);
 	w->conn = NULL;
 	sim_engine_stop(engine, S_NS);
@@ -114,6 +135,9 @@ int locust_worker_run(struct sim_engine *engine, const struct locust_worker_opts
 out:
 	if (w) {
 		locust_event_free(w->deferred);
+		faults_free(w->faults);
+		if (w->conn)
+			locust_conn_free(w->conn, 0);
 		if (w->reporter)
 			locust_reporter_free(w->reporter);
 		locust_settings_free(w->settings);

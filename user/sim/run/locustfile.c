@@ -51,7 +51,16 @@ int locust_check_names(const struct sim_fleet *fleet, struct sq_error *err)
 	return 0;
 }
 
-static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char *path)
+/* A part of its own, in Python, which is what it is. */
+__asm__(".pushsection .rodata\n"
+	"locust_faults_py:\n"
+	".incbin \"user/sim/run/locust_faults.py\"\n"
+	"locust_faults_py_end:\n"
+	".byte 0\n"
+	".popsection\n");
+extern const char locust_faults_py[], locust_faults_py_end[];
+
+static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char *path, bool faults)
 {
 	char name[LOCUST_NAME_MAX];
 	unsigned int i;
@@ -86,10 +95,13 @@ static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char 
 			"    @task\n    def runs_in_squall_sim(self):\n        pass\n",
 			p->weight ? p->weight : 1);
 	}
+	if (faults)
+		fwrite(locust_faults_py, 1, (size_t)(locust_faults_py_end - locust_faults_py), f);
 }
 
 struct settings {
 	const char *fleet, *output;
+	bool faults;
 };
 
 const struct opt locust_file_opts[] = {
@@ -108,6 +120,12 @@ const struct opt locust_file_opts[] = {
 	 .at = offsetof(struct settings, output),
 	 .min = 1,
 	 .def = "standard output"},
+	{.name = "faults",
+	 .help = "with a page for faults on the workers' hosts, /squall of the master; they act "
+		 "where "
+		 "workers were started with --faults",
+	 .kind = OPT_FLAG,
+	 .at = offsetof(struct settings, faults)},
 	{.name = NULL},
 };
 
@@ -144,7 +162,7 @@ int locust_file_main(struct cli *cli, int argc, char **argv)
 	if (s.output)
 		f = fopen(s.output, "we");
 	if (f)
-		write_locustfile(f, &fleet, s.fleet);
+		write_locustfile(f, &fleet, s.fleet, s.faults);
 	failed = !f || ferror(f) || fflush(f);
 	if (s.output && f && fclose(f))
 		failed = true;

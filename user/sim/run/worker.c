@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <squall/client.h>
 #include "sim/locust/worker.h"
 #include "sim/run/locust.h"
 #include "sim/sim.h"
@@ -35,6 +36,37 @@ static int set_host(void *base, const char *name, struct sq_error *err)
 		return sq_error_value(err, -EINVAL, "master-host", name,
 				      "a host name or an address");
 	s->worker.master.host = name;
+	return 0;
+}
+
+/* Comma separated; repeatable. */
+static int set_faults(void *base, const char *list, struct sq_error *err)
+{
+	struct settings *s = base;
+	char *copy = strdup(list), *save = NULL; /* lives as long as the program */
+
+	if (!copy)
+		return sq_bad(err, "out of memory");
+	for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		if (s->worker.faults.n_allow == FAULTS_ALLOW)
+			return sq_bad(err, "faults: more than %d patterns", FAULTS_ALLOW);
+		s->worker.faults.allow[s->worker.faults.n_allow++] = w;
+	}
+	if (!s->worker.faults.n_allow)
+		return sq_error_value(err, -EINVAL, "faults", list,
+				      "targets or patterns of them, as worker,ecs:locust-*");
+	return 0;
+}
+
+static int set_squalld(void *base, const char *url, struct sq_error *err)
+{
+	struct settings *s = base;
+
+	if (strcmp(url, "ecs") && strncmp(url, "unix:/", 6))
+		return sq_error_value(err, -EINVAL, "squalld", url,
+				      "unix:PATH, the socket of this host's squalld, or ecs, the "
+				      "agent of this ECS task");
+	s->worker.faults.by = strcmp(url, "ecs") ? url + 5 : url;
 	return 0;
 }
 
@@ -91,6 +123,27 @@ const struct opt locust_worker_opts[] = {
 	 .help = "Locust's form may name payload files below DIR; without it, none",
 	 .kind = OPT_CALL,
 	 .call = set_folder},
+	{.name = "faults",
+	 .arg = "TARGET,...",
+	 .help = "let the master's page break these targets of this host (patterns as *, ?); "
+		 "without "
+		 "it, none",
+	 .kind = OPT_CALL,
+	 .call = set_faults},
+	{.name = "faults-longest",
+	 .arg = "DURATION",
+	 .help = "and for how long at most (required with --faults)",
+	 .kind = OPT_TIME,
+	 .at = AT(worker.faults.longest_ns),
+	 .size = 8,
+	 .min = 1000000000ull,
+	 .max = 86400 * 1000000000ull},
+	{.name = "squalld",
+	 .arg = "unix:PATH|ecs",
+	 .help = "who breaks them: this host's squalld, or the agent of this ECS task",
+	 .kind = OPT_CALL,
+	 .call = set_squalld,
+	 .def = "unix:" SQ_SOCKET_DEFAULT},
 	{.name = "json",
 	 .letter = 'j',
 	 .help = "print what was reported after each run as a line of JSON",
@@ -129,6 +182,7 @@ int locust_worker_main(struct cli *cli, int argc, char **argv)
 {
 	struct settings s = {
 		.worker.master = {.host = "127.0.0.1", .give_up_s = 300},
+		.worker.faults.by = SQ_SOCKET_DEFAULT,
 		.port = 5557,
 		.engine.max_devices = 10000,
 	};
@@ -140,6 +194,10 @@ int locust_worker_main(struct cli *cli, int argc, char **argv)
 	r = sim_cli_take(cli, &s, NULL, argc, argv, &err);
 	if (!r && !s.fleet)
 		r = sq_bad(&err, "--fleet FILE is required; see --help");
+	if (!r && !s.worker.faults.n_allow != !s.worker.faults.longest_ns)
+		r = sq_bad(&err,
+			   "--faults and --faults-longest belong together: which targets, and for "
+			   "how long at most");
 	if (r < 0)
 		fprintf(stderr, "squall-sim worker: %s\n", err.text);
 	if (r)

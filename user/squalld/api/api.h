@@ -66,6 +66,7 @@ HANDLER(api_rule_put);
 HANDLER(api_rule_patch);
 HANDLER(api_rule_delete);
 HANDLER(api_rule_profile);
+HANDLER(api_rule_prolong);
 HANDLER(api_counters);
 HANDLER(api_counters_of);
 HANDLER(api_series);
@@ -92,6 +93,9 @@ HANDLER(api_history);
 enum MHD_Result api_metrics(struct request *r);
 enum MHD_Result api_healthz(struct request *r);
 enum MHD_Result api_ui(struct request *r); /* GET /ui/... */
+
+/* Rules that were set with ?hold=1 go with the connection that set them. */
+void api_rules_gone(void *api, const struct MHD_Connection *conn);
 
 /* For http_start(), with the struct api that api_of() gives back. */
 extern const struct http_app api_app;

@@ -38,6 +38,7 @@ static const struct route {
 	{"PATCH", "rules/*", api_rule_patch},
 	{"DELETE", "rules/*", api_rule_delete},
 	{"POST", "rules/*/profile", api_rule_profile},
+	{"POST", "rules/*/prolong", api_rule_prolong},
 	{"GET", "counters", api_counters},
 	{"GET", "counters/*", api_counters_of},
 	{"GET", "series/*", api_series},
@@ -103,8 +104,8 @@ static enum MHD_Result route_api(struct request *r)
 {
 	const char *name = NULL, *last = r->seg[r->n_seg - 1];
 	bool post_tail = strcmp(r->method, "POST") == 0 &&
-			 (strcmp(last, "profile") == 0 || strcmp(last, "start") == 0 ||
-			  strcmp(last, "stop") == 0);
+			 (strcmp(last, "profile") == 0 || strcmp(last, "prolong") == 0 ||
+			  strcmp(last, "start") == 0 || strcmp(last, "stop") == 0);
 	bool head = strcmp(r->method, "HEAD") == 0;
 	/* A cgroup of that name is reached percent-encoded. */
 	bool get_tail =
@@ -190,7 +191,7 @@ static enum MHD_Result answer(struct request *r)
 	return result;
 }
 
-const struct http_app api_app = {.answer = answer, .is_public = is_public};
+const struct http_app api_app = {.answer = answer, .is_public = is_public, .gone = api_rules_gone};
 
 enum MHD_Result api_events(struct request *r, const char *name)
 {

@@ -16,6 +16,8 @@
 #include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
 
+#define FOR_MAX_NS (1ll << 62) /* as a rule's own */
+
 static json_t *lo_note(const char *why)
 {
 	return json_sprintf("loopback (lo) is not attached (%s): what a target sends there passes",
@@ -210,6 +212,20 @@ static int has_network(struct api *a, const struct target *t, struct sq_error *p
 				t->name);
 }
 
+/* ?hold=1: the rule goes with the connection that it comes by. */
+static int asks_hold(struct request *r, bool *ret, struct sq_error *p)
+{
+	char hold[8] = "0";
+
+	if (strstr(r->query, "hold") && (!request_query(r, "hold", hold, sizeof(hold)) ||
+					 (strcmp(hold, "1") != 0 && strcmp(hold, "0") != 0)))
+		return sq_error_set(
+			p, -EINVAL, "hold",
+			"1 is accepted (the rule goes when this connection does), or 0");
+	*ret = hold[0] == '1';
+	return 0;
+}
+
 /* RFC 7396. */
 static void merge(json_t *into, const json_t *patch)
 {
@@ -393,15 +409,17 @@ static enum MHD_Result set_rule(struct request *r, const char *name, struct sq_r
 	struct rule_entry *e = NULL;
 	struct held held;
 	json_t *o = NULL;
-	bool fresh = false, selects = false;
+	bool fresh = false, selects = false, keep = false;
 
-	if (rule_hold(a, name, &held, &p) < 0)
+	if (asks_hold(r, &keep, &p) < 0 || rule_hold(a, name, &held, &p) < 0)
 		return reply_problem(r, &p);
 	pthread_mutex_lock(a->lock);
 	if (rule_held(r, name, &held, &e, &p) == 0) {
 		fresh = !e || e->by;
 		if ((!patch || patched(e, patch, rule, &p) == 0) &&
 		    rule_set(a->book, name, rule, source, &e, &p) == 0) {
+			if (keep)
+				book_hold(a->book, e, r->conn);
 			rule_audit(r, e);
 			book_etag(e, r->etag, sizeof(r->etag));
 			selects = e->selector;
@@ -521,4 +539,42 @@ enum MHD_Result api_rule_profile(struct request *r, const char *name)
 	}
 	json_decref(body);
 	return rc < 0 ? reply_problem(r, &p) : set_rule(r, name, &rule, NULL, source);
+}
+
+/* POST /api/v1/rules/{target}/prolong {"for_ns": N} */
+enum MHD_Result api_rule_prolong(struct request *r, const char *name)
+{
+	static const char *const keys[] = {"for_ns", NULL};
+	struct sq_error p = {0};
+	json_t *body = request_json(r, &p), *given = json_object_get(body, "for_ns");
+	enum MHD_Result result = MHD_NO;
+	struct rule_entry *e;
+	json_int_t for_ns;
+
+	if (!body)
+		return reply_problem(r, &p);
+	for_ns = json_is_integer(given) ? json_integer_value(given) : 0;
+	if (json_only_keys(body, keys, &p) && (for_ns < 1 || for_ns > FOR_MAX_NS))
+		sq_error_set(&p, -EINVAL, "for_ns",
+			     "how long from now, a whole number of nanoseconds from 1 to 2^62, is "
+			     "expected");
+	json_decref(body);
+	if (p.code)
+		return reply_problem(r, &p);
+	pthread_mutex_lock(api_of(r)->lock);
+	e = ruled(r, name, &p);
+	if (e && check_preconditions(r, e, &p) == 0 &&
+	    book_prolong(api_of(r)->book, e, (uint64_t)for_ns, &p) == 0)
+		result = reply_entry(r, 200, e);
+	pthread_mutex_unlock(api_of(r)->lock);
+	return p.code ? reply_problem(r, &p) : result;
+}
+
+void api_rules_gone(void *arg, const struct MHD_Connection *conn)
+{
+	struct api *a = arg;
+
+	pthread_mutex_lock(a->lock);
+	book_let_go(a->book, conn);
+	pthread_mutex_unlock(a->lock);
 }

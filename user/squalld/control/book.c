@@ -177,10 +177,11 @@ json_t *book_entry_json(const struct rule_entry *e)
 
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)e->cgroup_id);
 	book_etag(e, etag, sizeof(etag));
-	return json_pack("{s:o,s:o,s:o,s:b,s:b,s:o,s:o,s:s}", "target", json_text(e->name), "id",
-			 e->in_force ? json_string(id) : json_null(), "rule", rule_json(e),
-			 "on_restart", 1, "in_force", (int)(e->in_force || e->members), "source",
-			 json_text(e->source), "by", json_text(e->by), "etag", etag);
+	return json_pack("{s:o,s:o,s:o,s:b,s:b,s:b,s:o,s:o,s:s}", "target", json_text(e->name),
+			 "id", e->in_force ? json_string(id) : json_null(), "rule", rule_json(e),
+			 "on_restart", 1, "in_force", (int)(e->in_force || e->members), "held",
+			 (int)(e->holder != NULL), "source", json_text(e->source), "by",
+			 json_text(e->by), "etag", etag);
 }
 
 json_t *book_ended(struct book *book, const struct rule_entry *e)
@@ -393,6 +394,7 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 			book_drop(book, e);
 		return rc;
 	}
+	e->holder = NULL; /* of the version before */
 	snprintf(e->source, sizeof(e->source), "%s", source);
 	book_place(e, t);
 	book_follow(book, e, NULL);

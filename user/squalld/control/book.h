@@ -23,6 +23,7 @@ struct rule_entry {
 	uint64_t cgroup_id;	       /* as last seen */
 	uint64_t ends_ns;	       /* CLOCK_MONOTONIC, as the kernel's; 0 = never */
 	uint64_t version;	       /* unique over all changes and restarts: the ETag */
+	const void *holder;	       /* with whom this version goes; NULL: nobody */
 	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
 	struct sq_rule rule;	       /* as the kernel has it */
 	json_t *match[SQ_MAX_CLAUSES]; /* per clause: its filter as JSON, for counters */
@@ -58,6 +59,13 @@ int book_set(struct book *book, const struct target *t, const struct sq_rule *ru
 /* Of a target's own rule or of a selector's. -ENOENT if there is none, also where it follows a
  * selector. `why` is for the log and the event: "deleted", "expired"... */
 int book_delete(struct book *book, const char *name, const char *why);
+/* Ends for_ns from now: the same version, with its seed, packet numbers and counters. -EEXIST: it
+ * has no end that could be put off. -ENOENT: its time is over. */
+int book_prolong(struct book *book, struct rule_entry *e, uint64_t for_ns, struct sq_error *p);
+/* This version goes when its holder does, which is a pointer and nothing more. */
+void book_hold(struct book *book, struct rule_entry *e, const void *holder);
+/* The holder is gone. How many rules went with it. */
+unsigned int book_let_go(struct book *book, const void *holder);
 bool book_of_schedule(const struct rule_entry *e);
 /* keep_schedules: without the rules that running schedules have set. */
 unsigned int book_delete_all(struct book *book, bool keep_schedules);

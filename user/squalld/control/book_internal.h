@@ -16,6 +16,7 @@ struct book {
 	unsigned int n, n_members; /* entries; those of them that follow a selector */
 	uint64_t version, changes;
 	json_t *ignored; /* object: names as keys */
+	bool any_held;	 /* some rule has, or had, a holder */
 	/* A target has lost its own rule, or its selector's. NULL: nobody minds. */
 	void (*vacated)(struct book *book, const char *name);
 };

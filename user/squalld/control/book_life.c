@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "lib/clock.h"
+#include "lib/error.h"
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
+#include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
 
 void book_target_here(struct book *book, struct container *c)
@@ -125,4 +127,97 @@ static int is_keep(struct rule_entry *e, void *arg)
 bool book_any_keep(struct book *book)
 {
 	return book_each(book, is_keep, NULL) != 0;
+}
+
+/* --- kept alive by somebody: an end put off in place, a holder --------------------------- */
+
+struct put_off {
+	struct book *book;
+	const struct rule_entry *selector;
+	uint64_t for_ns;
+};
+
+static int in_kernel(struct book *book, struct rule_entry *e, uint64_t for_ns, uint64_t ends_ns)
+{
+	int rc = e->in_force ? engine_prolong(book->engine, e->cgroup_id, for_ns, &ends_ns) : 0;
+
+	if (rc < 0)
+		return rc;
+	e->ends_ns = ends_ns;
+	e->rule.for_ns = for_ns;
+	if (e->in_force)
+		e->rule.expires_ns = ends_ns;
+	return 0;
+}
+
+/* A member whose time was over a moment ago gets its rule anew with the next look. */
+static int put_off_one(struct rule_entry *e, void *arg)
+{
+	struct put_off *x = arg;
+
+	if (e->by && strcmp(e->by, x->selector->name) == 0)
+		in_kernel(x->book, e, x->for_ns, sq_mono_ns() + x->for_ns);
+	return 0;
+}
+
+int book_prolong(struct book *book, struct rule_entry *e, uint64_t for_ns, struct sq_error *p)
+{
+	struct put_off x = {book, e, for_ns};
+	uint64_t now = sq_mono_ns();
+	int rc = 0;
+
+	if (e->by)
+		return sq_error_set(p, -EEXIST, "target",
+				    "%.200s follows %.200s: put that one's end off", e->name,
+				    e->by);
+	if (!e->ends_ns)
+		return sq_error_set(
+			p, -EEXIST, "for_ns",
+			"the rule of %.200s has no end that could be put off; set it with "
+			"\"for\"",
+			e->name);
+	rc = e->ends_ns <= now ? -ENOENT : in_kernel(book, e, for_ns, now + for_ns);
+	if (rc == -ENOENT)
+		return sq_error_set(p, rc, "target", "the time of the rule of %.200s is over",
+				    e->name);
+	if (rc < 0)
+		return sq_error_set(p, rc, "for_ns", "the kernel says %s", strerror(-rc));
+	if (e->selector)
+		book_each(book, put_off_one, &x);
+	state_dirty(book->state, STATE_RULES);
+	return 0;
+}
+
+void book_hold(struct book *book, struct rule_entry *e, const void *holder)
+{
+	book->any_held = true;
+	e->holder = holder;
+}
+
+struct of_holder {
+	const void *holder;
+	const char *name;
+};
+
+static int is_held(struct rule_entry *e, void *arg)
+{
+	struct of_holder *x = arg;
+
+	x->name = e->name;
+	return e->holder == x->holder;
+}
+
+unsigned int book_let_go(struct book *book, const void *holder)
+{
+	struct of_holder x = {holder, NULL};
+	unsigned int n = 0;
+
+	/* One after the other: members go with their selector. */
+	while (book->any_held && book_each(book, is_held, &x)) {
+		log_info("rule of %s: who held it is gone, and it with him", x.name);
+		if (book_delete(book, x.name, "released") < 0)
+			break;
+		n++;
+	}
+	return n;
 }

@@ -52,13 +52,13 @@ static int save_one(struct rule_entry *e, void *arg)
 	/* ends_ns counts while this boot lasts, whatever the wall clock does; expires_ms after. */
 	json_array_append_new(
 		arg,
-		json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:I,s:I,s:I,s:o*,s:o*}", "target",
+		json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:b,s:I,s:I,s:I,s:o*,s:o*}", "target",
 			  json_text(e->name), "kind",
 			  e->selector	 ? "selector"
 			  : e->container ? "container"
 					 : "cgroup",
 			  "id", id, "cgroup", json_text(e->cgroup), "source", json_text(e->source),
-			  "rule", rule, "expires_ms",
+			  "rule", rule, "held", (int)(e->holder != NULL), "expires_ms",
 			  e->ends_ns ? (json_int_t)(sq_real_ms() + left / 1000000u) : 0, "ends_ns",
 			  (json_int_t)e->ends_ns, "began_ms", (json_int_t)e->began_ms, "by",
 			  e->by ? json_text(e->by) : NULL, "base", base_json(e)));
@@ -135,6 +135,9 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 	return 0;
 }
 
+/* Who held a rule that is found again: connections do not outlive their squalld. */
+static const char nobody;
+
 static int load_one(struct book *book, const json_t *o, bool same_boot, struct rule_entry **ret,
 		    struct sq_error *p)
 {
@@ -182,6 +185,7 @@ static int load_one(struct book *book, const json_t *o, bool same_boot, struct r
 	e->base = base_from_json(json_object_get(o, "base"));
 	if (selects)
 		e->rule.set_ns = e->began_ms * 1000000;
+	e->holder = json_is_true(json_object_get(o, "held")) ? &nobody : NULL;
 	e->version = ++book->version;
 	snprintf(e->source, sizeof(e->source), "%s", source ? source : "api");
 	book_remember(e);
@@ -198,6 +202,11 @@ int book_put_back(struct book *book, const json_t *saved, struct sq_error *p)
 
 	if (rc < 0)
 		return rc;
+	if (e->holder) {
+		book_drop(book, e);
+		return sq_error_set(p, -ESTALE, "target",
+				    "the rule was its holder's, who has to set it anew");
+	}
 	rc = e->selector ? -ENOENT : target_resolve(book->targets, e->name, &t, &none);
 	json_decref(none.candidates);
 	if (rc == 0 && t.id)
@@ -296,6 +305,8 @@ int book_restore(struct book *book, json_t *saved)
 	x.same_run = saved && !json_is_true(json_object_get(saved, "clean")) && same_boot;
 	book_each(book, place_one, &x);
 	book_each(book, found_one, &x);
+	book->any_held = true;
+	book_let_go(book, &nobody);
 	if (x.adopted || x.restored || x.waiting)
 		log_info("rules: %u adopted from the kernel, %u restored, %u wait for their target",
 			 x.adopted, x.restored, x.waiting);

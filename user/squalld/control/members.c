@@ -200,6 +200,7 @@ static void write_rule(struct book *book, struct rule_entry *e, const struct sq_
 	e->ends_ns = rule->for_ns ? sq_mono_ns() + rule->for_ns : 0;
 	/* Of two that are set within a millisecond the later one still is. */
 	e->began_ms = real > e->began_ms ? real : e->began_ms + 1;
+	e->holder = NULL; /* of the version before */
 	snprintf(e->source, sizeof(e->source), "%s", source);
 	book_changed(book, e);
 }
@@ -231,6 +232,7 @@ static int selector_set(struct book *book, const struct selector *s, const struc
 		e->ends_ns = old.ends_ns;
 		e->began_ms = old.began_ms;
 		e->version = old.version;
+		e->holder = old.holder;
 		memcpy(e->source, old.source, sizeof(e->source));
 		if (fresh)
 			book_drop(book, e);

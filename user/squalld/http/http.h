@@ -51,6 +51,8 @@ struct http_app {
 	enum MHD_Result (*answer)(struct request *r);
 	/* May anybody see this, without a token? Only what tells and changes nothing. */
 	bool (*is_public)(const struct request *r);
+	/* A connection is no more, and its pointer may be another's next. May be NULL. */
+	void (*gone)(void *arg, const struct MHD_Connection *conn);
 };
 
 /* Binds every listener; nothing is served yet. opt and guard outlive it. err: one line. */

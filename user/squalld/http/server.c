@@ -397,6 +397,16 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	*con_cls = NULL;
 }
 
+static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *l = cls;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED && l->http->app->gone)
+		l->http->app->gone(l->http->arg, conn);
+	httpd_door_event(&l->door, conn, ctx, code);
+}
+
 static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void on_log(void *cls, const char *fmt, va_list ap)
 {
@@ -452,8 +462,8 @@ int http_start(struct http *h, const struct http_app *app, void *arg, struct sq_
 			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY,
 			MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 			MHD_OPTION_URI_LOG_CALLBACK, on_uri, l, MHD_OPTION_NOTIFY_COMPLETED,
-			on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event,
-			&l->door, MHD_OPTION_END);
+			on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l,
+			MHD_OPTION_END);
 		if (!l->mhd)
 			return sq_error_set(
 				err, -EINVAL, NULL,

@@ -65,6 +65,10 @@ void engine_release(struct engine *engine, uint64_t cgroup_id);
 int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule,
 		    struct sq_rule *ret, struct sq_error *err);
 int engine_delete_rule(struct engine *engine, uint64_t cgroup_id); /* -ENOENT if none */
+/* The rule in force ends for_ns from now, whatever its end was; all else of it goes on: id, seed,
+ * packet numbers, counters. -ENOENT: there is none, or its time is over. */
+int engine_prolong(struct engine *engine, uint64_t cgroup_id, uint64_t for_ns,
+		   uint64_t *ret_ends_ns);
 int engine_get_rule(struct engine *engine, uint64_t cgroup_id, struct sq_rule *ret);
 /* Calls fn for each rule in force (expired ones are not). Stops when fn returns non-zero. */
 int engine_each_rule(struct engine *engine, int (*fn)(const struct sq_rule *rule, void *arg),
