@@ -206,7 +206,6 @@ int client_answer_error(const struct sq_client *c, const json_t *body, struct sq
 
 	if (!detail) /* the fault endpoints of the ECS agent */
 		detail = json_string_value(json_object_get(body, "Error"));
-
 	if (c->status == 401)
 		return sq_error_set(err, r, NULL,
 				    "squalld at %s wants a token%s: give --token-file FILE or "
@@ -224,39 +223,6 @@ int client_answer_error(const struct sq_client *c, const json_t *body, struct sq
 	add_candidates(body, err);
 	if (field)
 		snprintf(err->field, sizeof(err->field), "%s", field);
-	return r;
-}
-
-/* The client's own headers and one more: to be freed, NULL: out of memory. */
-static struct curl_slist *with_header(const struct curl_slist *headers, const char *line)
-{
-	struct curl_slist *copy = NULL;
-	int r = 0;
-
-	for (const struct curl_slist *h = headers; h && !r; h = h->next)
-		r = add_header(&copy, h->data);
-	if (!r)
-		r = add_header(&copy, line);
-	if (!r)
-		return copy;
-	curl_slist_free_all(copy);
-	return NULL;
-}
-
-int sq_client_request_if(struct sq_client *c, const char *method, const char *path,
-			 const char *condition, const json_t *body, json_t **ret,
-			 struct sq_error *err)
-{
-	struct curl_slist *headers = c->headers;
-	int r;
-
-	if (condition)
-		c->headers = with_header(headers, condition);
-	r = c->headers ? sq_client_request(c, method, path, body, ret, err)
-		       : sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	if (c->headers != headers)
-		curl_slist_free_all(c->headers);
-	c->headers = headers;
 	return r;
 }
 
@@ -296,6 +262,18 @@ out:
 	json_decref(json);
 	free(answer.data);
 	free(text);
+	return r;
+}
+
+int sq_client_request_if(struct sq_client *c, const char *method, const char *path,
+			 const char *condition, const json_t *body, json_t **ret,
+			 struct sq_error *err)
+{
+	int r;
+
+	c->condition = condition;
+	r = sq_client_request(c, method, path, body, ret, err);
+	c->condition = NULL;
 	return r;
 }
 

@@ -249,22 +249,42 @@ static size_t collect(char *data, size_t size, size_t n, void *arg)
 	return client_buffer_add(arg, data, size * n) ? 0 : size * n;
 }
 
+/* The client's own headers and one more: to be freed, NULL: out of memory. */
+static struct curl_slist *with_condition(const struct sq_client *c)
+{
+	struct curl_slist *copy = NULL;
+	int r = 0;
+
+	for (const struct curl_slist *h = c->curl->headers; h && !r; h = h->next)
+		r = add_header(&copy, h->data);
+	if (!r)
+		r = add_header(&copy, c->condition);
+	if (!r)
+		return copy;
+	lib.curl_slist_free_all(copy);
+	return NULL;
+}
+
 int client_curl_ask(struct sq_client *c, const char *method, const char *path, const char *body,
 		    struct client_buffer *answer, struct sq_error *err)
 {
 	int r = open_once(c, err);
+	struct curl_slist *own = NULL;
 	char *url = NULL;
 	CURLcode e;
 	CURL *h;
 
 	if (r)
 		return r;
-	if (asprintf(&url, "%s%s", c->base, path) < 0)
+	if ((c->condition && !(own = with_condition(c))) ||
+	    asprintf(&url, "%s%s", c->base, path) < 0) {
+		lib.curl_slist_free_all(own);
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	}
 	h = c->curl->handle;
 	e = prepare(c, method, url);
 	SET(CURLOPT_TIMEOUT_MS, c->timeout_ms);
-	SET(CURLOPT_HTTPHEADER, c->curl->headers);
+	SET(CURLOPT_HTTPHEADER, own ? own : c->curl->headers);
 	SET(CURLOPT_WRITEFUNCTION, collect);
 	SET(CURLOPT_WRITEDATA, answer);
 	if (body) {
@@ -278,6 +298,7 @@ int client_curl_ask(struct sq_client *c, const char *method, const char *path, c
 		r = connection_error(c, e, err);
 	else
 		lib.curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &c->status);
+	lib.curl_slist_free_all(own);
 	free(url);
 	return r;
 }

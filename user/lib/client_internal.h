@@ -24,6 +24,7 @@ struct sq_client {
 	char *token;
 	char *cacert;
 	long timeout_ms, status;
+	const char *condition;	  /* a header line of this request alone, or NULL */
 	int fd;			  /* client_unix.c's connection, kept; -1: none */
 	struct client_curl *curl; /* client_curl.c's; NULL: not needed yet */
 };

@@ -318,6 +318,8 @@ static char *request_text(const struct sq_client *c, const char *method, const c
 		method, path);
 	if (c->token)
 		fprintf(f, "Authorization: Bearer %s\r\n", c->token);
+	if (c->condition)
+		fprintf(f, "%s\r\n", c->condition);
 	if (body)
 		fprintf(f, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
 			strlen(body));
