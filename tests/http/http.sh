@@ -16,7 +16,8 @@ net_up() {
 	ip -n $HOST link add h0 type veth peer name f0 netns $FAR
 	ip -n $HOST addr add 10.99.0.1/24 dev h0; ip -n $HOST link set h0 up
 	ip -n $FAR addr add 10.99.0.2/24 dev f0; ip -n $FAR link set f0 up
-	at_exit "find $CG2$CGROUP -depth -type d -exec rmdir {} +"
+	# Whoever was killed a moment ago still keeps its cgroup.
+	at_exit "echo 1 >$CG2$CGROUP/cgroup.kill; wait_for 10 grep -q 'populated 0' $CG2$CGROUP/cgroup.events; find $CG2$CGROUP -depth -type d -exec rmdir {} +"
 	mkdir -p "$CG2$CGROUP/a" "$CG2$CGROUP/b/c"
 }
 # squalld_start [options]: SQUALLD_BIN picks another build
