@@ -40,7 +40,7 @@ broker_up() {
 		nsenter --net=/run/netns/"$DEV" node "$TOP/tests/sim/aedes/broker.js" 10.9.0.2 1883 8883 \
 			"$CERTS/server.pem" "$CERTS/server.key" >/dev/null 2>>"$TMP/mosquitto.log" & broker=$!
 	fi
-	wait_for 10 in_dev mosquitto_pub -h 10.9.0.2 -t up -n
+	wait_for $((30 + devices / 20)) in_dev mosquitto_pub -h 10.9.0.2 -t up -n
 }
 at_exit 'kill -CONT "$broker" 2>/dev/null; kill -9 "$broker" 2>/dev/null; wait "$broker" 2>/dev/null'
 broker_up || { cat "$TMP/mosquitto.err"; exit 1; }
