@@ -56,7 +56,7 @@ struct pacer {
 		uint64_t target, latest_ns;
 	} * shorter; /* what pacer_shorten() was asked, for the thread to do */
 	size_t shorter_n, shorter_room;
-	bool stop;
+	bool stop, ended;
 	uint64_t *heartbeat;
 	size_t max_bytes;
 	struct pacer_stats stats;
@@ -340,6 +340,10 @@ static void *pacer_main(void *arg)
 	}
 	free(buf);
 	free(fds);
+	pthread_mutex_lock(&p->lock);
+	p->ended = true;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 
@@ -395,20 +399,25 @@ static void deadline(struct timespec *ret)
 int pacer_stop(struct pacer *p)
 {
 	struct timespec until;
+	bool ended;
 
 	if (!p)
 		return 0;
+	deadline(&until);
 	pthread_mutex_lock(&p->lock);
 	p->stop = true;
-	pthread_mutex_unlock(&p->lock);
 	wake(p);
+	while (!p->ended && !pthread_cond_timedwait(&p->changed, &p->lock, &until))
+		;
+	ended = p->ended;
+	pthread_mutex_unlock(&p->lock);
 	/* A thread that somebody starves must not keep squalld from ending: it is left behind
 	 * with what it uses, and the process's end takes both. */
-	deadline(&until);
-	if (pthread_clockjoin_np(p->thread, NULL, CLOCK_MONOTONIC, &until)) {
+	if (!ended) {
 		pthread_detach(p->thread);
 		return -ETIMEDOUT;
 	}
+	pthread_join(p->thread, NULL);
 	for (int i = 0; i < p->n; i++)
 		close(p->taps[i].fd < 0 ? gone(p->taps[i].fd) : p->taps[i].fd);
 	while (p->heap_n)
