@@ -19,8 +19,8 @@ struct packet {
 	__u8 proto;
 	__u8 icmp_type;
 	__u8 later_fragment;
-	__u32 l4_off;
-	__u32 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
+	__u16 l4_off;
+	__u16 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
 	__u32 tcp_flags;
 };
 
