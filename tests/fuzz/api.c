@@ -118,7 +118,7 @@ static void begin(void)
 	opt.loopback = "open";
 	opt.lo = "auto";
 	opt.lane = "auto";
-	opt.docker_socket = "none";
+	opt.docker_socket[0] = "none";
 	opt.pin_dir = "/sys/fs/bpf/squall-fuzz";
 	wire();
 	if (httpd_guard_new(&policy, &guard, &err) || http_bind(&opt, guard, &api.http, &err) ||
