@@ -96,13 +96,17 @@ int cmd_fault_set(struct cli *cli, int argc, char **argv)
 		return r;
 	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "?notes=1", rule, &answer);
 	json_decref(rule);
-	if (!r && (cli->given & OPT_WAIT) && cli->json) {
+	if (r || !(cli->given & OPT_WAIT))
+		return in_force(cli, r, answer);
+	if (cli->json) {
 		r = wait_and_tell(cli, argv[0], answer);
 		return in_force(cli, r, answer);
 	}
-	r = in_force(cli, r, answer);
+	in_force(cli, 0, json_incref(answer));
 	fflush(stdout);
-	return !r && (cli->given & OPT_WAIT) ? wait_and_tell(cli, argv[0], NULL) : r;
+	r = wait_and_tell(cli, argv[0], answer);
+	json_decref(answer);
+	return r;
 }
 
 int cmd_fault_check(struct cli *cli, int argc, char **argv)

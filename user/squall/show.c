@@ -149,47 +149,74 @@ int cmd_explain(struct cli *cli, int argc, char **argv)
 	return 0;
 }
 
-static json_int_t both(const json_t *explained, const char *key)
-{
-	const json_t *seen = json_object_get(explained, "seen");
+struct met {
+	long long pkts, lost;
+};
 
-	return json_integer_value(json_object_get(json_object_get(seen, "up"), key)) +
-	       json_integer_value(json_object_get(json_object_get(seen, "down"), key));
+static void both(const json_t *explained, struct met *ret)
+{
+	static const char *const dirs[] = {"up", "down"};
+	const json_t *seen = json_object_get(explained, "seen"), *dir;
+
+	for (size_t i = 0; i < 2; i++) {
+		dir = json_object_get(seen, dirs[i]);
+		ret->pkts += json_integer_value(json_object_get(dir, "pkts"));
+		ret->lost += json_integer_value(json_object_get(dir, "lost_pkts"));
+	}
+}
+
+/* What the rule has met so far: of a selector, the rules of those that follow it by now. */
+static int met(struct cli *cli, const char *target, const json_t *entry, struct met *ret)
+{
+	const json_t *members = json_object_get(entry, "members"), *one;
+	json_t *explained = NULL;
+	size_t i;
+	int r = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	for (i = 0; !r && i < (members ? json_array_size(members) : 1); i++) {
+		one = json_array_get(members, i);
+		r = api_target(cli, "GET", "/api/v1/targets/",
+			       one ? word_of(one, "target") : target, "/explain", NULL,
+			       &explained);
+		if (!r)
+			both(explained, ret);
+		json_decref(explained);
+		explained = NULL;
+	}
+	return r;
 }
 
 int wait_and_tell(struct cli *cli, const char *target, json_t *entry)
 {
-	json_t *before = NULL, *after = NULL;
 	struct timespec nap = {.tv_sec = (time_t)(cli->wait_ns / 1000000000u),
 			       .tv_nsec = (long)(cli->wait_ns % 1000000000u)};
-	long long seen, lost;
+	bool selector = json_object_get(entry, "members");
+	struct met before, after;
 	int r;
 
 	/* A clause with the filter of the rule before goes on counting where that was. */
-	r = api_target(cli, "GET", "/api/v1/targets/", target, "/explain", NULL, &before);
+	r = met(cli, target, entry, &before);
 	if (r)
 		return r;
 	while (nanosleep(&nap, &nap) < 0 && !interrupted)
 		;
-	r = api_target(cli, "GET", "/api/v1/targets/", target, "/explain", NULL, &after);
+	r = met(cli, target, entry, &after);
 	if (r)
-		goto out;
-	seen = both(after, "pkts") - both(before, "pkts");
-	lost = both(after, "lost_pkts") - both(before, "lost_pkts");
-	if (cli->json) {
+		return r;
+	after.pkts -= before.pkts;
+	after.lost -= before.lost;
+	if (cli->json)
 		json_object_set_new(entry, "seen",
 				    json_pack("{s:I,s:I,s:I}", "wait_ns", (json_int_t)cli->wait_ns,
-					      "pkts", (json_int_t)seen, "lost_pkts",
-					      (json_int_t)lost));
-	} else if (seen) {
-		printf("%lld packets seen, %lld lost so far\n", seen, lost);
-	} else {
-		printf("no packet seen; \"squall explain %s\" says why\n", target);
-	}
-out:
-	json_decref(before);
-	json_decref(after);
-	return r;
+					      "pkts", (json_int_t)after.pkts, "lost_pkts",
+					      (json_int_t)after.lost));
+	else if (after.pkts)
+		printf("%lld packets seen, %lld lost so far\n", after.pkts, after.lost);
+	else
+		printf("no packet seen; \"squall %s %s\" says why\n",
+		       selector ? "fault show" : "explain", target);
+	return 0;
 }
 
 /* --- history ------------------------------------------------------------------- */
