@@ -177,8 +177,7 @@ static int met(struct cli *cli, const char *target, const json_t *entry, struct 
 	for (i = 0; !r && i < (members ? json_array_size(members) : 1); i++) {
 		one = json_array_get(members, i);
 		r = api_target(cli, "GET", "/api/v1/targets/",
-			       one ? word_of(one, "target") : target, "/explain", NULL,
-			       &explained);
+			       one ? word_of(one, "target") : target, "/explain", NULL, &explained);
 		if (!r)
 			both(explained, ret);
 		json_decref(explained);
