@@ -261,8 +261,8 @@ static void own_ports(void **state)
 	for (uint16_t i = 0; i < 2; i++) {
 		nopts = 0;
 		start(i);
-		assert_true(
-			was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE, (40000 + i) << 16 | (40000 + i)));
+		assert_true(was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE,
+				    (40000u + i) << 16 | (40000u + i)));
 	}
 	assert_int_equal(tot()->connect_failures, 0);
 	shard_free();
@@ -284,7 +284,7 @@ static void own_ports(void **state)
 		d = n ? &ln->type->dev[1] : start(1);
 		if (n)
 			pass_ms(30);
-		assert_true(was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE, 40002 << 16 | 40002));
+		assert_true(was_set(IPPROTO_IP, IP_LOCAL_PORT_RANGE, 40002u << 16 | 40002u));
 		UP(d);
 		nopts = 0;
 		sock(d)->fin = true;

@@ -232,7 +232,8 @@ void out_writable(struct lean *ln)
 		for (; gone < u->nmsg && u->msg[gone].end <= u->off; gone++)
 			left(ln, d, u->msg[gone].sched_ns, 0, u->msg[gone].seq >> 31, true);
 		u->nmsg -= gone;
-		memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));
+		if (gone)
+			memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));
 	}
 	free_unsent(d);
 }
