@@ -163,6 +163,7 @@ struct sq_dyn {
 /* Who asked, as squalld counts them: its state file may be older than the rule that it finds. */
 #define SQ_R_SOURCE_SHIFT 4
 #define SQ_R_SOURCE_MASK  (7 << SQ_R_SOURCE_SHIFT)
+#define SQ_R_MEMBER	  128 /* by a selector, and not the target's own; noted likewise */
 
 struct sq_rule {
 	__u64 target; /* cgroup id */

@@ -27,7 +27,7 @@ void book_drop(struct book *book, struct rule_entry *e);
  * entry is as it was after a failure. */
 int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *rule,
 		 uint64_t ends_ns, uint64_t id, struct sq_error *p);
-/* Notes in the rule for whom it is, one of what rule_entry.source may say. */
+/* Notes in the rule for whom it is, one of what rule_entry.source may say; not a member's. */
 void rule_mark_source(struct sq_rule *rule, const char *source);
 /* What is noted, where it says another than source, which has room for each. */
 void rule_source(const struct sq_rule *rule, char *source);

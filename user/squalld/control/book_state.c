@@ -99,13 +99,40 @@ static int same_rule(struct rule_entry *e, void *arg)
 	return 1;
 }
 
+static int any_selector(struct rule_entry *e, void *arg)
+{
+	struct alike *x = arg;
+
+	x->found = e->selector ? e : NULL;
+	return x->found != NULL;
+}
+
+/* Own or a member's: the file may be older. Of a selector that is not known any more it may be the
+ * rule of another one; who is looked at next gets what he should have. */
+static void whose(struct book *book, struct rule_entry *e, const struct sq_rule *rule)
+{
+	struct alike like = {.rule = rule};
+
+	if (!(rule->flags & SQ_R_MEMBER)) {
+		free(e->by);
+		e->by = NULL;
+		return;
+	}
+	if (e->by)
+		return;
+	if (!book_each(book, same_rule, &like))
+		book_each(book, any_selector, &like);
+	e->by = strdup(like.found ? like.found->name : "");
+	if (like.found)
+		strcpy(e->source, like.found->source);
+}
+
 /* A rule that the kernel has: it is the truth. */
 static int adopt_one(const struct sq_rule *rule, void *arg)
 {
 	struct restore *x = arg;
 	struct book *book = x->book;
 	struct rule_entry *e = book_of_cgroup(book, rule->target);
-	struct alike like = {.rule = rule};
 	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
 
 	if (!e) {
@@ -118,11 +145,8 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 		e->cgroup = strdup(path);
 		e->cgroup_id = rule->target;
 		strcpy(e->source, "api");
-		/* A member that came in the last milliseconds is not in the file. */
-		book_each(book, same_rule, &like);
-		if (like.found && (e->by = strdup(like.found->name)))
-			strcpy(e->source, like.found->source);
 	}
+	whose(book, e, rule);
 	e->rule = *rule;
 	rule_source(rule, e->source);
 	e->in_force = true;

@@ -66,6 +66,7 @@ static int enlist(struct book *book, const struct target *t, struct rule_entry *
 		e->in_force = false;
 	}
 	rule_mark_source(&want, selector->source);
+	want.flags |= SQ_R_MEMBER;
 	rc = book_enforce(book, e, &want, selector->ends_ns, t->id, p);
 	if (rc == 0)
 		rc = book_follow(book, e, selector);

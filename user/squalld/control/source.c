@@ -21,7 +21,7 @@ static uint32_t source_number(const char *source)
 
 void rule_mark_source(struct sq_rule *rule, const char *source)
 {
-	rule->flags &= ~(uint32_t)SQ_R_SOURCE_MASK;
+	rule->flags &= ~(uint32_t)(SQ_R_SOURCE_MASK | SQ_R_MEMBER);
 	rule->flags |= source_number(source) << SQ_R_SOURCE_SHIFT;
 }
 
