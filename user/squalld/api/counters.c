@@ -161,7 +161,9 @@ json_t *counters_changed(json_t **told, const json_t *counters)
 			 "counters", entries, "flows", flows);
 }
 
-json_t *counters_of_target(const json_t *changed, const char *target)
+/* Its two lists anew, of what `of` gives for each entry: a new reference, or NULL for none. */
+static json_t *rewritten(const json_t *changed, json_t *(*of)(json_t *entry, const char *arg),
+			 const char *arg)
 {
 	static const char *const lists[] = {"counters", "flows"};
 	json_t *o = json_pack("{s:O}", "time_ms", json_object_get(changed, "time_ms")), *entry;
@@ -172,26 +174,38 @@ json_t *counters_of_target(const json_t *changed, const char *target)
 
 		json_array_foreach(json_object_get(changed, lists[k]), i, entry)
 		{
-			const char *whose = json_string_value(json_object_get(entry, "target"));
+			json_t *one = of(entry, arg);
 
-			if (whose && !strcmp(whose, target))
-				json_array_append(to, entry);
+			if (one)
+				json_array_append_new(to, one);
 		}
 		json_object_set_new(o, lists[k], to);
 	}
 	return o;
 }
 
-static json_t *brief_entry(const json_t *entry)
+static json_t *if_of_target(json_t *entry, const char *target)
+{
+	const char *whose = json_string_value(json_object_get(entry, "target"));
+
+	return whose && !strcmp(whose, target) ? json_incref(entry) : NULL;
+}
+
+json_t *counters_of_target(const json_t *changed, const char *target)
+{
+	return rewritten(changed, if_of_target, target);
+}
+
+static json_t *brief_entry(json_t *entry, const char *arg)
 {
 	json_t *o = json_object(), *v;
 	const char *k;
 
-	json_object_foreach((json_t *)(uintptr_t)entry, k, v)
+	json_object_foreach(entry, k, v)
 	{
 		if (json_is_object(v))
-			json_object_set_new(o, k,
-					    strcmp(k, "match") ? brief_entry(v) : json_incref(v));
+			json_object_set_new(
+				o, k, strcmp(k, "match") ? brief_entry(v, arg) : json_incref(v));
 		else if (!json_is_integer(v) || json_integer_value(v) || !strcmp(k, "clause"))
 			json_object_set(o, k, v);
 	}
@@ -200,18 +214,7 @@ static json_t *brief_entry(const json_t *entry)
 
 json_t *counters_brief(const json_t *changed)
 {
-	static const char *const lists[] = {"counters", "flows"};
-	json_t *o = json_pack("{s:O}", "time_ms", json_object_get(changed, "time_ms")), *entry;
-	size_t i;
-
-	for (int k = 0; k < 2; k++) {
-		json_t *to = json_array();
-
-		json_array_foreach(json_object_get(changed, lists[k]), i, entry)
-			json_array_append_new(to, brief_entry(entry));
-		json_object_set_new(o, lists[k], to);
-	}
-	return o;
+	return rewritten(changed, brief_entry, NULL);
 }
 
 enum MHD_Result api_counters(struct request *r, const char *name)
