@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "lib/boot.h"
 #include "lib/error.h"
 #include "sim/base/clock.h"
 #include "sim/inject/injector.h"
@@ -66,20 +67,13 @@ static void answer(struct faults *f, const char *id, const char *op, bool ok, co
  * kernel has one boot id. */
 static void name_squalld(struct faults *f)
 {
-	char boot[40] = "";
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
 	struct stat st = {0};
 
-	if (file && !fgets(boot, sizeof(boot), file))
-		boot[0] = 0;
-	if (file)
-		fclose(file);
-	boot[strcspn(boot, "\n")] = 0;
 	if (stat(f->opts.by, &st) == 0)
-		snprintf(f->squalld, sizeof(f->squalld), "%s/%llu/%llu", boot,
+		snprintf(f->squalld, sizeof(f->squalld), "%s/%llu/%llu", sq_boot_id(),
 			 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	else
-		snprintf(f->squalld, sizeof(f->squalld), "%s/%.60s", boot, f->host);
+		snprintf(f->squalld, sizeof(f->squalld), "%s/%.60s", sq_boot_id(), f->host);
 }
 
 static struct live *find_live(struct faults *f, const char *id, const char *target)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/boot.h"
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
@@ -71,8 +72,8 @@ json_t *book_save(void *arg, bool clean)
 	json_t *list = json_array();
 
 	book_each(book, save_one, list);
-	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", state_boot_id(),
-			 "rules", list, "ignored", book->ignored);
+	return json_pack("{s:b,s:s,s:o,s:O}", "clean", (int)clean, "boot_id", sq_boot_id(), "rules",
+			 list, "ignored", book->ignored);
 }
 
 struct restore {
@@ -306,7 +307,7 @@ int book_restore(struct book *book, json_t *saved)
 	struct restore x = {.book = book};
 	json_t *one, *ignored = json_object_get(saved, "ignored");
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
-	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
+	bool same_boot = boot && strcmp(boot, sq_boot_id()) == 0;
 	struct rule_entry *e;
 	size_t i;
 	int rc;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/boot.h"
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/profiles.h"
@@ -502,13 +503,13 @@ json_t *schedules_save(void *arg, bool clean)
 			json_object_set_new(o, "origin_ns", json_integer((json_int_t)s->origin_ns));
 		json_array_append_new(list, o);
 	}
-	return json_pack("{s:s,s:o}", "boot_id", state_boot_id(), "schedules", list);
+	return json_pack("{s:s,s:o}", "boot_id", sq_boot_id(), "schedules", list);
 }
 
 void schedules_restore(struct schedules *all, json_t *saved)
 {
 	const char *boot = json_string_value(json_object_get(saved, "boot_id"));
-	bool same_boot = boot && strcmp(boot, state_boot_id()) == 0;
+	bool same_boot = boot && strcmp(boot, sq_boot_id()) == 0;
 	json_t *one;
 	size_t i;
 

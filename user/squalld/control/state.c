@@ -39,25 +39,6 @@ struct state {
 	bool running;
 };
 
-const char *state_boot_id(void)
-{
-	static char id[40];
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-	pthread_mutex_lock(&lock);
-	if (!id[0]) {
-		int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd >= 0 ? read(fd, id, 36) : -1;
-
-		if (n != 36)
-			strcpy(id, "unknown");
-		if (fd >= 0)
-			close(fd);
-	}
-	pthread_mutex_unlock(&lock);
-	return id;
-}
-
 static int write_all(int fd, const char *buf, size_t len)
 {
 	while (len) {

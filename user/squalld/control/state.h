@@ -46,6 +46,5 @@ int state_flush(struct state *s, unsigned int what);
 int state_error(struct state *s);
 /* What was set aside at the start, for people; "" if nothing was. Until squalld ends. */
 const char *state_aside(const struct state *s);
-const char *state_boot_id(void);
 
 #endif
