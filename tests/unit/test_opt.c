@@ -241,7 +241,9 @@ static void commands_are_found_or_guessed(void **state)
 	assert_int_equal(used, 2);
 	assert_int_equal(opt_check(&table, &commands[2], 1, 1, words + 2, &err), 0);
 	assert_int_equal(opt_check(&table, &commands[2], 2, 1, words + 2, &err), -EINVAL);
-	assert_string_equal(err.text, "--other means nothing to \"prog map dump\"");
+	assert_string_equal(
+		err.text,
+		"--other means nothing to \"prog map dump\"; usage: prog map dump MAP...");
 	assert_int_equal(opt_check(&table, &commands[2], 0, 0, words + 3, &err), -EINVAL);
 	assert_string_equal(err.text, "too few arguments; usage: prog map dump MAP...");
 	assert_int_equal(opt_check(&table, &commands[1], 0, 1, words, &err), -EINVAL);

@@ -90,8 +90,19 @@ int in_force(struct cli *cli, int r, json_t *answer)
 int cmd_fault_set(struct cli *cli, int argc, char **argv)
 {
 	json_t *rule = NULL, *answer = NULL;
-	int r = rule_of_words(cli, argc - 1, argv + 1, &rule);
+	struct sq_rule parsed;
+	struct sq_error err;
+	int r;
 
+	/* A container may be called "loss": only where the words are no rule without it. */
+	if (begins_rule(argv[0]) &&
+	    sq_rule_from_words(argc - 1, (const char *const *)argv + 1, &parsed, &err))
+		return complain_text(
+			cli, EXIT_USAGE,
+			"the target is missing before \"%.16s\", as in \"squall fault "
+			"set my-app %.16s ...\"; \"squall target list\" shows what there is",
+			argv[0], argv[0]);
+	r = rule_of_words(cli, argc - 1, argv + 1, &rule);
 	if (r)
 		return r;
 	r = api_target(cli, "PUT", "/api/v1/rules/", argv[0], "?notes=1", rule, &answer);

@@ -12,8 +12,16 @@
 static int open_map(const struct cli *cli, const char *name, struct sq_map *ret)
 {
 	struct sq_error err;
+	struct suggestion s = {.word = name};
 	int r = sq_map_open(cli->pin_dir, name, ret, &err);
 
+	if (r == -EINVAL) {
+		for (size_t i = 0; i < sq_n_maps; i++)
+			suggest_from(&s, sq_map_defs[i].name);
+		if (s.best)
+			snprintf(err.text + strlen(err.text), sizeof(err.text) - strlen(err.text),
+				 "; did you mean \"%s\"?", s.best);
+	}
 	return r ? complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err) : 0;
 }
 

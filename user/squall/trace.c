@@ -101,5 +101,8 @@ int cmd_trace(struct cli *cli, int argc, char **argv)
 	free(path);
 	if (!r || ferror(stdout))
 		return 0;
+	if (strstr(err.text, "there is no"))
+		snprintf(err.text + strlen(err.text), sizeof(err.text) - strlen(err.text),
+			 "; \"squall target list\" shows what there is");
 	return complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err);
 }

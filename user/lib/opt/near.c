@@ -46,7 +46,7 @@ static size_t distance(const char *a, const char *b)
 
 void suggest_from(struct suggestion *s, const char *name)
 {
-	size_t n = strlen(s->word), d, bound = n < 3 ? 1 : n < 6 ? 2 : n / 3;
+	size_t n = strlen(s->word), d, bound = n < 5 ? 1 : n < 9 ? 2 : n / 3;
 	bool begins = n >= 3 && !strncmp(name, s->word, n);
 
 	if (!n)

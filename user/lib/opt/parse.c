@@ -34,33 +34,73 @@ static const struct opt *find_letter(const struct opt_line *l, char letter, int 
 }
 
 /* How to ask for help on what was typed: "squall --help", "squall-sim run --help". */
-static const char *help_words(const struct opt_line *l, char *buf, size_t size)
+static const char *help_words(const struct opt_line *l, const struct command *c, char *buf,
+			      size_t size)
 {
-	snprintf(buf, size, "%s%s%s", l->table->name, l->command && *l->command->object ? " " : "",
-		 l->command ? l->command->object : "");
+	const char *object = c ? c->object : "", *verb = c && c->verb ? c->verb : "";
+
+	snprintf(buf, size, "%s%s%s%s%s", l->table->name, *object ? " " : "", object,
+		 *verb ? " " : "", verb);
 	return buf;
 }
 
-static int unknown_option(const struct opt_line *l, const char *w, struct sq_error *err)
+/* One of the words that a command takes, capitals or not: "target" and "all" of "TARGET|all"; not
+ * "file" of "--fleet FILE". */
+static bool is_argument(const char *args, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = args; *p; p += strcspn(p, " []|."), p += strspn(p, " []|."))
+		if (!strncmp(p, "--", 2) && p[2] > ' ')
+			return false;
+		else if (strcspn(p, " []|.") == n && !strncasecmp(p, word, n))
+			return true;
+	return false;
+}
+
+/* Is it an option of this command? Of a command that is not known yet every one is. */
+static bool takes(const struct cli_table *t, const struct command *c, const struct opt *o)
+{
+	return !c || !o->bit || o->bit & (t->global | c->options);
+}
+
+/* c: the command, NULL if not known yet. */
+static int unknown_option(const struct opt_line *l, const struct command *c, const char *w,
+			  struct sq_error *err)
 {
 	size_t dashes = strspn(w, "-"), n = strcspn(w + dashes, "=");
+	const char *object = c ? c->object : "", *verb = c && c->verb ? c->verb : "";
 	char name[40], help[40];
 	struct suggestion s = {.word = name};
+	const struct opt *o;
 	int set;
 
 	snprintf(name, sizeof(name), "%.*s", (int)n, w + dashes);
+	if (c && is_argument(c->args, name))
+		return sq_error_set(err, -EINVAL, NULL,
+				    "unknown option \"%.32s\": it is a word here, without \"--\"; "
+				    "usage: %s %s%s%s %s",
+				    w, l->table->name, object, *verb ? " " : "", verb, c->args);
 	for (int i = 0; i < SETS; i++)
-		for (const struct opt *o = set_at(l, i); o && o->name; o++)
-			suggest_from(&s, o->name);
+		for (o = set_at(l, i); o && o->name; o++)
+			if (i || takes(l->table, c, o))
+				suggest_from(&s, o->name);
 	/* A word may stand for several options, of several commands: the one that is here. */
 	for (const char *const(*y)[2] = l->table->synonyms; y && (*y)[0]; y++)
-		if (!strcasecmp((*y)[0], name) && find_long(l, (*y)[1], strlen((*y)[1]), &set))
+		if (!strcasecmp((*y)[0], name) &&
+		    (o = find_long(l, (*y)[1], strlen((*y)[1]), &set)) &&
+		    (set || takes(l->table, c, o)))
 			s.best = (*y)[1];
 	if (s.best)
 		return sq_error_set(err, -EINVAL, NULL,
 				    "unknown option \"%.32s\"; did you mean --%s?", w, s.best);
+	if (c && strstr(c->args, " -- "))
+		return sq_error_set(err, -EINVAL, NULL,
+				    "unknown option \"%.32s\"; a command with options of its own "
+				    "comes after \"--\": %s %s %s",
+				    w, l->table->name, object, c->args);
 	return sq_error_set(err, -EINVAL, NULL, "unknown option \"%.32s\"; see \"%s --help\"", w,
-			    help_words(l, help, sizeof(help)));
+			    help_words(l, c, help, sizeof(help)));
 }
 
 static int store(struct opt_line *l, const struct opt *o, int set, const char *value,
@@ -86,7 +126,7 @@ static int store(struct opt_line *l, const struct opt *o, int set, const char *v
 int opt_take(struct opt_line *l, int *argc, char **argv, struct sq_error *err)
 {
 	bool literal = false;
-	int n = 0, set = 0, r;
+	int n = 0, set = 0, words, r;
 
 	l->dashes = -1;
 	for (int i = 0; i < *argc; i++) {
@@ -108,7 +148,9 @@ int opt_take(struct opt_line *l, int *argc, char **argv, struct sq_error *err)
 		}
 		if (!o) {
 			if (w[0] == '-' && w[1] && !literal)
-				return unknown_option(l, w, err);
+				return unknown_option(
+					l, l->command ?: find_command(l->table, n, argv, &words), w,
+					err);
 			argv[n++] = argv[i];
 			literal |= l->table->literal && l->table->literal(n, argv);
 			continue;
@@ -164,6 +206,11 @@ static int no_object(const struct cli_table *t, const char *word, struct sq_erro
 	struct suggestion s = {.word = word};
 	const char *near = t->object_for ? t->object_for(word) : NULL;
 
+	if (*word == '-')
+		return sq_error_set(err, -EINVAL, NULL,
+				    "the command is missing before \"%.32s\"; usage: %s %s; "
+				    "\"%s --help\" lists them",
+				    word, t->name, t->usage, t->name);
 	for (const struct command *c = t->commands; c->object; c++)
 		suggest_from(&s, c->object);
 	if (!near)
@@ -230,8 +277,9 @@ int opt_check(const struct cli_table *t, const struct command *c, uint32_t given
 		 c->verb ? " " : "", c->verb ? c->verb : "");
 	for (const struct opt *o = t->options; o && o->name; o++)
 		if (extra & o->bit)
-			return sq_error_set(err, -EINVAL, NULL, "--%s means nothing to \"%s\"",
-					    o->name, name);
+			return sq_error_set(err, -EINVAL, NULL,
+					    "--%s means nothing to \"%s\"; usage: %s %s", o->name,
+					    name, name, c->args);
 	if (argc < c->min)
 		return sq_error_set(err, -EINVAL, NULL, "too few arguments; usage: %s %s", name,
 				    c->args);

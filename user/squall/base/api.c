@@ -70,6 +70,26 @@ static const char *path_of_cgroup(const char *name)
 	return strchr(name, '/') ? name + strspn(name, "/") : NULL;
 }
 
+/* "cgroups:/x", "docker:web": of a kind that there is not, the one that there is. */
+static void suggest_kind(const char *name, struct sq_error *err)
+{
+	static const char *const kinds[] = {"cgroup", "name",  "ecs",	"ecs-service", "ecs-family",
+					    "label",  "image", "swarm", "compose"};
+	size_t end = strlen(err->text), n = strcspn(name, ":");
+	char kind[40];
+	struct suggestion s = {.word = kind};
+
+	snprintf(kind, sizeof(kind), "%.*s", (int)n, name);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		suggest_from(&s, kinds[i]);
+	if (!strcmp(kind, "docker") || !strcmp(kind, "container"))
+		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%.200s\"?",
+			 name + n + 1);
+	else if (s.best)
+		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s%.200s\"?",
+			 s.best, name + n);
+}
+
 /* A name that is not there: the nearest of those that are. */
 static void suggest_name(struct cli *cli, const char *name, const char *path, const char *list,
 			 const char *key, struct sq_error *err)
@@ -85,7 +105,11 @@ static void suggest_name(struct cli *cli, const char *name, const char *path, co
 			 "; \"squall schedule set\" writes one");
 		return;
 	}
-	if (cgroup && *cgroup) {
+	if (strstr(err->text, "no kind of selector")) {
+		suggest_kind(name, err);
+		if (strlen(err->text) > end)
+			return;
+	} else if (cgroup && *cgroup) {
 		snprintf(err->text + end, sizeof(err->text) - end,
 			 "; did you mean \"cgroup:/%.200s\"?", cgroup);
 		return;

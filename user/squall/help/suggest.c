@@ -5,13 +5,14 @@
 #include "squall/help/suggest.h"
 
 static const char *const verbs[][2] = {
-	{"add", "set"},	     {"create", "set"},	 {"put", "set"},    {"inject", "set"},
-	{"change", "set"},   {"replace", "set"}, {"start", "set"},  {"remove", "del"},
-	{"rm", "del"},	     {"delete", "del"},	 {"clear", "del"},  {"stop", "del"},
-	{"ls", "list"},	     {"ps", "list"},	 {"get", "show"},   {"inspect", "show"},
-	{"status", "show"},  {"info", "show"},	 {"test", "check"}, {"validate", "check"},
-	{"verify", "check"}, {"use", "apply"},	 {"cat", "dump"},   {"begin", "start"},
-	{"run", "start"},    {"end", "stop"},	 {"list", "show"},  {NULL, NULL},
+	{"add", "set"},	       {"create", "set"},   {"put", "set"},	{"inject", "set"},
+	{"change", "set"},     {"apply", "set"},    {"replace", "set"}, {"start", "set"},
+	{"remove", "del"},     {"rm", "del"},	    {"delete", "del"},	{"clear", "del"},
+	{"stop", "del"},       {"ls", "list"},	    {"ps", "list"},	{"get", "show"},
+	{"inspect", "show"},   {"status", "show"},  {"info", "show"},	{"test", "check"},
+	{"validate", "check"}, {"verify", "check"}, {"use", "apply"},	{"cat", "dump"},
+	{"begin", "start"},    {"run", "start"},    {"end", "stop"},	{"list", "show"},
+	{NULL, NULL},
 };
 
 static const char *const objects[][2] = {
@@ -22,7 +23,10 @@ static const char *const objects[][2] = {
 	{"list", "target list"},  {"ls", "target list"},      {"ps", "target list"},
 	{"container", "target"},  {"containers", "target"},   {"show", "fault show"},
 	{"check", "fault check"}, {"counters", "stats"},      {"top", "control"},
-	{"ui", "control"},	  {"panel", "control"},	      {"log", "trace"},
+	{"ui", "control"},	  {"panel", "control"},	      {"log", "history"},
+	{"logs", "history"},	  {"events", "history"},      {"watch", "stats -w"},
+	{"monitor", "control"},	  {"apply", "profile apply"}, {"off", "fault del all"},
+	{"why", "explain"},	  {"connections", "flows"},   {"sniff", "trace"},
 	{"tcpdump", "trace"},	  {"info", "status"},	      {"health", "status"},
 	{"exec", "run"},	  {"diagnose", "doctor"},     {"debug", "doctor"},
 	{"verify", "doctor"},	  {"preflight", "doctor"},    {"timeline", "schedule"},

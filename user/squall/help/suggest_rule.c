@@ -11,7 +11,11 @@ static const char *const rule_words[][2] = {
 	{"lag", "delay"},
 	{"slow", "delay"},
 	{"wait", "delay"},
+	{"rtt", "delay"},
 	{"bandwidth", "rate"},
+	{"bw", "rate"},
+	{"bitrate", "rate"},
+	{"throughput", "rate"},
 	{"throttle", "rate"},
 	{"speed", "rate"},
 	{"limit-rate", "rate"},
@@ -19,14 +23,23 @@ static const char *const rule_words[][2] = {
 	{"out", "up"},
 	{"outgoing", "up"},
 	{"upload", "up"},
+	{"outbound", "up"},
 	{"upstream", "up"},
+	{"uplink", "up"},
+	{"send", "up"},
 	{"tx", "up"},
 	{"ingress", "down"},
 	{"in", "down"},
 	{"incoming", "down"},
 	{"download", "down"},
+	{"inbound", "down"},
 	{"downstream", "down"},
+	{"downlink", "down"},
+	{"receive", "down"},
 	{"rx", "down"},
+	{"bidirectional", "both"},
+	{"duplex", "both"},
+	{"all", "both"},
 	{"drop", "loss"},
 	{"lose", "loss"},
 	{"packet-loss", "loss"},
@@ -36,13 +49,35 @@ static const char *const rule_words[][2] = {
 	{"dup", "duplicate"},
 	{"duplication", "duplicate"},
 	{"corruption", "corrupt"},
+	{"damage", "corrupt"},
+	{"bitflip", "corrupt"},
+	{"shuffle", "reorder"},
+	{"dist", "distribution"},
 	{"reordering", "reorder"},
 	{"block", "blackhole"},
 	{"partition", "blackhole"},
 	{"offline", "blackhole"},
 	{"disconnect", "blackhole"},
+	{"freeze", "hang"},
+	{"stall", "hang"},
+	{"rst", "reset"},
+	{"mss", "mtu"},
 	{"duration", "for"},
 	{"timeout", "for"},
+	{"during", "for"},
+	{"until", "for"},
+	{"connection", "flow"},
+	{"stream", "flow"},
+	{"peer", "address"},
+	{"dst-port", "dport"},
+	{"dest-port", "dport"},
+	{"destination-port", "dport"},
+	{"src-port", "sport"},
+	{"source-port", "sport"},
+	{"from", "to"},
+	{"src", "to"},
+	{"source", "to"},
+	{"net", "to"},
 	{"dst", "to"},
 	{"host", "to"},
 	{"protocol", "proto"},
@@ -65,24 +100,58 @@ static const char *const rule_words[][2] = {
 	{NULL, NULL},
 };
 
-const char *suggest_rule_word(const char *word)
+/* Is the word one of those that the error lists: ": loss, delay or rate comes here"? */
+static bool listed(const char *error, const char *word)
+{
+	const char *p = strstr(error, " is not accepted: ");
+	size_t n = strcspn(word, " ");
+
+	while (p && (p = strstr(p + 1, word)))
+		if ((!strncmp(p - 2, ", ", 2) || !strncmp(p - 2, ": ", 2) ||
+		     !strncmp(p - 4, " or ", 4)) &&
+		    strchr(" ,;", p[n]))
+			return true;
+	return false;
+}
+
+/* Ours for a word of others: of several the one that is accepted where the error was. */
+static const char *synonym(const char *word, const char *error)
+{
+	const char *first = NULL;
+
+	for (const char *const(*y)[2] = rule_words; (*y)[0]; y++) {
+		if (strcasecmp((*y)[0], word))
+			continue;
+		if (listed(error, (*y)[1]))
+			return (*y)[1];
+		first = first ?: (*y)[1];
+	}
+	return first;
+}
+
+/* A slip is for a word that the error lists, or for one that belongs to a fault in front of it. */
+static const char *slip(const char *word, const char *error)
 {
 	static const char *const names[] = {
-		"up",		"down",	   "both",  "loss",	 "delay",   "duplicate",
-		"corrupt",	"reorder", "rate",  "blackhole", "match",   "except",
-		"also",		"for",	   "seed",  "on-crash",	 "proto",   "to",
-		"dport",	"sport",   "port",  "gap",	 "burst",   "limit",
-		"distribution", "gemodel", "state", "normal",	 "uniform", "pareto",
-		"paretonormal", "latency", "each",  "flows",	 "hang",    "reset",
-		"links",	"mtu",	   "syn",   "fin",	 "rst",	    "max-flows",
-	};
+		"up",	     "down",	  "both",  "loss",   "delay",  "duplicate", "corrupt",
+		"reorder",   "rate",	  "mtu",   "each",   "flows",  "flow",	    "address",
+		"hang",	     "reset",	  "match", "except", "also",   "for",	    "seed",
+		"on-crash",  "proto",	  "to",	   "dport",  "sport",  "port",	    "syn",
+		"fin",	     "rst",	  "links", "keep",   "clear",  "uniform",   "tcp",
+		"max-flows", "udp",	  "icmp",  "any",    "normal", "old",	    "idle",
+		"after",     "blackhole", "pareto"};
+	static const char *const parts[] = {"gap",     "burst",	  "limit", "distribution",
+					    "gemodel", "latency", "state", "paretonormal"};
 	struct suggestion s = {.word = word};
-	const char *ours = opt_synonym(rule_words, word);
 	size_t i;
 
-	for (i = 0; !ours && i < sizeof(names) / sizeof(names[0]); i++)
-		suggest_from(&s, names[i]);
-	return ours ? ours : s.best;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (listed(error, names[i]))
+			suggest_from(&s, names[i]);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (listed(error, "loss"))
+			suggest_from(&s, parts[i]);
+	return s.best;
 }
 
 /* Units as others spell them, by what the error says is expected. */
@@ -110,6 +179,9 @@ static const char *const time_units[][2] = {
 	{"hrs", "h"},
 	{NULL, NULL},
 };
+
+static const char *const percent_units[][2] = {
+	{"percent", "%"}, {"percentage", "%"}, {"pct", "%"}, {"pc", "%"}, {NULL, NULL}};
 
 static size_t digits(const char *w)
 {
@@ -149,46 +221,90 @@ static bool is_fault(const char *w)
 	return false;
 }
 
-/* 10m, 100 ms, delay=100ms, 5% loss: what the word that the error quotes was to be. */
+/* The unit that others write so, in place of which ours stands behind the number; NULL if none. */
+static const char *our_unit(const char *theirs, const char *error)
+{
+	if (strstr(error, "a rate from"))
+		return opt_synonym(rate_units, theirs);
+	if (strstr(error, "a time"))
+		return opt_synonym(time_units, theirs);
+	return strstr(error, "0% to 100%") ? opt_synonym(percent_units, theirs) : NULL;
+}
+
+/* A unit that stands alone: ours, or what of ours it is. */
+static const char *lone_unit(const char *w)
+{
+	return is_unit(w) ? w : opt_synonym(time_units, w) ?: opt_synonym(percent_units, w);
+}
+
+/* delay=100ms,loss=5% as words: "delay 100ms loss 5%". */
+static const char *unglued(const char *w, const char *error, char *buf, size_t size)
+{
+	char name[WORD_MAX], *p;
+	size_t head = strcspn(w, "=:");
+
+	if (!head || !w[head] || !w[head + 1] || head >= WORD_MAX)
+		return NULL;
+	snprintf(name, sizeof(name), "%.*s", (int)head, w);
+	snprintf(buf, size, "%s %.*s", synonym(name, error) ?: slip(name, error) ?: name, WORD_MAX,
+		 w + head + 1);
+	for (p = strpbrk(buf, "=,"); p; p = strpbrk(p, "=,"))
+		*p = ' ';
+	return buf;
+}
+
+/* What a filter lacks in front of an address or a port. */
+static const char *filter_word(const char *w)
+{
+	size_t n = strspn(w, "0123456789-");
+
+	if (!n)
+		return NULL;
+	return !w[n] ? "port" : w[n] == '.' || w[n] == ':' ? "to" : NULL;
+}
+
+/* 10m, 100 ms, 5% loss, 100ms/20ms: what the word that the error quotes was to be. */
 static const char *reshaped(int i, int n, char *const *words, const char *error, char *buf,
 			    size_t size)
 {
-	const char *w = words[i], *next = i + 1 < n ? words[i + 1] : "", *unit = NULL;
-	size_t number = digits(w), head = strcspn(w, "=:");
+	const char *w = words[i], *next = i + 1 < n ? words[i + 1] : "", *unit;
+	size_t number = digits(w), sign = strspn(w, "+-~/"), end = strlen(w);
 
-	if (i && is_number(words[i - 1]) && is_unit(w)) {
-		snprintf(buf, size, "%.*s%.*s", WORD_MAX, words[i - 1], WORD_MAX, w);
+	if (i && is_number(words[i - 1]) && (unit = lone_unit(w))) {
+		snprintf(buf, size, "%.*s%.*s", WORD_MAX, words[i - 1], WORD_MAX, unit);
 		return buf;
 	}
-	if (is_number(w) && is_unit(next)) {
-		snprintf(buf, size, "%.*s%.*s", WORD_MAX, w, WORD_MAX, next);
+	if (is_number(w) && (unit = our_unit(next, error) ?: lone_unit(next))) {
+		snprintf(buf, size, "%.*s%.*s", WORD_MAX, w, WORD_MAX, unit);
 		return buf;
 	}
 	if (strstr(error, "a filter starts with the word match")) {
 		snprintf(buf, size, "match %.*s", WORD_MAX, w);
 		return buf;
 	}
-	if (number && w[number] && strstr(error, "a rate from"))
-		unit = opt_synonym(rate_units, w + number);
-	else if (number && w[number] && strstr(error, "a time"))
-		unit = opt_synonym(time_units, w + number);
-	if (unit) {
+	if (strstr(error, "proto, to, dport") && filter_word(w)) {
+		snprintf(buf, size, "%s %.*s", filter_word(w), WORD_MAX, w);
+		return buf;
+	}
+	if (number && w[number] && (unit = our_unit(w + number, error))) {
 		snprintf(buf, size, "%.*s%s", (int)number, w, unit);
 		return buf;
 	}
-	if (number && is_fault(next)) {
+	if (end > 1 && w[end - 1] == ',') {
+		snprintf(buf, size, "%.*s", (int)(end - 1 < WORD_MAX ? end - 1 : WORD_MAX), w);
+		return buf;
+	}
+	if (strstr(error, "a time") && (number || digits(w + sign)) && strpbrk(w, "+-~/")) {
+		snprintf(buf, size, "%.*s", WORD_MAX, w + sign);
+		if (strpbrk(buf, "+-~/"))
+			memset(strpbrk(buf, "+-~/"), ' ', 1);
+		return buf;
+	}
+	if (number && is_fault(next) && !(i && is_fault(words[i - 1]))) {
 		snprintf(buf, size, "%s %.*s", next, WORD_MAX, w);
 		return buf;
 	}
-	if (head && w[head] && w[head + 1] && head < WORD_MAX) {
-		char name[WORD_MAX];
-
-		snprintf(name, sizeof(name), "%.*s", (int)head, w);
-		snprintf(buf, size, "%s %.*s", suggest_rule_word(name) ?: name, WORD_MAX,
-			 w + head + 1);
-		return buf;
-	}
-	return NULL;
+	return unglued(w, error, buf, size);
 }
 
 void suggest_rule(int n, char *const *words, struct sq_error *err)
@@ -204,7 +320,7 @@ void suggest_rule(int n, char *const *words, struct sq_error *err)
 		if (strstr(err->text, quoted)) {
 			best = reshaped(i, n, words, err->text, buf, sizeof(buf));
 			if (!best && !is_number(words[i]))
-				best = suggest_rule_word(words[i]);
+				best = synonym(words[i], err->text) ?: slip(words[i], err->text);
 		} else if (!strcmp(words[i], "latency") && strstr(err->text, "without rate")) {
 			best = "delay";
 		}
@@ -213,6 +329,18 @@ void suggest_rule(int n, char *const *words, struct sq_error *err)
 	}
 	if (best)
 		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s\"?", best);
+}
+
+bool begins_rule(const char *word)
+{
+	static const char *const others[] = {"up",   "down",  "both", "mtu", "blackhole",
+					     "hang", "reset", "each", NULL};
+	size_t i;
+
+	for (i = 0; others[i]; i++)
+		if (!strcmp(others[i], word))
+			return true;
+	return is_fault(word);
 }
 
 const char *bare_delay(int n, char *const *words)
