@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "sim/experiment/agent.h"
 #include "sim/experiment/guard.h"
 #include "sim/experiment/peers.h"
 
@@ -22,7 +23,13 @@ static void faults_off(const struct experiment *x, json_t *const *prior,
 		struct sq_error why;
 		struct sq_client *c;
 
-		if (!__atomic_load_n(&g[i].set, __ATOMIC_ACQUIRE) || exp_peer_open(x, i, &c, &why))
+		if (!__atomic_load_n(&g[i].set, __ATOMIC_ACQUIRE))
+			continue;
+		if (exp_by_agent(x, i)) {
+			exp_agent_stop(x, i, &why);
+			continue;
+		}
+		if (exp_peer_open(x, i, &c, &why))
 			continue;
 		exp_peer_end(c, x->fault[i].target, g[i].etag, prior[i], &why);
 		sq_client_close(c);
@@ -54,8 +61,8 @@ static void guard(const struct experiment *x, json_t *const *prior, const struct
 	do
 		n = read(fd, &word, 1);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		faults_off(x, prior, g);
+	/* After a word all is off, but for what the run could not end. */
+	faults_off(x, prior, g);
 	remove_cgroups(x, made);
 }
 

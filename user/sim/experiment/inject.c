@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include "sim/base/clock.h"
+#include "sim/experiment/agent.h"
 #include "sim/experiment/guard.h"
 #include "sim/experiment/inject.h"
 #include "sim/experiment/peers.h"
@@ -52,6 +53,8 @@ int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct s
 
 		j->one[i].all = j;
 		j->one[i].i = i;
+		if (exp_by_agent(x, i))
+			continue;
 		rc = exp_peer_open(x, i, &c, &why);
 		if (!rc)
 			rc = exp_peer_rule(c, x->fault[i].target, &prior[i], &why);
@@ -200,19 +203,57 @@ static void finish(struct one *o, struct sq_client *c)
 	__atomic_store_n(&g->set, false, __ATOMIC_RELEASE);
 }
 
+static int begin_by_agent(struct one *o, struct injector **ret, struct sq_error *why)
+{
+	struct exp_guarded *g = &o->all->guard.fault[o->i];
+	int rc;
+
+	/* Before it is: what the agent never began it stops as well, and it has no end of its own.
+	 */
+	__atomic_store_n(&g->set, true, __ATOMIC_RELEASE);
+	rc = exp_agent_begin(o->all->x, o->i, ret, why);
+	if (rc) {
+		__atomic_store_n(&g->set, false, __ATOMIC_RELEASE);
+		return rc;
+	}
+	pthread_mutex_lock(&o->all->lock);
+	o->from_ns = sim_now() - o->all->start_ns;
+	pthread_mutex_unlock(&o->all->lock);
+	return 0;
+}
+
+static void finish_by_agent(struct one *o, struct injector *a)
+{
+	struct sq_error why = {0};
+	int rc = exp_agent_end(a, &why);
+
+	pthread_mutex_lock(&o->all->lock);
+	o->to_ns = sim_now() - o->all->start_ns;
+	if (rc)
+		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+	pthread_mutex_unlock(&o->all->lock);
+	/* Nothing else ends it: what this could not the guard tries once more. */
+	__atomic_store_n(&o->all->guard.fault[o->i].set, rc != 0, __ATOMIC_RELEASE);
+}
+
 static void *inject(void *arg)
 {
 	struct one *o = arg;
 	const struct exp_fault *f = &o->all->x->fault[o->i];
 	struct sq_error why = {0};
 	struct sq_client *c = NULL;
+	struct injector *a = NULL;
 	int rc;
 
 	if (!wait_until(o->all, f->at_ns, true))
 		return NULL;
-	rc = exp_peer_open(o->all->x, o->i, &c, &why);
-	if (!rc)
-		rc = begin(o, c, &why);
+	if (exp_by_agent(o->all->x, o->i)) {
+		rc = begin_by_agent(o, &a, &why);
+	} else {
+		rc = exp_peer_open(o->all->x, o->i, &c, &why);
+		if (!rc)
+			rc = begin(o, c, &why);
+	}
 	if (rc) {
 		pthread_mutex_lock(&o->all->lock);
 		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
@@ -220,7 +261,10 @@ static void *inject(void *arg)
 		pthread_mutex_unlock(&o->all->lock);
 	} else {
 		wait_until(o->all, f->at_ns + f->for_ns, false);
-		finish(o, c);
+		if (a)
+			finish_by_agent(o, a);
+		else
+			finish(o, c);
 	}
 	sq_client_close(c);
 	return NULL;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "sim/experiment/agent.h"
 #include "sim/experiment/file/node.h"
 #include "sim/experiment/peers.h"
 
@@ -88,6 +89,11 @@ const char *exp_peer_url(const struct experiment *x, unsigned i)
 	return *url ? url : "unix:" SQ_SOCKET_DEFAULT;
 }
 
+bool exp_by_agent(const struct experiment *x, unsigned i)
+{
+	return !strcmp(peer_of(x, i)->url, EXP_AGENT);
+}
+
 json_t *exp_peer_body(const struct experiment *x, unsigned i)
 {
 	const struct exp_fault *f = &x->fault[i];
@@ -163,12 +169,22 @@ out:
 int exp_peers_check(const struct experiment *x, struct sq_error *err)
 {
 	json_t *names = json_array();
+	bool asked = false;
 	int rc = 0;
 
 	for (unsigned i = 0; i < x->nfaults && !rc; i++) {
 		const struct exp_fault *f = &x->fault[i];
 
-		rc = one(x, i, names, err);
+		if (exp_by_agent(x, i)) {
+			rc = exp_agent_can(x, i, err);
+			/* Once: it takes one request of a kind in 5 s. */
+			if (!rc && !asked)
+				rc = exp_agent_there(x, i, err);
+			asked = true;
+			json_array_append_new(names, json_string(f->target));
+		} else {
+			rc = one(x, i, names, err);
+		}
 		for (unsigned k = 0; k < i && !rc; k++) {
 			const struct exp_fault *g = &x->fault[k];
 

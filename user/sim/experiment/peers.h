@@ -19,6 +19,8 @@ int exp_peers_check(const struct experiment *x, struct sq_error *err);
 int exp_peer_rule(struct sq_client *c, const char *target, json_t **ret, struct sq_error *err);
 /* What fault i was named in a message: squalld's address. */
 const char *exp_peer_url(const struct experiment *x, unsigned i);
+/* The ECS agent is asked for fault i (agent.h), and no squalld. */
+bool exp_by_agent(const struct experiment *x, unsigned i);
 /*
  * Ends the rule marked `etag`: puts back `prior`, or deletes. A rule that somebody
  * else has set meanwhile stays: -ESTALE. It may have ended by itself: 0.

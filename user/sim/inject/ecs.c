@@ -15,9 +15,9 @@
 #include "sim/inject/injector.h"
 
 #define TARGET "task"
-/* The agent takes a request in 5 s of each kind. */
+/* The agent takes a request in 5 s of each kind, so the last try is 6 s behind the first. */
 #define TOO_FAST 429
-#define TRIES	 4
+#define TRIES	 5
 #define WAIT_MS	 1500
 
 struct by_agent {
@@ -82,28 +82,37 @@ static void master_address(const struct by_agent *a, char *buf, size_t size)
 	freeaddrinfo(ai);
 }
 
+static int calls_of(const char *target, const char *text, const char *spare,
+		    struct ecs_call ret[ECS_CALLS_MAX], unsigned int *ret_n, struct sq_error *err)
+{
+	struct sq_rule *rule = malloc(sizeof(*rule));
+	int r;
+
+	if (!rule)
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	r = strcmp(target, TARGET)
+		    ? sq_error_set(err, -ENOENT, NULL,
+				   "target: the ECS agent breaks this program's own task, \"" TARGET
+				   "\", and nothing else")
+		    : sq_rule_from_text(text, strlen(text), rule, err);
+	if (!r)
+		r = ecs_calls(rule, spare, ret, ret_n, err);
+	free(rule);
+	return r;
+}
+
 static int set(struct injector *i, const char *target, const char *text, uint64_t for_ns,
 	       char tag[INJECTOR_TAG], struct sq_error *err)
 {
 	struct by_agent *a = (struct by_agent *)i;
-	struct sq_rule *rule = malloc(sizeof(*rule));
 	struct ecs_call calls[ECS_CALLS_MAX];
 	unsigned int n = 0;
 	char spare[64];
 	int r;
 
 	(void)for_ns;
-	if (!rule)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	master_address(a, spare, sizeof(spare));
-	r = strcmp(target, TARGET)
-		    ? sq_error_set(err, -ENOENT, NULL,
-				   "target: the ECS agent breaks this worker's own task, \"" TARGET
-				   "\", and nothing else")
-		    : sq_rule_from_text(text, strlen(text), rule, err);
-	if (!r)
-		r = ecs_calls(rule, spare, calls, &n, err);
-	free(rule);
+	r = calls_of(target, text, spare, calls, &n, err);
 	if (r)
 		return r;
 	/* One that we replace. */
@@ -164,7 +173,7 @@ int injector_ecs(const char *master, struct injector **ret, struct sq_error *err
 	    strlen(path) >= sizeof(a->path))
 		return sq_error_set(
 			err, -EINVAL, NULL,
-			"--squalld ecs: $ECS_AGENT_URI is not set, as the agent sets it in each "
+			"squalld ecs: $ECS_AGENT_URI is not set, as the agent sets it in each "
 			"task (1.88 or later)");
 	a = calloc(1, sizeof(*a));
 	url = strndup(uri, (size_t)(path - uri));
@@ -183,5 +192,32 @@ int injector_ecs(const char *master, struct injector **ret, struct sq_error *err
 		free(a);
 	else
 		*ret = &a->i;
+	return r;
+}
+
+int injector_ecs_can(const char *target, const char *rule, struct sq_error *err)
+{
+	struct ecs_call calls[ECS_CALLS_MAX];
+	unsigned int n = 0;
+	int r = calls_of(target, rule, NULL, calls, &n, err);
+
+	if (!r)
+		ecs_calls_free(calls, n);
+	return r;
+}
+
+int injector_ecs_stop(const char *rule, struct sq_error *err)
+{
+	struct injector *i = NULL;
+	struct by_agent *a;
+	int r = injector_ecs(NULL, &i, err);
+
+	if (r)
+		return r;
+	a = (struct by_agent *)i;
+	r = calls_of(TARGET, rule, NULL, a->calls, &a->n, err);
+	if (!r)
+		r = stop_all(a, err);
+	close_agent(i);
 	return r;
 }

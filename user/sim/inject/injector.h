@@ -48,5 +48,9 @@ int injector_squalld(const char *socket, uint16_t master_port, struct injector *
 		     struct sq_error *err);
 /* $ECS_AGENT_URI; master: its host, which no fault may strike. Kept, not copied. */
 int injector_ecs(const char *master, struct injector **ret, struct sq_error *err);
+/* Has the agent a word for all of it? Nobody is asked. -ENOENT: another target than "task". */
+int injector_ecs_can(const char *target, const char *rule, struct sq_error *err);
+/* Ends what a process that is gone has set by that rule. */
+int injector_ecs_stop(const char *rule, struct sq_error *err);
 
 #endif

@@ -34,7 +34,8 @@ struct exp_stage {
 	uint32_t target;
 };
 
-struct exp_peer { /* a squalld; all empty: from the environment, else the default socket */
+#define EXP_AGENT "ecs" /* in place of a squalld's address: the ECS agent of our own task */
+struct exp_peer {	/* a squalld; all empty: from the environment, else the default socket */
 	char url[256], token_file[256], cacert[256];
 };
 

@@ -102,10 +102,11 @@ int exp_read_peer(struct exp_file *f, yaml_node_t *v, struct exp_peer *p)
 	rc = v->type == YAML_MAPPING_NODE ? exp_read_map(f, v, KEYS(keys), p, "squalld")
 					  : exp_read_text(f, v, "squalld", p->url, sizeof(p->url));
 	if (!rc && strncmp(p->url, "http://", 7) && strncmp(p->url, "https://", 8) &&
-	    strncmp(p->url, "unix:/", 6))
+	    strncmp(p->url, "unix:/", 6) && strcmp(p->url, EXP_AGENT))
 		return exp_bad(f, v,
-			       "squalld '%.60s': accepted: http://HOST:PORT, https://HOST:PORT or "
-			       "unix:/run/squall/squalld.sock",
+			       "squalld '%.60s': accepted: http://HOST:PORT, https://HOST:PORT, "
+			       "unix:/run/squall/squalld.sock, or " EXP_AGENT
+			       " (the ECS agent of this task)",
 			       p->url);
 	return rc;
 }
