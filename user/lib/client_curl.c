@@ -232,6 +232,11 @@ static int connection_error(const struct sq_client *c, CURLcode e, struct sq_err
 				    "the certificate of %s is not trusted: %s; name the file that "
 				    "signed it with --cacert",
 				    c->peer, why);
+	case CURLE_SSL_CONNECT_ERROR:
+		return sq_error_set(err, -EPROTO, NULL,
+				    "no TLS with squalld at %s: %s; does it serve TLS there "
+				    "(--tls-cert), or is it http://?",
+				    c->peer, why);
 	case CURLE_SSL_CACERT_BADFILE:
 		return sq_error_set(err, -EINVAL, "cacert", "%s: %s", c->cacert, why);
 	case CURLE_OUT_OF_MEMORY:

@@ -128,13 +128,14 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 		puts("squall " SQUALL_VERSION);
 		return 0;
 	}
+	c = find_command(cli->table, argc, argv, &words);
+	/* Also behind a command's own words: "squall stats worker -h". */
 	if (cli->given & OPT_HELP)
-		return cmd_help(cli, argc > 2 ? 2 : argc, argv);
+		return cmd_help(cli, c ? words : argc > 2 ? 2 : argc, argv);
 	if (!argc) {
 		help_top(cli->table, stderr);
 		return EXIT_USAGE;
 	}
-	c = find_command(cli->table, argc, argv, &words);
 	if (!c && argc == 1 && help_object(cli->table, stderr, argv[0]))
 		return EXIT_USAGE;
 	if (!c) {
