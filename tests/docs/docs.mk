@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # No part of `make test`: it downloads a Debian and all packages that the README names.
 .PHONY: test-bare
-## test-bare: the README to the letter on a bare Debian 12, up to the first faulted packet (about 3 minutes)
+## test-bare: the README to the letter on a bare Debian 12, up to a container's first faulted packet (about 4 minutes)
 test-bare: deps-test
 	$(Q)B=$(B) tests/docs/bare
 
