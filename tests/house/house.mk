@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The checks that keep the house as docs/ARCHITECTURE.md says it is.
-.PHONY: format format-check layers
+.PHONY: format format-check layers stack
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null || find bpf include tests user -name '*.[ch]')
 CLANG_FORMAT ?= clang-format
 
@@ -15,6 +15,10 @@ format-check:
 ## layers: which folder uses one it may not, and which files go in circles, from nm
 layers: all
 	$(Q)B=$(B) tests/house/layers
+
+## stack: which chain of calls of the BPF programs needs most of the 512 bytes of stack
+stack: $(skels)
+	$(Q)tests/house/stack -v $(B)/bpf/*.bpf.o
 
 # Every header by itself: what it uses, it includes. One run of the compiler's driver for all.
 .PHONY: headers tsan analyze coverage
