@@ -43,7 +43,7 @@ LDLIBS_lib     := -ljansson -lm
 LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lpthread
 LDLIBS_squall  := -lbpf -lncursesw
 # Only the program: sanitizers bring an allocator of their own. See user/sim/base/heap.c.
-HEAP_sim       := $(if $(filter 1,$(SAN)),,-ljemalloc)
+HEAP_sim       := $(if $(SANFLAGS),,-ljemalloc)
 LDLIBS_sim     := -lssl -lcrypto -lyaml -lzmq -lmsgpackc -lcurl -lmicrohttpd -lpaho-mqtt3as -lpthread
 
 # What a fresh Debian 12 lacks; `make deps` installs what is missing.

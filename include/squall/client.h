@@ -61,8 +61,8 @@ long sq_client_status(const struct sq_client *client);
 
 /*
  * Server-sent events until fn returns non-zero (then 0 is returned), *stop
- * becomes true (checked at least once a second; stop may be NULL) or the
- * connection ends (-EPIPE).
+ * becomes true (looked at once a second or more often, atomically, so another
+ * thread or a signal may set it; stop may be NULL) or the connection ends (-EPIPE).
  */
 int sq_client_events(struct sq_client *client, const char *path,
 		     int (*fn)(const char *event, const json_t *data, void *arg), void *arg,

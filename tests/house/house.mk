@@ -28,10 +28,12 @@ headers: $(skels)
 	$(Q)$(CC) $(CSTD) -fsyntax-only -x c $(c_headers)
 	$(Q)$(CLANG) $(BPFFLAGS) -Wno-unused-function -fsyntax-only -x c $(wildcard bpf/*.h)
 
-## tsan: the unit tests under the thread sanitizer, in build/tsan
+## tsan: the unit tests and a run of each program under the thread sanitizer, in build/tsan
 tsan: deps-test
-	$(Q)$(MAKE) --no-print-directory -j$$(nproc) B=build/tsan SANFLAGS='-fsanitize=thread -fno-omit-frame-pointer' unit-bins
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) test-bins
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) B=build/tsan SANFLAGS='-fsanitize=thread -fno-omit-frame-pointer' all unit-bins
 	$(Q)tests/house/tsan build/tsan/tests/unit/*
+	$(Q)B=$(B) tests/house/tsan-programs build/tsan/bin
 
 ## analyze: clang's static analyzer over every C file of user/; fails on what it finds
 # What it says of libbpf's generated skeletons, which it meets in kernel/engine.c, is not ours.

@@ -85,7 +85,7 @@ static bool go_on(void *arg)
 {
 	const struct stream *s = arg;
 
-	return !s->stop || !*s->stop;
+	return !s->stop || !__atomic_load_n(s->stop, __ATOMIC_RELAXED);
 }
 
 int sq_client_events(struct sq_client *c, const char *path,
@@ -105,7 +105,7 @@ int sq_client_events(struct sq_client *c, const char *path,
 	int r;
 
 	r = client_curl_stream(c, path, stream_bytes, go_on, &s, err);
-	if (s.result > 0 || (r > 0 && stop && *stop)) {
+	if (s.result > 0 || (r > 0 && !go_on(&s))) {
 		r = 0;
 	} else if (s.result < 0) {
 		r = sq_error_set(err, s.result, NULL, "an event of %s is too big", c->peer);

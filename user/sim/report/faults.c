@@ -26,8 +26,8 @@ struct sim_faults {
 	enum link link;
 	uint64_t heard_ms; /* the last event */
 	char why[512];	   /* why unreachable, or what is odd about the target */
+	bool stop;	   /* atomic, also where sq_client_events() reads it */
 	/* the thread's own */
-	volatile bool stop;
 	struct sq_client *events, *requests;
 	char asked[512];  /* the target as it was given, "" = all */
 	char target[512]; /* as squalld names it, "" = not known yet */
@@ -185,25 +185,30 @@ static int on_event(const char *event, const json_t *data, void *arg)
 	return 0;
 }
 
+static bool stopped(struct sim_faults *f)
+{
+	return __atomic_load_n(&f->stop, __ATOMIC_RELAXED);
+}
+
 static void *follow(void *arg)
 {
 	struct sim_faults *f = arg;
 
 	pthread_setname_np(pthread_self(), "faults");
-	while (!f->stop) {
+	while (!stopped(f)) {
 		struct sq_error err = {0};
 		int rc;
 
 		f->synced = false;
 		rc = sq_client_events(f->events, "/api/v1/events", on_event, f, &f->stop, &err);
-		if (f->stop)
+		if (stopped(f))
 			break;
 		pthread_mutex_lock(&f->lock);
 		f->link = UNREACHABLE;
 		if (rc)
 			snprintf(f->why, sizeof(f->why), "%s", err.text);
 		pthread_mutex_unlock(&f->lock);
-		for (unsigned ms = 0; ms < RETRY_MS && !f->stop; ms += 50)
+		for (unsigned ms = 0; ms < RETRY_MS && !stopped(f); ms += 50)
 			usleep(50000);
 	}
 	return NULL;
@@ -274,7 +279,7 @@ void sim_faults_stop(struct sim_faults *f)
 {
 	if (!f)
 		return;
-	f->stop = true;
+	__atomic_store_n(&f->stop, true, __ATOMIC_RELAXED);
 	pthread_join(f->thread, NULL);
 	sq_client_close(f->events);
 	sq_client_close(f->requests);

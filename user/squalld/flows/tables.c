@@ -143,10 +143,8 @@ void table_retire(struct tables *t, const struct sq_rule *rule)
 }
 
 /* A slot that is given to another rule meanwhile is at worst counted once too often. */
-static void recount(struct tables *t, uint64_t now)
+static void recount(struct tables *t, uint32_t left, uint64_t now)
 {
-	uint32_t left = t->n_limited;
-
 	t->recounted_ns = now;
 	for (uint32_t slot = 1; slot < SQ_FLOW_SLOTS && left; slot++) {
 		bool limited;
@@ -164,9 +162,11 @@ void tables_sweep(struct tables *t)
 {
 	struct old_table *due = NULL, **p, *o;
 	uint64_t now = sq_mono_ns();
+	uint32_t limited;
 	int n = 0;
 
 	pthread_mutex_lock(&t->lock);
+	limited = t->n_limited;
 	for (p = &t->old; *p && n < SWEEP_AT_ONCE;) {
 		o = *p;
 		if (o->when_ns + RETIRE_NS > now) {
@@ -185,8 +185,8 @@ void tables_sweep(struct tables *t)
 		give_slot(t, o->slot, o->bytes);
 		free(o);
 	}
-	if (t->n_limited && now - t->recounted_ns > RECOUNT_NS)
-		recount(t, now);
+	if (limited && now - t->recounted_ns > RECOUNT_NS)
+		recount(t, limited, now);
 }
 
 void table_adopt(struct tables *t, const struct sq_rule *rule)

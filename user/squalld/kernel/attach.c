@@ -217,6 +217,11 @@ static bool iface_wanted(struct engine *e, const struct space *s, const struct n
 }
 
 /* lo is attached whole or not at all: what waits would be lost on its way back. */
+static void lo_is_ill(struct engine *e, const char *why)
+{
+	__atomic_store_n(&e->lo_ill, why, __ATOMIC_RELAXED);
+}
+
 static int lo_attach(struct engine *e, struct space *s, const struct nl_link *k, struct sq_att *att)
 {
 	const struct attachment *a = attachment_of(e, s->ino, k->ifindex);
@@ -231,7 +236,7 @@ static int lo_attach(struct engine *e, struct space *s, const struct nl_link *k,
 	if (err && !e->lo_ill)
 		log_warn("lo: not attached, so what is sent there passes: %s", strerror(-err));
 	if (err)
-		e->lo_ill = "squalld could not attach to it; its log says why";
+		lo_is_ill(e, "squalld could not attach to it; its log says why");
 	if (s->host)
 		__atomic_store_n(&e->lo_there, !err, __ATOMIC_RELAXED);
 	return 0;
@@ -476,7 +481,7 @@ static int scan_inside(struct engine *e, struct seen *seen, bool full)
 			if (res) {
 				close(fd);
 				if (sp->edges) { /* only lo is missing */
-					e->lo_ill = "squalld has no lane in its namespace";
+					lo_is_ill(e, "squalld has no lane in its namespace");
 					continue;
 				}
 				scan_failed(e, sp->ino, -1, res, SEG_OUT);
@@ -528,7 +533,8 @@ int attach_scan(struct engine *e, bool links_changed)
 		seen->list[i].edges = before && before->edges;
 	}
 	full |= lo_wanted(e) != e->lo_there;
-	e->lo_ill = full ? NULL : e->lo_ill;
+	if (full)
+		lo_is_ill(e, NULL);
 	/* What waits for an interface comes back to it before it is left. */
 	for (int i = 0; i < e->n_spaces; i++)
 		e->spaces[i].wanted = e->spaces[i].host || (e->lane_state->all.pkts > 0 &&

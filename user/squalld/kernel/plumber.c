@@ -278,7 +278,8 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	pthread_mutex_unlock(&e->lock);
 	pthread_mutex_lock(&e->att_lock);
 	needed = cgroup_each_pid(path, unattached, &at) == 1 ||
-		 (!h->elsewhere && !e->lo_off && !e->ifaces && !e->lo_there);
+		 (!h->elsewhere && !e->lo_off && !e->ifaces &&
+		  !__atomic_load_n(&e->lo_there, __ATOMIC_RELAXED));
 	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
 		res = sq_error_set(err, -EAGAIN, "attach",

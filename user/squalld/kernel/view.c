@@ -88,7 +88,8 @@ bool engine_on_host(struct engine *e, uint64_t cgroup_id, bool unless_known)
 const char *engine_lo_passes(struct engine *e, uint64_t cgroup_id, bool unless_known)
 {
 	struct netns_place p;
-	const char *why = e->lo_off ? "squalld --lo off" : e->lo_ill;
+	const char *why =
+		e->lo_off ? "squalld --lo off" : __atomic_load_n(&e->lo_ill, __ATOMIC_RELAXED);
 
 	if (!why && (!e->ifaces || __atomic_load_n(&e->lo_there, __ATOMIC_RELAXED)))
 		return NULL;
