@@ -224,12 +224,20 @@ static void cgroup_comes_back(void **state)
 
 	(void)state;
 	set("cgroup:/svc", "up loss 5%");
-	fake_of(first)->here = false;
-	book_tick(d.book);
+	fake_of(first)->here = false; /* between being found and being ruled: nobody tells */
+	book_tick(d.book, false);
 	assert_false(fake_of(first)->ruled);
 	second = fake_add("/svc");
-	book_tick(d.book);
+	book_tick(d.book, false);
+	assert_false(fake_of(second)->ruled); /* nobody has said that anything moved */
+	book_tick(d.book, true);
 	assert_true(fake_of(second)->ruled);
+	book_tick(d.book, false);
+	fake_of(second)->here = false;
+	book_tick(d.book, false);
+	assert_true(fake_of(second)->ruled);
+	book_tick(d.book, true);
+	assert_false(fake_of(second)->ruled);
 }
 
 static void labels(void **state)
@@ -472,7 +480,7 @@ static void cleared(void **state)
 	set("cgroup:/a", "up loss 5% for 1h");
 	set("cgroup:/b", "up loss 6%");
 	fake_of(b)->here = false;
-	book_tick(d.book); /* it waits */
+	book_tick(d.book, true); /* it waits */
 	schedule_of("cgroup:/a", true);
 	assert_int_equal(clear_all(d.clear, false, &n), 0);
 	assert_int_equal(n.deleted, 3);
@@ -562,7 +570,7 @@ static void wall_clock(void **state)
 	fake_add("/a");
 	set("cgroup:/a", "up loss 5% for 1h");
 	fake_of(1000)->here = false;
-	book_tick(d.book);
+	book_tick(d.book, true);
 	saved = book_save(d.book, false);
 	json_object_set_new(json_array_get(json_object_get(saved, "rules"), 0), "expires_ms",
 			    json_integer(1));
@@ -572,7 +580,7 @@ static void wall_clock(void **state)
 	book_restore(d.book, saved);
 	json_decref(saved);
 	assert_non_null(book_find(d.book, "cgroup:/a"));
-	book_tick(d.book);
+	book_tick(d.book, true);
 	assert_non_null(book_find(d.book, "cgroup:/a"));
 }
 

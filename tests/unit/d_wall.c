@@ -115,7 +115,7 @@ static long left(const char *target)
 	long ms = -1;
 
 	pthread_mutex_lock(&lock);
-	book_tick(book);
+	book_tick(book, true);
 	e = book_find(book, target);
 	if (e && e->in_force && e->ends_ns)
 		ms = (long)((int64_t)(e->ends_ns - sq_mono_ns()) / 1000000);

@@ -168,8 +168,8 @@ static void tick(struct daemon *d, unsigned int n)
 {
 	pthread_mutex_lock(&d->lock);
 	members_tick(d->book);
-	book_tick(d->book);
 	/* Where a cgroup was missed: inotify has its limits. */
+	book_tick(d->book, cgwatch_moved(d->cgwatch) || n % (10000 / TICK_MS) == 0);
 	if (n % (10000 / TICK_MS) == 0)
 		members_look_all(d->book);
 	if (n % (1000 / TICK_MS) == 0) {

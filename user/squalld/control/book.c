@@ -335,6 +335,7 @@ int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *
 	e->ends_ns = ends_ns ? ends_ns : got.expires_ns;
 	e->cgroup_id = id;
 	e->in_force = true;
+	book->moved = true; /* it may have gone since somebody found it */
 	return 0;
 }
 

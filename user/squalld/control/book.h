@@ -77,8 +77,9 @@ void book_rename(struct book *book, const char *from, const char *to);
 void book_target_here(struct book *book, struct container *c);
 void book_target_gone(struct book *book, const char *name, uint64_t cgroup_id);
 void book_container_destroyed(struct book *book, const char *name);
-/* Once a second: expiry, cgroups that were removed and made again. */
-void book_tick(struct book *book);
+/* Several times a second: expiry and, if some may have been, cgroups that were removed and made
+ * again. What could not be done then is tried again with the next. */
+void book_tick(struct book *book, bool moved);
 bool book_any_keep(struct book *book);
 
 /* docker-tc's IGNORE: labels of this container are not looked at. */

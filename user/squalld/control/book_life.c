@@ -63,9 +63,19 @@ void book_container_destroyed(struct book *book, const char *name)
 		book_remove(book, e, "deleted");
 }
 
-/* --- once a second -------------------------------------------------------------------- */
+/* --- several times a second ----------------------------------------------------------- */
 
-static int tick_one(struct rule_entry *e, void *arg)
+static int expire_one(struct rule_entry *e, void *arg)
+{
+	if (!e->selector && e->ends_ns && sq_mono_ns() >= e->ends_ns && !e->by) {
+		log_info("rule of %s has expired", e->name);
+		book_delete(arg, e->name, "expired");
+	}
+	return 0;
+}
+
+/* Opens the directory: of 500 rules, 4 times a second, that was 1.6 % of a core. */
+static int look_at_one(struct rule_entry *e, void *arg)
 {
 	struct book *book = arg;
 	struct sq_error p = {0};
@@ -74,16 +84,14 @@ static int tick_one(struct rule_entry *e, void *arg)
 
 	if (e->selector)
 		return 0;
-	if (e->ends_ns && sq_mono_ns() >= e->ends_ns && !e->by) {
-		log_info("rule of %s has expired", e->name);
-		book_delete(book, e->name, "expired");
-		return 0;
-	}
 	if (e->container) {
 		char path[TARGET_NAME_MAX];
 
-		if (e->in_force && engine_cgroup_path(e->cgroup_id, path, sizeof(path)) == -ENOENT)
+		rc = e->in_force ? engine_cgroup_path(e->cgroup_id, path, sizeof(path)) : 0;
+		if (rc == -ENOENT)
 			book_target_gone(book, e->name, e->cgroup_id);
+		else
+			book->moved |= rc < 0;
 		return 0;
 	}
 	if (!e->cgroup)
@@ -91,6 +99,7 @@ static int tick_one(struct rule_entry *e, void *arg)
 	rc = engine_cgroup_id(e->cgroup, &id, &p);
 	if (rc < 0) {
 		/* Only what is not there is gone: no descriptor left says nothing of the cgroup. */
+		book->moved |= rc != -ENOENT;
 		if (e->in_force && rc == -ENOENT) {
 			log_info("%s is gone; its rule waits for it", e->name);
 			book_target_gone(book, e->name, e->cgroup_id);
@@ -109,13 +118,19 @@ static int tick_one(struct rule_entry *e, void *arg)
 		log_info("%s is here again: its rule is in force", e->name);
 		book_changed(book, e);
 		book_publish(book, "restored", e, true);
+	} else {
+		book->moved = true;
 	}
 	return 0;
 }
 
-void book_tick(struct book *book)
+void book_tick(struct book *book, bool moved)
 {
-	book_each(book, tick_one, book);
+	book_each(book, expire_one, book);
+	if (!book->moved && !moved)
+		return;
+	book->moved = false;
+	book_each(book, look_at_one, book);
 }
 
 static int is_keep(struct rule_entry *e, void *arg)

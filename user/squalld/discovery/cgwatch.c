@@ -52,6 +52,7 @@ struct cgwatch {
 	struct dir *bucket[BUCKETS];
 	unsigned int watched; /* read by others */
 	int error;	      /* positive errno, read by others */
+	bool moved;	      /* since somebody asked, who also clears it */
 	bool telling;	      /* false while the tree is read for the first time */
 	struct change change[ONE_BY_ONE];
 	unsigned int n_changes;
@@ -80,6 +81,7 @@ static void forget(struct cgwatch *w, int wd)
 
 static void note(struct cgwatch *w, bool made, const char *path, uint64_t id)
 {
+	__atomic_store_n(&w->moved, true, __ATOMIC_RELEASE);
 	if (!w->telling)
 		return;
 	if (made)
@@ -194,6 +196,7 @@ static void one_event(struct cgwatch *w, const struct inotify_event *e)
 		w->n_changes += ONE_BY_ONE + 1;
 		sweep(w);
 		add_tree(w, "", true);
+		__atomic_store_n(&w->moved, true, __ATOMIC_RELEASE);
 		return;
 	}
 	if (e->mask & IN_IGNORED) {
@@ -280,6 +283,7 @@ static void *watch(void *arg)
 	pthread_setname_np(pthread_self(), "cgroups");
 	add_tree(w, "", false);
 	w->telling = true;
+	__atomic_store_n(&w->moved, true, __ATOMIC_RELEASE);
 	w->use.made(w->use.made_arg, NULL);
 	for (;;) {
 		fds[0].revents = fds[1].revents = 0;
@@ -334,6 +338,12 @@ void cgwatch_stop(struct cgwatch *w)
 		}
 	}
 	free(w);
+}
+
+bool cgwatch_moved(struct cgwatch *w)
+{
+	return !w || __atomic_load_n(&w->error, __ATOMIC_RELAXED) ||
+	       __atomic_exchange_n(&w->moved, false, __ATOMIC_ACQUIRE);
 }
 
 json_t *cgwatch_status(struct cgwatch *w)

@@ -4,6 +4,7 @@
 #define SQUALLD_CGWATCH_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct bus;
 struct cgwatch;
@@ -20,6 +21,9 @@ struct cgwatch_uses {
 /* *ret stays NULL where cgroup v2 is not mounted. */
 int cgwatch_start(const struct cgwatch_uses *uses, struct cgwatch **ret);
 void cgwatch_stop(struct cgwatch *w); /* w may be NULL */
+/* May a cgroup have been made or removed since this was asked? Always, where not all are watched; w
+ * may be NULL. For one asker. */
+bool cgwatch_moved(struct cgwatch *w);
 /* {"watched":N,"error":TEXT|null} */
 json_t *cgwatch_status(struct cgwatch *w);
 
