@@ -11,7 +11,7 @@
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/book_internal.h"
-#include "squalld/control/selector.h"
+#include "squalld/control/members.h"
 #include "squalld/control/state.h"
 #include "squalld/kernel/kernel.h"
 
@@ -100,14 +100,6 @@ static int same_rule(struct rule_entry *e, void *arg)
 	return 1;
 }
 
-static int any_selector(struct rule_entry *e, void *arg)
-{
-	struct alike *x = arg;
-
-	x->found = e->selector ? e : NULL;
-	return x->found != NULL;
-}
-
 /* Own or a member's: the file may be older. Of a selector that is not known any more it may be the
  * rule of another one; who is looked at next gets what he should have. */
 static void whose(struct book *book, struct rule_entry *e, const struct sq_rule *rule)
@@ -122,7 +114,7 @@ static void whose(struct book *book, struct rule_entry *e, const struct sq_rule 
 	if (e->by)
 		return;
 	if (!book_each(book, same_rule, &like))
-		book_each(book, any_selector, &like);
+		like.found = members_selector(book, false);
 	e->by = strdup(like.found ? like.found->name : "");
 	if (like.found)
 		strcpy(e->source, like.found->source);

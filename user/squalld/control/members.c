@@ -141,21 +141,27 @@ void members_watch(struct book *book)
 
 /* --- all of them ------------------------------------------------------------------------- */
 
+struct wanted {
+	bool of_cgroups;
+	struct rule_entry *found;
+};
+
 static int is_selector(struct rule_entry *e, void *arg)
 {
-	bool cgroups = *(bool *)arg;
+	struct wanted *x = arg;
 
-	return e->selector && (!cgroups || selector_of_cgroups(e->selector));
+	if (!e->selector || (x->of_cgroups && !selector_of_cgroups(e->selector)))
+		return 0;
+	x->found = e;
+	return 1;
 }
 
-static bool any_selector(struct book *book, bool of_cgroups)
+struct rule_entry *members_selector(struct book *book, bool of_cgroups)
 {
-	return book_each(book, is_selector, &of_cgroups);
-}
+	struct wanted x = {.of_cgroups = of_cgroups};
 
-bool members_of_cgroups(struct book *book)
-{
-	return any_selector(book, true);
+	book_each(book, is_selector, &x);
+	return x.found;
 }
 
 struct sweep {
@@ -185,8 +191,8 @@ void members_look_all(struct book *book)
 {
 	struct sweep x = {.book = book};
 
-	if (any_selector(book, false))
-		targets_each(book->targets, any_selector(book, true), true, sweep_one, &x);
+	if (members_selector(book, false))
+		targets_each(book->targets, members_selector(book, true), true, sweep_one, &x);
 }
 
 /* --- rules set by name --------------------------------------------------------------------- */

@@ -32,8 +32,9 @@ void members_look(struct book *book, const struct target *t);
 /* All that there are: after a restart, after an undo, and now and then where something may have
  * been missed. */
 void members_look_all(struct book *book);
-/* Might a cgroup that was made just now be a member? */
-bool members_of_cgroups(struct book *book);
+/* The rule of some selector, of_cgroups: of one that a cgroup which is no container may follow.
+ * NULL: there is none. */
+struct rule_entry *members_selector(struct book *book, bool of_cgroups);
 /* Before book_tick(): a selector's time ends its members' too. */
 void members_tick(struct book *book);
 

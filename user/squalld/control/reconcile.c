@@ -128,7 +128,7 @@ void reconcile_cgroup(struct reconcile *r, const char *path)
 	struct sq_error p = {0};
 	struct target t;
 
-	if (!members_of_cgroups(r->book))
+	if (!members_selector(r->book, true))
 		return;
 	if (!path) {
 		members_look_all(r->book);
