@@ -8,7 +8,7 @@
 #include "lib/cgroup.h"
 #include "squall/cli.h"
 
-/* Opens for a command; says what is wrong. Returns an exit code. */
+/* Opens for a command one that has entries; says what is wrong. Returns an exit code. */
 static int open_map(const struct cli *cli, const char *name, struct sq_map *ret)
 {
 	struct sq_error err;
@@ -22,16 +22,15 @@ static int open_map(const struct cli *cli, const char *name, struct sq_map *ret)
 			snprintf(err.text + strlen(err.text), sizeof(err.text) - strlen(err.text),
 				 "; did you mean \"%s\"?", s.best);
 	}
-	return r ? complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err) : 0;
-}
-
-static int no_entries(const struct cli *cli, struct sq_map *map)
-{
-	sq_map_close(map);
+	if (r)
+		return complain(cli, r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, &err);
+	if (sq_map_has_entries(ret))
+		return 0;
+	sq_map_close(ret);
 	return complain_text(cli, EXIT_FAILED,
 			     "%s is a ring buffer and has no entries to show: see "
 			     "\"squall trace\"",
-			     map->def->name);
+			     ret->def->name);
 }
 
 static void print_raw(const json_t *entry)
@@ -89,8 +88,6 @@ int cmd_map_dump(struct cli *cli, int argc, char **argv)
 	r = open_map(cli, argv[0], &map);
 	if (r)
 		return r;
-	if (!sq_map_has_entries(&map))
-		return no_entries(cli, &map);
 	if (cli->json)
 		d.entries = json_array();
 	r = sq_map_each(&map, dump_entry, &d);
@@ -195,8 +192,6 @@ int cmd_map_lookup(struct cli *cli, int argc, char **argv)
 	r = open_map(cli, argv[0], &map);
 	if (r)
 		return r;
-	if (!sq_map_has_entries(&map))
-		return no_entries(cli, &map);
 	value = calloc(1, sq_map_value_room(&map));
 	r = parse_key(cli, map.def, argv[1], key);
 	if (r) {

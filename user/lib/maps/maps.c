@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Pinned maps and the programs that use them. Each map has a decoder in
- * map_decode.c; sizes are compared before anything is decoded, so that a map
+ * decode.c; sizes are compared before anything is decoded, so that a map
  * of another version is an error and not nonsense.
  */
 #include <bpf/bpf.h>

@@ -15,7 +15,7 @@ struct locust_worker_opts {
 	struct faults_opts faults;
 	const char *allow_files; /* below it a master may name payload files; NULL: no file */
 	uint32_t max_devices;	 /* as the engine has it; each worker numbers its own block */
-	/* 0: as in locust_worker.c; tests have no patience. */
+	/* 0: as in worker_run.c; tests have no patience. */
 	unsigned int alone_ms; /* without a master, then devices stop */
 	unsigned int grace_ms; /* a new master that asks for nothing, then too */
 };

@@ -9,17 +9,23 @@ static bool options_ok(uint8_t version, uint8_t o)
 	return version == MQTT_V5 ? !(o & 0xc0) && (o >> 4 & 3) < 3 : !(o & ~3);
 }
 
-bool mqtt_rd_subscribe(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
+/* Id and properties; the rest is the list, which may be empty. */
+static bool head_and_list(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
 {
-	struct mqtt_rd list;
-
 	ret->id = (uint16_t)rd_int(r, 2);
 	if (r->bad || !ret->id)
 		return false;
 	if (version == MQTT_V5)
 		mqtt_rd_props(r, ret->type, &ret->props);
 	ret->list = rd_take(r, rd_left(r));
-	if (r->bad || !ret->list.n)
+	return !r->bad;
+}
+
+bool mqtt_rd_subscribe(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
+{
+	struct mqtt_rd list;
+
+	if (!head_and_list(r, version, ret) || !ret->list.n)
 		return false;
 	list = (struct mqtt_rd){ret->list.p, ret->list.p + ret->list.n, false};
 	while (rd_left(&list)) {
@@ -93,13 +99,7 @@ long mqtt_enc_unsubscribe(uint8_t *buf, size_t cap, uint8_t version, uint16_t id
 
 bool mqtt_rd_suback(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)
 {
-	ret->id = (uint16_t)rd_int(r, 2);
-	if (r->bad || !ret->id)
-		return false;
-	if (version == MQTT_V5)
-		mqtt_rd_props(r, ret->type, &ret->props);
-	ret->list = rd_take(r, rd_left(r));
-	if (r->bad)
+	if (!head_and_list(r, version, ret))
 		return false;
 	if (ret->type == MQTT_UNSUBACK && version != MQTT_V5)
 		return !ret->list.n;
