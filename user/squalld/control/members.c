@@ -367,7 +367,7 @@ static int count_one(const struct target *t, void *arg)
 		return 0;
 	if (t->c && !t->c->running) {
 		x->idle++;
-	} else if (!t->id) {
+	} else if (t->c && !t->id) {
 		if (!x->cannot &&
 		    asprintf(&x->cannot, "%s matches, but cannot be a target: %s", t->name,
 			     t->c->why ? t->c->why : "its cgroup was not found") < 0)
