@@ -178,7 +178,9 @@ const mark = document.getElementById('conn');
 const bar = document.getElementById('stale');
 function freshness() {
 	const text = { live: 'Live', stale: 'Stale', auth: 'Locked', connecting: 'Connecting' }[state.conn];
-	mark.className = `conn ${state.conn}`;
+	const ill = state.conn === 'live' && state.health && state.health.status !== 'ok';
+	mark.className = `conn ${state.conn}${ill ? ' ill' : ''}`;
+	mark.title = ill ? `squalld is ${state.health.status}: ${(state.health.reasons || []).join('; ')}` : '';
 	if (mark.textContent !== text)
 		mark.textContent = text;
 	document.body.classList.toggle('is-stale', state.conn === 'stale');
@@ -196,7 +198,7 @@ function freshness() {
 on('conn', freshness);
 on('targets', clearable);
 on('rule', clearable);
-on('now', clearable);
+on('now', freshness);
 
 // --- start -----------------------------------------------------------------------
 

@@ -14,12 +14,41 @@ const ms = (x) => x === null || x === undefined ? '–' : x === 0 ? '0' : x < 9.
 const idleState = (load) => load.state === 'idle' || load.state === 'stopped';
 const bare = (x) => x === null || x === undefined ? '–' : x < 9.95 ? x.toFixed(1) : fmtCount(x);
 
+// squalld asks no host for anything, so its panel knows a fleet's by the address that it is given.
+const SIM = 'squall-sim';
+function simLink() {
+	const link = h('a', { class: 'button primary', id: 'sim-open' }, 'Open its panel');
+	const bad = h('p', { class: 'field-error', id: 'sim-error', role: 'alert' });
+	const field = h('input', { id: 'sim-address', type: 'text', inputmode: 'url', spellcheck: 'false', autocomplete: 'off', placeholder: '127.0.0.1:4081', value: localStorage.getItem(SIM) || '',
+		'aria-describedby': 'sim-error', onchange: () => draw() });
+	function draw() {
+		const said = field.value.trim();
+		let url = null;
+		try {
+			url = said ? new URL(/^https?:\/\//.test(said) ? said : `http://${said}`) : null;
+		} catch {
+			// told below
+		}
+		text(bad, said && !url ? `“${said}” is no address: for example 127.0.0.1:4081` : '');
+		link.hidden = !url;
+		if (url) {
+			link.href = `${url.origin}/ui/#/load`;
+			localStorage.setItem(SIM, said);
+		} else if (!said) {
+			localStorage.removeItem(SIM);
+		}
+	}
+	draw();
+	return h('div', { class: 'inline' }, h('label', {}, 'Address of a squall-sim ', field), link, bad);
+}
+
 export function loadPage(root) {
 	if (state.kind !== 'sim') {
 		root.append(h('div', { class: 'page-head' }, h('h1', {}, 'Load')),
 			empty('The fleet has its own panel', 'squalld faults packets; squall-sim makes the load. Start a fleet with a panel of its own:',
 				h('p', {}, code(`squall-sim run --broker mqtt://BROKER --devices 100 --web 127.0.0.1:4081 --squalld ${location.origin}`)),
-				h('p', {}, 'Then open ', code('http://127.0.0.1:4081/ui/'), '. Locust users keep Locust’s own page: ', code('squall-sim worker --help'), '.')));
+				simLink(),
+				h('p', {}, 'Its page shades the faults of this squalld, and links back. Locust users keep Locust’s own page: ', code('squall-sim worker --help'), '.')));
 		return () => {};
 	}
 	const samples = [];
@@ -53,6 +82,7 @@ export function loadPage(root) {
 	const windowsCard = h('section', { class: 'card', 'aria-label': 'Faults in force', hidden: true }, h('div', { class: 'card-head' }, h('h2', {}, 'Faults in force'), h('span', { class: 'muted' }, 'shaded on the charts')),
 		h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of faults' }, h('table', { id: 'windows' }, h('thead', {}, h('tr', {}, ['From', 'To', 'Target', 'Rule'].map((c) => h('th', { scope: 'col' }, c)))), windows)));
 	const source = h('p', { class: 'muted', role: 'status', id: 'squalld-note' });
+	const faultsAt = h('a', { id: 'squalld-panel', hidden: true }, 'Its panel: faults, timelines, history');
 	let current = null;
 
 	const columns = ['Type', 'Name', 'Requests', 'Failures', 'Median', 'p95', 'p99', 'Average', 'Min', 'Max', 'Bytes', 'RPS', 'Failures/s'];
@@ -64,7 +94,7 @@ export function loadPage(root) {
 		figures,
 		h('div', { class: 'grid2' }, ['Devices', 'Messages per second', 'Publish latency', 'Failures per second'].map((t, i) =>
 			h('section', { class: 'card', 'aria-label': t }, h('div', { class: 'card-head' }, h('h2', {}, t), i === 2 && h('span', { class: 'muted', id: 'latency-of' })), boxes[i]))),
-		source, windowsCard,
+		source, faultsAt, windowsCard,
 		h('section', { class: 'card', 'aria-label': 'Requests' }, h('div', { class: 'card-head' }, h('h2', {}, 'Requests'), h('span', { class: 'muted' }, 'times in ms')),
 			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of requests' }, h('table', {}, h('thead', {}, h('tr', {}, columns.map((c, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, c)))), rows))),
 		h('section', { class: 'card', 'aria-label': 'Failures' }, h('div', { class: 'card-head' }, h('h2', {}, 'Failures')), failures)));
@@ -161,6 +191,9 @@ export function loadPage(root) {
 		text(source, !squalld ? 'No squalld is followed: start squall-sim with --squalld http://127.0.0.1:4080 to see its faults shaded here.'
 			: squalld.state === 'unreachable' ? `squalld cannot be reached, so faults since then are not shaded: ${squalld.why}`
 				: squalld.state === 'connecting' ? `Looking for ${of} …` : squalld.why ? `Shaded: faults of ${of}. ${squalld.why}` : `Shaded: faults of ${of}.`);
+		faultsAt.hidden = !squalld || !/^https?:/.test(squalld.peer);
+		if (!faultsAt.hidden)
+			faultsAt.href = `${squalld.peer}/ui/`;
 		source.className = squalld && (squalld.state === 'unreachable' || squalld.why) ? 'field-error' : 'muted';
 		windowsCard.hidden = !list.length;
 		replace(windows, list.slice(-20).reverse().map((f) => h('tr', {}, h('td', { class: 'num left' }, fmtClock(f.from_ms)), h('td', { class: 'num left' }, f.to_ms ? fmtClock(f.to_ms) : 'now'),

@@ -124,6 +124,7 @@ await step('accessibility and widths', async () => {
 	const page = await open(sim.url, 'load');
 	await page.waitForSelector('.u-wrap canvas');
 	await axe(page, 'load with a fleet');
+	ok('squall-sim’s panel has no tab that leads nowhere', await page.locator('#nav a:visible').allTextContents().then((t) => t.join()) === 'Load');
 	await page.setViewportSize({ width: 360, height: 800 });
 	await sleep(200);
 	ok('load with a fleet fits 360 px', await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth));

@@ -147,6 +147,18 @@ await step('history page', async () => {
 	await api('DELETE', 'rules');
 });
 
+await step('the panel of a fleet', async () => {
+	await page.goto(`${URL}/ui/#/load`);
+	await page.fill('#sim-address', 'not an address');
+	await page.press('#sim-address', 'Enter');
+	await page.waitForFunction(() => /is no address/.test(document.getElementById('sim-error').textContent));
+	ok('what is no address is said', await page.locator('#sim-open').isHidden());
+	await page.fill('#sim-address', '127.0.0.1:4081');
+	await page.press('#sim-address', 'Enter');
+	await page.reload();
+	ok('an address is remembered, and is a link', await page.getAttribute('#sim-open', 'href') === 'http://127.0.0.1:4081/ui/#/load');
+});
+
 await step('charts survive a reload', async () => {
 	await api('PUT', rulePath('boiler-west'), { text: 'up loss 30%' });
 	await page.goto(pageOf('boiler-west'));
