@@ -9,11 +9,12 @@ import { targetPage } from './target.js';
 import { timelinePage } from './timeline.js';
 import { loadPage } from './load.js';
 import { historyPage } from './history.js';
+import { experimentsPage, look } from './experiments.js';
 import { kernelPage } from './kernel.js';
 import { nowStrip, count } from './now.js';
 
 const main = document.getElementById('main');
-const TITLES = { faults: 'Faults', timeline: 'Timeline', history: 'History', load: 'Load', kernel: 'Kernel' };
+const TITLES = { faults: 'Faults', timeline: 'Timeline', history: 'History', experiments: 'Experiments', load: 'Load', kernel: 'Kernel' };
 let leave = () => {};
 
 // --- pages -------------------------------------------------------------------
@@ -45,7 +46,7 @@ function show() {
 	} catch {
 		name = arg; // a stray % in an address typed by hand
 	}
-	if (state.kind === 'sim' && page !== 'load')
+	if (state.kind === 'sim' && page !== 'load' && page !== 'experiments')
 		root.append(otherProgram());
 	else if (page === 'timeline')
 		leave = timelinePage(root, name);
@@ -53,6 +54,8 @@ function show() {
 		leave = loadPage(root);
 	else if (page === 'history')
 		leave = historyPage(root, name);
+	else if (page === 'experiments')
+		leave = experimentsPage(root);
 	else if (page === 'kernel')
 		leave = kernelPage(root);
 	else if (name)
@@ -120,7 +123,7 @@ theme();
 const clearAll = document.getElementById('clear-all');
 function clearable() {
 	const n = [[ruled().length, 'rule'], [state.waiting.filter((r) => !state.targets.get(r.target)?.rule).length, 'waiting rule'],
-		[state.schedules.filter((s) => s.running).length, 'schedule']].filter(([k]) => k);
+		[state.schedules.filter((s) => s.running).length, 'schedule'], [state.experiments?.running.length, 'experiment']].filter(([k]) => k);
 	clearAll.disabled = state.kind !== 'squalld' || state.conn === 'auth' || state.conn === 'connecting';
 	clearAll.title = n.length ? `End ${n.map(([k, what]) => count(k, what)).join(', ')}` : 'Nothing is in force';
 	clearAll.classList.toggle('armed', n.length > 0);
@@ -143,7 +146,9 @@ clearAll.addEventListener('click', async () => {
 		said.push(`${count(ended.schedules, 'schedule')} stopped`);
 	if (ended.labels)
 		said.push(`labels of ${count(ended.labels, 'container')} ignored`);
-	toast(ended.undo ? `Cleared ${said.join(', ')}.` : 'No rule was in force.', 'ok',
+	if (ended.experiments)
+		said.push(`${count(ended.experiments, 'experiment')} asked to stop`);
+	toast(ended.undo || ended.experiments ? `Cleared ${said.join(', ')}.` : 'No rule was in force.', 'ok',
 		ended.undo && { label: 'Undo', run: () => undo(ended.undo) });
 });
 
@@ -216,7 +221,8 @@ async function start() {
 				await get('load');
 				state.kind = 'sim';
 				state.conn = 'live';
-				if (!/^#\/load/.test(location.hash))
+				document.body.classList.toggle('has-experiments', await look() === 200);
+				if (!/^#\/(load|experiments)/.test(location.hash))
 					location.replace('#/load');
 				document.body.classList.add('sim');
 				freshness();

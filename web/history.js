@@ -6,7 +6,7 @@ import { h, replace, text, toast, empty } from './dom.js';
 import { call, get, seg, download } from './api.js';
 import { fmtCount, fmtClock } from './units.js';
 
-const TYPES = ['', 'rule', 'schedule', 'target', 'lane', 'health', 'squalld'];
+const TYPES = ['', 'rule', 'schedule', 'target', 'lane', 'health', 'squalld', 'experiment'];
 
 const lasted = (ms) => ms < 60e3 ? `${(ms / 1000).toFixed(1)} s` : ms < 3600e3 ? `${(ms / 60e3).toFixed(1)} min` : `${(ms / 3600e3).toFixed(1)} h`;
 

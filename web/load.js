@@ -14,12 +14,13 @@ const ms = (x) => x === null || x === undefined ? '–' : x === 0 ? '0' : x < 9.
 const idleState = (load) => load.state === 'idle' || load.state === 'stopped';
 const bare = (x) => x === null || x === undefined ? '–' : x < 9.95 ? x.toFixed(1) : fmtCount(x);
 
-// squalld asks no host for anything, so its panel knows a fleet's by the address that it is given.
+// squalld asks no host for anything, so its panel knows a fleet's by the address that it is given;
+// until then it is this host's, at the port of the examples.
 const SIM = 'squall-sim';
 function simLink() {
 	const link = h('a', { class: 'button primary', id: 'sim-open' }, 'Open its panel');
 	const bad = h('p', { class: 'field-error', id: 'sim-error', role: 'alert' });
-	const field = h('input', { id: 'sim-address', type: 'text', inputmode: 'url', spellcheck: 'false', autocomplete: 'off', placeholder: '127.0.0.1:4081', value: localStorage.getItem(SIM) || '',
+	const field = h('input', { id: 'sim-address', type: 'text', inputmode: 'url', spellcheck: 'false', autocomplete: 'off', placeholder: '127.0.0.1:4081', value: localStorage.getItem(SIM) || `${location.hostname}:4081`,
 		'aria-describedby': 'sim-error', onchange: () => draw() });
 	function draw() {
 		const said = field.value.trim();
@@ -29,6 +30,9 @@ function simLink() {
 		} catch {
 			// told below
 		}
+		// Chromium takes a space in a host, as %20.
+		if (url && !/^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i.test(url.host))
+			url = null;
 		text(bad, said && !url ? `“${said}” is no address: for example 127.0.0.1:4081` : '');
 		link.hidden = !url;
 		if (url) {

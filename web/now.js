@@ -29,12 +29,14 @@ export function nowStrip(box) {
 		const rules = ruled().filter((t) => t.rule.in_force !== false);
 		const children = rules.length ? [...state.targets.values()].map((t) => [t, inherited(t)]).filter(([, by]) => by) : [];
 		const running = state.schedules.filter((s) => s.running);
+		const experiments = state.experiments ? state.experiments.running : [];
 		const bad = state.health && state.health.status !== 'ok' ? state.health.reasons || [state.health.reason] : [];
 		const list = [
 			rules.length && ['now-rules', count(rules.length, 'rule'), rules.map((t) => [t.target, page(t.target), ruleText(t.rule)])],
 			children.length && ['now-inherited', `${count(children.length, 'target')} below a rule`, children.map(([t, by]) => [t.target, page(t.target), `by the rule of ${by.target}`])],
 			state.waiting.length && ['now-waiting', count(state.waiting.length, 'waiting rule'), state.waiting.map((r) => [r.target, page(r.target), `${ruleText(r)}, as soon as the target runs`])],
 			running.length && ['now-schedules', count(running.length, 'schedule') + ' running', running.map((s) => [s.target, `#/timeline/${encodeURIComponent(s.target)}`, ''])],
+			experiments.length && ['now-experiments', count(experiments.length, 'experiment') + ' running', experiments.map((e) => [e.name, '#/experiments', e.faults.length ? `fault: ${e.faults.join(', ')}` : e.phase])],
 			bad.length && ['now-health', `squalld is ${state.health.status}`, bad.map((why) => [why])],
 		].filter(Boolean);
 		const key = JSON.stringify(list);

@@ -20,6 +20,7 @@ export const state = {
 	watched: '', // target whose page is open
 	waiting: [], // rules whose target does not run: {target, rule, ...}
 	schedules: [], // GET schedules
+	experiments: null, // GET experiments: {running, finished}
 	health: null, // GET /healthz: {status, reasons}
 	lastSeen: 0, // performance.now() of the last event
 	trace: '', // target whose packets are sampled
@@ -87,14 +88,17 @@ export async function background() {
 	if (asking || state.kind !== 'squalld')
 		return;
 	asking = true;
-	const [rules, schedules, health] = await Promise.all([get('rules'), get('schedules'), getHealth()].map((p) => p.catch(() => null)));
+	const [rules, schedules, health, experiments] = await Promise.all([get('rules'), get('schedules'), getHealth(), get('experiments')].map((p) => p.catch(() => null)));
 	asking = false;
 	if (rules)
 		state.waiting = rules.rules.filter((r) => r.in_force === false);
 	if (schedules)
 		state.schedules = schedules.schedules;
 	state.health = health;
+	if (experiments)
+		state.experiments = experiments;
 	emit('now');
+	emit('experiments');
 }
 
 // A rule acts on all cgroups below its own but those with a rule of theirs: the kernel takes the
@@ -346,6 +350,22 @@ function rule(data) {
 	emit('now');
 }
 
+function experiment({ id, what, experiment: e }) {
+	const now = state.experiments;
+	if (!now)
+		return;
+	const others = (list) => list.filter((x) => x.id !== id);
+	now.running = others(now.running);
+	if (what === 'finished')
+		now.finished = [e, ...others(now.finished)].slice(0, 100);
+	else if (what === 'deleted')
+		now.finished = others(now.finished);
+	else if (what !== 'lost')
+		now.running = [e, ...now.running].sort((a, b) => b.started_ms - a.started_ms);
+	emit('now');
+	emit('experiments');
+}
+
 // One packet in so many was guessed when the feed began; a target may have become louder since.
 let packets = 0;
 let packetsFrom = 0;
@@ -390,6 +410,8 @@ const events = new Events((name, data, newest) => {
 	} else if (name === 'traffic') {
 		if (listing)
 			traffic(data);
+	} else if (name === 'experiment') {
+		experiment(data);
 	} else if (name === 'health') {
 		state.health = data;
 		emit('now');

@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step, browse, axe, sleep, until, finish, run, stop, crowding, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
+import { ok, note, step, browse, axe, sleep, until, finish, shot, run, stop, crowding, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
 
 const { dev, fleet, CG2 } = process.env;
 const name = (leaf) => `cgroup:/${fleet}/${leaf}`;
@@ -149,6 +149,7 @@ await step('history page', async () => {
 
 await step('the panel of a fleet', async () => {
 	await page.goto(`${URL}/ui/#/load`);
+	ok('without an address it is this host', await page.getAttribute('#sim-open', 'href') === `${new globalThis.URL(URL).protocol}//${new globalThis.URL(URL).hostname}:4081/ui/#/load`);
 	await page.fill('#sim-address', 'not an address');
 	await page.press('#sim-address', 'Enter');
 	await page.waitForFunction(() => /is no address/.test(document.getElementById('sim-error').textContent));
@@ -157,6 +158,53 @@ await step('the panel of a fleet', async () => {
 	await page.press('#sim-address', 'Enter');
 	await page.reload();
 	ok('an address is remembered, and is a link', await page.getAttribute('#sim-open', 'href') === 'http://127.0.0.1:4081/ui/#/load');
+});
+
+await step('an experiment', async () => {
+	const file = path.join(process.env.TMP, 'browser.yaml');
+	fs.writeFileSync(file, `name: "<b>browser</b>"
+squalld: "${URL}"
+before: 1s
+faults: [ { name: lossy, at: 2s, for: 100s, target: "${name('pump-08')}", rule: "both loss 20%" } ]
+after: 2s
+probes: [ { name: up, command: ["true"] } ]
+thresholds: { "up.up": ">50%", "up.p95": "<0.001ms" }
+`);
+	await page.goto(`${URL}/ui/#/experiments`);
+	await page.waitForSelector('text=No experiment has been here');
+	await axe(page, 'experiments, none');
+	const sim = run('squall-sim', ['experiment', file]);
+	const card = page.locator('.experiment');
+	await card.waitFor();
+	await page.waitForFunction(() => /fault: lossy/.test(document.querySelector('.exp-phase')?.textContent));
+	ok('a running experiment is there: its name, its phase', await card.locator('h2').textContent() === '<b>browser</b>');
+	const said = await card.locator('tbody').textContent();
+	ok('its thresholds, each as it stands', /ok.*up\.up/.test(said) && /crossed.*up\.p95/.test(said), said);
+	ok('its time line', await card.locator('.exp-part.fault').textContent() === 'lossy');
+	ok('Now names it', /1 experiment running/.test(await page.textContent('#now')));
+	await axe(page, 'experiments, one runs');
+	await shot(page, 'experiments');
+	for (const width of [360, 800, 1600]) {
+		await page.setViewportSize({ width, height: 800 });
+		await sleep(150);
+		ok(`experiments fit ${width} px`, await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth));
+	}
+	await page.setViewportSize({ width: 1280, height: 900 });
+	await card.getByRole('button', { name: 'Stop' }).click();
+	const row = page.locator('#exp-finished tr');
+	await row.waitFor();
+	ok('stopped, it says so', await sim.ended === 1 && /interrupted.*stopped by/.test(await row.textContent()), `${await sim.ended} ${await row.textContent()} ${sim.text.slice(-300)}`);
+	ok('and is no longer running', await card.count() === 0 && !/experiment running/.test(await page.textContent('#now')));
+	ok('its fault is gone', await ruleOf('pump-08').then((r) => !r, () => true));
+	await page.reload();
+	const href = await row.getByRole('link', { name: 'Report' }).evaluate((a) => a.href);
+	const report = await b.context.newPage();
+	await report.goto(href);
+	ok('its report is a page', (await report.textContent('h1')).includes('<b>browser</b>') && /interrupted/.test(await report.textContent('body')));
+	await report.close();
+	await row.getByRole('button', { name: 'Forget' }).click();
+	await row.waitFor({ state: 'detached' });
+	ok('forgotten, it is gone', (await api('GET', 'experiments')).finished.length === 0);
 });
 
 await step('charts survive a reload', async () => {

@@ -270,6 +270,21 @@ step("deleted", "DELETE", rules(A), 204)
 step("deleted", "DELETE", rules(A), 404)
 call("PUT", rules(A), {"text": "up loss 1%"})
 call("PUT", rules(B), {"text": "up loss 1%"})
+E = "/api/v1/experiments"
+tells = {"name": "x", "started_ms": 1, "ttl_s": 10, "phase": "ramp", "faults": [], "elapsed_s": 0, "duration_s": 1,
+         "phases": [{"phase": "ramp", "faults": [], "from_s": 0, "to_s": 1}], "thresholds": []}
+step("none", "GET", E, 200)
+step("told", "PUT", E + "/x", 200, tells)
+step("one", "GET", E + "/x", 200)
+step("not known", "PUT", E + "/x", 400, {**tells, "more": 1})
+step("asked", "POST", E + "/x/stop", 202, {})
+step("its page", "PUT", E + "/x/report", 204, {"html": "<p>"})
+step("over", "PUT", E + "/x", 200, {**tells, "verdict": "passed", "exit": 0, "why": ""}, check=lambda d, h: d["stop"])
+step("all", "GET", E, 200, check=lambda d, h: len(d["finished"]) == 1)
+step("the page", "GET", E + "/x/report", 200)
+step("nobody", "POST", E + "/x/stop", 404, {})
+step("forgotten", "DELETE", E + "/x", 204)
+step("forgotten", "GET", E + "/x", 404)
 cleared = step("all", "DELETE", "/api/v1/rules", 200, check=lambda d, h: d["deleted"] == 2)[0]
 step("put back", "POST", "/api/v1/undo", 200, {"undo": cleared["undo"]}, check=lambda d, h: d["rules"] == 2)
 step("once only", "POST", "/api/v1/undo", 404, {"undo": cleared["undo"]})

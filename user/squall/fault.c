@@ -233,6 +233,7 @@ static const char *cleared(const json_t *answer, char *buf, size_t size)
 		{"schedules", "schedule stopped", "schedules stopped"},
 		{"labels", "container's labels ignored from now on",
 		 "containers' labels ignored from now on"},
+		{"experiments", "experiment asked to stop", "experiments asked to stop"},
 	};
 	size_t at = 0;
 

@@ -33,6 +33,7 @@
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/ecs/ecs.h"
 #include "squalld/api/events.h"
+#include "squalld/experiments/experiments.h"
 #include "squalld/process/harden.h"
 #include "squalld/http/http.h"
 #include "squalld/process/notify.h"
@@ -57,6 +58,7 @@ struct daemon {
 	struct bus *bus;
 	struct state *state;
 	struct history *history;
+	struct experiments *experiments;
 	struct targets *targets;
 	struct book *book;
 	struct profiles *profiles;
@@ -179,6 +181,8 @@ static void tick(struct daemon *d, unsigned int n)
 			bus_publish(d->bus, "counters", counters_json(d->engine, d->book, NULL));
 	}
 	pthread_mutex_unlock(&d->lock);
+	if (n % (1000 / TICK_MS) == 0)
+		experiments_tick(d->experiments);
 }
 
 /* What the lanes went through since the last look. */
@@ -302,6 +306,8 @@ static int wire(struct daemon *d, struct sq_error *error)
 	    profiles_new(d->state, &d->profiles) < 0)
 		return out_of_memory(error);
 	bus_record(d->bus, history_hear, d->history);
+	if (experiments_open(d->opt->state_dir, d->bus, d->history, &d->experiments, error) < 0)
+		return -EINVAL;
 	uses.targets = d->targets;
 	uses.book = d->book;
 	uses.profiles = d->profiles;
@@ -346,6 +352,7 @@ static int wire_api(struct daemon *d)
 		.clear = d->clear,
 		.state = d->state,
 		.history = d->history,
+		.experiments = d->experiments,
 		.bus = d->bus,
 		.meter = d->meter,
 		.loud = d->loud,
@@ -473,6 +480,7 @@ static void stop(struct daemon *d)
 	}
 	state_close(d->state, !keep);
 	events_free(d->events);
+	experiments_free(d->experiments);
 	bus_free(d->bus);
 	history_add(d->history, "squalld", "stopped", NULL, NULL);
 	history_close(d->history);

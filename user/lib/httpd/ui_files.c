@@ -34,6 +34,7 @@
 	X(timeline_js, "timeline.js", JS)                                                          \
 	X(load_js, "load.js", JS)                                                                  \
 	X(history_js, "history.js", JS)                                                            \
+	X(experiments_js, "experiments.js", JS)                                                    \
 	X(kernel_js, "kernel.js", JS)                                                              \
 	X(copy_js, "copy.js", JS)                                                                  \
 	X(profiles_js, "profiles.js", JS)                                                          \

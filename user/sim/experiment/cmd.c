@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sim/experiment/announce.h"
 #include "sim/experiment/cmd.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/file/node.h"
@@ -21,6 +22,9 @@ const struct opt sim_experiment_opts[] = {
 	{"json", NULL, NULL, "the report as JSON on the standard output", OPT_FLAG, AT(json), 1, 0,
 	 0, NULL, NULL, 'j', 0, NULL},
 	{"quiet", NULL, NULL, "only the verdict", FLAG(quiet), NULL},
+	{"progress", NULL, NULL,
+	 "JSON lines on the standard output: each second what squalld is told, then the report",
+	 FLAG(progress), NULL},
 	{"html", "FILE", NULL, "write the report as one HTML file; over outputs: html", STR(html),
 	 NULL},
 	{"junit", "FILE", NULL, "write JUnit XML, a case per threshold", STR(junit), NULL},
@@ -49,6 +53,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct exp_cmd *c, stru
 	rc = sim_cli_take(cli, c, NULL, argc, argv, err);
 	if (rc)
 		return rc;
+	if (c->json && c->progress)
+		return sq_bad(err, "progress: not accepted together with --json");
 	if (strlen(argv[0]) >= sizeof(c->file))
 		return sq_bad(err, "'%.100s': longer than %zu bytes", argv[0], sizeof(c->file) - 1);
 	snprintf(c->file, sizeof(c->file), "%s", argv[0]);
@@ -86,8 +92,10 @@ int sim_experiment_main(struct cli *cli, int argc, char **argv)
 	}
 	if (!rc)
 		rc = exp_load(c->file, &x, &err);
-	if (!rc)
+	if (!rc) {
 		over(x, c);
+		exp_announce_id(x, c->id, sizeof(c->id));
+	}
 	if (!rc && c->dry_run && c->json) {
 		json_t *o = exp_timeline_json(x);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "lib/clock.h"
+#include "sim/experiment/announce.h"
 #include "sim/experiment/doc.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/live.h"
@@ -22,6 +23,8 @@ struct run {
 	struct sim_tally *t; /* what --metrics tells; NULL: nobody asks */
 	struct sim_web *web;
 	struct exp_live live;
+	struct exp_announce *announce;
+	uint64_t started_ms;
 	int sigfd;
 	unsigned stage;
 	uint64_t stage_ns; /* when the next stage begins */
@@ -168,11 +171,13 @@ static void watch(struct run *g)
 	const struct experiment *x = g->x;
 	uint64_t second = EXP_NS;
 	struct sq_error err;
+	char who[96];
 
 	g->end = EXP_DONE;
 	if (g->e)
 		load(g, 0);
 	tell(g);
+	exp_announce_second(g->announce, &g->r, g->started_ms);
 	for (;;) {
 		uint64_t now = exp_record_now(g->r.rec), next = now / TENTH * TENTH + TENTH,
 			 edge = exp_next_edge(x, g->r.rec->last_ns);
@@ -206,6 +211,13 @@ static void watch(struct run *g)
 		second += EXP_NS;
 		tell(g);
 		exp_live_second(&g->live, &g->r);
+		exp_announce_second(g->announce, &g->r, g->started_ms);
+		if (exp_announce_stopped(g->announce, who, sizeof(who))) {
+			g->end = EXP_INTERRUPTED;
+			snprintf(g->why, sizeof(g->why), "stopped by %s after %.1fs of %gs", who,
+				 (double)g->r.rec->last_ns / 1e9, (double)x->total_ns / 1e9);
+			break;
+		}
 		if (aborted(g)) {
 			g->end = EXP_ABORTED;
 			break;
@@ -248,6 +260,7 @@ static int start(struct run *g, struct sq_error *err)
 static void finish(struct run *g)
 {
 	exp_inject_stop(g->r.inject);
+	exp_announce_end(g->announce);
 	exp_probes_stop(g->r.probes);
 	if (g->e)
 		sim_engine_stop(g->e, g->x->drain_ns);
@@ -263,16 +276,16 @@ static void finish(struct run *g)
 int exp_once(struct experiment *x, const struct exp_cmd *c, int sigfd, json_t **ret_doc,
 	     struct sq_error *err)
 {
-	struct run g = {.x = x, .r = {.x = x}, .sigfd = sigfd};
-	uint64_t started_ms = sq_real_ms();
+	struct run g = {.x = x, .r = {.x = x}, .sigfd = sigfd, .started_ms = sq_real_ms()};
 	int rc = start(&g, err);
 
-	g.live.f = c->quiet ? NULL : c->json ? stderr : stdout;
+	g.live.f = c->quiet || c->progress ? NULL : c->json ? stderr : stdout;
 	g.live.tty = g.live.f && isatty(fileno(g.live.f));
 	if (!rc) {
+		g.announce = exp_announce_start(x, c);
 		watch(&g);
 		finish(&g);
-		*ret_doc = exp_doc(&g.r, c, g.end, g.why, started_ms, &rc);
+		*ret_doc = exp_doc(&g.r, c, g.end, g.why, g.started_ms, &rc);
 	} else if (g.r.inject) {
 		exp_inject_stop(g.r.inject);
 	}

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "sim/base/clock.h"
 #include "sim/experiment/agent.h"
 #include "sim/experiment/guard.h"
 #include "sim/experiment/peers.h"
@@ -31,7 +32,8 @@ static void faults_off(const struct experiment *x, json_t *const *prior,
 		}
 		if (exp_peer_open(x, i, &c, &why))
 			continue;
-		exp_peer_end(c, x->fault[i].target, g[i].etag, prior[i], &why);
+		exp_peer_end(c, x->fault[i].target, g[i].etag, prior[i],
+			     exp_peer_over(x, i, sim_now() - g[i].set_ns), &why);
 		sq_client_close(c);
 	}
 }

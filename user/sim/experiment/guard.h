@@ -10,6 +10,7 @@
 struct exp_guarded {
 	bool set;	/* our rule is in force */
 	char etag[128]; /* squalld's mark of it */
+	uint64_t set_ns;
 };
 
 struct exp_guard {

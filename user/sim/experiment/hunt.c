@@ -89,7 +89,7 @@ static int value_breaks(struct experiment *x, const struct exp_cmd *c, const str
 			struct sq_error *err)
 {
 	struct exp_fault *f = &x->fault[h->fault];
-	FILE *out = c->json ? stderr : stdout;
+	FILE *out = c->json || c->progress ? stderr : stdout;
 	char was[sizeof(f->rule)], rule[sizeof(f->rule)];
 	unsigned most = c->repeat ? c->repeat : 3, broke = 0, held = 0;
 

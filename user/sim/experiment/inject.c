@@ -158,6 +158,7 @@ static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
 		const char *etag = json_string_value(json_object_get(ret, "etag"));
 
 		snprintf(g->etag, sizeof(g->etag), "%s", etag ? etag : "");
+		g->set_ns = sim_now();
 		__atomic_store_n(&g->set, true, __ATOMIC_RELEASE);
 		pthread_mutex_lock(&o->all->lock);
 		o->from_ns = sim_now() - o->all->start_ns;
@@ -195,7 +196,8 @@ static void finish(struct one *o, struct sq_client *c)
 	o->counters = list;
 	o->flows = flows;
 	pthread_mutex_unlock(&o->all->lock);
-	if (exp_peer_end(c, f->target, g->etag, over ? NULL : o->prior, &why))
+	if (exp_peer_end(c, f->target, g->etag, over ? NULL : o->prior,
+			 exp_peer_over(o->all->x, o->i, gone), &why))
 		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
 	pthread_mutex_lock(&o->all->lock);
 	o->to_ns = sim_now() - o->all->start_ns;

@@ -7,14 +7,12 @@
 
 #define BAR 60 /* cells of the timeline */
 
+/* Of the figures that stand beside it: at an edge the next phase has begun, and has none yet. */
 static void phase_now(const struct exp_run *r, char *buf, size_t cap)
 {
-	uint32_t faults;
-	enum exp_phase p = exp_phase_at(r->x, r->rec->last_ns, &faults);
-
-	snprintf(buf, cap, "%s", exp_phase_words[p]);
+	snprintf(buf, cap, "%s", exp_phase_words[r->rec->now_phase]);
 	for (unsigned i = 0; i < r->x->nfaults; i++)
-		if (faults & 1u << i)
+		if (r->rec->now_faults & 1u << i)
 			snprintf(buf + strlen(buf), cap - strlen(buf), "%s%s",
 				 strchr(buf, ':') ? "+" : ":", r->x->fault[i].name);
 }

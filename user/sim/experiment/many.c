@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "sim/experiment/announce.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/hunt.h"
 #include "sim/experiment/judge.h"
@@ -100,7 +101,7 @@ static int merge(const struct experiment *x, json_t *const *doc, unsigned n, jso
 static int repeat(struct experiment *x, const struct exp_cmd *c, int sigfd, json_t **ret_doc,
 		  struct sq_error *err)
 {
-	FILE *f = c->quiet ? NULL : c->json ? stderr : stdout;
+	FILE *f = c->quiet || c->progress ? NULL : c->json || c->progress ? stderr : stdout;
 	json_t *doc[MAX_REPEATS] = {NULL};
 	uint32_t seed = x->seed;
 	unsigned n = 0;
@@ -134,12 +135,13 @@ static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t
 				      .json = o->json,
 				      .grafana = o->grafana,
 				      .grafana_token_file = o->grafana_token_file};
-	FILE *f = c->json ? stderr : stdout;
+	FILE *f = c->json || c->progress ? stderr : stdout;
 	int rc;
 
 	if (old)
 		outcome_compare(old, doc);
 	rc = outcome_write(doc, &files, err);
+	exp_announce_report(x, c, doc);
 	if (c->json) {
 		json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		fputc('\n', stdout);

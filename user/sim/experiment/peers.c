@@ -62,7 +62,7 @@ int exp_peer_rule(struct sq_client *c, const char *target, json_t **ret, struct 
 }
 
 int exp_peer_end(struct sq_client *c, const char *target, const char *etag, const json_t *prior,
-		 struct sq_error *err)
+		 bool over, struct sq_error *err)
 {
 	char *path = sq_client_path("/api/v1/rules/", target, "");
 	const char *now;
@@ -73,6 +73,11 @@ int exp_peer_end(struct sq_client *c, const char *target, const char *etag, cons
 	if (!rc && now && strcmp(now, etag)) {
 		rc = sq_error_set(err, -ESTALE, NULL,
 				  "%.200s has another rule by now, which is left alone", target);
+	} else if (rc == -ENOENT && prior && !over) {
+		rc = sq_error_set(err, -ESTALE, NULL,
+				  "the rule of %.150s was deleted meanwhile, so the one before it "
+				  "is not put back",
+				  target);
 	} else if (!rc || (rc == -ENOENT && prior)) {
 		rc = prior ? sq_client_request(c, "PUT", path, prior, NULL, err)
 			   : sq_client_request(c, "DELETE", path, NULL, NULL, err);
@@ -80,6 +85,11 @@ int exp_peer_end(struct sq_client *c, const char *target, const char *etag, cons
 	json_decref(o);
 	free(path);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+bool exp_peer_over(const struct experiment *x, unsigned i, uint64_t ago_ns)
+{
+	return ago_ns >= x->fault[i].for_ns + GRACE_NS;
 }
 
 const char *exp_peer_url(const struct experiment *x, unsigned i)

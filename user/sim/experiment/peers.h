@@ -22,11 +22,13 @@ const char *exp_peer_url(const struct experiment *x, unsigned i);
 /* The ECS agent is asked for fault i (agent.h), and no squalld. */
 bool exp_by_agent(const struct experiment *x, unsigned i);
 /*
- * Ends the rule marked `etag`: puts back `prior`, or deletes. A rule that somebody
- * else has set meanwhile stays: -ESTALE. It may have ended by itself: 0.
+ * Ends the rule marked `etag`: puts back `prior`, or deletes. What somebody else has set or
+ * deleted meanwhile stays so: -ESTALE. over: its time is up, so the kernel may have ended it.
  */
 int exp_peer_end(struct sq_client *c, const char *target, const char *etag, const json_t *prior,
-		 struct sq_error *err);
+		 bool over, struct sq_error *err);
+/* Has the kernel ended fault i by itself, when its rule was set so long ago? */
+bool exp_peer_over(const struct experiment *x, unsigned i, uint64_t ago_ns);
 /* The rule to send for fault i. New reference. */
 json_t *exp_peer_body(const struct experiment *x, unsigned i);
 

@@ -30,7 +30,8 @@ struct exp_record *exp_record_new(const struct experiment *x, struct sim_engine 
 	r->sec_hist = calloc(1, sizeof(*r->sec_hist));
 	r->reader = e ? sim_reader_new(e) : NULL;
 	r->start_ns = sim_now();
-	r->sec_phase = exp_phase_at(x, 0, &r->sec_faults);
+	r->sec_phase = r->now_phase = exp_phase_at(x, 0, &r->sec_faults);
+	r->now_faults = r->sec_faults;
 	r->now_p95 = NAN;
 	if (bad || !r->seconds || !r->sec_hist || (e && !r->reader)) {
 		exp_record_free(r);
@@ -127,6 +128,8 @@ static void end_second(struct exp_record *r, uint64_t to)
 	uint64_t n = sim_hist_count(r->sec_hist);
 	json_t *o, *names = json_array(), *hist = json_array();
 
+	r->now_phase = r->sec_phase;
+	r->now_faults = r->sec_faults;
 	r->now_p95 = n ? sim_hist_quantile(r->sec_hist, 0.95) : NAN;
 	r->now_rate = s > 0 ? (double)d->acked / s : 0;
 	r->now_fail_rate = s > 0 ? (double)d->failed / s : 0;

@@ -65,6 +65,8 @@ struct exp_record {
 	struct sim_counts counts;
 	/* of the last full second, for those who watch */
 	double now_p95, now_rate, now_fail_rate;
+	enum exp_phase now_phase; /* it lay in */
+	uint32_t now_faults;
 };
 
 /* Call after sim_engine_start(). NULL: out of memory. */

@@ -15,6 +15,7 @@ struct dockertc;
 struct ecs;
 struct engine;
 struct events;
+struct experiments;
 struct history;
 struct loud;
 struct meter;
@@ -37,6 +38,7 @@ struct api {
 	struct clear *clear;
 	struct state *state;
 	struct history *history;
+	struct experiments *experiments;
 	struct bus *bus;
 	struct meter *meter;
 	struct loud *loud;
@@ -88,6 +90,7 @@ HANDLER(api_map);
 HANDLER(api_programs);
 HANDLER(api_events);
 HANDLER(api_history);
+HANDLER(api_experiments);
 #undef HANDLER
 
 enum MHD_Result api_metrics(struct request *r);

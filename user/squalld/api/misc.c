@@ -14,6 +14,7 @@
 #include "squalld/discovery/cgwatch.h"
 #include "squalld/discovery/docker.h"
 #include "squalld/api/events.h"
+#include "squalld/experiments/experiments.h"
 #include "squalld/meter/loud.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/schedules.h"
@@ -305,27 +306,33 @@ enum MHD_Result api_schedule_stop(struct request *r, const char *name)
 enum MHD_Result api_rules_clear(struct request *r, const char *name)
 {
 	struct cleared n;
-	char keep[8] = "", undo[24], change[120];
+	char keep[8] = "", undo[24], change[160], who[96];
+	unsigned int experiments = 0;
 
 	(void)name;
 	if (strstr(r->query, "schedules") &&
 	    (!request_query(r, "schedules", keep, sizeof(keep)) || strcmp(keep, "keep") != 0))
 		return reply_status(r, 400, "schedules",
 				    "schedules: only \"keep\" is accepted, which lets them go on");
+	/* First: their next fault would be back in seconds. */
+	if (!keep[0])
+		experiments =
+			experiments_stop(api_of(r)->experiments, request_who(r, who, sizeof(who)));
 	pthread_mutex_lock(api_of(r)->lock);
 	clear_all(api_of(r)->clear, keep[0], &n);
 	pthread_mutex_unlock(api_of(r)->lock);
 	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
 	snprintf(change, sizeof(change),
-		 "%u rules (%u waiting), %u schedules, labels of %u containers", n.deleted,
-		 n.waiting, n.schedules, n.labels);
+		 "%u rules (%u waiting), %u schedules, labels of %u containers, %u experiments "
+		 "asked to stop",
+		 n.deleted, n.waiting, n.schedules, n.labels, experiments);
 	api_audit(r, "clear", "everything", change);
 	snprintf(undo, sizeof(undo), "%llu", (unsigned long long)n.undo);
 	return reply_json(r, 200,
-			  json_pack("{s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted, "waiting",
-				    (int)n.waiting, "schedules", (int)n.schedules, "labels",
-				    (int)n.labels, "undo",
-				    n.undo ? json_string(undo) : json_null()));
+			  json_pack("{s:i,s:i,s:i,s:i,s:i,s:o}", "deleted", (int)n.deleted,
+				    "waiting", (int)n.waiting, "schedules", (int)n.schedules,
+				    "labels", (int)n.labels, "experiments", (int)experiments,
+				    "undo", n.undo ? json_string(undo) : json_null()));
 }
 
 /* POST /api/v1/undo {"undo": ID} */

@@ -13,6 +13,7 @@
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/ecs/ecs.h"
 #include "squalld/api/events.h"
+#include "squalld/experiments/experiments.h"
 #include "squalld/control/history.h"
 #include "squalld/control/targets.h"
 
@@ -60,6 +61,13 @@ static const struct route {
 	{"GET", "programs", api_programs},
 	{"GET", "events", api_events},
 	{"GET", "history", api_history},
+	{"GET", "experiments", api_experiments},
+	{"GET", "experiments/*", api_experiments},
+	{"PUT", "experiments/*", api_experiments},
+	{"DELETE", "experiments/*", api_experiments},
+	{"GET", "experiments/*/report", api_experiments},
+	{"PUT", "experiments/*/report", api_experiments},
+	{"POST", "experiments/*/stop", api_experiments},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -197,4 +205,9 @@ enum MHD_Result api_events(struct request *r, const char *name)
 {
 	(void)name;
 	return events_serve(r);
+}
+
+enum MHD_Result api_experiments(struct request *r, const char *name)
+{
+	return experiments_serve(api_of(r)->experiments, r, name);
 }
