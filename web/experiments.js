@@ -68,7 +68,7 @@ function report(e) {
 function finishedRow(e) {
 	const crossed = e.thresholds.filter((t) => t.verdict === 'crossed').map((t) => `${t.metric} ${t.limit}: ${t.said}`);
 	return h('tr', { 'data-id': e.id }, h('td', { class: 'left num' }, `${new Date(e.ended_ms).toLocaleDateString()} ${fmtClock(e.ended_ms)}`),
-		h('td', {}, e.name), h('td', {}, verdict(e.verdict)), h('td', { class: 'flow' }, crossed.join('; ') || e.why || `${e.thresholds.length} held`),
+		h('td', {}, e.name), h('td', {}, verdict(e.verdict)), h('td', { class: 'flow' }, [e.why, ...crossed].filter(Boolean).join('; ') || `${e.thresholds.length} held`),
 		h('td', { class: 'num left' }, seconds(e.elapsed_s)), h('td', {}, e.host || ''), h('td', {}, report(e)),
 		h('td', {}, h('button', { class: 'icon-button', 'aria-label': `Forget ${e.id}`, title: 'Forget it', onclick: () => send('DELETE', `experiments/${seg(e.id)}`).then((done) => done && state.kind === 'sim' && look()) }, icon('clear'))));
 }
@@ -141,7 +141,7 @@ export function experimentsPage(root) {
 		replace(none, !now.running.length && !now.finished.length && empty('No experiment has been here',
 			'Load, faults and a verdict in one file. Each squalld of its faults is told while it runs, and keeps the report:',
 			h('p', {}, code('squall-sim experiment examples/experiments/tunnel.yaml')),
-			!sim && h('p', {}, 'To start one from a page, give a squall-sim the folder of its files: ', code('squall-sim run --web 127.0.0.1:4081 --experiments DIR'), ' (', h('a', { href: '#/load' }, 'its panel'), ').')));
+			!sim && h('p', {}, 'To start one from a page, give a squall-sim the folder of its files: ', code('squall-sim run --broker mqtt://BROKER --web 127.0.0.1:4081 --experiments DIR'), ' (', h('a', { href: '#/load' }, 'its panel'), ').')));
 	}
 	root.append(...[h('div', { class: 'page-head' }, h('h1', {}, 'Experiments')), running, sim && startCard(), table, none].filter(Boolean));
 	draw();

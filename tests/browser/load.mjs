@@ -2,7 +2,8 @@
 // See load.test.
 
 import fs from 'node:fs';
-import { ok, note, step, browse, axe, shot, sleep, until, finish, watchdog, stop, squalld, api, SQUALLD } from './lib.mjs';
+import path from 'node:path';
+import { ok, note, step, browse, axe, shot, sleep, until, finish, watchdog, run, stop, squalld, api, SQUALLD } from './lib.mjs';
 
 const URL = 'http://127.0.0.1:4081';
 const target = `cgroup:/${process.env.fleet}`;
@@ -115,6 +116,40 @@ await step('downloads', async () => {
 	await p.goto(`${URL}/api/v1/load/report.html`);
 	ok('which a browser draws', await p.locator('svg rect.fault').count() === 6 && await p.locator('#faults tr').count() === 3);
 	await p.close();
+});
+
+await step('experiments', async () => {
+	const dir = fs.mkdtempSync(path.join(process.env.TMP, 'experiments.'));
+	const write = (file, more) => fs.writeFileSync(path.join(dir, file), `name: page\nafter: 3s\nprobes: [ { name: up, command: ["true"], every: 200ms } ]\nthresholds: { "up.up": ">50%" }\n${more}`);
+	write('good.yaml', '');
+	write('bad.yaml', 'nmae: x\n');
+	const sim = run('squall-sim', ['run', '--broker', 'mqtt://127.0.0.1:9', '--web', '127.0.0.1:4082', '--quiet', '--experiments', dir]);
+	const at = 'http://127.0.0.1:4082';
+	await until('its page', 20000, () => fetch(`${at}/healthz`).then((r) => r.ok, () => false));
+	const p = await b.context.newPage();
+	await p.goto(`${at}/ui/`);
+	await p.waitForSelector('#start');
+	ok('with --experiments there is a page of them', (await p.locator('#nav a:visible').allTextContents()).join() === 'Experiments,Load');
+	await p.click('#nav a[data-page=experiments]');
+	await p.waitForFunction(() => document.querySelectorAll('#exp-file option').length === 2);
+	await axe(p, 'experiments of squall-sim');
+	await p.selectOption('#exp-file', 'bad.yaml');
+	await p.click('#exp-start');
+	await p.waitForFunction(() => /bad\.yaml:5:1: .*nmae/.test(document.getElementById('exp-error').textContent));
+	ok('a bad file is refused beside the button, with line and column', true);
+	await p.selectOption('#exp-file', 'good.yaml');
+	await p.click('#exp-start');
+	await p.locator('.experiment h2', { hasText: 'page' }).waitFor();
+	ok('one starts from the page', true);
+	await p.setViewportSize({ width: 360, height: 800 });
+	ok('it fits 360 px', await p.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth));
+	await p.locator('#exp-finished .tag.good', { hasText: 'passed' }).waitFor();
+	const href = await p.getByRole('link', { name: 'Report' }).evaluate((a) => a.href);
+	await p.goto(href);
+	ok('its report is a page', (await p.textContent('h1')).includes('page'));
+	await p.close();
+	sim.kill('SIGTERM');
+	ok('squall-sim ends well', await sim.ended === 0);
 });
 
 await step('stop', async () => {

@@ -90,6 +90,10 @@ const struct opt sim_run_opts[] = {
 	 "serve the load page and its API; starts idle unless --devices is given", STR(web), NULL},
 	{"web-root", "DIR", "Output", "serve the page's files from here, to work on them",
 	 STR(web_root), "those inside the program"},
+	{"experiments", "DIR", "Output",
+	 "with --web: list the experiments of this folder, start one at a time from the page; "
+	 "reports stay in DIR/reports",
+	 STR(experiments), NULL},
 	{"token", "TEXT", "Output",
 	 "what --web and --metrics ask for where they listen beyond "
 	 "loopback (also $SQUALL_SIM_TOKEN)",

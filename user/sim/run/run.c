@@ -46,6 +46,8 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 {
 	int rc;
 
+	if (*r->experiments && !*r->web)
+		return sq_bad(err, "experiments: accepted with --web, whose page starts them");
 	sim_fleet_split(fleet, r->devices, count);
 	for (unsigned i = 0; i < r->nfail_if; i++) {
 		rc = sim_failif_check(r->fail_if[i], fleet, err);

@@ -25,7 +25,7 @@ struct sim_run {
 	bool json, quiet, check_only;
 	char fleet[256], config[256], csv[240], cgroup[256], metrics[64], web[64], web_root[256],
 		token[128], token_file[256], squalld[256], squalld_token_file[256],
-		squalld_cacert[256], squalld_target[512];
+		squalld_cacert[256], squalld_target[512], experiments[256];
 	unsigned nfail_if, nstorms;
 	char fail_if[SIM_MAX_FAIL_IF][SIM_FAIL_IF_LEN];
 	struct sim_storm storm[SIM_MAX_STORMS];

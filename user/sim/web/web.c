@@ -14,9 +14,11 @@
 #include "lib/httpd/framing.h"
 #include "lib/httpd/gate.h"
 #include "lib/httpd/guard.h"
+#include "lib/experiments/register.h"
 #include "lib/httpd/problem.h"
 #include "sim/base/clock.h"
 #include "sim/web/web.h"
+#include "sim/web/experiments.h"
 #include "sim/web/files.h"
 
 #define BODY_MAX	65536
@@ -35,6 +37,7 @@ struct sim_web {
 	struct sim_run *r;
 	struct sim_load load;
 	struct sim_faults *faults;
+	struct sim_exps *exps; /* NULL: no --experiments */
 	struct httpd_gate *gate;
 	struct httpd_guard *guard;
 	struct listener web, metrics;
@@ -305,6 +308,37 @@ static enum MHD_Result verb(struct sim_web *w, struct MHD_Connection *c, const c
 	return status == 200 ? send_json(c, 200, load_json(w)) : send_error(c, status, err.text);
 }
 
+static enum MHD_Result experiments(struct sim_web *w, struct MHD_Connection *c, const char *method,
+				   const char *path)
+{
+	struct sim_exps_answer answer;
+	struct sq_error err = {0};
+	struct MHD_Response *resp;
+	enum MHD_Result rc;
+	unsigned status;
+
+	if (!w->exps)
+		return send_error(c, 404, "no such path: started without --experiments");
+	status = sim_exps_ask(w->exps, method, path, &answer, &err);
+	if (status >= 400) {
+		json_decref(answer.json);
+		return send_error(c, status, err.text);
+	}
+	if (!answer.html)
+		return send_json(c, status, answer.json);
+	resp = MHD_create_response_from_buffer(answer.len, answer.html, MHD_RESPMEM_MUST_FREE);
+	if (!resp) {
+		free(answer.html);
+		return MHD_NO;
+	}
+	MHD_add_response_header(resp, "Content-Type", "text/html; charset=utf-8");
+	MHD_add_response_header(resp, "Content-Security-Policy", EXPREG_CSP);
+	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
+	rc = MHD_queue_response(c, status, resp);
+	MHD_destroy_response(resp);
+	return rc;
+}
+
 static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const char *url,
 			     const char *method, struct request *q)
 {
@@ -335,6 +369,8 @@ static enum MHD_Result route(struct listener *l, struct MHD_Connection *c, const
 	if (!strcmp(url, "/api/v1/load/start") || !strcmp(url, "/api/v1/load/stop"))
 		return !strcmp(method, "POST") ? verb(w, c, url + 13, q)
 					       : send_error(c, 405, "accepted: POST");
+	if (!strncmp(url, "/api/v1/experiment", 18))
+		return experiments(w, c, method, url + 8);
 	if (!get)
 		return send_error(c, 405, "accepted: GET");
 	if (!strcmp(url, "/api/v1/load/events"))
@@ -501,6 +537,8 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 		w->web.load = true;
 		if (!rc)
 			rc = sim_faults_start(r, &w->faults, err);
+		if (!rc && *r->experiments)
+			rc = sim_exps_start(r->experiments, &w->exps, err);
 		if (!rc)
 			rc = start_listener(&w->web, w, "web", r->web, err);
 	}
@@ -526,6 +564,7 @@ void sim_web_stop(struct sim_web *w)
 	httpd_gate_close(w->gate);
 	httpd_guard_free(w->guard);
 	sim_faults_stop(w->faults);
+	sim_exps_stop(w->exps);
 	pthread_mutex_destroy(&w->load.lock);
 	free(w);
 }
