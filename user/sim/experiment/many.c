@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include "sim/experiment/announce.h"
+#include "sim/experiment/file/node.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/hunt.h"
 #include "sim/experiment/judge.h"
@@ -126,15 +127,33 @@ static int repeat(struct experiment *x, const struct exp_cmd *c, int sigfd, json
 	return rc;
 }
 
-static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t *doc,
-		     const json_t *old, struct sq_error *err)
+static struct outcome_files files_of(const struct experiment *x)
 {
 	const struct exp_outputs *o = &x->out;
-	struct outcome_files files = {.html = o->html,
+
+	return (struct outcome_files){.html = o->html,
 				      .junit = o->junit,
 				      .json = o->json,
 				      .grafana = o->grafana,
 				      .grafana_token_file = o->grafana_token_file};
+}
+
+/* Before anything is broken: after an hour's run it would be late. */
+static int check_outputs(const struct experiment *x, struct sq_error *err)
+{
+	struct outcome_files files = files_of(x);
+	struct sq_error why = {0};
+
+	if (!outcome_check(&files, &why))
+		return 0;
+	return x->out.mark.line ? exp_bad_at(x, x->out.mark, err, "outputs: %.350s", why.text)
+				: sq_bad(err, "%.350s", why.text);
+}
+
+static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t *doc,
+		     const json_t *old, struct sq_error *err)
+{
+	struct outcome_files files = files_of(x);
 	FILE *f = c->json || c->progress ? stderr : stdout;
 	int rc;
 
@@ -186,6 +205,8 @@ int exp_go(struct experiment *x, const struct exp_cmd *c, struct sq_error *err)
 	}
 	if (!rc && *c->hunt)
 		rc = exp_hunt_parse(x, c->hunt, &hunt, err);
+	if (!rc)
+		rc = check_outputs(x, err);
 	if (!rc)
 		rc = exp_prepare(x, err);
 	if (!rc && c->check)

@@ -24,6 +24,12 @@ struct outcome_files { /* empty: not wanted */
 int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_error *why);
 
 /*
+ * Could outcome_write() write them now? Tried, and nothing of it stays. 0 or -errno with why: the
+ * output and what hinders.
+ */
+int outcome_check(const struct outcome_files *f, struct sq_error *why);
+
+/*
  * Adds "compare" to doc: for each threshold better, worse, within noise or new
  * against the report `old`.
  */

@@ -2,8 +2,10 @@
 /* Where the forms of a report go: files, Grafana, the step summary of a GitHub job. */
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "sim/outcome/outcome.h"
 
@@ -33,6 +35,41 @@ static int to_file(const json_t *doc, const char *path, void (*form)(const json_
 	rc = errno ? -errno : -EIO;
 	sq_error_set(why, rc, NULL, "output '%.200s': %s", path, strerror(-rc));
 	unlink(tmp);
+	return rc;
+}
+
+static int try_file(const char *path, struct sq_error *why)
+{
+	char tmp[512];
+	struct stat st;
+	int fd, rc;
+
+	if (!*path)
+		return 0;
+	snprintf(tmp, sizeof(tmp), "%.480s.%d.tmp", path, (int)getpid());
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	rc = fd < 0 ? -errno : 0;
+	if (fd >= 0) {
+		close(fd);
+		unlink(tmp);
+	}
+	if (!rc && !stat(path, &st) && S_ISDIR(st.st_mode))
+		rc = -EISDIR;
+	return rc ? sq_error_set(why, rc, NULL, "output '%.200s': %s", path, strerror(-rc)) : 0;
+}
+
+int outcome_check(const struct outcome_files *f, struct sq_error *why)
+{
+	const char *const paths[] = {f->json, f->html, f->junit}, *token = f->grafana_token_file;
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths) && !rc; i++)
+		rc = try_file(paths[i], why);
+	if (!rc && *token && access(token, R_OK)) {
+		rc = -errno;
+		sq_error_set(why, rc, NULL, "grafana-token-file '%.200s': %s", token,
+			     strerror(-rc));
+	}
 	return rc;
 }
 
@@ -134,6 +171,9 @@ int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_er
 		one = to_file(doc, files[i].path, files[i].form, rc ? &more : why);
 		rc = rc ? rc : one;
 	}
+	if (step && *step && !summary)
+		rc = sq_error_set(rc ? &more : why, rc ? rc : -errno, NULL,
+				  "GITHUB_STEP_SUMMARY '%.200s': %s", step, strerror(errno));
 	if (summary) {
 		outcome_summary(doc, summary);
 		fclose(summary);

@@ -117,6 +117,7 @@ struct exp_threshold {
 };
 
 struct exp_outputs {
+	struct exp_mark mark;
 	char html[256], junit[256], json[256], grafana[256], grafana_token_file[256];
 };
 

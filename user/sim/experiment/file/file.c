@@ -117,6 +117,7 @@ static int read_outputs(struct exp_file *f, yaml_node_t *v, void *into)
 	struct experiment *x = ((struct top *)into)->x;
 	int rc = exp_read_map(f, v, KEYS(keys), &x->out, "outputs");
 
+	x->out.mark = exp_mark_of(v);
 	if (!rc && *x->out.grafana && strncmp(x->out.grafana, "http://", 7) &&
 	    strncmp(x->out.grafana, "https://", 8))
 		return exp_bad(f, v, "outputs: grafana '%.60s': accepted: http://HOST:PORT",

@@ -400,6 +400,12 @@ int exp_read_thresholds(struct exp_file *f, yaml_node_t *v, struct experiment *x
 
 		if (!sim_yaml_scalar(key))
 			return exp_bad(f, key, "thresholds: a metric must be a word");
+		for (yaml_node_pair_t *k = v->data.mapping.pairs.start; k < i; k++)
+			if (!strcmp(sim_yaml_scalar(exp_node(f, k->key)), sim_yaml_scalar(key)))
+				return exp_bad(f, key,
+					       "thresholds: '%.100s' stands twice; several limits "
+					       "of one metric are a list",
+					       sim_yaml_scalar(key));
 		if (value->type != YAML_SEQUENCE_NODE) {
 			rc = one_limit(f, key, value, x);
 		} else {
