@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "lib/experiments/register.h"
+#include "sim/experiment/agent.h"
 #include "sim/experiment/announce.h"
 #include "sim/experiment/peers.h"
 #include "sim/outcome/outcome.h"
@@ -55,6 +56,8 @@ static unsigned peers_of(const struct experiment *x, unsigned ret[EXP_MAX_FAULTS
 	for (unsigned i = 0; i < x->nfaults; i++) {
 		unsigned k = 0;
 
+		if (exp_by_agent(x, i))
+			continue; /* the ECS agent keeps no reports */
 		while (k < n && strcmp(exp_peer_url(x, ret[k]), exp_peer_url(x, i)))
 			k++;
 		if (k == n)
