@@ -96,7 +96,8 @@ static void suggest_name(struct cli *cli, const char *name, const char *path, co
 {
 	struct suggestion s = {.word = name};
 	json_t *answer = NULL, *one;
-	size_t i, end = strlen(err->text);
+	size_t i, end = strlen(err->text), n_with = 0;
+	const char *with = NULL; /* "web" of "shop-web-1", if it is in no other */
 	const char *cgroup = strcmp(key, "target") ? NULL : path_of_cgroup(name);
 	struct sq_error ignored;
 
@@ -127,7 +128,11 @@ static void suggest_name(struct cli *cli, const char *name, const char *path, co
 		}
 		if (there)
 			suggest_from(&s, there);
+		if (there && strlen(name) > 2 && strstr(there, name) && !n_with++)
+			with = there;
 	}
+	if (!s.best && n_with == 1)
+		s.best = with;
 	if (s.best)
 		snprintf(err->text + end, sizeof(err->text) - end, "; did you mean \"%s\"?",
 			 s.best);
