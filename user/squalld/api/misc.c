@@ -349,8 +349,8 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 	if (json_only_keys(body, keys, &p)) {
 		if (!id || !*id || strspn(id, "0123456789") != strlen(id) || strlen(id) > 19) {
 			sq_error_set(&p, -EINVAL, "undo",
-				     "the \"undo\" of what DELETE /api/v1/rules answered is "
-				     "expected");
+				     "the \"undo\" of what DELETE or PUT /api/v1/rules answered "
+				     "is expected");
 		} else {
 			pthread_mutex_lock(api_of(r)->lock);
 			clear_undo(api_of(r)->clear, strtoull(id, NULL, 10), &o, &p);
@@ -361,6 +361,6 @@ enum MHD_Result api_undo(struct request *r, const char *name)
 	if (!o)
 		return reply_problem(r, &p);
 	state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);
-	api_audit(r, "clear", "everything", "undone");
+	api_audit(r, "undo of", "what was changed last", "done");
 	return reply_json(r, 200, o);
 }

@@ -215,8 +215,14 @@ int book_put_back(struct book *book, const json_t *saved, struct sq_error *p)
 	struct rule_entry *e;
 	struct sq_error none = {0};
 	struct target t;
-	int rc = load_one(book, saved, true, &e, p);
+	const char *name = json_string_value(json_object_get(saved, "target"));
+	int rc;
 
+	/* A selector has ruled it meanwhile; a rule of its own goes before. */
+	e = name ? book_find(book, name) : NULL;
+	if (e && e->by)
+		book_remove(book, e, "deleted");
+	rc = load_one(book, saved, true, &e, p);
 	if (rc < 0)
 		return rc;
 	if (e->holder) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Clear everything, and its undo. What was ended is kept as the state file
- * would have it, with the times moved on by how long it was cleared.
+ * Clear everything, or what some targets have, and the undo. What was ended is kept as the state
+ * file would have it, with the times moved on by how long it was cleared.
  */
 #include "squalld/control/clear.h"
 
@@ -16,14 +16,22 @@
 
 struct tally {
 	bool keep_schedules;
+	const json_t *only; /* names; NULL: all */
 	struct cleared *to;
+	json_t *labels;
 };
+
+static bool among(const json_t *only, const char *name)
+{
+	return !only || json_object_get(only, name);
+}
 
 static int count_one(struct rule_entry *e, void *arg)
 {
 	struct tally *t = arg;
 
-	if (e->by || (t->keep_schedules && book_of_schedule(e)))
+	if (e->by || (t->keep_schedules && book_of_schedule(e)) || !among(t->only, e->name) ||
+	    (t->only && json_is_true(json_object_get(t->only, e->name))))
 		return 0;
 	t->to->deleted++;
 	t->to->waiting += !e->in_force && !e->members;
@@ -33,9 +41,10 @@ static int count_one(struct rule_entry *e, void *arg)
 /* A label would set its rule again when the container is started again. */
 static int ignore_label(struct rule_entry *e, void *arg)
 {
-	json_t *names = arg;
+	struct tally *t = arg;
 
-	return strcmp(e->source, "label") == 0 && json_array_append_new(names, json_string(e->name))
+	return strcmp(e->source, "label") == 0 && among(t->only, e->name) &&
+			       json_array_append_new(t->labels, json_string(e->name))
 		       ? -ENOMEM
 		       : 0;
 }
@@ -66,8 +75,8 @@ void clear_free(struct clear *clear)
 	free(clear);
 }
 
-/* The rules that clear_all() deletes, as the state file would have them. */
-static json_t *deleted_rules(struct book *book, bool keep_schedules)
+/* The rules that are ended or replaced, as the state file would have them. */
+static json_t *former_rules(struct book *book, bool keep_schedules, const json_t *only)
 {
 	json_t *saved = book_save(book, false), *rules = json_object_get(saved, "rules"), *one;
 	size_t i;
@@ -78,6 +87,7 @@ static json_t *deleted_rules(struct book *book, bool keep_schedules)
 		one = json_array_get(rules, i);
 		/* A member comes back with its selector. */
 		if (json_object_get(one, "by") ||
+		    !among(only, json_string_value(json_object_get(one, "target"))) ||
 		    (keep_schedules &&
 		     !strcmp(json_string_value(json_object_get(one, "source")), "schedule")))
 			json_array_remove(rules, i);
@@ -85,10 +95,23 @@ static json_t *deleted_rules(struct book *book, bool keep_schedules)
 	return rules;
 }
 
-int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
+static void end_rules(struct clear *clear, bool keep_schedules, json_t *only)
 {
-	json_t *rules, *schedules = json_array(), *labels = json_array(), *one;
-	struct tally tally = {.keep_schedules = keep_schedules, .to = ret};
+	const char *name;
+	json_t *follows;
+
+	if (!only)
+		book_delete_all(clear->book, keep_schedules);
+	json_object_foreach(only, name, follows) if (!json_is_true(follows))
+		book_delete(clear->book, name, "deleted");
+	members_look_all(clear->book); /* what is left may be a schedule's selector */
+}
+
+static int end(struct clear *clear, bool keep_schedules, json_t *only, struct cleared *ret)
+{
+	json_t *rules, *schedules = json_array(), *one;
+	struct tally tally = {
+		.keep_schedules = keep_schedules, .only = only, .to = ret, .labels = json_array()};
 	uint64_t now = sq_mono_ns();
 	size_t i;
 
@@ -96,26 +119,58 @@ int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
 	book_each(clear->book, count_one, &tally);
 	/* Schedules first: a rule that belongs to one comes back with it, not by itself. */
 	if (!keep_schedules)
-		schedules_halt(clear->schedules, schedules);
+		schedules_halt(clear->schedules, only, schedules);
 	ret->schedules = (unsigned int)json_array_size(schedules);
-	book_each(clear->book, ignore_label, labels);
-	json_array_foreach(labels, i, one) book_ignore(clear->book, json_string_value(one), true);
-	ret->labels = (unsigned int)json_array_size(labels);
-	rules = deleted_rules(clear->book, keep_schedules);
-	book_delete_all(clear->book, keep_schedules);
-	members_look_all(clear->book); /* what is left may be a schedule's selector */
-	if (ret->deleted || ret->schedules) {
+	book_each(clear->book, ignore_label, &tally);
+	json_array_foreach(tally.labels, i, one)
+		book_ignore(clear->book, json_string_value(one), true);
+	ret->labels = (unsigned int)json_array_size(tally.labels);
+	rules = former_rules(clear->book, keep_schedules, only);
+	end_rules(clear, keep_schedules, only);
+	if (ret->deleted || ret->schedules || only) {
 		/* Two of the same nanosecond cannot be: the lock is held. */
 		json_decref(clear->last);
-		clear->last = json_pack("{s:I,s:O?,s:o,s:o}", "undo", (json_int_t)now, "rules",
-					rules, "schedules", schedules, "labels", labels);
+		clear->last = json_pack("{s:I,s:O?,s:O,s:O,s:O?}", "undo", (json_int_t)now, "rules",
+					rules, "schedules", schedules, "labels", tally.labels,
+					"set", only);
 		ret->undo = clear->last ? now : 0;
-	} else {
-		json_decref(schedules);
-		json_decref(labels);
 	}
+	json_decref(schedules);
+	json_decref(tally.labels);
 	json_decref(rules);
 	return 0;
+}
+
+int clear_all(struct clear *clear, bool keep_schedules, struct cleared *ret)
+{
+	return end(clear, keep_schedules, NULL, ret);
+}
+
+int clear_some(struct clear *clear, json_t *names, struct cleared *ret)
+{
+	return end(clear, false, names, ret);
+}
+
+void clear_set(struct clear *clear, const char *name, uint64_t version)
+{
+	json_object_set_new(json_object_get(clear->last, "set"), name,
+			    json_integer((json_int_t)version));
+}
+
+/* Takes away what was set in place of what comes back. */
+static void take_back(struct clear *clear, json_t *set)
+{
+	const char *name;
+	json_t *version;
+
+	json_object_foreach(set, name, version)
+	{
+		const struct rule_entry *e = book_find(clear->book, name);
+
+		if (e && !e->by && json_is_integer(version) &&
+		    e->version == (uint64_t)json_integer_value(version))
+			book_delete(clear->book, name, "deleted");
+	}
 }
 
 static void failed(json_t *list, const char *target, struct sq_error *p)
@@ -140,6 +195,7 @@ int clear_undo(struct clear *clear, uint64_t undo, json_t **ret, struct sq_error
 			"until squalld ends");
 	}
 	clear->last = NULL;
+	take_back(clear, json_object_get(saved, "set"));
 	gone = sq_mono_ns() - undo;
 	json_array_foreach(json_object_get(saved, "labels"), i, one)
 		book_ignore(clear->book, json_string_value(one), false);

@@ -416,10 +416,10 @@ int schedule_run(struct schedules *all, const char *target, bool run, struct sq_
 	return 0;
 }
 
-void schedules_halt(struct schedules *all, json_t *list)
+void schedules_halt(struct schedules *all, const json_t *only, json_t *list)
 {
 	for (struct schedule *s = all->first; s; s = s->next) {
-		if (!s->running)
+		if (!s->running || (only && !json_object_get(only, s->target)))
 			continue;
 		json_array_append_new(list, json_pack("{s:s,s:I}", "target", s->target, "gone_ns",
 						      (json_int_t)(sq_mono_ns() - s->origin_ns)));

@@ -36,8 +36,9 @@ int schedule_put(struct schedules *all, const char *target, const json_t *body, 
 		 struct sq_error *p);
 int schedule_delete(struct schedules *all, const char *target, struct sq_error *p);
 int schedule_run(struct schedules *all, const char *target, bool run, struct sq_error *p);
-/* Stops all that run. Appends to the list, for each, what schedule_resume() goes on from. */
-void schedules_halt(struct schedules *all, json_t *list);
+/* Stops all that run, or those whose targets are keys of only. Appends to the list, for each, what
+ * schedule_resume() goes on from. */
+void schedules_halt(struct schedules *all, const json_t *only, json_t *list);
 /* -EEXIST: it runs, or its target has got another rule since. */
 int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error *p);
 /* Its target is called something else now. If that has a schedule too, that one stays. */
