@@ -50,6 +50,7 @@ struct explain {
 	unsigned int flows, escaped[ESCAPES];
 	char example[ESCAPES][220];
 	bool clause_met[SQ_MAX_CLAUSES];
+	struct sq_flow_head followed; /* where the rule follows flows; else all 0 */
 };
 
 static void reason(struct explain *x, const char *code, const char *what_to_do, const char *fmt,
@@ -103,6 +104,9 @@ static void take_rule(struct explain *x, const struct rule_entry *e)
 	x->rule = e->rule;
 	x->in_force = e->in_force;
 	x->began_ms = e->began_ms;
+	if ((e->rule.flags & SQ_R_FLOWS) &&
+	    engine_flow_counts(x->a->engine, e->cgroup_id, &x->followed) < 0)
+		memset(&x->followed, 0, sizeof(x->followed));
 	for (uint32_t i = 0; i < e->rule.n_clauses; i++)
 		for (int dir = 0; dir < SQ_DIRS; dir++) {
 			struct sq_counters *c = &x->count[i][dir];
@@ -373,11 +377,31 @@ static double chance(const struct sq_faults *f)
 	return (p + f->duplicate + f->corrupt) / SQ_ALWAYS;
 }
 
+/* What is struck by its size or by what its connection does, and not by chance. */
+static bool by_other(const struct sq_clause *c, const struct sq_faults *f)
+{
+	return f->mtu || c->ask.act || c->ask.max_flows;
+}
+
+static void explain_size(struct explain *x, uint32_t i, int dir)
+{
+	const struct sq_faults *f = &x->rule.clause[i].faults[dir];
+	const struct sq_counters *c = &x->count[i][dir];
+
+	if (f->mtu && c->seen_pkts && !c->lost_pkts)
+		reason(x, "mtu", "send larger packets (a ping with -s), or lower the mtu",
+		       "clause %u, %s, has met %llu packets, and none was larger than its mtu of "
+		       "%u bytes",
+		       i + 1, dir == SQ_UP ? "up" : "down", (unsigned long long)c->seen_pkts,
+		       f->mtu);
+}
+
 static void explain_clauses(struct explain *x)
 {
 	uint64_t now = sq_real_ms() * 1000000ull;
 
 	for (uint32_t i = 0; i < x->rule.n_clauses && now > x->rule.set_ns + QUIET_NS; i++) {
+		flow_reasons(&x->rule, i, &x->followed, x->reasons);
 		for (int dir = 0; dir < SQ_DIRS; dir++) {
 			const struct sq_faults *f = &x->rule.clause[i].faults[dir];
 			const struct sq_counters *c = &x->count[i][dir];
@@ -390,13 +414,15 @@ static void explain_clauses(struct explain *x)
 				       "squall trace TARGET shows packets that are struck; see the "
 				       "other reasons for where the rest goes",
 				       "clause %u, %s, has met no packet so far", i + 1, name);
-			else if (!struck(c) && c->seen_pkts * chance(f) < FEW_EXPECTED)
+			else if (!struck(c) && c->seen_pkts * chance(f) < FEW_EXPECTED &&
+				 !by_other(&x->rule.clause[i], f))
 				reason(x, "chance", "wait for more packets, or raise the share",
 				       "clause %u, %s, has met %llu packets and struck none: at "
 				       "its "
 				       "share %.2g would be expected",
 				       i + 1, name, (unsigned long long)c->seen_pkts,
 				       c->seen_pkts * chance(f));
+			explain_size(x, i, dir);
 			if (c->lane_lost_pkts)
 				reason(x, "lane-full",
 				       "raise --lane-memory, or lower delay and rate",

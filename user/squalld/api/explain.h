@@ -12,4 +12,8 @@ json_t *explain_json(struct api *a, const char *name, struct sq_error *p);
 /* Of the same, the lines that are known the moment a rule is set; NULL: none. */
 json_t *explain_notes(struct api *a, const char *name);
 
+/* flows.c: why clause i, if it is about connections, has done nothing to any, or not to all. */
+void flow_reasons(const struct sq_rule *rule, uint32_t i, const struct sq_flow_head *counted,
+		  json_t *reasons);
+
 #endif

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Flows of the rules that follow them: what was counted, and the table itself. */
 #include <errno.h>
+#include <stdarg.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/clock.h"
 #include "squalld/api/api.h"
+#include "squalld/api/explain.h"
 #include "squalld/control/book.h"
 #include "squalld/kernel/kernel.h"
 
@@ -46,6 +48,54 @@ json_t *flow_counts_json(struct engine *engine, const struct rule_entry *e)
 	for (int i = 0; i < n; i++)
 		json_object_set_new(o, c[i].what, json_integer((json_int_t)c[i].n));
 	return o;
+}
+
+static void add_reason(json_t *list, const char *code, const char *what_to_do, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+static void add_reason(json_t *list, const char *code, const char *what_to_do, const char *fmt, ...)
+{
+	char text[240];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(
+		list, json_pack("{s:s,s:s,s:s}", "code", code, "text", text, "do", what_to_do));
+}
+
+void flow_reasons(const struct sq_rule *rule, uint32_t i, const struct sq_flow_head *counted,
+		  json_t *reasons)
+{
+	static const char *const when[] = {
+		[SQ_WHEN_OLD] = "old",	   [SQ_WHEN_IDLE] = "idle", [SQ_WHEN_AGE] = "after",
+		[SQ_WHEN_BYTES] = "after", [SQ_WHEN_MQTT] = "at",
+	};
+	const struct sq_flow_ask *ask = &rule->clause[i].ask;
+
+	if (ask->act && !counted->hung && !counted->reset)
+		add_reason(reasons, "flow-waits",
+			   ask->when == SQ_WHEN_OLD
+				   ? "set it while the connections that it is meant for are there"
+				   : "squall flows TARGET shows their ages and what they carried",
+			   "clause %u: of %llu connections none has met its \"%s %s\" so far",
+			   i + 1, (unsigned long long)counted->seen,
+			   ask->act == SQ_ACT_RESET ? "reset" : "hang", when[ask->when]);
+	if (ask->when == SQ_WHEN_MQTT && counted->unparsed)
+		add_reason(reasons, "unparsed",
+			   "name the port (match dport 8883); where TLS hides the lengths of "
+			   "records, use \"after SIZE\"",
+			   "clause %u: MQTT could not be followed, %llu times", i + 1,
+			   (unsigned long long)counted->unparsed);
+	if (ask->max_flows && !counted->refused)
+		add_reason(reasons, "flows-fit", "lower max-flows, or open more connections",
+			   "clause %u: none was refused, as fewer than its max-flows %u were alive",
+			   i + 1, ask->max_flows);
+	if (!i && counted->full)
+		add_reason(reasons, "flow-table",
+			   "raise \"links\", the number of connections that are followed",
+			   "%llu packets passed, as their connection found no place in the table",
+			   (unsigned long long)counted->full);
 }
 
 #define LIMIT	  1000
