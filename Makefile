@@ -40,7 +40,7 @@ HARDEN   := $(if $(SANFLAGS)$(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2 -fstack
 	    -Wframe-larger-than=32768)
 HARDENLD := $(if $(SANFLAGS),,-Wl,-z,relro,-z,now)
 LDLIBS_lib     := -ljansson -lm
-LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lpthread
+LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lz -lpthread
 LDLIBS_squall  := -lbpf -lncursesw
 # Only the program: sanitizers bring an allocator of their own. See user/sim/base/heap.c.
 HEAP_sim       := $(if $(SANFLAGS),,-ljemalloc)

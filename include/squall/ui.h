@@ -6,6 +6,7 @@
 #ifndef SQUALL_UI_H
 #define SQUALL_UI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct sq_ui_file {
@@ -23,6 +24,9 @@ const struct sq_ui_file *sq_ui_find(const char *path);
 
 /* Content-Type of a file on disk (--web-root), by its extension. */
 const char *sq_ui_type(const char *path);
+
+/* Of the request's Accept-Encoding; NULL: there is none. */
+bool sq_accepts_gzip(const char *accept_encoding);
 
 struct MHD_Connection;
 struct MHD_Response;

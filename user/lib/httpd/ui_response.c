@@ -31,14 +31,20 @@ static struct MHD_Response *from_memory(const void *data, size_t size)
 							     MHD_RESPMEM_PERSISTENT));
 }
 
+bool sq_accepts_gzip(const char *accept_encoding)
+{
+	const char *gzip = accept_encoding ? strstr(accept_encoding, "gzip") : NULL;
+
+	return gzip && strncmp(gzip + 4, ";q=0", 4);
+}
+
 struct MHD_Response *sq_ui_response(struct MHD_Connection *c, const struct sq_ui_file *file,
 				    unsigned int *ret_status)
 {
 	const char *have = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "If-None-Match");
 	const char *accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Accept-Encoding");
-	const char *gzip = accept ? strstr(accept, "gzip") : NULL;
 	bool same = have && strstr(have, file->etag);
-	bool packed = file->gz_data && gzip && strncmp(gzip + 4, ";q=0", 4);
+	bool packed = file->gz_data && sq_accepts_gzip(accept);
 	struct MHD_Response *r = same	  ? from_memory("", 0)
 				 : packed ? from_memory(file->gz_data, file->gz_size)
 					  : from_memory(file->data, file->size);
