@@ -256,12 +256,24 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u32 *ret_ifindex)
 	return true;
 }
 
+/* fq's stamp is still there behind its veth. CPUs may overwrite each other's; the next who is as
+ * late mends it. */
+static __always_inline void lane_note_late(const struct __sk_buff *skb)
+{
+	__u64 due = skb->tstamp, now = bpf_ktime_get_ns();
+	struct sq_lane_state *lane = lane_state();
+
+	if (lane && due && now > due && now - due > lane->late_ns && now - due < SQ_LANE_HORIZON_NS)
+		lane->late_ns = now - due;
+}
+
 static __always_inline int fq_in(struct __sk_buff *skb)
 {
 	__u32 ifindex;
 
 	if (fq_again(skb, &ifindex))
 		return bpf_redirect(ifindex, 0);
+	lane_note_late(skb);
 	lane_give_back(skb, skb->cb[4]);
 	skb->tstamp = 0;
 	bpf_set_hash_invalid(skb);

@@ -341,6 +341,7 @@ struct sq_lane_state {
 	__u64 verdict_pkts;	/* the lane's programs could not carry them */
 	__u64 vanished_pkts;	/* went in and never came out: told by squalld */
 	__u64 mended;		/* how often squalld made a lane's devices anew */
+	__u64 late_ns;		/* fq: how late a packet was at most since squalld last looked */
 };
 
 /* sq_att.flags */
@@ -425,6 +426,6 @@ SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
 SQ_ASSERT_SIZE(sq_lane_hdr, 24);
 SQ_ASSERT_SIZE(sq_waiting, 32);
-SQ_ASSERT_SIZE(sq_lane_state, 96);
+SQ_ASSERT_SIZE(sq_lane_state, 104);
 
 #endif

@@ -169,6 +169,9 @@ static void lanes(FILE *f, const struct rows *rows)
 	gauge(f, "squall_lane_mended_total", "counter",
 	      "Times that somebody broke a lane's devices and they were made right.",
 	      (double)lane.mended);
+	gauge(f, "squall_lane_late_seconds", "gauge",
+	      "How long after its time a packet left its lane, at most, in the last minute.",
+	      (double)lane.late_ns / 1e9);
 	fprintf(f, "# HELP squall_lane_lost_packets_total Packets that squalld itself lost, which "
 		   "no rule asked for.\n# TYPE squall_lane_lost_packets_total counter\n");
 	for (int i = 0; i < LANE_LOSSES; i++)

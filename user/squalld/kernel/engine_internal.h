@@ -111,6 +111,8 @@ struct scan_failure {
 	char what[IFNAMSIZ];
 };
 
+#define LATE_SECONDS 60
+
 struct engine {
 	struct squall_bpf *skel;
 	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
@@ -145,6 +147,10 @@ struct engine {
 	struct seen *seen; /* by the last scan; att_lock */
 	uint32_t told; /* losses of the lanes that the log has: bits by enum lane_loss; plumber */
 	uint64_t pacer_dropped_seen, swept_ns;
+	/* How late the lanes' packets were at most, by the second; written by the plumber, atomic
+	 */
+	_Atomic uint64_t late_ns[LATE_SECONDS];
+	uint64_t late_second;
 	int pin_error;
 	uint64_t full_ns; /* when the host's links were last looked at; plumber only */
 	struct space *spaces;
@@ -210,6 +216,7 @@ bool lane_ill(struct engine *e, char *why, size_t size); /* any thread */
 
 /* lane_stats.c */
 json_t *lane_json(struct engine *e);
+void lane_watch(struct engine *e); /* plumber, at least each second: how late it is */
 void lane_sweep(struct engine *e); /* plumber: finds what never came out, and tells losses once */
 uint32_t lane_wait_ms(const struct sq_rule *rule); /* the longest that a packet waits, rounded up */
 /* What waits of the target leaves within ms; any thread. In fq it finds out by itself. */

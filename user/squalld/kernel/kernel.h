@@ -114,7 +114,8 @@ enum lane_loss {
 struct engine_lane {
 	uint64_t waiting_pkts, waiting_bytes; /* bytes: SQ_LANE_OVERHEAD for each packet included */
 	uint64_t max_bytes, target_max_bytes;
-	uint64_t mended; /* how often a lane's devices were made anew */
+	uint64_t mended;  /* how often a lane's devices were made anew */
+	uint64_t late_ns; /* how long after its time a packet left, at most, in the last minute */
 	uint64_t lost[LANE_LOSSES], lost_pkts;
 };
 void engine_lane_stats(struct engine *engine, struct engine_lane *ret);

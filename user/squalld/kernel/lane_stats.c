@@ -41,8 +41,31 @@ void engine_lane_stats(struct engine *e, struct engine_lane *ret)
 		pacer_get_stats(e->pacer, &st);
 		ret->lost[LANE_PACER] = st.dropped;
 	}
+	for (int i = 0; i < LATE_SECONDS; i++)
+		if (e->late_ns[i] > ret->late_ns)
+			ret->late_ns = e->late_ns[i];
 	for (int i = 0; i < LANE_LOSSES; i++)
 		ret->lost_pkts += ret->lost[i];
+}
+
+void lane_watch(struct engine *e)
+{
+	uint64_t second = engine_now() / 1000000000u, late;
+
+	late = __atomic_exchange_n(&e->lane_state->late_ns, 0, __ATOMIC_RELAXED);
+	if (e->pacer) {
+		struct pacer_stats st;
+
+		pacer_get_stats(e->pacer, &st);
+		late = st.late_ns > late ? st.late_ns : late;
+	}
+	/* Seconds that nobody looked at are none. */
+	for (uint64_t s = e->late_second + 1; s <= second && s <= e->late_second + LATE_SECONDS;
+	     s++)
+		e->late_ns[s % LATE_SECONDS] = 0;
+	e->late_second = second;
+	if (late > e->late_ns[second % LATE_SECONDS])
+		e->late_ns[second % LATE_SECONDS] = late;
 }
 
 const char *engine_lane_loss(enum lane_loss loss, const char **ret_text)
@@ -84,13 +107,12 @@ json_t *lane_json(struct engine *e)
 					    (json_int_t)st.target_max_bytes, "dropped_pkts",
 					    (json_int_t)st.lost_pkts, "mended",
 					    (json_int_t)st.mended, "lost", lost));
+	json_object_set_new(j, "late_ns", json_integer((json_int_t)st.late_ns));
 	if (e->pacer) {
 		struct pacer_stats p;
 
 		pacer_get_stats(e->pacer, &p);
-		json_object_update_new(j,
-				       json_pack("{s:I, s:I}", "passed_pkts", (json_int_t)p.frames,
-						 "late_ns", (json_int_t)p.late_ns));
+		json_object_set_new(j, "passed_pkts", json_integer((json_int_t)p.frames));
 	}
 	return j;
 }

@@ -73,6 +73,7 @@ static void *plumber_main(void *arg)
 			return NULL;
 		}
 		rules_expire(e);
+		lane_watch(e);
 		asked = e->scans_asked;
 		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
 			pthread_mutex_unlock(&e->lock);
