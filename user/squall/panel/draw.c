@@ -156,7 +156,8 @@ static void draw_help(int y, int height)
 		"arrows, PgUp, PgDn  pick a target; below are its packets per second, by outcome",
 		"e or Enter          edit its rule: [up|down|both] FAULT... [match ...] [for 5m]",
 		"p                   a profile: arrows, Enter",
-		"c                   delete its rule (asks); C: all rules, stops schedules (asks)",
+		"c                   delete its rule, stop its schedule (asks); C: all of them "
+		"(asks)",
 		"/                   list only what has this in its name or rule; Esc shows all",
 		"s                   sort: by name, or what is faulted first",
 		"q                   leave; rules stay. squall help fault set: all of a rule",

@@ -159,12 +159,21 @@ static void apply_profile(struct panel *ui)
 	json_decref(body);
 }
 
+/* With its schedule, which would bring a fault back. */
 static void clear_rule(struct panel *ui)
 {
-	if (ask_target(ui, "DELETE", "/api/v1/rules/", "", NULL, NULL))
-		return;
-	say(ui, false, "deleted");
-	refresh_data(ui);
+	json_t *answer = NULL, *body = json_pack("{s:b,s:[{s:s,s:n}]}", "undo", 1, "rules",
+						 "target", ui->selected, "rule");
+
+	if (body && !ask(ui, "PUT", "/api/v1/rules", body, &answer)) {
+		say(ui, false,
+		    json_integer_value(json_object_get(answer, "schedules"))
+			    ? "deleted, and its schedule stopped"
+			    : "deleted");
+		refresh_data(ui);
+	}
+	json_decref(answer);
+	json_decref(body);
 }
 
 static void clear_all(struct panel *ui)
