@@ -3,9 +3,11 @@
 
 import { h, icon, replace, toast } from './dom.js';
 import { call, get, seg, onAuthFailed, setToken, hasToken, ApiError } from './api.js';
-import { state, on, emit, connect, needToken, refresh, ruled, background } from './store.js';
+import { state, on, emit, connect, needToken, refresh, ruled, ownRules, isSelector, background } from './store.js';
+import { undo } from './undo.js';
 import { faultsPage } from './faults.js';
 import { targetPage } from './target.js';
+import { selectorPage } from './selector.js';
 import { timelinePage } from './timeline.js';
 import { loadPage } from './load.js';
 import { historyPage } from './history.js';
@@ -59,7 +61,7 @@ function show() {
 	else if (page === 'kernel')
 		leave = kernelPage(root);
 	else if (name)
-		leave = targetPage(root, name);
+		leave = isSelector(name) ? selectorPage(root, name) : targetPage(root, name);
 	else
 		leave = faultsPage(root);
 }
@@ -122,7 +124,7 @@ theme();
 
 const clearAll = document.getElementById('clear-all');
 function clearable() {
-	const n = [[ruled().length, 'rule'], [state.waiting.filter((r) => !state.targets.get(r.target)?.rule).length, 'waiting rule'],
+	const n = [[ownRules().length, 'rule'], [state.waiting.filter((r) => !state.targets.get(r.target)?.rule).length, 'waiting rule'],
 		[state.schedules.filter((s) => s.running).length, 'schedule'], [state.experiments?.running.length, 'experiment']].filter(([k]) => k);
 	clearAll.disabled = state.kind !== 'squalld' || state.conn === 'auth' || state.conn === 'connecting';
 	clearAll.title = n.length ? `End ${n.map(([k, what]) => count(k, what)).join(', ')}` : 'Nothing is in force';
@@ -136,6 +138,7 @@ clearAll.addEventListener('click', async () => {
 	try {
 		ended = (await call('DELETE', 'rules')).data;
 		await refresh();
+		await background();
 	} catch (e) {
 		if (e.status !== 401)
 			toast(`Not cleared: ${e.message}`, 'error');
@@ -151,19 +154,6 @@ clearAll.addEventListener('click', async () => {
 	toast(ended.undo || ended.experiments ? `Cleared ${said.join(', ')}.` : 'No rule was in force.', 'ok',
 		ended.undo && { label: 'Undo', run: () => undo(ended.undo) });
 });
-
-async function undo(id) {
-	let back;
-	try {
-		back = (await call('POST', 'undo', { undo: id })).data;
-	} catch (e) {
-		toast(`Not put back: ${e.message}`, 'error');
-		return;
-	}
-	await refresh().catch(() => {});
-	toast(back.failed.length ? `Not put back: ${back.failed.map((f) => `${f.target} (${f.why})`).join(', ')}` : 'Put back.',
-		back.failed.length ? 'error' : 'ok');
-}
 
 // --- freshness -----------------------------------------------------------------
 

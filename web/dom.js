@@ -81,10 +81,13 @@ export function toast(message, kind = 'info', action) {
 		h('span', {}, message),
 		action && h('button', { class: 'link', onclick: () => { close(); action.run(); } }, action.label),
 		h('button', { class: 'icon-button', 'aria-label': 'Dismiss', onclick: close }, icon('clear')));
+	// Only what was changed last can be taken back.
+	if (action)
+		box.querySelectorAll('.toast > .link').forEach((b) => b.parentElement.remove());
 	while (box.childElementCount > 2)
 		box.firstElementChild.remove();
 	box.append(el);
-	setTimeout(close, action || kind === 'error' ? 12000 : 5000);
+	setTimeout(close, action ? 30000 : kind === 'error' ? 12000 : 5000);
 }
 
 export function empty(title, ...body) {

@@ -105,8 +105,9 @@ function fromRule(rule) {
 	return r;
 }
 
-const matchText = (m) => ['proto', 'to', 'port', 'dport', 'sport'].filter((k) => m[k] !== undefined && m[k] !== '')
-	.map((k) => k === 'proto' ? m[k] : `${k} ${m[k]}`).join(' ');
+const TCP_FLAGS = ['syn', 'fin', 'rst'];
+const matchText = (m) => [...['proto', 'to', 'port', 'dport', 'sport'].filter((k) => m[k] !== undefined && m[k] !== '')
+	.map((k) => k === 'proto' ? m[k] : `${k} ${m[k]}`), ...TCP_FLAGS.filter((k) => m[k])].join(' ');
 
 // "tcp port 5557" or "to 10.0.0.0/8" -> MATCH; the daemon checks the values.
 function parseMatch(line) {
@@ -115,6 +116,8 @@ function parseMatch(line) {
 	for (let i = 0; i < words.length; i++) {
 		if (/^(tcp|udp|icmp|any)$/.test(words[i]))
 			m.proto = words[i];
+		else if (TCP_FLAGS.includes(words[i]))
+			m[words[i]] = true;
 		else if (/^(proto|to|dport|sport|port)$/.test(words[i]) && i + 1 < words.length)
 			m[words[i]] = words[++i];
 		else
@@ -338,7 +341,9 @@ export class Editor {
 				}),
 			this.select(`${d}.distribution`, 'Jitter shape', DISTRIBUTIONS.map((x) => [x, x]),
 				() => faults.distribution || 'uniform', (v) => set(faults, ['distribution'], v === 'uniform' ? undefined : v)),
-			MORE.filter(([, path]) => path[0] !== 'loss' || lossModel(faults) === 'random').map(one));
+			MORE.filter(([, path]) => path[0] !== 'loss' || lossModel(faults) === 'random').map(one),
+			this.select(`${d}.mtu_icmp`, 'Above the MTU', [['', 'nobody is told'], ['icmp', 'the sender is told (ICMP)']],
+				() => faults.mtu_icmp ? 'icmp' : '', (v) => set(faults, ['mtu_icmp'], v ? true : undefined)));
 		more.open = MORE.some(([, path]) => get(faults, path) !== undefined) || Boolean(faults.distribution && faults.distribution !== 'uniform');
 		return h('fieldset', { class: 'direction', 'data-direction': d },
 			h('legend', {}, title, h('small', {}, hint)),
@@ -370,7 +375,12 @@ export class Editor {
 				this.select('match.proto', 'Protocol', [['', 'any'], ['tcp', 'TCP'], ['udp', 'UDP'], ['icmp', 'ICMP']],
 					() => match.proto || '', (v) => { set(match, ['proto'], v); tabs[this.clause].textContent = matchText(match) || 'All packets'; }),
 				text('to', 'Remote address', '10.0.0.0/8'), text('dport', 'Remote port', '8883 or 8000-9000'),
-				text('sport', 'Local port', 'any'), text('port', 'Either port', 'any')),
+				text('sport', 'Local port', 'any'), text('port', 'Either port', 'any'),
+				this.select('match.syn', 'TCP packets', [['', 'all'], ['syn', 'SYN: a connection begins'], ['fin', 'FIN: it ends'], ['rst', 'RST: it is broken off']],
+					() => TCP_FLAGS.find((k) => match[k]) || '', (v) => {
+						TCP_FLAGS.forEach((k) => set(match, [k], k === v || undefined));
+						tabs[this.clause].textContent = matchText(match) || 'All packets';
+					})),
 			rule.clauses.length > 1 && h('button', { class: 'link danger', onclick: () => {
 				rule.clauses.splice(this.clause, 1);
 				this.clause = 0;
@@ -405,6 +415,8 @@ export class Editor {
 				this.render();
 			}),
 			act && when === 'at' && this.select(act, 'Packet', PHASES, () => c[act].at, (v) => { c[act].at = v; }),
+			act && when === 'after_bytes' && this.select(`${act}.of`, 'Counted', [['', 'both ways'], ['up', 'up: what it sends'], ['down', 'down: what it receives']],
+				() => c[act].of || '', (v) => set(c, [act, 'of'], v)),
 			act && /_(ns|bytes)$/.test(when) && this.field(act, when === 'after_bytes' ? 'Payload' : 'Time', when === 'after_bytes' ? SIZE : DURATION,
 				() => c[act][when], (v) => { c[act][when] = v; }),
 		];
@@ -435,6 +447,7 @@ export class Editor {
 				this.touch();
 			} }, t))),
 			except,
+			this.field('links', 'Connections followed', NUMBER, () => rule.links, (v) => set(rule, ['links'], v), { placeholder: '65,536 where a rule follows them' }),
 			this.field('seed', 'Seed', NUMBER, () => rule.seed, (v) => set(rule, ['seed'], v), { placeholder: 'drawn at random' }),
 			this.select('on_crash', 'If squalld dies', [['clear', 'the fault ends within 2 s'], ['keep', 'the fault stays until it expires']],
 				() => rule.on_crash || 'clear', (v) => { rule.on_crash = v; }));

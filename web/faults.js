@@ -5,8 +5,9 @@
 import { h, svg, icon, text, empty, replace, code, toast } from './dom.js';
 import { call, get } from './api.js';
 import { fmtNum, fmtTime, fmtLeft, fmtCount, fmtRate } from './units.js';
-import { state, on, ruleText, refreshSoon, inherited, list as listening, SPARKS } from './store.js';
+import { state, on, ruleText, refreshSoon, inherited, isSelector, list as listening, SPARKS } from './store.js';
 import { Several } from './several.js';
+import { picker } from './selector.js';
 
 const SILENT = [0, 0, 0, 0];
 const figure = (t, i) => t.rule ? (state.rates.get(t.id) || SILENT)[i] : undefined;
@@ -24,8 +25,20 @@ const label = (t) => t.kind === 'container' ? t.name : t.target;
 // One collator: making it per comparison is what sorting would cost.
 const order = new Intl.Collator('en', { numeric: true }).compare;
 
+// A tree: children follow their cgroup, before its neighbours.
+const parts = (t) => { t.parts ||= label(t).split('/'); return t.parts; };
+function byTree(a, b) {
+	const [x, y] = [parts(a), parts(b)];
+	for (let i = 0; i < x.length && i < y.length; i++) {
+		const n = x[i] === y[i] ? 0 : order(x[i], y[i]);
+		if (n)
+			return n;
+	}
+	return x.length - y.length;
+}
+
 const COLUMNS = [
-	['target', 'Target', (a, b) => order(label(a), label(b))],
+	['target', 'Target', byTree],
 	['image', 'Image', (a, b) => order(a.image || '', b.image || '')],
 	['mode', 'Mode', (a, b) => order(mode(a), mode(b))],
 	['rule', 'Rule', (a, b) => order(ruleText(b.rule), ruleText(a.rule))],
@@ -47,6 +60,7 @@ export function faultsPage(root) {
 	let list = [];
 	let rowHeight = 44;
 	let drawn = null;
+	let above = new Set(); // cgroups that are listed, where they are listed as a tree
 
 	const search = h('input', { type: 'search', id: 'search', value: view.query, placeholder: 'Name, image, label, rule, or cgroup:/path',
 		autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Search targets', oninput: () => {
@@ -76,7 +90,7 @@ export function faultsPage(root) {
 	root.append(
 		h('div', { class: 'page-head' }, h('h1', {}, 'Faults'), count),
 		h('div', { class: 'toolbar' }, h('label', { class: 'search' }, icon('search'), search),
-			segments),
+			segments, picker()),
 		table, none, several.el);
 
 	const passes = {
@@ -90,6 +104,7 @@ export function faultsPage(root) {
 		list = [...state.targets.values()].filter((t) => passes[view.only](t) && words.every((w) => t.hay.includes(w)));
 		const compare = COLUMNS.find(([key]) => key === view.sort)[2];
 		list.sort((a, b) => (view.reverse ? -compare(a, b) : compare(a, b)) || (a.target < b.target ? -1 : 1));
+		above = new Set(view.sort === 'target' && !view.reverse ? list.filter((t) => t.kind === 'cgroup').map((t) => t.target) : []);
 		for (const b of only)
 			b.setAttribute('aria-pressed', String(b.dataset.only === view.only));
 		for (const b of head.querySelectorAll('.sort')) {
@@ -109,7 +124,7 @@ export function faultsPage(root) {
 		everyone.checked = list.length > 0 && list.every((t) => view.chosen.has(t.target));
 		several.draw();
 		// Drawing the same rows again would take the focus from under the reader.
-		const key = list.map((t) => `${t.target}\t${t.running}\t${t.image}`).join('\n');
+		const key = view.sort + list.map((t) => `${t.target}\t${t.running}\t${t.image}`).join('\n');
 		if (key !== drawn) {
 			drawn = key;
 			for (const el of rows.values())
@@ -127,7 +142,11 @@ export function faultsPage(root) {
 			return;
 		}
 		const path = /^(?:cgroup:)?(\/\S+)$/.exec(view.query.trim());
-		if (path) {
+		const many = view.query.trim();
+		if (isSelector(many)) {
+			replace(none, empty('One rule for many', `${many} means all that fit, those that come included.`,
+				h('p', {}, h('a', { class: 'button primary', href: href(many) }, `Rule of ${many}`))));
+		} else if (path) {
 			const name = `cgroup:${path[1]}`;
 			replace(none, empty('Not in the list', 'Any cgroup can be a target, whether something runs in it or not.',
 				h('p', {}, h('a', { class: 'button primary', href: href(name) }, `Fault ${name}`))));
@@ -170,14 +189,26 @@ export function faultsPage(root) {
 		figures();
 	}
 
+	// What it is called below the nearest cgroup above it in the list, and how deep that is.
+	function branch(t) {
+		let depth = 0;
+		let parent = '';
+		for (let at = t.target.indexOf('/', 8); at > 0; at = t.target.indexOf('/', at + 1))
+			if (above.has(t.target.slice(0, at))) {
+				parent = t.target.slice(0, at + 1);
+				depth++;
+			}
+		return t.kind === 'cgroup' ? [label(t).slice(parent.length), Math.min(depth, 6)] : [label(t), 0];
+	}
+
 	function row(i) {
 		const t = list[i];
 		const cell = (key, ...children) => h('span', { role: 'cell', class: `c-${key}` }, children);
 		// What tells long names apart is at their end: the middle is what gives way.
-		const full = label(t);
+		const [full, depth] = branch(t);
 		const tail = full.length > 24 ? full.slice(-12) : '';
-		const link = h('a', { href: href(t.target), 'data-i': i, title: t.target }, h('span', {}, tail ? full.slice(0, -12) : full), tail && h('span', {}, tail));
-		const el = h('div', { class: 'row', role: 'row', 'aria-rowindex': i + 2, css: { top: `${i * rowHeight}px` },
+		const link = h('a', { href: href(t.target), 'data-i': i, title: t.target, 'aria-label': depth ? t.target : null }, h('span', {}, tail ? full.slice(0, -12) : full), tail && h('span', {}, tail));
+		const el = h('div', { class: 'row', role: 'row', 'aria-rowindex': i + 2, css: { top: `${i * rowHeight}px`, '--depth': depth },
 			onclick: (e) => { if (!e.target.closest('a, input') && !String(getSelection())) location.hash = link.getAttribute('href'); } },
 		cell('choose', h('input', { type: 'checkbox', 'aria-label': `Choose ${label(t)}`, onchange: (e) => {
 			view.chosen[e.target.checked ? 'add' : 'delete'](t.target);
@@ -202,8 +233,8 @@ export function faultsPage(root) {
 			const [choose, , , , rule, ...cells] = el.children;
 			choose.firstElementChild.checked = view.chosen.has(t.target);
 			const by = inherited(t);
-			const said = by ? `by ${label(by)}: ${ruleText(by.rule)}` : ruleText(t.rule);
-			rule.classList.toggle('inherited', Boolean(by));
+			const said = by ? `by ${label(by)}: ${ruleText(by.rule)}` : t.rule && t.rule.by ? `by ${t.rule.by}: ${ruleText(t.rule)}` : ruleText(t.rule);
+			rule.classList.toggle('inherited', Boolean(by || (t.rule && t.rule.by)));
 			el.classList.toggle('inherits', Boolean(by));
 			el.classList.toggle('faulted', Boolean(t.rule));
 			if (rule.firstElementChild.textContent !== said) {

@@ -3,7 +3,7 @@
 // daemon. Its "stop" is the header's Clear everything, which ends all of it.
 
 import { h, replace } from './dom.js';
-import { state, on, ruled, inherited, ruleText } from './store.js';
+import { state, on, ruled, ownRules, inherited, isSelector, membersOf, ruleText } from './store.js';
 
 export const count = (n, what) => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
 const page = (name) => `#/faults/${encodeURIComponent(name)}`;
@@ -26,15 +26,19 @@ export function nowStrip(box) {
 			box.hidden = true;
 			return;
 		}
-		const rules = ruled().filter((t) => t.rule.in_force !== false);
+		const rules = ownRules().filter((r) => r.in_force !== false && (!isSelector(r.target) || membersOf(r.target).length));
+		const waiting = [...state.waiting.map((r) => [r, 'as soon as the target runs']),
+			...[...state.selectors.values()].filter((r) => !membersOf(r.target).length).map((r) => [r, 'as soon as there is a target that it means'])];
+		const members = ruled().filter((t) => t.rule.by).length;
+		const acts = (r) => isSelector(r.target) ? `${ruleText(r)}, on ${count(membersOf(r.target).length, 'target')}` : ruleText(r);
 		const children = rules.length ? [...state.targets.values()].map((t) => [t, inherited(t)]).filter(([, by]) => by) : [];
 		const running = state.schedules.filter((s) => s.running);
 		const experiments = state.experiments ? state.experiments.running : [];
 		const bad = state.health && state.health.status !== 'ok' ? state.health.reasons || [state.health.reason] : [];
 		const list = [
-			rules.length && ['now-rules', count(rules.length, 'rule'), rules.map((t) => [t.target, page(t.target), ruleText(t.rule)])],
+			rules.length && ['now-rules', `${count(rules.length, 'rule')}${members ? ` on ${count(members + rules.filter((r) => !isSelector(r.target)).length, 'target')}` : ''}`, rules.map((r) => [r.target, page(r.target), acts(r)])],
 			children.length && ['now-inherited', `${count(children.length, 'target')} below a rule`, children.map(([t, by]) => [t.target, page(t.target), `by the rule of ${by.target}`])],
-			state.waiting.length && ['now-waiting', count(state.waiting.length, 'waiting rule'), state.waiting.map((r) => [r.target, page(r.target), `${ruleText(r)}, as soon as the target runs`])],
+			waiting.length && ['now-waiting', count(waiting.length, 'waiting rule'), waiting.map(([r, when]) => [r.target, page(r.target), `${ruleText(r)}, ${when}`])],
 			running.length && ['now-schedules', count(running.length, 'schedule') + ' running', running.map((s) => [s.target, `#/timeline/${encodeURIComponent(s.target)}`, ''])],
 			experiments.length && ['now-experiments', count(experiments.length, 'experiment') + ' running', experiments.map((e) => [e.name, '#/experiments', e.faults.length ? `fault: ${e.faults.join(', ')}` : e.phase])],
 			bad.length && ['now-health', `squalld is ${state.health.status}`, bad.map((why) => [why])],

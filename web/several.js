@@ -1,33 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // One rule for all chosen targets, and one undo for all of them.
 
-import { h, text, toast } from './dom.js';
-import { call, get, seg } from './api.js';
+import { h, replace, text } from './dom.js';
 import { state, refresh, profiles } from './store.js';
+import { change } from './undo.js';
 import { count } from './now.js';
 
-const AT_ONCE = 6; // connections that a browser has to one host
-
-// fn for each, a few at a time; returns [item, error] of those that failed.
-async function each(items, fn) {
-	const queue = [...items];
-	const failed = [];
-	await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-		for (let item = queue.shift(); item !== undefined; item = queue.shift())
-			await fn(item).catch((e) => failed.push([item, e]));
-	}));
-	return failed;
-}
-
-// What to PUT to have a rule back as it was, with the time it had left.
-function asItWas(envelope) {
-	const rule = structuredClone(envelope.rule);
-	if (envelope.deadline)
-		rule.for_ns = Math.max(1e6, Math.round((envelope.deadline - performance.now()) * 1e6));
-	for (const k of ['text', 'id', 'target_id', 'set_ms', 'expires_in_ns', 'drawn_seed'])
-		delete rule[k];
-	return rule;
-}
+const AT_ONCE = 1000; // targets that squalld takes by one request
 
 export class Several {
 	constructor(chosen, changed) {
@@ -56,45 +35,60 @@ export class Several {
 			text(this.error, '');
 	}
 
-	// All or none: what one target refuses is taken back from the others.
-	async change(fn, said) {
+	fails(...what) {
+		replace(this.error, what);
+	}
+
+	// All or none, and one undo.
+	async change(rules, said) {
 		if (this.busy)
 			return;
-		const before = new Map([...this.chosen].map((name) => [name, state.targets.get(name)?.rule]));
-		const names = [...before.keys()];
+		if (rules.length > AT_ONCE) {
+			this.fails(`${count(rules.length, 'target')} are chosen, and at most ${count(AT_ONCE, 'target')} are changed at once: a rule by label or name has no such limit.`);
+			return;
+		}
 		this.busy = true;
 		this.draw();
-		text(this.error, '');
-		const back = (list) => each(list, (name) => before.get(name) ? call('PUT', `rules/${seg(name)}`, asItWas(before.get(name)))
-			: call('DELETE', `rules/${seg(name)}`).catch((e) => { if (e.status !== 404) throw e; }));
-		const failed = await each(names, (name) => fn(name, before.get(name)));
-		if (failed.length) {
-			const done = names.filter((n) => !failed.some(([f]) => f === n));
-			const stuck = await back(done);
-			text(this.error, `Nothing was changed: ${failed[0][0]}: ${failed[0][1].message}${failed.length > 1 ? ` (and ${failed.length - 1} more)` : ''}${stuck.length ? `; not put back: ${stuck.map(([n]) => n).join(', ')}` : ''}`);
-		} else {
-			toast(said(names.length), 'ok', { label: 'Undo', run: async () => {
-				const stuck = await back(names);
-				await refresh().catch(() => {});
-				toast(stuck.length ? `Not put back: ${stuck.map(([n, e]) => `${n} (${e.message})`).join(', ')}` : 'Put back.', stuck.length ? 'error' : 'ok');
-			} });
+		this.fails();
+		try {
+			await change(rules, said);
+		} catch (e) {
+			const at = /^rules\[(\d+)\]/.exec(e.field);
+			if (e.status !== 401)
+				this.fails(`Nothing was changed: ${at ? `${rules[at[1]].target}: ` : ''}${e.message.replace(/^rules\[\d+\](\.|: )?/, '')}`);
 		}
 		this.busy = false;
 		await refresh().catch(() => {});
 		this.draw();
 	}
 
-	apply() {
+	apply(sure) {
 		const rule = this.rule.value.trim();
+		const names = [...this.chosen];
+		const running = names.filter((n) => state.schedules.some((s) => s.target === n && s.running));
 		if (!rule) {
-			text(this.error, 'A rule is missing: for example both loss 5% delay 200ms for 5m');
+			this.fails('A rule is missing: for example both loss 5% delay 200ms for 5m');
 			this.rule.focus();
 			return undefined;
 		}
-		return this.change((name) => call('PUT', `rules/${seg(name)}`, { text: rule }), (n) => `Set on ${count(n, 'target')}.`);
+		if (running.length && !sure) {
+			this.fails(`The timeline of ${running[0]}${running.length > 1 ? ` and of ${running.length - 1} more` : ''} runs, and its next step would take the place of this rule. `,
+				h('button', { class: 'link', id: 'chosen-stop', onclick: () => this.apply(true) }, `Stop ${running.length > 1 ? 'them' : 'it'} and apply`));
+			return undefined;
+		}
+		return this.change(names.map((target) => ({ target, rule: { text: rule } })),
+			(n) => `Set on ${count(n.set, 'target')}${n.schedules ? `, ${count(n.schedules, 'timeline')} stopped` : ''}.`);
 	}
 
+	// Who follows a selector has no rule of its own to clear.
 	end() {
-		return this.change((name, was) => was ? call('DELETE', `rules/${seg(name)}`) : Promise.resolve(), (n) => `Cleared ${count(n, 'target')}.`);
+		const follow = [...this.chosen].map((n) => state.targets.get(n)?.rule?.by).filter(Boolean);
+		const own = [...this.chosen].filter((n) => !state.targets.get(n)?.rule?.by);
+		if (!own.length) {
+			this.fails(`They follow ${[...new Set(follow)].join(', ')}: clear that rule, or apply one of their own.`);
+			return undefined;
+		}
+		return this.change(own.map((target) => ({ target, rule: null })), (n) => `Cleared ${count(n.deleted, 'rule')}${n.schedules ? `, ${count(n.schedules, 'timeline')} stopped` : ''}${
+			follow.length ? `; ${count(follow.length, 'target')} go on by ${[...new Set(follow)].join(', ')}` : ''}.`);
 	}
 }

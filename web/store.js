@@ -2,7 +2,7 @@
 // What the page knows: targets, rules, counters as rates, and whether all that
 // is fresh. Everything kept here is bounded, so a page may stay open for days.
 
-import { call, get, getHealth, seg, Events } from './api.js';
+import { get, getHealth, seg, Events } from './api.js';
 
 export const OUTCOMES = ['seen', 'lost', 'delayed', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
 const SERIES = OUTCOMES.flatMap((o) => [o, `${o}_bits`]);
@@ -19,6 +19,7 @@ export const state = {
 	live: null, // of the target that is watched: {time, up: {outcome: per second}, down, total: {up, down}, history}
 	watched: '', // target whose page is open
 	waiting: [], // rules whose target does not run: {target, rule, ...}
+	selectors: new Map(), // rules of many: selector -> {target, rule, ...}
 	schedules: [], // GET schedules
 	experiments: null, // GET experiments: {running, finished}
 	health: null, // GET /healthz: {status, reasons}
@@ -57,7 +58,19 @@ export function putTarget(t) {
 	return t;
 }
 
+// A name that means all targets of a kind: label:app=web.
+export const isSelector = (name) => name.startsWith('cgroup:') ? /[*?[]/.test(name) : name.includes(':') && !name.startsWith('ecs-task:');
+// Those that follow it, of the targets that are known here.
+export const membersOf = (selector) => ruled().filter((t) => t.rule.by === selector);
+// Rules that somebody set: a selector's counts once, whomever it means.
+export const ownRules = () => [...ruled().filter((t) => !t.rule.by).map((t) => t.rule), ...state.selectors.values()];
+
 export function setRule(name, rule) {
+	if (isSelector(name)) {
+		state.selectors[rule ? 'set' : 'delete'](name, rule);
+		emit('rule', name);
+		return;
+	}
 	const t = state.targets.get(name);
 	if (!t) {
 		if (rule)
@@ -91,7 +104,8 @@ export async function background() {
 	const [rules, schedules, health, experiments] = await Promise.all([get('rules'), get('schedules'), getHealth(), get('experiments')].map((p) => p.catch(() => null)));
 	asking = false;
 	if (rules)
-		state.waiting = rules.rules.filter((r) => r.in_force === false);
+		state.waiting = rules.rules.filter((r) => r.in_force === false && !isSelector(r.target));
+		state.selectors = new Map(rules.rules.filter((r) => isSelector(r.target)).map((r) => [r.target, stamp(r)]));
 	if (schedules)
 		state.schedules = schedules.schedules;
 	state.health = health;
@@ -165,11 +179,6 @@ export function profiles(fresh = false) {
 		kept.catch(() => { kept = null; });
 	}
 	return kept.then((list) => structuredClone(list));
-}
-
-export async function clearRule(name) {
-	await call('DELETE', `rules/${seg(name)}`);
-	setRule(name, null);
 }
 
 export const ruled = () => [...state.targets.values()].filter((t) => t.rule);
@@ -344,7 +353,7 @@ function rule(data) {
 	if (data.target === state.watched)
 		entries.clear(); // whatever acts now is told anew
 	state.waiting = state.waiting.filter((r) => r.target !== data.target);
-	if (is && is.in_force === false)
+	if (is && is.in_force === false && !isSelector(data.target))
 		state.waiting.push(is);
 	setRule(data.target, is);
 	emit('now');

@@ -2,20 +2,16 @@
 // One target: what is in force, the form of its next rule, and what happens
 // to its packets meanwhile.
 
-import { h, icon, replace, text, toast, empty } from './dom.js';
-import { call, get, seg } from './api.js';
-import { fmtNum, fmtTime, fmtCount, fmtClock, fmtLeft, fmtRate } from './units.js';
-import { state, on, OUTCOMES, loadTarget, setRule, clearRule, watch, grainOf, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
-import { profileCards } from './profiles.js';
-import { copyAs } from './copy.js';
+import { h, icon, replace, text, empty } from './dom.js';
+import { get, seg } from './api.js';
+import { fmtNum, fmtTime, fmtCount, fmtClock, fmtRate } from './units.js';
+import { state, on, OUTCOMES, HISTORY, loadTarget, watch, grainOf, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
+import { ruleCard, link } from './rule.js';
 import { flowsCard } from './flows.js';
-import { Editor } from './editor.js';
 import { chart, SERIES } from './chart.js';
 
 const FEED = 60; // packets shown
 const FEED_SECOND = 20;
-// Forms that were left before they were applied: name -> rule. A page that is reloaded starts anew.
-const drafts = new Map();
 
 export function targetPage(root, asked) {
 	let name = asked;
@@ -70,140 +66,58 @@ function packetRow(p) {
 		h('td', { class: 'num' }, p.len), h('td', { class: 'flow' }, `${p.proto} ${p.src} → ${p.dst}`));
 }
 
+// On a phone the charts stay in view while one turns the sliders.
+const chartHeight = () => matchMedia('(max-width: 760px)').matches ? 92 : 150;
+
+/*
+ * How long packets were held back: of those that the kernel shows (some twenty a second), the mean
+ * and the longest of each second. Nothing but what it measured itself, and only while it is looked at.
+ */
+function delayCharts(name, marks, bands) {
+	const of = Object.fromEntries(['up', 'down'].map((d) => [d, { box: h('div', { class: 'chart', hidden: true, id: `delay-${d}` }), held: [], rows: [[], [], []], chart: null }]));
+	return {
+		up: of.up.box, down: of.down.box,
+		note: h('p', { class: 'muted', hidden: true }, 'Of sampled packets that waited. Sampling costs the kernel a little, and goes on only while this is shown.'),
+		came(p) {
+			if (p.delay_ns)
+				of[p.direction].held.push(p.delay_ns / 1e9);
+		},
+		second(shown) {
+			for (const [d, x] of Object.entries(of)) {
+				const n = x.held.length;
+				const row = [Date.now() / 1000, n ? x.held.reduce((a, b) => a + b) / n : null, n ? Math.max(...x.held) : null];
+				x.held = [];
+				if (!shown)
+					continue;
+				row.forEach((v, i) => {
+					x.rows[i].push(v);
+					if (x.rows[i].length > HISTORY)
+						x.rows[i].shift();
+				});
+				x.chart ||= chart(x.box, { label: `Added delay ${d}`, series: [['mean', '--c-delayed'], ['longest', '--c-lost']], fmt: (s) => fmtTime(Number((s * 1e9).toPrecision(3))), marks, bands, height: chartHeight() });
+				x.chart.set(x.rows);
+			}
+		},
+		destroy() {
+			Object.values(of).forEach((x) => x.chart?.destroy());
+		},
+	};
+}
+
 function page(root, first) {
 	const name = first.target;
-	const path = `rules/${seg(name)}`;
-	let etag = null; // of the rule the form started from
-	let busy = false;
-	let applied = ''; // etag of what this page set last
 	const offs = [];
 	const about = h('div', {}, facts(first));
 	const target = () => state.targets.get(name) || first;
 	watch(name);
 
-	// --- in force ------------------------------------------------------------
-	const said = h('code', { class: 'in-force-text', id: 'in-force' });
-	const since = h('span', { class: 'muted' });
-	const copy = copyAs(name);
-	const left = h('span', { class: 'countdown num', id: 'countdown', role: 'timer' });
-	const clear = h('button', { class: 'danger-outline', id: 'clear', onclick: async () => {
-		clear.disabled = true;
-		try {
-			await clearRule(name);
-			toast('Cleared.', 'ok');
-		} catch (e) {
-			if (e.status !== 401)
-				toast(`Not cleared: ${e.message}`, 'error');
-		}
-		inForce();
-	} }, 'Clear');
-	const force = h('section', { class: 'card force', 'aria-label': 'In force' },
-		h('div', { class: 'force-main' }, h('h2', {}, 'In force'), said, since, copy.el), left, clear);
-
-	function inForce() {
-		const rule = target().rule;
-		const by = inherited(target());
-		force.classList.toggle('on', Boolean(rule || by));
-		if (by)
-			replace(said, `${ruleText(by.rule)}, by the rule of `, h('a', { href: `#/faults/${encodeURIComponent(by.target)}`, id: 'inherited' }, by.target));
-		else
-			text(said, rule ? ruleText(rule) : 'Nothing: packets pass untouched');
-		copy.set(rule);
-		const when = rule && rule.rule.set_ms ? `set ${fmtClock(rule.rule.set_ms)}` : '';
-		const asleep = rule && rule.in_force === false ? 'waits until the target runs again' : '';
-		const source = rule && rule.source && rule.source !== 'api' ? `by ${rule.source}` : '';
-		text(since, rule ? [asleep, when, source, `seed ${rule.rule.seed ?? rule.rule.drawn_seed ?? '–'}`].filter(Boolean).join(' · ') : '');
-		clear.disabled = !rule;
-		countdown();
-	}
-	function countdown() {
-		const rule = target().rule;
-		const ms = rule && rule.deadline ? rule.deadline - performance.now() : NaN;
-		text(left, Number.isNaN(ms) ? '' : `${fmtLeft(ms)} left`);
-		if (ms <= -300 && !rule.asked) {
-			// The kernel has ended it; hear that from the daemon too.
-			rule.asked = true;
-			loadTarget(name).then(() => { inForce(); graphs(); }).catch(() => {});
-		}
-	}
-
-	// --- form ------------------------------------------------------------------
-	const problem = h('p', { class: 'field-error form-error', role: 'alert', id: 'form-error' });
-	const apply = h('button', { class: 'primary', id: 'apply', onclick: send }, 'Apply');
-	const revert = h('button', { onclick: () => reload() }, 'Revert');
-	const stateText = h('span', { class: 'muted', role: 'status', id: 'form-state' });
-	const editor = new Editor(() => {
-		problem.textContent = '';
-		formState();
-	});
-	const elsewhere = h('div', { class: 'notice', role: 'status', hidden: true });
-
-	const diff = h('ul', { class: 'diff', id: 'diff', 'aria-label': 'What Apply would change' });
-	function formState(message) {
-		const changes = editor.dirty && target().rule ? editor.changes(target().rule.rule) : [];
-		replace(diff, changes.map(([what, was, is]) => h('li', {}, `${what} `, was && h('del', {}, was), was && is && ' → ', is && h('b', {}, is), !is && ' removed')));
-		text(stateText, message || (editor.dirty ? 'Not applied yet' : target().rule ? 'As in force' : 'No fault set'));
-		revert.disabled = !editor.dirty;
-		apply.classList.toggle('ready', editor.dirty);
-	}
-
-	async function reload() {
-		drafts.delete(name);
-		elsewhere.hidden = true;
-		const rule = target().rule;
-		editor.load(rule && rule.rule);
-		problem.textContent = '';
-		formState();
-		etag = null;
-		if (rule)
-			etag = (await call('GET', path).catch(() => ({}))).etag || null;
-	}
-
-	async function send(e, force) {
-		if (busy)
-			return;
-		const body = editor.body();
-		problem.textContent = '';
-		if (!body) {
-			problem.textContent = 'A field above cannot be read; nothing was sent.';
-			return;
-		}
-		busy = true;
-		apply.disabled = true;
-		formState('Applying …');
-		try {
-			const answer = await call('PUT', path, body, etag && !force ? { 'If-Match': etag } : undefined);
-			etag = answer.etag;
-			applied = (answer.data && answer.data.etag) || '';
-			const rule = answer.data && answer.data.rule ? answer.data : (await get(path));
-			if (rule.rule.expires_in_ns)
-				rule.deadline = performance.now() + rule.rule.expires_in_ns / 1e6;
-			setRule(name, rule);
-			editor.load(rule.rule);
-			elsewhere.hidden = true;
-			formState(`Applied at ${fmtClock(Date.now())}`);
-		} catch (err) {
-			if (err.status === 412) {
-				changedElsewhere('It was changed elsewhere since you opened it.');
-			} else if (err.status !== 401) {
-				const beside = err.field && editor.fails(err);
-				problem.textContent = beside ? 'Nothing was changed.' : `Nothing was changed. ${err.message}`;
-			}
-			formState('Not applied');
-		}
-		busy = false;
-		apply.disabled = false;
-	}
-
-	function changedElsewhere(why) {
-		replace(elsewhere, h('span', {}, `${why} In force now: ${ruleText(target().rule) || 'nothing'}.`),
-			h('button', { onclick: reload }, 'Use that'),
-			h('button', { onclick: () => send(null, true) }, 'Apply mine'));
-		elsewhere.hidden = false;
-	}
-
-	// --- profiles ----------------------------------------------------------------
-	const profiles = profileCards(editor, () => target().rule, () => apply.focus({ preventScroll: true }));
+	// --- rule ---
+	const rule = ruleCard({ name, current: () => target().rule, waits: 'the target runs again',
+		others: () => {
+			const by = inherited(target());
+			return by && [`${ruleText(by.rule)}, by the rule of `, link(by.target, { id: 'inherited' })];
+		},
+		over: () => loadTarget(name).then(() => { rule.show(); graphs(); }).catch(() => {}) });
 
 	// --- live ----------------------------------------------------------------------
 	const order = ['passed', 'delayed', 'lost', 'duplicated', 'corrupted', 'reordered', 'over_limit'];
@@ -212,14 +126,25 @@ function page(root, first) {
 	const marks = () => changesOf(name);
 	const bands = () => marks().map((m, i, all) => m.text && [m.t, (all[i + 1]?.t) ?? Date.now() / 1000]).filter(Boolean);
 	const charts = Object.fromEntries(['up', 'down'].map((d) => [d, chart(boxes[d], {
-		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum, marks, bands })]));
+		label: `Packets per second ${d}, by outcome`, series: order.map((o) => SERIES[o]), fmt: fmtNum, marks, bands, height: chartHeight() })]));
+	const delays = delayCharts(name, marks, bands);
+	let shows = 'packets';
 	let suffix = ''; // of the series drawn: packets, or '_bits'
+	const NEXT = { packets: 'bit/s', 'bit/s': 'delay', delay: 'packets' };
+	const TITLE = { packets: 'Packets per second', 'bit/s': 'Bits per second', delay: 'Added delay' };
 	const unit = h('button', { id: 'chart-unit', onclick: () => {
-		suffix = suffix ? '' : '_bits';
-		text(unit, suffix ? 'Show packets' : 'Show bit/s');
-		text(perSecond, suffix ? 'Bits per second' : 'Packets per second');
-		for (const d of ['up', 'down'])
+		shows = NEXT[shows];
+		suffix = shows === 'bit/s' ? '_bits' : '';
+		text(unit, `Show ${NEXT[shows]}`);
+		text(perSecond, TITLE[shows]);
+		for (const d of ['up', 'down']) {
+			boxes[d].hidden = shows === 'delay';
+			delays[d].hidden = shows !== 'delay';
 			charts[d].format(suffix ? fmtRate : fmtNum);
+		}
+		delays.note.hidden = shows !== 'delay';
+		span.disabled = shows === 'delay';
+		sample();
 		graphs();
 	} }, 'Show bit/s');
 	const perSecond = h('h2', {}, 'Packets per second');
@@ -286,8 +211,9 @@ function page(root, first) {
 	const feedBox = h('div', { class: 'feed', tabindex: 0, role: 'region', 'aria-label': 'Sampled packets' },
 		h('table', {}, h('thead', {}, h('tr', {}, ['Time', 'Dir', 'What', 'Bytes', 'From → to'].map((t) => h('th', { scope: 'col', class: t === 'Bytes' ? 'num' : null }, t)))), feed));
 	const feedNote = h('p', { class: 'muted' }, 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
+	const sample = () => trace(feedSwitch.checked || shows === 'delay' ? name : '');
 	const feedSwitch = h('input', { type: 'checkbox', role: 'switch', id: 'feed', onchange: () => {
-		trace(feedSwitch.checked ? name : '');
+		sample();
 		feedBox.hidden = !feedSwitch.checked;
 		text(feedNote, feedSwitch.checked ? 'At most 20 packets a second are shown.' : 'Off. Sampling costs the kernel a little, so it runs only while this is on.');
 	} });
@@ -301,24 +227,22 @@ function page(root, first) {
 		came = [];
 		while (feed.childElementCount > FEED)
 			feed.lastElementChild.remove();
+		delays.second(shows === 'delay');
 	}, 1000);
+	offs.push(on('packet', (p) => p.target === name && delays.came(p)));
 
 	// --- page --------------------------------------------------------------------------
 	root.append(back(),
 		h('div', { class: 'page-head' }, h('h1', {}, first.kind === 'container' ? first.name : name), first.running === false && h('span', { class: 'tag' }, 'stopped'),
 			h('a', { id: 'to-timeline', href: `#/timeline/${encodeURIComponent(name)}` }, 'Timeline of this target'),
 			h('a', { id: 'to-history', href: `#/history/${encodeURIComponent(name)}` }, 'What happened to it')),
-		about, force,
+		about, rule.force,
 		h('div', { class: 'split' },
-			h('section', { class: 'card', 'aria-label': 'Rule' },
-				h('div', { class: 'card-head' }, h('h2', {}, 'Rule')),
-				profiles.el,
-				h('div', { onkeydown: (e) => { if (e.key === 'Enter' && e.target.matches('input:not([type=checkbox])')) { e.target.dispatchEvent(new Event('change')); send(); } } }, editor.el), elsewhere, problem, diff,
-				h('div', { class: 'apply-bar' }, apply, revert, stateText)),
+			rule.form,
 			h('div', { class: 'live-col' },
-				h('section', { class: 'card', 'aria-label': 'Live packets' },
-					h('div', { class: 'card-head' }, perSecond, span, unit),
-					h('h3', {}, 'Up'), boxes.up, h('h3', {}, 'Down'), boxes.down),
+				h('section', { class: 'card live', 'aria-label': 'Live packets' },
+					h('div', { class: 'card-head' }, perSecond, span, unit), delays.note,
+					h('h3', {}, 'Up'), boxes.up, delays.up, h('h3', {}, 'Down'), boxes.down, delays.down),
 				h('section', { class: 'card', 'aria-label': 'Totals' },
 					h('div', { class: 'card-head' }, h('h2', {}, 'Since the rule was first set'), h('label', { class: 'check' }, sinceSet, 'Since it was last changed')),
 					h('table', { class: 'totals' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Outcome'), ['Up', 'Down'].map((d) => [h('th', { scope: 'col', class: 'num' }, d), h('th', { scope: 'col', class: 'num' }, 'of seen')]))), totals)),
@@ -331,26 +255,16 @@ function page(root, first) {
 	offs.push(on('counters', graphs), on('rule', (who) => {
 		if (who !== name)
 			return;
-		inForce();
 		graphs();
-		profiles.mark();
 		connections.look();
-		if (busy || (applied && target().rule?.etag === applied))
-			return; // our own change, told to all
-		if (editor.dirty)
-			changedElsewhere('Changed elsewhere.');
-		else
-			reload();
-	}), on('now', () => { inForce(); }), on('targets', () => {
-		// The list was read again: an unlisted cgroup stays known, and a form
-		// nobody touched follows.
+		rule.heard();
+	}), on('now', rule.show), on('targets', () => {
+		// The list was read again: an unlisted cgroup stays known.
 		if (!state.targets.has(name))
-			loadTarget(name).then(inForce).catch(() => {});
-		else if (!editor.dirty && !busy && ruleText(state.targets.get(name).rule) !== said.textContent)
-			reload();
-		inForce();
+			loadTarget(name).then(rule.show).catch(() => {});
+		else
+			rule.read();
 	}));
-	const ticking = setInterval(countdown, 250);
 	const explaining = setInterval(explain, 5000);
 	explain();
 	// Where a target is seen changes as its processes come and go, without an event.
@@ -360,25 +274,13 @@ function page(root, first) {
 			replace(about, now);
 	}).catch(() => {}), 5000);
 	putTarget(first);
-	inForce();
-	const draft = drafts.get(name);
-	reload().then(() => {
-		if (!draft)
-			return;
-		editor.resume(draft);
-		formState('Not applied yet, kept from before');
-	});
-	profiles.list();
+	rule.show();
 	graphs();
 
 	return () => {
-		if (editor.dirty && !busy)
-			drafts.set(name, structuredClone(editor.rule));
-		else
-			drafts.delete(name);
+		rule.stop();
 		for (const off of offs)
 			off();
-		clearInterval(ticking);
 		clearInterval(explaining);
 		connections.stop();
 		clearInterval(looking);
@@ -388,5 +290,6 @@ function page(root, first) {
 		watch('');
 		charts.up.destroy();
 		charts.down.destroy();
+		delays.destroy();
 	};
 }

@@ -27,7 +27,8 @@ export async function step(what, fn) {
 	try {
 		await fn();
 	} catch (e) {
-		ok(what, false, String(e && e.message || e).split('\n').slice(0, 6).join(' | '));
+		const line = /\w+\.mjs:\d+/.exec(String(e?.stack).replace(/^.*lib\.mjs.*$/gm, ''));
+		ok(what, false, `${line ? `${line[0]}: ` : ''}${String(e && e.message || e).split('\n').slice(0, 6).join(' | ')}`);
 	}
 }
 

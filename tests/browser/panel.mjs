@@ -302,7 +302,7 @@ await step('now, below a rule, and several at once', async () => {
 
 	await api('PUT', `rules/${encodeURIComponent(name('pump-07'))}`, { text: 'up delay 50ms' });
 	await page.goto(`${URL}/ui/#/faults`);
-	await page.fill('#search', 'pump');
+	await page.fill('#search', `${fleet}/pump`);
 	await page.waitForFunction(() => /^2 of/.test(document.getElementById('count').textContent));
 	await page.locator('#choose-all').check();
 	await page.fill('#chosen-rule', 'up loss 1000%');
@@ -349,7 +349,7 @@ await step('the form: what would change, kept, copied, own profiles', async () =
 	const p = ping('pump-07', '-q', '-n', '-i', '0.05');
 	await page.click('#chart-unit');
 	await page.waitForFunction(() => /bit\/s/.test(document.querySelector('.legend').textContent));
-	ok('the charts show bit/s too', await page.textContent('#chart-unit') === 'Show packets');
+	ok('the charts show bit/s too', await page.textContent('#chart-unit') === 'Show delay');
 	await api('PUT', `rules/${encodeURIComponent(name('pump-07'))}`, { text: 'up delay 60ms' });
 	await page.waitForFunction(() => /delay 60ms/.test(document.querySelector('.legend .mark-key').textContent));
 	ok('a change of the rule is a line in them', true);

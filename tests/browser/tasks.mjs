@@ -258,6 +258,8 @@ await step('what a page costs, with 500 targets and 100 rules', async () => {
 	await cdp.send('Performance.enable');
 	let bytes = 0;
 	cdp.on('Network.dataReceived', (e) => { bytes += e.encodedDataLength || e.dataLength; });
+	const sizes = []; // of what was asked for and has ended
+	cdp.on('Network.loadingFinished', (e) => sizes.push(e.encodedDataLength));
 	const busy = async () => (await cdp.send('Performance.getMetrics')).metrics.find((m) => m.name === 'TaskDuration').value;
 	const measure = async (what, seconds, limit, share) => {
 		let [rate, cost, factor] = [Infinity, Infinity, 1];
@@ -279,6 +281,8 @@ await step('what a page costs, with 500 targets and 100 rules', async () => {
 	await p.waitForFunction(() => /^500 of .*100 faulted/.test(document.getElementById('count')?.textContent));
 	await sleep(4000);
 	ok('and rates are shown', await p.locator('.row.faulted .c-pps').first().textContent() !== '0', await p.locator('.row.faulted').first().textContent());
+	ok('no request of it is over 150 KiB', sizes.length > 10 && Math.max(...sizes) <= 150 * 1024, String(Math.max(...sizes)));
+	note(`the largest of its ${sizes.length} requests: ${(Math.max(...sizes) / 1024).toFixed(1)} KiB`);
 	await measure('the list', 6, 5000, 0.03);
 	await p.goto(pageOf('sensor-007'));
 	await p.waitForSelector('.chart canvas');

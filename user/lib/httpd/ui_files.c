@@ -39,6 +39,9 @@
 	X(copy_js, "copy.js", JS)                                                                  \
 	X(profiles_js, "profiles.js", JS)                                                          \
 	X(several_js, "several.js", JS)                                                            \
+	X(selector_js, "selector.js", JS)                                                          \
+	X(rule_js, "rule.js", JS)                                                                  \
+	X(undo_js, "undo.js", JS)                                                                  \
 	X(flows_js, "flows.js", JS)                                                                \
 	X(now_js, "now.js", JS)                                                                    \
 	X(icon_svg, "icon.svg", SVG)                                                               \
