@@ -10,6 +10,8 @@ import { Several } from './several.js';
 import { picker } from './selector.js';
 
 const SILENT = [0, 0, 0, 0];
+// More would be cut off at their front, where they matter.
+const threeDigits = (bps) => fmtRate(Number(bps.toPrecision(3)));
 const figure = (t, i) => t.rule ? (state.rates.get(t.id) || SILENT)[i] : undefined;
 const loud = (t) => state.traffic ? (state.traffic.get(t.id) || { now: SILENT, past: [] }) : null;
 const bits = (t) => {
@@ -252,7 +254,7 @@ export function faultsPage(root) {
 	}
 
 	function spark(cell, l) {
-		text(cell.firstElementChild, l ? fmtRate(l.now[1] + l.now[3]) : '');
+		text(cell.firstElementChild, l ? threeDigits(l.now[1] + l.now[3]) : '');
 		const top = l ? Math.max(...l.past) : 0;
 		const said = top ? l.past.map((n, i) => `${SPARKS - l.past.length + i},${(15 - 14 * n / top).toFixed(1)}`).join(' ') : '';
 		const line = cell.lastElementChild.firstElementChild;

@@ -178,7 +178,7 @@ await step('the scene for the pictures', async () => {
 	await page.goto(page_of('pump-07'));
 	await page.locator('#feed').check();
 	await sleep(25000);
-	await page.evaluate(() => window.scrollTo(0, 0));
+	await page.evaluate(() => { window.scrollTo(0, 0); document.getElementById('toasts').replaceChildren(); });
 	await shot(page, 'panel-target');
 	await page.emulateMedia({ colorScheme: 'dark' });
 	await sleep(300);
