@@ -186,7 +186,7 @@ await step('the scene for the pictures', async () => {
 	await page.emulateMedia({ colorScheme: 'light' });
 	await page.setViewportSize({ width: 1280, height: 620 });
 	await page.goto(`${URL}/ui/#/faults`);
-	await page.fill('#search', fleet.slice(0, 5));
+	await page.fill('#search', fleet);
 	await sleep(2500);
 	await shot(page, 'panel-faults');
 	await page.setViewportSize({ width: 360, height: 740 });
