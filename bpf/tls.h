@@ -17,6 +17,7 @@
 #include "packet.h"
 
 #define TLS_WALK	48 /* records of one segment, or of a GSO packet; 24 were seen */
+#define TLS_HLEN	5
 #define TLS_HELLO_FIXED 39 /* of ServerHello, up to the length of its session id */
 #define TLS_MEETS	1
 #define TLS_LOST	2
@@ -45,16 +46,20 @@ static __always_inline __u32 tls_suite(__u16 suite)
 	return add ? more | add << SQ_FLOW_TLS_ADDS_SHIFT : SQ_FLOW_TLS_HIDDEN;
 }
 
-/* off: the body of the server's first handshake record. */
+/* What the server begins with, at off: a handshake record, and in it ServerHello. Before 6.8 or so
+ * all frames of a chain of calls have 512 bytes together, each rounded up to 32, and the longest
+ * chain ends here: so bytes by pieces, and few variables. */
 __noinline int tls_server_hello(struct __sk_buff *skb, struct sq_flow *flow, __u32 off)
 {
-	/* By pieces: up to 6.1 eight calls deep have 512 bytes of stack, in steps of 32. */
-	__u8 kind, id;
+	__u8 kind, type, id_len;
 	__be16 suite;
 
-	if (!flow || bpf_skb_load_bytes(skb, off, &kind, 1) || kind != TLS_SERVER_HELLO ||
-	    bpf_skb_load_bytes(skb, off + TLS_HELLO_FIXED - 1, &id, 1) || id > 32 ||
-	    bpf_skb_load_bytes(skb, off + TLS_HELLO_FIXED + id, &suite, sizeof(suite)))
+	if (!flow || bpf_skb_load_bytes(skb, off, &kind, 1) || kind != TLS_HANDSHAKE)
+		return -1;
+	off += TLS_HLEN;
+	if (bpf_skb_load_bytes(skb, off, &type, 1) || type != TLS_SERVER_HELLO ||
+	    bpf_skb_load_bytes(skb, off + TLS_HELLO_FIXED - 1, &id_len, 1) || id_len > 32 ||
+	    bpf_skb_load_bytes(skb, off + TLS_HELLO_FIXED + id_len, &suite, sizeof(suite)))
 		return -1;
 	flow->state |= tls_suite(bpf_ntohs(suite));
 	return 0;
@@ -62,9 +67,9 @@ __noinline int tls_server_hello(struct __sk_buff *skb, struct sq_flow *flow, __u
 
 /* Of a record with len bytes: does it carry the control packet of this type? Global, or its many
  * ways would be those of each step of the walk. */
-__noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 len, __u32 type)
+__noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 len)
 {
-	__u32 state, adds, n, dir = how & 1;
+	__u32 state, adds, n, dir = how & 1, type = how >> 8;
 
 	if (!flow)
 		return false;
@@ -117,49 +122,57 @@ __noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 le
 	return type == MQTT_SUBACK && n == (state & SQ_FLOW_MQTT5 ? 6 : 5);
 }
 
+/* The rest of a header that began in the segment before: how many bytes of it are here. */
+__noinline __u32 tls_header(struct __sk_buff *skb, struct sq_flow *flow, __u32 off, __u32 how)
+{
+	__u32 have, kind, high, len = 0, n = 0;
+	struct sq_dyn *d;
+	__u8 byte;
+
+	if (!flow)
+		return 0;
+	d = &flow->dyn[how & 1];
+	have = d->record >> 16 & 7;
+	kind = d->record >> 8 & 255;
+	high = d->record & 255;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < TLS_HLEN - 1; i++) {
+		if (have >= TLS_HLEN || bpf_skb_load_bytes(skb, off + n, &byte, 1))
+			continue;
+		if (have == 3)
+			high = byte;
+		len = high << 8 | byte;
+		have++;
+		n++;
+	}
+	if (have < TLS_HLEN) {
+		d->record = have << 16 | kind << 8 | high;
+		return n;
+	}
+	d->record = len;
+	return tls_record(flow, how, kind, len) ? n | TLS_MEETS << 8 : n;
+}
+
 /* Goes over the records from off on. how: enum sq_dir, TLS_QUIET, and the type of the control
  * packet from bit 8 on. Global, as all that has a loop. */
 __noinline __u32 tls_walk(struct __sk_buff *skb, struct sq_flow *flow, __u32 off, __u32 how)
 {
-	__u32 dir = how & 1, type = how >> 8, end = skb->len, left, have, kind = 0, high = 0;
+	__u32 have;
 	struct sq_dyn *d;
-	__u8 head[5];
+	__u8 head[TLS_HLEN];
 
 	if (!flow)
 		return 0;
-	d = &flow->dyn[dir];
-	left = d->record & 0xffff;
-	have = d->record >> 16 & 7;
-	if (have) { /* a header that began in the segment before */
-		kind = left >> 8;
-		high = left & 255;
-		left = 0;
-#pragma clang loop unroll(full)
-		for (int i = 0; i < 4; i++) {
-			if (have >= sizeof(head) || off >= end)
-				continue;
-			if (bpf_skb_load_bytes(skb, off, head, 1))
-				return TLS_LOST;
-			if (have == 3)
-				high = head[0];
-			left = high << 8 | head[0];
-			have++;
-			off++;
-		}
-		if (have < sizeof(head)) {
-			d->record = have << 16 | kind << 8 | high;
-			return 0;
-		}
-		if (tls_record(flow, how & 255, kind, left, type))
-			return TLS_MEETS;
-	}
+	d = &flow->dyn[how & 1];
+	/* What is left of a record is kept in d, for the sake of the stack. */
 	for (int i = 0; i < TLS_WALK; i++) {
-		if (left >= end - off) {
-			d->record = left - (end - off);
+		have = skb->len - off;
+		if (d->record >= have) {
+			d->record -= have;
 			return 0;
 		}
-		off += left;
-		have = end - off;
+		off += d->record;
+		have -= d->record;
 		if (have < sizeof(head)) {
 			head[3] = 0;
 			if (bpf_skb_load_bytes(skb, off, head, 1) ||
@@ -171,12 +184,9 @@ __noinline __u32 tls_walk(struct __sk_buff *skb, struct sq_flow *flow, __u32 off
 		if (bpf_skb_load_bytes(skb, off, head, sizeof(head)) || head[1] != TLS_MAJOR ||
 		    head[0] < TLS_FIRST_KIND || head[0] > TLS_DATA)
 			return TLS_LOST;
-		left = head[3] << 8 | head[4];
+		d->record = head[3] << 8 | head[4];
 		off += sizeof(head);
-		if (head[0] == TLS_HANDSHAKE && dir == SQ_DOWN &&
-		    !(flow->state >> SQ_FLOW_TLS_ADDS_SHIFT))
-			tls_server_hello(skb, flow, off);
-		if (tls_record(flow, how & 255, head[0], left, type))
+		if (tls_record(flow, how, head[0], d->record))
 			return TLS_MEETS;
 	}
 	return TLS_LOST; /* more of them than are looked at */
@@ -192,8 +202,8 @@ static __always_inline bool tls_begins(struct __sk_buff *skb, const struct packe
 }
 
 /* As mqtt_meets(), of both directions: what the client sends tells what the answers are. */
-static __noinline bool tls_meets(struct __sk_buff *skb, const struct packet *p,
-				 struct sq_flow *flow, struct sq_flow_head *head, __u32 how)
+static __always_inline bool tls_meets(struct __sk_buff *skb, const struct packet *p,
+				      struct sq_flow *flow, struct sq_flow_head *head, __u32 how)
 {
 	__u32 off = p->hdr_len, end = skb->len, dir = how & 1, seq, known, astray, got, was;
 	__u32 now_ms;
@@ -223,7 +233,16 @@ static __noinline bool tls_meets(struct __sk_buff *skb, const struct packet *p,
 		how |= now_ms - flow->up_ms > TLS_QUIET_MS ? TLS_QUIET : 0;
 		flow->up_ms = now_ms;
 	}
-	got = tls_walk(skb, flow, off, how);
+	if (dir == SQ_DOWN && !(was >> SQ_FLOW_TLS_ADDS_SHIFT) && !flow->dyn[dir].record)
+		tls_server_hello(skb, flow, off);
+	got = 0;
+	if (flow->dyn[dir].record >> 16) {
+		got = tls_header(skb, flow, off, how);
+		off += got & 255;
+		got >>= 8;
+	}
+	if (!got && !(flow->dyn[dir].record >> 16))
+		got = tls_walk(skb, flow, off, how);
 	if (got == TLS_LOST)
 		flow->state |= astray;
 	else
