@@ -110,6 +110,61 @@ __noinline int too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
 	return 0;
 }
 
+/* Is it a query for a name? Docker's resolver is asked by a port of its own, to which the
+ * container's packet filter sends what was meant for 53: the socket still knows. */
+static __noinline bool dns_query(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock *sk = skb->sk;
+	__u16 flags, port = 0;
+
+	if (p->proto != IPPROTO_UDP || p->later_fragment)
+		return false;
+	if (p->dport != PORT_DNS) {
+		sk = sk ? bpf_sk_fullsock(sk) : 0;
+		if (sk)
+			port = sk->dst_port;
+		if (port != bpf_htons(PORT_DNS))
+			return false;
+	}
+	return skb->len >= p->hdr_len + DNS_HLEN &&
+	       !bpf_skb_load_bytes(skb, p->hdr_len + DNS_FLAGS, &flags, sizeof(flags)) &&
+	       !(flags & bpf_htons(DNS_RESPONSE | DNS_OPCODE));
+}
+
+/*
+ * Turns the query into its answer for whoever asked: 0, it is that now. To swap the ends leaves
+ * both checksums what they are, and only the flags change. The question and an EDNS record stay.
+ */
+__noinline int dns_answer(struct __sk_buff *skb, const struct packet *p, __u32 rcode)
+{
+	__be16 ports[2], was, is;
+	__u32 at, off;
+
+	if (!p)
+		return -1;
+	at = p->l4_off;
+	off = at + UDP_HLEN + DNS_FLAGS;
+	if (bpf_skb_load_bytes(skb, off, &was, sizeof(was)))
+		return -1;
+	is = bpf_htons((bpf_ntohs(was) & DNS_KEPT) | DNS_RESPONSE | DNS_RA | rcode);
+	ports[0] = bpf_htons(p->dport);
+	ports[1] = bpf_htons(p->sport);
+	if (bpf_l4_csum_replace(skb, at + UDP_CHECK, was, is, sizeof(is) | BPF_F_MARK_MANGLED_0) ||
+	    bpf_skb_store_bytes(skb, off, &is, sizeof(is), 0) ||
+	    bpf_skb_store_bytes(skb, at, ports, sizeof(ports), 0))
+		return -1;
+	if (p->family == 4) {
+		__u32 ends[2] = {p->daddr[0], p->saddr[0]};
+
+		if (bpf_skb_store_bytes(skb, ETH_HLEN + IP_SADDR, ends, sizeof(ends), 0))
+			return -1;
+	} else if (bpf_skb_store_bytes(skb, ETH_HLEN + IP6_SADDR, p->daddr, 16, 0) ||
+		   bpf_skb_store_bytes(skb, ETH_HLEN + IP6_SADDR + 16, p->saddr, 16, 0)) {
+		return -1;
+	}
+	return swap_macs(skb);
+}
+
 /* What is known of a connection, from where the packet at hand is. */
 struct reset {
 	__u32 ifindex, flags; /* of bpf_clone_redirect(): where the packet came from */

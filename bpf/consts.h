@@ -42,6 +42,20 @@
 #define TCP_OPTION_MPTCP 30
 #define TCP_MPTCP_JOIN	 1
 
+/* DNS (RFC 1035, 4.1.1): flags of a header, and what an answer keeps of those of its query. */
+#define PORT_DNS     53
+#define DNS_FLAGS    2 /* offset in the header */
+#define DNS_HLEN     12
+#define DNS_RESPONSE 0x8000
+#define DNS_OPCODE   0x7800
+#define DNS_RA	     0x0080
+#define DNS_KEPT     0x0110 /* RD, CD */
+#define DNS_SERVFAIL 2
+#define DNS_NXDOMAIN 3
+#define UDP_CHECK    6
+#define IP_SADDR     12
+#define IP6_SADDR    8
+
 /* Control packets of MQTT. */
 #define MQTT_CONNACK	2
 #define MQTT_PUBLISH	3

@@ -21,6 +21,7 @@ struct judgement {
 	__u64 n; /* number of this packet in its clause and direction */
 	__u64 now;
 	__u64 depart;
+	__u64 late;  /* a wait of its own: dns slow */
 	__u32 bytes; /* on the wire */
 	/* SQ_E_*. Not at a multiple of 8 bytes, or the verifier follows its value
 	 * through the stack. Before 6.8 it forgets, for what is read through a
@@ -219,7 +220,7 @@ static __noinline bool decide(struct judgement *j)
 {
 	const struct sq_faults *f = j->f;
 
-	j->depart = j->now;
+	j->depart = j->now + j->late;
 	/* Draws nothing: the fate of those that fit is the same without it. */
 	if (f->mtu && j->bytes / j->segs > f->mtu + ETH_HLEN) {
 		j->what = SQ_E_LOST | SQ_E_MTU;

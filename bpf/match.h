@@ -74,6 +74,15 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
  * metadata services, our own control port, and the port by which a Locust
  * worker hears its master. ARP is not IP and never gets here.
  */
+static __always_inline bool names_docker_dns(const struct packet *p)
+{
+	return p->family == 4 && (p->saddr[0] == bpf_htonl(ADDR_DOCKER_DNS) ||
+				  p->daddr[0] == bpf_htonl(ADDR_DOCKER_DNS));
+}
+
+/* Beside SQ_M_*: the clause looks at queries for names wherever they are asked. */
+#define NAMED_DNS 128
+
 static __always_inline bool exempt(const struct packet *p, const struct view *v,
 				   const struct sq_cfg *cfg, __u8 named)
 {
@@ -94,8 +103,7 @@ static __always_inline bool exempt(const struct packet *p, const struct view *v,
 		if (v->family == 4 && (v->remote[0] == bpf_htonl(ADDR_METADATA) ||
 				       v->remote[0] == bpf_htonl(ADDR_TASK)))
 			return true;
-		if (v->family == 4 && (p->saddr[0] == bpf_htonl(ADDR_DOCKER_DNS) ||
-				       p->daddr[0] == bpf_htonl(ADDR_DOCKER_DNS)))
+		if (!(named & NAMED_DNS) && names_docker_dns(p))
 			return true;
 		if (v->family == 6 && v->remote[0] == bpf_htonl(ADDR6_METADATA_0) &&
 		    !v->remote[1] && !v->remote[2] && v->remote[3] == bpf_htonl(ADDR6_METADATA_3))
@@ -123,7 +131,8 @@ __noinline int match_clause(const struct sq_rule *rule, const struct packet *p,
 		 * to a less specific one. */
 		if (!(c->faults[dir & 1].flags & SQ_F_ACTIVE) || !match(&c->match, &v))
 			continue;
-		return exempt(p, &v, cfg, c->match.flags) ? -1 : (int)i;
+		return exempt(p, &v, cfg, c->match.flags | (c->ask.dns ? NAMED_DNS : 0)) ? -1
+											 : (int)i;
 	}
 	return -1;
 }

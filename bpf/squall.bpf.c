@@ -33,6 +33,7 @@
 char _license[] SEC("license") = "GPL";
 
 #define PASS		     100    /* not a TC verdict: go on */
+#define GO_ON		     101    /* nor is this: nothing was decided */
 #define CLASSID_FRONT	     0x8000 /* called by squall_front_*: tcx takes other verdicts */
 #define CLASSID_ATT(classid) ((classid) & (SQ_MAX_ATTACH - 1))
 
@@ -171,6 +172,47 @@ static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	return ret ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
 }
 
+/* By a clause with dns. GO_ON: it is not done with the packet, which meets its other faults. */
+static __noinline int judge_query(struct __sk_buff *skb, const struct sq_cfg *cfg,
+				  const struct sq_att *att, struct judgement *j, struct packet *p)
+{
+	__u32 dns = j->ask->dns, tci = skb->tc_index;
+	bool error = false, dockers = names_docker_dns(p);
+	int ret = TC_ACT_STOLEN;
+
+	if ((dockers && dns == SQ_DNS_SLOW) || !dns_query(skb, p)) {
+		/* What Docker's resolver is asked goes out, and is judged, in the container's name.
+		 */
+		skb->tc_index = dockers ? tci & TCI_DONE : tci;
+		return dockers ? PASS : GO_ON;
+	}
+	if (dns == SQ_DNS_SLOW) {
+		j->late = j->ask->dns_ns;
+		return GO_ON;
+	}
+	j->segs = wire_segs(skb);
+	j->bytes = wire_bytes(skb, p, j->segs);
+	j->depart = j->now;
+	j->what = SQ_E_LOST | SQ_E_DNS;
+	if (cfg->flags & SQ_C_TRACE)
+		trace(skb, cfg, j, p);
+	if (dns != SQ_DNS_TIMEOUT) {
+		bool moved = p->dport != PORT_DNS;
+
+		error = dns_answer(skb, p, dns == SQ_DNS_NXDOMAIN ? DNS_NXDOMAIN : DNS_SERVFAIL);
+		/* What the packet filter has moved to another port goes back through it only
+		 * from outside; on lo, route_localnet lets it in. */
+		if (!error && moved) {
+			skb->tc_index = TCI_DONE;
+			ret = bpf_redirect(att->ifindex, BPF_F_INGRESS);
+		} else if (!error) {
+			ret = send_back(skb, att, tci);
+		}
+	}
+	count(j, j->f, error);
+	return ret;
+}
+
 static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			    const struct sq_att *att, __u32 rule_id, __u32 dir_hook)
 {
@@ -178,7 +220,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &rule_id);
 	struct judgement j = {};
 	struct packet p;
-	int clause;
+	int clause, ret;
 	__u64 now;
 
 	if (!rule)
@@ -211,6 +253,12 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			skb->tc_index = tci & TCI_DONE;
 			return PASS;
 		}
+	}
+	if (j.ask->dns && dir == SQ_UP) {
+		skb->tc_index = tci;
+		ret = judge_query(skb, cfg, att, &j, &p);
+		if (ret != GO_ON)
+			return ret;
 	}
 	if (att->seg_ifindex &&
 	    ((flags & SQ_F_SUM) ||

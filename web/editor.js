@@ -406,6 +406,12 @@ export class Editor {
 				() => c.each || '', (v) => set(c, ['each'], v)),
 			this.field('flows', 'Of the connections', { ...PCT, slider: null }, () => c.flows_pct, (v) => set(c, ['flows_pct'], v), { placeholder: 'all' }),
 			this.field('max-flows', 'At most so many of them', NUMBER, () => c.max_flows, (v) => set(c, ['max_flows'], v), { placeholder: 'any number' }),
+			this.select(c.dns?.slow_ns ? 'dns.answer' : 'dns', 'Queries for names', [['', 'as they are'], ['nxdomain', 'no such name'], ['servfail', 'the server failed'], ['timeout', 'no answer'], ['slow', 'a late answer']],
+				() => c.dns?.slow_ns ? 'slow' : c.dns || '', (v) => {
+					set(c, ['dns'], v === 'slow' ? { slow_ns: 2e9 } : v);
+					this.render();
+				}),
+			c.dns?.slow_ns && this.field('dns', 'Late by', DURATION, () => c.dns.slow_ns, (v) => { c.dns = { slow_ns: v }; }),
 			this.select('action', 'End them', [['', 'no'], ['hang', 'hang: silence'], ['reset', 'reset: RST to both ends']], () => act, (v) => {
 				put(v, when || 'old', when ? c[act][when] : true);
 				this.render();
@@ -420,8 +426,8 @@ export class Editor {
 			act && /_(ns|bytes)$/.test(when) && this.field(act, when === 'after_bytes' ? 'Payload' : 'Time', when === 'after_bytes' ? SIZE : DURATION,
 				() => c[act][when], (v) => { c[act][when] = v; }),
 		];
-		const el = h('fieldset', {}, h('details', { class: 'more connections' }, h('summary', {}, 'Connections: a link for each, a share of them, how many, hang, reset'), fields));
-		el.firstElementChild.open = Boolean(c.each || c.flows_pct || c.max_flows || act);
+		const el = h('fieldset', {}, h('details', { class: 'more connections' }, h('summary', {}, 'Connections: a link for each, a share of them, how many, hang, reset, names'), fields));
+		el.firstElementChild.open = Boolean(c.each || c.flows_pct || c.max_flows || c.dns || act);
 		return el;
 	}
 

@@ -126,15 +126,25 @@ enum sq_flow_when {
 	SQ_WHEN_BYTES = 4, /* more than value bytes of payload, in the directions of dirs */
 	SQ_WHEN_MQTT = 5,  /* before the broker's control packet of type value reaches the target */
 };
+/* Queries for names (DNS over UDP) on their way up. */
+enum sq_dns {
+	SQ_DNS_NONE = 0,
+	SQ_DNS_NXDOMAIN = 1, /* answered in the kernel: there is no such name */
+	SQ_DNS_SERVFAIL = 2, /* likewise: the server failed */
+	SQ_DNS_TIMEOUT = 3,  /* lost */
+	SQ_DNS_SLOW = 4,     /* late by dns_ns */
+};
 struct sq_flow_ask {
 	__u64 value;
+	__u64 dns_ns;
 	__u32 share;	 /* of the flows, as a probability; 0 = all of them */
 	__u32 max_flows; /* that may be alive; what begins beyond is lost; 0 = any number */
 	__u8 each;	 /* enum sq_each: whose the bucket, the loss chain, the draws are */
 	__u8 act;	 /* enum sq_flow_act */
 	__u8 when;	 /* enum sq_flow_when */
 	__u8 dirs;	 /* a bit by enum sq_dir */
-	__u8 pad[4];
+	__u8 dns;	 /* enum sq_dns */
+	__u8 pad[3];
 };
 
 struct sq_clause {
@@ -379,6 +389,9 @@ struct sq_att {
 #define SQ_E_RESET	1024 /* became a reset for both ends; likewise */
 #define SQ_E_MTU	256  /* larger than mtu; together with SQ_E_LOST */
 #define SQ_E_REFUSED	2048 /* beyond max_flows; likewise */
+#define SQ_E_DNS                                                                                   \
+	4096 /* a query for a name that was answered, or was to get no answer; likewise            \
+	      */
 struct sq_event {
 	__u64 time_ns;
 	__u64 target; /* cgroup id of the rule */
@@ -414,12 +427,12 @@ struct sq_lane_hdr {
 #define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
 SQ_ASSERT_SIZE(sq_match, 48);
 SQ_ASSERT_SIZE(sq_faults, 136);
-SQ_ASSERT_SIZE(sq_clause, 344);
-SQ_ASSERT_SIZE(sq_flow_ask, 24);
+SQ_ASSERT_SIZE(sq_clause, 352);
+SQ_ASSERT_SIZE(sq_flow_ask, 32);
 SQ_ASSERT_SIZE(sq_flow, 136);
 SQ_ASSERT_SIZE(sq_flow_set, 1152);
 SQ_ASSERT_SIZE(sq_dyn, 32);
-SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 344 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 352 + 16 * 48 + 16 * 32);
 SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);

@@ -16,6 +16,7 @@
  *            | rate RATE [burst SIZE] [limit SIZE | latency TIME]
  *            | mtu BYTES [icmp] | blackhole
  *   FLOW    := each flow|address | flows PERCENT | hang WHEN | reset WHEN | max-flows N
+ *            | dns nxdomain|servfail|timeout|slow TIME
  *   WHEN    := old | idle TIME | after TIME | after SIZE [up|down]
  *            | at connack|suback|puback|pingresp
  *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
@@ -62,7 +63,7 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
 
 /*
  * JSON (strict: an unknown key is an error; keys carry their units):
- *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH,"each":"flow","flows_pct":X,"max_flows":N,
+ *   {"clauses":[{"up":FAULTS,"down":FAULTS,"match":MATCH,"each":"flow","flows_pct":X,"max_flows":N,"dns":"nxdomain"|{"slow_ns":N},
  *                "hang"|"reset":{"old":true}|{"idle_ns":N}|{"after_ns":N}|
  *                {"after_bytes":N,"of":"up"|"down"}|{"at":"puback"}}], "except":[MATCH...],
  * "links":N, "for_ns":N, "seed":N, "on_crash":"clear"|"keep"}

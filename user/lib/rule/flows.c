@@ -9,6 +9,7 @@
 
 #define MAX_VALUE_NS (1ull << 62)
 #define MAX_BYTES    (1ull << 50)
+#define MAX_DNS_NS   60000000000ull
 
 const char accepts_each[] = "flow or address";
 const char accepts_share[] = "a percentage above 0%, as in flows 30%";
@@ -16,6 +17,8 @@ const char accepts_trigger[] =
 	"old, idle TIME, after TIME, after SIZE [up|down], or at connack, suback, puback or "
 	"pingresp, as in hang old, reset idle 60s, hang after 1kb down, reset at puback";
 const char accepts_links[] = "a number of flows from 1 to 2000000";
+const char accepts_dns[] = "nxdomain, servfail, timeout, or slow with a time up to 60s, as in dns "
+			   "nxdomain, dns slow 2s";
 const char accepts_max_flows[] = "a number of flows from 1 to 2000000, as in max-flows 8";
 
 static const struct {
@@ -58,7 +61,7 @@ int each_by_name(const char *name)
 
 bool ask_any(const struct sq_flow_ask *a)
 {
-	return a->each || a->share || a->act || a->max_flows;
+	return a->each || a->share || a->act || a->max_flows || a->dns;
 }
 
 static bool draws_or_queues(const struct sq_faults *f)
@@ -133,9 +136,43 @@ static int check_max_flows(const struct sq_clause *c, int clause, struct sq_erro
 	return 0;
 }
 
+static const char *const dns_words[] = {[SQ_DNS_NONE] = "",
+					[SQ_DNS_NXDOMAIN] = "nxdomain",
+					[SQ_DNS_SERVFAIL] = "servfail",
+					[SQ_DNS_TIMEOUT] = "timeout",
+					[SQ_DNS_SLOW] = "slow"};
+
+const char *dns_name(uint8_t dns)
+{
+	return dns <= SQ_DNS_SLOW ? dns_words[dns] : "";
+}
+
+int dns_by_name(const char *name)
+{
+	for (int i = SQ_DNS_NXDOMAIN; i <= SQ_DNS_SLOW; i++)
+		if (!strcmp(name, dns_words[i]))
+			return i;
+	return -1;
+}
+
+static int check_dns(const struct sq_clause *c, int clause, struct sq_error *err)
+{
+	const struct sq_flow_ask *a = &c->ask;
+
+	if (!a->dns)
+		return 0;
+	if (a->dns > SQ_DNS_SLOW ||
+	    (a->dns == SQ_DNS_SLOW && (!a->dns_ns || a->dns_ns > MAX_DNS_NS)))
+		return refuse(clause, "dns", err, accepts_dns);
+	if ((c->match.proto && c->match.proto != IPPROTO_UDP) || (c->match.flags & SQ_M_TCP))
+		return refuse(clause, "dns", err,
+			      "is about queries over UDP: not accepted with another proto");
+	return 0;
+}
+
 bool ask_acts(const struct sq_flow_ask *a)
 {
-	return a->act || a->max_flows;
+	return a->act || a->max_flows || a->dns;
 }
 
 int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
@@ -154,6 +191,14 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 		r = check_act(c, clause, err);
 	if (!r)
 		r = check_max_flows(c, clause, err);
+	if (!r)
+		r = check_dns(c, clause, err);
+	if (a->dns)
+		c->faults[SQ_UP].flags |= SQ_F_ACTIVE;
+	if (a->dns == SQ_DNS_SLOW)
+		c->faults[SQ_UP].flags |= SQ_F_LANE;
+	else
+		a->dns_ns = 0;
 	for (int d = 0; d < SQ_DIRS && !r; d++) {
 		/* A connection hangs, and is seen to be alive, both ways. */
 		if (a->act || a->max_flows)

@@ -116,6 +116,10 @@ static void put_ask(struct out *o, const struct sq_flow_ask *a)
 		    a->dirs == 3	   ? ""
 		    : a->dirs & 1 << SQ_UP ? " up"
 					   : " down");
+	if (a->dns)
+		put(o, " dns %s", dns_name(a->dns));
+	if (a->dns == SQ_DNS_SLOW)
+		put(o, " %s", sq_format_time(a->dns_ns, text, sizeof(text)));
 	if (a->max_flows)
 		put(o, " max-flows %u", a->max_flows);
 	if (a->share)

@@ -388,7 +388,7 @@ static int read_match(const struct reader *r, struct sq_match *m)
 static int read_clauses(const json_t *array, struct sq_rule *rule, struct sq_error *err)
 {
 	static const char *const keys[] = {"up",   "down",  "match",	 "each", "flows_pct",
-					   "hang", "reset", "max_flows", NULL};
+					   "hang", "reset", "max_flows", "dns",	 NULL};
 	struct reader r = {.err = err, .part = ""}, m;
 	const json_t *clause;
 	size_t i;

@@ -65,10 +65,29 @@ static int read_act(const json_t *v, const char *name, int clause, struct sq_flo
 	return 0;
 }
 
+static int read_dns(const json_t *v, int clause, struct sq_flow_ask *a, struct sq_error *err)
+{
+	static const char accepts[] = "nxdomain, servfail, timeout, or an object with slow_ns";
+	const json_t *slow = json_object_get(v, "slow_ns");
+	int n = json_is_string(v) ? dns_by_name(json_string_value(v)) : -1;
+
+	if (json_is_object(v) && json_object_size(v) == 1 && json_is_integer(slow) &&
+	    json_integer_value(slow) > 0) {
+		a->dns = SQ_DNS_SLOW;
+		a->dns_ns = (uint64_t)json_integer_value(slow);
+		return 0;
+	}
+	if (n < 0 || n == SQ_DNS_SLOW)
+		return refuse(clause, "", "dns", err, accepts);
+	a->dns = (uint8_t)n;
+	return 0;
+}
+
 int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_error *err)
 {
 	const json_t *each = json_object_get(o, "each"), *share = json_object_get(o, "flows_pct");
 	const json_t *hang = json_object_get(o, "hang"), *reset = json_object_get(o, "reset");
+	const json_t *dns = json_object_get(o, "dns");
 	const json_t *max = json_object_get(o, "max_flows");
 	int n;
 
@@ -86,6 +105,8 @@ int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_
 		    json_integer_value(max) > SQ_LINKS_MAX))
 		return refuse(clause, "", "max_flows", err, accepts_links);
 	a->max_flows = max ? (uint32_t)json_integer_value(max) : 0;
+	if (dns && read_dns(dns, clause, a, err))
+		return -EINVAL;
 	if (hang && reset)
 		return refuse(clause, "", "reset", err, "hang or reset, one for each clause");
 	if (hang)
@@ -128,6 +149,11 @@ int ask_to_json(json_t *o, const struct sq_flow_ask *a)
 						 : json_real(pct));
 	if (a->act)
 		e |= json_object_set_new(o, a->act == SQ_ACT_HANG ? "hang" : "reset", act_json(a));
+	if (a->dns == SQ_DNS_SLOW)
+		e |= json_object_set_new(o, "dns",
+					 json_pack("{s:I}", "slow_ns", (json_int_t)a->dns_ns));
+	else if (a->dns)
+		e |= json_object_set_new(o, "dns", json_string(dns_name(a->dns)));
 	if (a->max_flows)
 		e |= json_object_set_new(o, "max_flows", json_integer(a->max_flows));
 	return e;

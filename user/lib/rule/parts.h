@@ -51,6 +51,8 @@ int each_by_name(const char *name);  /* -1 if none */
 /* A control packet of MQTT: "" and 0 for one that is none of the phases. */
 const char *phase_name(uint64_t type);
 uint8_t phase_by_name(const char *name);
+const char *dns_name(uint8_t dns); /* "" for none */
+int dns_by_name(const char *name); /* -1 if none */
 bool ask_any(const struct sq_flow_ask *a);
 bool ask_acts(const struct sq_flow_ask *a); /* does something by itself, without a fault */
 bool ask_needs_table(const struct sq_flow_ask *a);
@@ -60,7 +62,7 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err);
 int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_error *err);
 int ask_to_json(json_t *o, const struct sq_flow_ask *a);
 extern const char accepts_each[], accepts_share[], accepts_trigger[], accepts_links[],
-	accepts_max_flows[];
+	accepts_max_flows[], accepts_dns[];
 
 uint32_t fraction_rest(uint32_t p); /* 1 - p */
 bool faults_any(const struct sq_faults *f);

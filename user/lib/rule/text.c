@@ -98,7 +98,7 @@ static int unexpected(struct parser *p, const char *field)
 	return sq_error_value(
 		p->err, -EINVAL, field, w,
 		"loss, delay, duplicate, corrupt, reorder, rate, mtu, blackhole, up, down, "
-		"both, each, flows, hang, reset, max-flows, match, also, except, for, seed, "
+		"both, each, flows, hang, reset, max-flows, dns, match, also, except, for, seed, "
 		"on-crash or links "
 		"comes here");
 }
@@ -136,8 +136,8 @@ static int parse_direction(struct parser *p)
 			return unexpected(p, field);
 		return sq_error_set(p->err, -EINVAL, field,
 				    "has no fault: loss, delay, duplicate, "
-				    "corrupt, reorder, rate, mtu, blackhole, hang, reset or "
-				    "max-flows comes here");
+				    "corrupt, reorder, rate, mtu, blackhole, hang, reset, "
+				    "max-flows or dns comes here");
 	}
 	field_name(field, p->clause, dir, "distribution");
 	if ((seen & SEEN_DISTRIBUTION) && !f.jitter_ns)

@@ -8,7 +8,7 @@
 #include <squall/units.h>
 #include "lib/rule/text.h"
 
-const char *const flow_words[] = {"each", "flows", "hang", "reset", "max-flows", NULL};
+const char *const flow_words[] = {"each", "flows", "hang", "reset", "max-flows", "dns", NULL};
 
 /* A time or a size, told apart by the unit: 2m is two minutes, 2mb are bytes. */
 static int parse_after(struct parser *p, const char *field, struct sq_flow_ask *a)
@@ -72,6 +72,24 @@ static int parse_act(struct parser *p, const char *field, struct sq_flow_ask *a)
 	return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);
 }
 
+static int parse_dns(struct parser *p, const char *field, struct sq_flow_ask *a)
+{
+	const char *w = peek(p);
+	int r = w ? dns_by_name(w) : 0;
+	__u64 ns = 0;
+
+	if (!w)
+		return missing(p, field, accepts_dns);
+	if (r < 0)
+		return sq_error_value(p->err, -EINVAL, field, w, accepts_dns);
+	p->i++;
+	a->dns = (uint8_t)r;
+	if (r == SQ_DNS_SLOW)
+		r = take_number(p, field, sq_parse_duration, accepts_dns, 1, &ns);
+	a->dns_ns = ns;
+	return r < 0 ? r : 0;
+}
+
 static int parse_count(const char *text, uint64_t *ret)
 {
 	char *end;
@@ -92,7 +110,7 @@ int parse_flow_word(struct parser *p, const char *word)
 
 	field_name(field, p->clause, "", word);
 	if ((*word == 'e' && a->each) || (*word == 'f' && a->share) ||
-	    (*word == 'm' && a->max_flows))
+	    (*word == 'm' && a->max_flows) || (*word == 'd' && a->dns))
 		return sq_error_set(p->err, -EINVAL, field, "is given twice");
 	if (*word == 'e') {
 		if (!w)
@@ -110,6 +128,8 @@ int parse_flow_word(struct parser *p, const char *word)
 			return sq_error_value(p->err, -EINVAL, field, w, accepts_share);
 		return r;
 	}
+	if (*word == 'd')
+		return parse_dns(p, field, a);
 	if (*word == 'm') {
 		r = take_number(p, field, parse_count, accepts_max_flows, 1, &n);
 		a->max_flows = (uint32_t)n;

@@ -6,15 +6,17 @@
 #include "squall/cli.h"
 
 static const char *const rule_words[] = {
-	"up",	    "down",	    "both",	 "loss",      "random", "gemodel",	"state",
-	"delay",    "distribution", "uniform",	 "normal",    "pareto", "paretonormal", "duplicate",
-	"corrupt",  "reorder",	    "gap",	 "rate",      "burst",	"limit",	"latency",
-	"mtu",	    "each",	    "flow",	 "address",   "flows",	"hang",		"reset",
-	"old",	    "idle",	    "after",	 "blackhole", "match",	"proto",	"tcp",
-	"udp",	    "icmp",	    "any",	 "to",	      "dport",	"sport",	"syn",
-	"fin",	    "rst",	    "port",	 "also",      "except", "for",		"seed",
-	"on-crash", "clear",	    "keep",	 "links",     "at",	"connack",	"suback",
-	"puback",   "pingresp",	    "max-flows", NULL,
+	"up",		"down",	     "both",	     "loss",	 "random",    "gemodel",
+	"state",	"delay",     "distribution", "uniform",	 "normal",    "pareto",
+	"paretonormal", "duplicate", "corrupt",	     "reorder",	 "gap",	      "rate",
+	"burst",	"limit",     "latency",	     "mtu",	 "each",      "flow",
+	"address",	"flows",     "hang",	     "reset",	 "old",	      "idle",
+	"after",	"blackhole", "match",	     "proto",	 "tcp",	      "udp",
+	"icmp",		"any",	     "to",	     "dport",	 "sport",     "syn",
+	"fin",		"rst",	     "port",	     "also",	 "except",    "for",
+	"seed",		"on-crash",  "clear",	     "keep",	 "links",     "at",
+	"connack",	"suback",    "puback",	     "pingresp", "max-flows", "dns",
+	"nxdomain",	"servfail",  "timeout",	     "slow",	 NULL,
 };
 
 static const char *const map_names[] = {

@@ -242,6 +242,7 @@ static json_t *packet_json(const struct stream *s, const struct sq_event *e)
 		{SQ_E_HUNG, "hung"},
 		{SQ_E_RESET, "reset"},
 		{SQ_E_REFUSED, "refused"},
+		{SQ_E_DNS, "dns"},
 	};
 	char id[24], number[8];
 	json_t *list = json_array();

@@ -128,6 +128,8 @@ uint32_t lane_wait_ms(const struct sq_rule *rule)
 			uint64_t ns =
 				f->delay_ns + 4 * f->jitter_ns + (f->rate_bps ? f->limit_ns : 0);
 
+			if (rule->clause[i].ask.dns == SQ_DNS_SLOW)
+				ns += rule->clause[i].ask.dns_ns;
 			longest = ns > longest ? ns : longest;
 		}
 	return (longest + 999999) / 1000000;
