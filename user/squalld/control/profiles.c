@@ -85,6 +85,16 @@ static const struct shipped {
 	{"tls-stall", "both hang after 500b down match proto tcp",
 	 "the ClientHello goes out, and the server's certificate never comes",
 	 "arduino-esp32#5928; a first flight has 700 bytes and more"},
+	{"home-router",
+	 "both hang idle 90s match proto udp also both hang idle 1h max-flows 1024 match proto tcp",
+	 "a NAT that forgets silent connections, UDP after 90 s and TCP after 1 h, and has 1,024 "
+	 "ports for TCP",
+	 "judgement: less than the 2 min and 2 h 4 min that RFC 4787 and RFC 5382 ask for"},
+	{"captive",
+	 "both reset after 1b match proto tcp also both blackhole match proto udp except dport 53",
+	 "a network that wants a log-in first: names are found, TCP connects and is reset with its "
+	 "first data, other UDP vanishes",
+	 "judgement"},
 	{"elevator", "both blackhole for 40s",
 	 "no connectivity for forty seconds, then all is as before",
 	 "judgement: a ride with its doors shut"},
