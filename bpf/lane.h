@@ -290,6 +290,13 @@ static __always_inline int tap_out(struct __sk_buff *skb)
 	hdr.mark = skb->mark;
 	hdr.tc_index = skb->tc_index;
 	hdr.magic = SQ_LANE_MAGIC;
+	/* tun would put the tag into the frame, in the middle of our header. */
+	if (skb->vlan_present) {
+		hdr.vlan_proto = skb->vlan_proto;
+		hdr.vlan_tci = skb->vlan_tci;
+		if (bpf_skb_vlan_pop(skb))
+			return lane_drop();
+	}
 	if (bpf_skb_change_head(skb, sizeof(hdr), 0) ||
 	    bpf_skb_store_bytes(skb, 0, &hdr, sizeof(hdr), 0))
 		return lane_drop();
@@ -306,6 +313,8 @@ static __always_inline int tap_in(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	if (bpf_skb_adjust_room(skb, -(__s32)sizeof(hdr), BPF_ADJ_ROOM_MAC,
 				BPF_F_ADJ_ROOM_FIXED_GSO))
+		return lane_drop();
+	if (hdr.vlan_proto && bpf_skb_vlan_push(skb, hdr.vlan_proto, hdr.vlan_tci))
 		return lane_drop();
 	lane_give_back(skb, hdr.target);
 	skb->mark = hdr.mark;

@@ -44,6 +44,23 @@ static __always_inline void fragment_ports(struct packet *p, __u32 id)
 	}
 }
 
+/*
+ * A VLAN tag in the bytes of a frame, where the kernel has left it (reorder_hdr off, packet
+ * sockets, a port of a bridge), is put beside it, as the receive path does: the frame is the same
+ * for everybody who comes after us, and IP for us. Of two tags the inner one stays, and such a
+ * frame is not IP. False: the frame is broken.
+ */
+static __always_inline bool tag_beside(struct __sk_buff *skb)
+{
+	__be16 proto = skb->protocol, tci;
+
+	if ((proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD)) ||
+	    skb->vlan_present)
+		return true;
+	return !bpf_skb_load_bytes(skb, ETH_HLEN, &tci, sizeof(tci)) && !bpf_skb_vlan_pop(skb) &&
+	       !bpf_skb_vlan_push(skb, proto, bpf_ntohs(tci));
+}
+
 /* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
  * because headers need not be in the linear part (tun, GRO). Global functions
  * are verified once and not once per path that leads to them: with static

@@ -228,7 +228,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	/* A tick's precision is enough for leases and expiries, at a third of the price. */
 	now = (rule->flags & SQ_R_LANE) || (cfg->flags & SQ_C_TRACE) ? bpf_ktime_get_ns()
 								     : bpf_ktime_get_coarse_ns();
-	if (!in_force(rule, cfg, now) || !packet_parse(skb, &p))
+	if (!in_force(rule, cfg, now) || !tag_beside(skb) || !packet_parse(skb, &p))
 		return PASS;
 	clause = match_clause(rule, &p, cfg, dir);
 	if (clause < 0 || !judgement_make(&j, rule, clause, dir))

@@ -421,6 +421,9 @@ struct sq_lane_hdr {
 	__u32 mark;
 	__u16 tc_index;
 	__u16 magic;
+	__be16 vlan_proto; /* of the tag that stood beside the frame, 0: none */
+	__u16 vlan_tci;
+	__u32 pad;
 };
 #define SQ_LANE_MAGIC 0x5153
 
@@ -437,7 +440,7 @@ SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 56);
 SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
-SQ_ASSERT_SIZE(sq_lane_hdr, 24);
+SQ_ASSERT_SIZE(sq_lane_hdr, 32);
 SQ_ASSERT_SIZE(sq_waiting, 32);
 SQ_ASSERT_SIZE(sq_lane_state, 104);
 
