@@ -11,6 +11,13 @@
 #include "packet.h"
 #include "random.h"
 
+/* What is known before the judgement. */
+enum drawn {
+	DRAWN_NOTHING,
+	DRAWN_NUMBER, /* n */
+	DRAWN_NONE,   /* n, and that neither loss nor duplication nor corruption strikes */
+};
+
 /* Everything known about the packet under judgement; lives on the stack. */
 struct judgement {
 	struct sq_rule *rule;
@@ -33,7 +40,9 @@ struct judgement {
 	__u32 clause;
 	__u32 dir;
 	__u32 seq[SQ_DIRS]; /* of a flow that is reset: the ends of what was let through */
-	__u32 seq_known;    /* SQ_FLOW_SEQ_* */
+	__u16 seq_known;    /* SQ_FLOW_SEQ_* */
+	__u8 drawn;	    /* enum drawn */
+	__u8 state;	    /* of the loss chain before packet n, if that is DRAWN_NUMBER */
 };
 _Static_assert(__builtin_offsetof(struct judgement, what) % 8 == 4, "see above");
 
@@ -89,8 +98,18 @@ static __noinline bool lose(struct judgement *j)
 	struct sq_dyn *dyn = j->dyn;
 	bool lost = false;
 
+	if (j->drawn == DRAWN_NONE)
+		return false;
+	if (j->drawn == DRAWN_NUMBER && f->loss_model >= SQ_LOSS_GEMODEL) {
+		__u32 state = j->state;
+
+		lost = chain_step(f, j->seed, j->n, &state);
+		j->state = state;
+		return lost;
+	}
 	if (f->loss_model < SQ_LOSS_GEMODEL) {
-		j->n = __sync_fetch_and_add(&dyn->chain, 256) >> 8;
+		if (j->drawn != DRAWN_NUMBER)
+			j->n = __sync_fetch_and_add(&dyn->chain, 256) >> 8;
 		return f->loss_model &&
 		       hit(draw_correlated(j->seed, j->n, DRAW_LOSS, f->loss_corr), f->loss_p[0]);
 	}
@@ -238,10 +257,10 @@ static __noinline bool decide(struct judgement *j)
 		j->what = SQ_E_OVER_LIMIT;
 		return false;
 	}
-	if (f->duplicate &&
+	if (f->duplicate && j->drawn != DRAWN_NONE &&
 	    hit(draw_correlated(j->seed, j->n, DRAW_DUP, f->duplicate_corr), f->duplicate))
 		j->what |= SQ_E_DUPLICATED;
-	if (f->corrupt &&
+	if (f->corrupt && j->drawn != DRAWN_NONE &&
 	    hit(draw_correlated(j->seed, j->n, DRAW_CORRUPT, f->corrupt_corr), f->corrupt))
 		j->what |= SQ_E_CORRUPTED;
 	if (overtakes(j))

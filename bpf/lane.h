@@ -41,8 +41,10 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
  * they are the time to leave in units of 1,024 ns, 0 if it is now, and the
  * lower half of the target's id, all that there is of it for the first 2^32
  * cgroups. */
-#define CB_LANE 0x53514c4e
-#define CB_SEG	0x53515347
+#define CB_LANE	      0x53514c4e
+#define CB_SEG	      0x53515347
+#define TICKET_SERIAL 0xffffff /* of ahead.h */
+#define TICKET_SEGS   1023
 
 static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u64 target,
 					    __u32 tci)

@@ -143,6 +143,18 @@ struct {
 	__type(value, __u64);
 } sq_scratch SEC(".maps");
 
+/* What this CPU has sent to be cut, see ahead.h. Serials are of TICKET_SERIAL. */
+struct cutting {
+	__u32 sent;
+	__u32 serial, piece, state; /* of which pieces are coming back: the next one's */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cutting);
+} sq_cutting SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);

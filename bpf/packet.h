@@ -157,10 +157,13 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 }
 
 /* Packets this skb becomes on the wire. */
-static __always_inline __u32 wire_segs(struct __sk_buff *skb)
+static __always_inline __u32 wire_segs(struct __sk_buff *skb, const struct packet *p)
 {
-	__u32 segs = skb->gso_segs;
+	__u32 segs = skb->gso_segs, size = skb->gso_size;
 
+	/* tun and virtio leave the number to whoever needs it (SKB_GSO_DODGY). */
+	if (!segs && size && skb->len > p->hdr_len)
+		segs = (skb->len - p->hdr_len + size - 1) / size;
 	return segs ? segs : 1;
 }
 

@@ -28,6 +28,7 @@
 #include "decide.h"
 #include "answer.h"
 #include "flow.h"
+#include "ahead.h"
 #include "trace.h"
 
 char _license[] SEC("license") = "GPL";
@@ -136,7 +137,7 @@ static __always_inline bool judgement_make(struct judgement *j, struct sq_rule *
 /* Not one of those meant: seen, and untouched. */
 static __always_inline void spare(struct __sk_buff *skb, struct judgement *j, struct packet *p)
 {
-	j->segs = wire_segs(skb);
+	j->segs = wire_segs(skb, p);
 	j->bytes = wire_bytes(skb, p, j->segs);
 	count(j, j->f, false);
 }
@@ -148,7 +149,7 @@ static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	__u32 dir = j->dir & 1, other = !dir, tci = skb->tc_index;
 	int ret = 1;
 
-	j->segs = wire_segs(skb);
+	j->segs = wire_segs(skb, p);
 	j->bytes = wire_bytes(skb, p, j->segs);
 	j->depart = j->now;
 	if (j->what & SQ_E_RESET) {
@@ -190,7 +191,7 @@ static __noinline int judge_query(struct __sk_buff *skb, const struct sq_cfg *cf
 		j->late = j->ask->dns_ns;
 		return GO_ON;
 	}
-	j->segs = wire_segs(skb);
+	j->segs = wire_segs(skb, p);
 	j->bytes = wire_bytes(skb, p, j->segs);
 	j->depart = j->now;
 	j->what = SQ_E_LOST | SQ_E_DNS;
@@ -260,15 +261,11 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		if (ret != GO_ON)
 			return ret;
 	}
-	if (att->seg_ifindex &&
-	    ((flags & SQ_F_SUM) ||
-	     ((flags & SQ_F_WIRE) && (skb->gso_segs > 1 || p.proto == IPPROTO_TCP)))) {
-		/* Faults strike packets of the wire, and a GSO packet is many.
-		 * All of TCP goes this way, so that none overtakes another. */
+	j.segs = wire_segs(skb, &p);
+	if (att->seg_ifindex && (flags & (SQ_F_SUM | SQ_F_WIRE)) &&
+	    cut_needed(&j, &p, att->flags)) {
 		skb->tc_index = tci;
-		skb->cb[0] = rule_id;
-		skb->cb[1] = clause << 1 | dir;
-		skb->cb[2] = CB_SEG;
+		ticket_set(skb, rule_id, clause << 1 | dir, &j);
 		return bpf_redirect(att->seg_ifindex, 0);
 	}
 	if (j.ask->each == SQ_EACH_ADDRESS && !flow_place(&j, &p)) {
@@ -276,13 +273,15 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return PASS;
 	}
 	j.now = hook == AT_EGRESS ? not_before(skb, now) : now;
-	j.segs = wire_segs(skb);
 	j.bytes = wire_bytes(skb, &p, j.segs);
 	skb->tc_index = tci;
 	flags = carry_out(skb, cfg, att, &j, &p);
-	if (flags == PASS)
-		skb->tc_index = tci & TCI_DONE;
-	return flags;
+	if (flags != PASS)
+		return flags;
+	skb->tc_index = tci & TCI_DONE;
+	return hook == AT_INGRESS && pieces_before(&j, att->flags)
+		       ? (int)bpf_redirect(att->ifindex, BPF_F_INGRESS)
+		       : PASS;
 }
 
 /* tcx would let a packet with TC_ACT_STOLEN go on. A redirect to interface 0,
@@ -376,8 +375,10 @@ int squall_seg_in(struct __sk_buff *skb)
 
 	if (skb->cb[2] != CB_SEG || !cfg || !att || !att->ifindex)
 		return TC_ACT_SHOT; /* the device's own chatter */
+	if (att->flags & SQ_A_CUTS_NOW)
+		bpf_skb_vlan_pop(skb); /* of the device */
 	if (!rule || !packet_parse(skb, &p) ||
-	    !judgement_make(&j, rule, skb->cb[1] >> 1, skb->cb[1] & 1))
+	    !judgement_make(&j, rule, skb->cb[1] >> 1 & 127, skb->cb[1] & 1))
 		return lane_leave(skb, tci); /* the rule went away meanwhile */
 	/* Of what was cut, only the last piece has the FIN. */
 	if ((rule->clause[j.clause % SQ_MAX_CLAUSES].match.flags & SQ_M_TCP) &&
@@ -387,9 +388,11 @@ int squall_seg_in(struct __sk_buff *skb)
 	j.now = bpf_ktime_get_ns();
 	if ((j.f->flags & SQ_F_FLOW) && !flow_place(&j, &p))
 		return lane_leave(skb, tci);
-	j.segs = 1;
-	j.bytes = skb->len;
+	j.segs = wire_segs(skb, &p);
+	j.bytes = wire_bytes(skb, &p, j.segs);
+	ticket_read(skb, &j);
 	ret = carry_out(skb, cfg, att, &j, &p);
+	ticket_done(&j);
 	return ret == PASS ? lane_leave(skb, tci) : ret;
 }
 

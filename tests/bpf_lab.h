@@ -185,7 +185,10 @@ __attribute__((unused)) static int fresh_packet_then(int prog_fd)
 
 static void bpf_lab_open(void)
 {
-	struct sq_att att = {.flags = SQ_A_HOST, .ifindex = 1, .lane_ifindex = 1, .seg_ifindex = 1};
+	struct sq_att att = {.flags = SQ_A_HOST | SQ_A_CUTS_NOW,
+			     .ifindex = 1,
+			     .lane_ifindex = 1,
+			     .seg_ifindex = 1};
 	struct ethhdr *eth = (void *)packet;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct udphdr *udp = (void *)(ip + 1);

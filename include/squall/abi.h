@@ -81,6 +81,9 @@ enum sq_distribution {
 #define SQ_F_LIMIT_TIME 16  /* the user gave the limit as a time (tbf "latency"), not in bytes */
 #define SQ_F_ACTIVE	32  /* derived: at least one fault is set */
 #define SQ_F_FLOW	128 /* derived: the clause asks something of flows */
+#define SQ_F_AHEAD                                                                                 \
+	256 /* derived: what strikes is known by number, so only what is struck is cut             \
+	     */
 #define SQ_F_MTU_ICMP                                                                              \
 	64 /* who sends more than mtu is told, as by a router (RFC 1191, RFC 8201)                 \
 	    */
@@ -365,6 +368,7 @@ struct sq_lane_state {
 #define SQ_A_PORT      64  /* of a bridge or bond, where the packet is seen again */
 #define SQ_A_LO_ROUTE  128 /* lo: it was we who switched route_localnet on */
 #define SQ_A_LO_ACCEPT 256 /* and accept_local */
+#define SQ_A_CUTS_NOW  512 /* seg_ifindex: what is cut comes back in the same call, in order */
 struct sq_att {
 	__u64 owner[SQ_MAX_LEVELS]; /* edge, owned: cgroup ids of whom the far side belongs to, by
 				       level */

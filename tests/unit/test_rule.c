@@ -756,7 +756,8 @@ static void derived_fields(void **state)
 	assert_int_equal(f->limit_ns, 70000000);
 	assert_true(f->flags & SQ_F_LIMIT_TIME);
 	parse("down corrupt 1%", &r);
-	assert_int_equal(r.clause[0].faults[SQ_DOWN].flags, SQ_F_WIRE | SQ_F_SUM | SQ_F_ACTIVE);
+	assert_int_equal(r.clause[0].faults[SQ_DOWN].flags,
+			 SQ_F_WIRE | SQ_F_SUM | SQ_F_ACTIVE | SQ_F_AHEAD);
 	assert_int_equal(r.flags, 0);
 	parse("up delay 5ms", &r);
 	assert_int_equal(r.clause[0].faults[SQ_UP].flags, SQ_F_LANE | SQ_F_ACTIVE);

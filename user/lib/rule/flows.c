@@ -175,6 +175,15 @@ bool ask_acts(const struct sq_flow_ask *a)
 	return a->act || a->max_flows || a->dns;
 }
 
+/* A rate, a size and a place in the queue are each packet's own, and so is jitter: with them all
+ * are cut. And where only the FIN is meant, only the last piece draws. */
+static bool known_by_number(const struct sq_clause *c, const struct sq_faults *f)
+{
+	return (f->loss_model || f->duplicate || f->corrupt) && !f->rate_bps && !f->reorder &&
+	       !f->mtu && !f->jitter_ns && !(f->flags & SQ_F_BLACKHOLE) &&
+	       c->ask.each != SQ_EACH_ADDRESS && !(c->match.flags & SQ_M_TCP);
+}
+
 int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 {
 	struct sq_flow_ask *a = &c->ask;
@@ -205,6 +214,8 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err)
 			c->faults[d].flags |= SQ_F_ACTIVE;
 		if (ask_any(a) && (c->faults[d].flags & SQ_F_ACTIVE))
 			c->faults[d].flags |= SQ_F_FLOW;
+		if (known_by_number(c, &c->faults[d]))
+			c->faults[d].flags |= SQ_F_AHEAD;
 	}
 	return r;
 }

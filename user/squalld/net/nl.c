@@ -13,8 +13,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <linux/veth.h>
-#include "squalld/net/nl.h"
+#include "squalld/net/nl_internal.h"
 
 /* The first preference that is free (others default to 49152 and up), so that a
  * program which ends the chain with TC_ACT_OK does not hide the packet. One where
@@ -25,8 +24,7 @@
 #define SQ_FILTER_NAME	 "squall_"
 #define BUFFER		 65536 /* a dump's message: libmnl wants >= 8 KiB */
 
-/* Sends one request and handles what comes back. cb may be NULL. */
-static int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
+int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char *buf = malloc(BUFFER);
@@ -149,7 +147,7 @@ int nl_links(struct nl_link **ret, size_t *ret_n)
 	return 0;
 }
 
-static struct ifinfomsg *link_request(char *buf, struct nlmsghdr **nlh, int type, int flags)
+struct ifinfomsg *nl_link_request(char *buf, struct nlmsghdr **nlh, int type, int flags)
 {
 	struct ifinfomsg *ifm;
 
@@ -168,7 +166,7 @@ int nl_link_get(const char *name, struct nl_link *ret)
 	struct links l = {0};
 	int err;
 
-	link_request(buf, &nlh, RTM_GETLINK, 0);
+	nl_link_request(buf, &nlh, RTM_GETLINK, 0);
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	err = nl_talk(nlh, link_cb, &l);
 	if (!err)
@@ -179,43 +177,12 @@ int nl_link_get(const char *name, struct nl_link *ret)
 	return err;
 }
 
-int nl_veth_create(const char *name, const char *peer)
-{
-	char buf[1024] __attribute__((aligned(NLMSG_ALIGNTO)));
-	struct ifinfomsg *ifm;
-	struct nlattr *info, *data, *other;
-	struct nlmsghdr *nlh;
-	int err;
-
-	link_request(buf, &nlh, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
-	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
-	info = mnl_attr_nest_start(nlh, IFLA_LINKINFO);
-	mnl_attr_put_strz(nlh, IFLA_INFO_KIND, "veth");
-	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
-	other = mnl_attr_nest_start(nlh, VETH_INFO_PEER);
-	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
-	ifm->ifi_family = AF_UNSPEC;
-	mnl_attr_put_strz(nlh, IFLA_IFNAME, peer);
-	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
-	mnl_attr_nest_end(nlh, other);
-	mnl_attr_nest_end(nlh, data);
-	mnl_attr_nest_end(nlh, info);
-	err = nl_talk(nlh, NULL, NULL);
-	/* Not in the same request: a veth cannot go up before its peer exists. */
-	if (!err)
-		err = nl_link_setup(if_nametoindex(name), 65535, 0);
-	if (!err)
-		err = nl_link_setup(if_nametoindex(peer), 65535, 0);
-	return err;
-}
-
 int nl_link_delete(const char *name)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh;
 
-	link_request(buf, &nlh, RTM_DELLINK, 0);
+	nl_link_request(buf, &nlh, RTM_DELLINK, 0);
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, name);
 	return nl_talk(nlh, NULL, NULL);
 }
@@ -224,7 +191,7 @@ int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen)
 {
 	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh;
-	struct ifinfomsg *ifm = link_request(buf, &nlh, RTM_NEWLINK, 0);
+	struct ifinfomsg *ifm = nl_link_request(buf, &nlh, RTM_NEWLINK, 0);
 
 	ifm->ifi_index = ifindex;
 	ifm->ifi_flags = ifm->ifi_change = IFF_UP | IFF_NOARP;
