@@ -104,6 +104,16 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err);
 bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b);
 bool sq_match_equal(const struct sq_match *a, const struct sq_match *b);
 
+/* A connection as its target sees it. Ports in host order, IPv4 in the first four bytes. */
+struct sq_ends {
+	uint8_t family; /* 4 or 6 */
+	uint8_t proto;
+	uint16_t rport, lport;
+	uint8_t remote[16];
+};
+/* Is it meant, but for the TCP flags that a packet of it may have or not? */
+bool sq_match_meets(const struct sq_match *m, const struct sq_ends *ends);
+
 /* Fills one jitter table of SQ_DIST_SIZE entries, sigma = SQ_DIST_SCALE. */
 void sq_distribution_table(enum sq_distribution which, int16_t *table);
 

@@ -51,6 +51,12 @@ const char *engine_lo_passes(struct engine *engine, uint64_t cgroup_id, bool unl
 	return NULL;
 }
 
+const char *engine_late_resets(const struct engine *engine)
+{
+	(void)engine;
+	return "no kernel";
+}
+
 bool engine_on_host(struct engine *engine, uint64_t cgroup_id, bool unless_known)
 {
 	(void)engine, (void)cgroup_id, (void)unless_known;

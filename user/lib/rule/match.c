@@ -307,3 +307,23 @@ bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
 	       a->aport_hi == b->aport_hi && a->family == b->family && a->proto == b->proto &&
 	       a->prefix_len == b->prefix_len && !((a->flags ^ b->flags) & SQ_M_TCP);
 }
+
+static bool in_range(uint16_t port, uint16_t lo, uint16_t hi)
+{
+	return !hi || (port >= lo && port <= hi);
+}
+
+bool sq_match_meets(const struct sq_match *m, const struct sq_ends *p)
+{
+	if ((m->family && m->family != p->family) || (m->proto && m->proto != p->proto) ||
+	    !in_range(p->rport, m->rport_lo, m->rport_hi) ||
+	    !in_range(p->lport, m->lport_lo, m->lport_hi))
+		return false;
+	if (m->aport_hi && !in_range(p->rport, m->aport_lo, m->aport_hi) &&
+	    !in_range(p->lport, m->aport_lo, m->aport_hi))
+		return false;
+	for (int i = 0; i < 16; i++)
+		if ((p->remote[i] & m->mask[i]) != (m->addr[i] & m->mask[i]))
+			return false;
+	return true;
+}

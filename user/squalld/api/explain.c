@@ -19,6 +19,7 @@
 #include "squalld/control/schedules.h"
 #include "squalld/control/selector.h"
 #include "squalld/discovery/sockets.h"
+#include "squalld/flows/silent.h"
 #include "squalld/kernel/kernel.h"
 
 #define PORT_LOCUST   5557
@@ -152,26 +153,6 @@ static int gather(struct explain *x, const char *name, struct sq_error *p)
 
 /* --- connections ------------------------------------------------------------------------ */
 
-static bool in_range(uint16_t port, uint16_t lo, uint16_t hi)
-{
-	return !hi || (port >= lo && port <= hi);
-}
-
-static bool matches(const struct sq_match *m, const struct peer_of *p)
-{
-	if ((m->family == 4 && p->family != AF_INET) || (m->family == 6 && p->family != AF_INET6) ||
-	    (m->proto && m->proto != p->proto) || !in_range(p->rport, m->rport_lo, m->rport_hi) ||
-	    !in_range(p->lport, m->lport_lo, m->lport_hi))
-		return false;
-	if (m->aport_hi && !in_range(p->rport, m->aport_lo, m->aport_hi) &&
-	    !in_range(p->lport, m->aport_lo, m->aport_hi))
-		return false;
-	for (int i = 0; i < 16; i++)
-		if ((p->remote[i] & m->mask[i]) != (m->addr[i] & m->mask[i]))
-			return false;
-	return true;
-}
-
 static bool is_exempt(const struct explain *x, const struct peer_of *p, uint8_t named)
 {
 	static const uint8_t metadata[2][4] = {{169, 254, 169, 254}, {169, 254, 170, 2}};
@@ -188,13 +169,19 @@ static bool is_exempt(const struct explain *x, const struct peer_of *p, uint8_t 
 /* How this connection escapes the rule, or ESCAPES. */
 static enum escape judge(struct explain *x, const struct peer_of *p)
 {
+	struct sq_ends ends = {.family = p->family == AF_INET6 ? 6 : 4,
+			       .proto = p->proto,
+			       .rport = p->rport,
+			       .lport = p->lport};
+
+	memcpy(ends.remote, p->remote, sizeof(ends.remote));
 	if (p->loops && x->lo_passes)
 		return ESC_LOOP;
 	for (uint32_t i = 0; i < x->rule.n_excepts; i++)
-		if (matches(&x->rule.except[i], p))
+		if (sq_match_meets(&x->rule.except[i], &ends))
 			return ESC_EXCEPT;
 	for (uint32_t i = 0; i < x->rule.n_clauses; i++) {
-		if (!matches(&x->rule.clause[i].match, p))
+		if (!sq_match_meets(&x->rule.clause[i].match, &ends))
 			continue;
 		x->clause_met[i] = true;
 		return is_exempt(x, p, x->rule.clause[i].match.flags) ? ESC_EXEMPT : ESCAPES;
@@ -328,6 +315,19 @@ static void explain_place(struct explain *x, bool at_once)
 		reason(x, "loopback", do_lo,
 		       "loopback (lo) is not attached (%s): what a target sends there passes",
 		       x->lo_passes);
+}
+
+static void explain_silent(struct explain *x)
+{
+	const char *why = engine_late_resets(x->a->engine);
+
+	if (why && silent_means(&x->rule))
+		reason(x, "late-reset",
+		       "a kernel with CONFIG_INET_DIAG_DESTROY=y resets it on time",
+		       "reset idle and reset after strike a silent connection with its next "
+		       "packet: "
+		       "this kernel has no SOCK_DESTROY (%s)",
+		       why);
 }
 
 static void explain_kin(struct explain *x)
@@ -506,8 +506,10 @@ static int explain(struct explain *x, const char *name, bool at_once, struct sq_
 	if (x->t.cgroup[0])
 		x->pids =
 			sockets_each(x->t.cgroup, at_once ? LINES_AT_ONCE : LINES, look_at_flow, x);
-	if (x->ruled && x->in_force)
+	if (x->ruled && x->in_force) {
 		explain_flows(x);
+		explain_silent(x);
+	}
 	explain_place(x, at_once);
 	explain_kin(x);
 	if (at_once)

@@ -155,8 +155,8 @@ static int map_table(int outer_fd, uint32_t slot, int prot, struct sq_flow_set *
 	return res;
 }
 
-int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
-	       void *arg)
+int flows_each_place(int outer_fd, uint32_t slot,
+		     int (*fn)(const struct sq_flow *flow, uint32_t place, void *arg), void *arg)
 {
 	struct sq_flow_set *set;
 	uint32_t sets;
@@ -167,9 +167,30 @@ int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow
 	for (uint32_t i = 1; i <= sets && !res; i++)
 		for (int w = 0; w < SQ_FLOW_WAYS && !res; w++)
 			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) > SQ_FLOW_BUSY)
-				res = fn(&set[i].flow[w], arg);
+				res = fn(&set[i].flow[w], (i - 1) * SQ_FLOW_WAYS + w, arg);
 	munmap(set, map_bytes(sets));
 	return res;
+}
+
+struct plain {
+	int (*fn)(const struct sq_flow *flow, void *arg);
+	void *arg;
+};
+
+static int without_place(const struct sq_flow *flow, uint32_t place, void *arg)
+{
+	struct plain *p = arg;
+
+	(void)place;
+	return p->fn(flow, p->arg);
+}
+
+int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
+	       void *arg)
+{
+	struct plain p = {fn, arg};
+
+	return flows_each_place(outer_fd, slot, without_place, &p);
 }
 
 /* Does a NAT still keep a port for it (RFC 4787, RFC 5382)? */

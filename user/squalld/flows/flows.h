@@ -29,6 +29,9 @@ int flows_drop(int outer_fd, uint32_t slot);
  * The kernel goes on changing what fn reads. */
 int flows_each(int outer_fd, uint32_t slot, int (*fn)(const struct sq_flow *flow, void *arg),
 	       void *arg);
+/* The same, with a number below sets * SQ_FLOW_WAYS that is the flow's place. */
+int flows_each_place(int outer_fd, uint32_t slot,
+		     int (*fn)(const struct sq_flow *flow, uint32_t place, void *arg), void *arg);
 /* Counts anew which flows are of max_flows; those that a NAT would have forgotten no longer are. */
 int flows_recount(int outer_fd, uint32_t slot, uint64_t now);
 int flows_head(int outer_fd, uint32_t slot, struct sq_flow_head *ret);

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/error.h"
 #include "squalld/flows/flows.h"
+#include "squalld/flows/silent.h"
 #include "squalld/flows/tables.h"
 
 #define SWEEP_AT_ONCE 8		   /* some 120 ms of grace periods */
@@ -31,16 +32,18 @@ struct tables {
 	uint32_t n;
 	uint64_t bytes;
 	struct old_table *old;
+	struct silent *silent; /* NULL: this kernel cannot */
 };
 
-struct tables *tables_new(int outer_fd)
+struct tables *tables_new(int outer_fd, bool aborts)
 {
 	struct tables *t = calloc(1, sizeof(*t));
 
-	if (t) {
-		t->outer_fd = outer_fd;
-		pthread_mutex_init(&t->lock, NULL);
-	}
+	if (!t)
+		return NULL;
+	t->outer_fd = outer_fd;
+	pthread_mutex_init(&t->lock, NULL);
+	t->silent = aborts ? silent_new(outer_fd) : NULL;
 	return t;
 }
 
@@ -50,6 +53,7 @@ void tables_free(struct tables *t)
 
 	if (!t)
 		return;
+	silent_free(t->silent);
 	while ((o = t->old)) {
 		t->old = o->next;
 		free(o);
@@ -124,12 +128,18 @@ int table_make(struct tables *t, struct sq_rule *rule, struct sq_error *err)
 	return 0;
 }
 
+void table_in_force(struct tables *t, const struct sq_rule *rule)
+{
+	silent_watch(t->silent, rule);
+}
+
 void table_retire(struct tables *t, const struct sq_rule *rule)
 {
 	struct old_table *o;
 
 	if (!rule->flow_slot)
 		return;
+	silent_forget(t->silent, rule->flow_slot);
 	o = malloc(sizeof(*o));
 	if (!o)
 		return; /* it goes when squalld starts anew */
@@ -199,6 +209,7 @@ void table_adopt(struct tables *t, const struct sq_rule *rule)
 	note_limit(t, rule, slot);
 	t->n++;
 	t->bytes += flows_bytes(rule->flow_sets);
+	silent_watch(t->silent, rule);
 }
 
 void tables_adopt_end(struct tables *t)

@@ -6,14 +6,18 @@
 #ifndef SQUALLD_TABLES_H
 #define SQUALLD_TABLES_H
 
+#include <stdbool.h>
 #include <squall/rule.h>
 
 struct tables;
-struct tables *tables_new(int outer_fd); /* sq_flows, the caller's; NULL: out of memory */
-void tables_free(struct tables *t);	 /* leaves the kernel's as they are; may be NULL */
+/* sq_flows, the caller's; aborts: this kernel can, see silent.h. NULL: out of memory */
+struct tables *tables_new(int outer_fd, bool aborts);
+void tables_free(struct tables *t); /* leaves the kernel's as they are; may be NULL */
 
 /* Sets the rule's flow_slot and flow_sets, 0 where it needs none. Takes 5 to 25 ms and more. */
 int table_make(struct tables *t, struct sq_rule *rule, struct sq_error *err);
+/* Its rule is in force, or ends at another time than before. */
+void table_in_force(struct tables *t, const struct sq_rule *rule);
 /* The version of the rule is gone: its table goes when no packet can be reading it. */
 void table_retire(struct tables *t, const struct sq_rule *rule);
 /* Counts max-flows anew now and then, and takes such tables out, a few at a time, each in a grace

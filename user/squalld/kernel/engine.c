@@ -179,7 +179,8 @@ static int load(struct engine *e, struct sq_error *err)
 				    "maps there have layout %u, this squalld has %u; "
 				    "remove them: squalld --cleanup",
 				    e->cfg->abi_version, SQ_ABI_VERSION);
-	e->tables = tables_new(bpf_map__fd(e->skel->maps.sq_flows));
+	e->tables =
+		tables_new(bpf_map__fd(e->skel->maps.sq_flows), e->features[F_DESTROY].available);
 	if (!e->tables)
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	res = attach_remember(e);

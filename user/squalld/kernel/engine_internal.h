@@ -40,7 +40,7 @@
 #define TAP	  "squall-tap"
 #define OUR_LINKS "squall-"
 
-enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_FEATURES };
+enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_DESTROY, F_FEATURES };
 struct feature_state {
 	bool available;
 	char why[160];

@@ -97,6 +97,9 @@ bool engine_in_front(struct engine *engine);
 /* What this target sends over loopback passes unjudged: why, for people, or NULL. unless_known as
  * below. Cheap where lo is attached wherever it should be. */
 const char *engine_lo_passes(struct engine *engine, uint64_t cgroup_id, bool unless_known);
+/* Why silent connections are reset with their next packet only (squalld/flows/silent.h), or NULL.
+ */
+const char *engine_late_resets(const struct engine *engine);
 /* Has this cgroup a process in the host's network namespace? unless_known: what to answer where it
  * has none anywhere. */
 bool engine_on_host(struct engine *engine, uint64_t cgroup_id, bool unless_known);

@@ -11,6 +11,7 @@
 #include <linux/if_tun.h>
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
+#include "squalld/net/sockdiag.h"
 
 static const struct {
 	const char *name, *text;
@@ -21,6 +22,8 @@ static const struct {
 	[F_FQ] = {"fq", "sch_fq: packets wait in the kernel (fq lane)"},
 	[F_TCX] = {"tcx", "tcx (6.6): squalld runs before the programs of others"},
 	[F_TAP] = {"tap", "/dev/net/tun: packets wait in squalld (tap lane)"},
+	[F_DESTROY] = {"sock-destroy", "SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY): reset idle and "
+				       "reset after TIME strike a silent connection on time"},
 };
 
 const char *feature_name(enum feature f)
@@ -71,6 +74,7 @@ static void *scratch_main(void *arg)
 		verdict(e, F_FQ, err, NULL);
 		verdict(e, F_TAP, err, NULL);
 		verdict(e, F_TCX, err, NULL);
+		verdict(e, F_DESTROY, err, NULL);
 		return NULL;
 	}
 	err = nl_veth_create("probe0", "probe1");
@@ -81,6 +85,9 @@ static void *scratch_main(void *arg)
 	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex, 1000000), "this kernel has no sch_fq");
 	verdict(e, F_TCX, err ? err : front_probe(ifindex),
 		"kernels before 6.6 have none: whoever is in front of squalld is named");
+	err = nl_link_setup(if_nametoindex("lo"), 65536, 0);
+	verdict(e, F_DESTROY, err ? err : sockdiag_try(),
+		"a silent connection is reset with its next packet");
 	verdict(e, F_TAP, try_tap(), "needs /dev/net/tun (modprobe tun) and CAP_NET_ADMIN");
 	return NULL;
 }
@@ -98,7 +105,7 @@ static int missing_check(const char *list, struct sq_error *err)
 		if (f == F_FEATURES)
 			return sq_error_set(err, -EINVAL, "--probe-missing",
 					    "\"%.*s\" is not accepted: btf, "
-					    "cgroup2, clsact, fq, tap, tcx",
+					    "cgroup2, clsact, fq, sock-destroy, tap, tcx",
 					    (int)n, list);
 		list += n + (list[n] == ',');
 	}

@@ -362,6 +362,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		ruled_insert(e, r, cgroup_id);
 	}
 	r->rule = rule;
+	table_in_force(e->tables, &rule);
 	e->down_users += rule_has_down(&rule);
 	rules_publish_levels(e);
 	rules_retire_old(e, RETIRE_NS);
@@ -446,6 +447,7 @@ int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64
 	if (!res) {
 		r->rule.for_ns = for_ns;
 		*ret_ends_ns = r->rule.expires_ns = now + for_ns;
+		table_in_force(e->tables, &r->rule);
 	}
 	pthread_mutex_unlock(&e->lock);
 	return res;

@@ -101,6 +101,11 @@ const char *engine_lo_passes(struct engine *e, uint64_t cgroup_id, bool unless_k
 	return p.here ? "no --iface of squalld names it" : NULL;
 }
 
+const char *engine_late_resets(const struct engine *e)
+{
+	return e->features[F_DESTROY].available ? NULL : e->features[F_DESTROY].why;
+}
+
 json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 {
 	struct view v = {.e = e, .interfaces = json_array(), .in_front = json_array()};
