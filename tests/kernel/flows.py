@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 """tests/kernel/flows.py SCENARIO ADDRESS PORT: for flows.test. `serve` is the other end: it echoes
-each line that arrives by TCP ("N<newline>" alone asks for N bytes), and over UDP each datagram."""
+each line that arrives by TCP ("N<newline>" alone asks for N bytes), and over UDP each datagram;
+one that begins with S it only notes, and "ports S..." asks from which ports it came."""
 import json, os, select, socket, subprocess, sys, threading, time
 
 name, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -50,6 +51,7 @@ def echoes(s, wait=1.0):
 
 
 resets = 0
+noted = {}  # datagram -> the ports that it came from
 
 
 def serve():
@@ -60,6 +62,8 @@ def serve():
                 for line in f:
                     if line == b'resets\n':
                         line = b'%d\n' % resets
+                    if line.startswith(b'ports '):
+                        line = json.dumps(sorted(noted.get(line[6:-1], []))).encode() + b'\n'
                     n = int(line) if line.strip().isdigit() and int(line) > 1000 else 0
                     c.sendall(b'x' * n if n else line)
         except ConnectionResetError:
@@ -68,12 +72,16 @@ def serve():
             pass
     u = socket.socket(family, socket.SOCK_DGRAM)
     u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    u.setsockopt(socket.SOL_SOCKET, 33, 1 << 25)  # SO_RCVBUFFORCE
     u.bind((addr, port))
 
     def datagrams():
         while True:
             data, who = u.recvfrom(2000)
-            u.sendto(data, who)
+            if data.startswith(b'S'):
+                noted.setdefault(data, set()).add(who[1])
+            else:
+                u.sendto(data, who)
     threading.Thread(target=datagrams, daemon=True).start()
     s = socket.create_server((addr, port), family=family, backlog=4096, dualstack_ipv6=True)
     while True:
@@ -214,6 +222,27 @@ def flows_share():
     said(abs(lost - 0.3 * n) <= bound, f'flows 30%: {lost} of {n} flows')
     said(a == b, f'the same ones again with the seed ({len(a ^ b)} differ)')
     said(len(a ^ c) > n / 5, f'others with another seed ({len(a ^ c)} differ)')
+
+
+def flows_many():
+    n, first = 10000 if SLOW == 1 else 2000, 20000
+    rule('both', 'blackhole', 'flows', '30%', 'match', 'proto', 'udp')
+    ask = connect(timeout=20).makefile('rwb')
+    sides = []
+    for turn in range(3):
+        for p in range(first, first + n)[::-1 if turn % 2 else 1]:
+            with socket.socket(family, socket.SOCK_DGRAM) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(('', p))
+                s.sendto(b'S%d' % turn, (addr, port))
+        time.sleep(0.3 * SLOW)
+        ask.write(b'ports S%d\n' % turn)
+        ask.flush()
+        sides.append(json.loads(ask.readline()))
+    lost = n - len(sides[0])
+    said(abs(lost - 0.3 * n) <= 3.29 * (n * 0.3 * 0.7) ** 0.5, f'flows 30%: {lost} of {n} flows')
+    said(sides[0] == sides[1] == sides[2],
+         f'none changes sides in three turns ({[len(set(sides[0]) ^ set(x)) for x in sides]})')
 
 
 def rates(n, words, seconds=1.5):
