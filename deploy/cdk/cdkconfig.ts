@@ -18,6 +18,8 @@ const common: CommonConfig = {
   mqttMessage: 'Test Message',
   // Your own: aws iot describe-endpoint --endpoint-type iot:Data-ATS
   iotCoreEndpoint: '',
+  // Devices publish below it, each under its own name (iot/simulator/NAME), and are
+  // subscribed to what they publish; a rule of IoT Core reads iot/simulator/#.
   iotCoreMqttTopic: 'iot/simulator',
   // The stack makes this thing, its certificate and its policy. Each stack
   // that is deployed to one region needs another name.
@@ -34,6 +36,10 @@ const common: CommonConfig = {
   webPassword: undefined,
 
   // --- not in the AWS sample ---
+  // true: Locust's page shows how long each message took from device to device, by a topic and
+  // a subscription for each. Every message is delivered once more, and billed as that.
+  // false: all devices publish to iotCoreMqttTopic itself, and nobody receives.
+  endToEnd: true,
   // x86_64 or arm64 (Graviton); ec2InstanceType must be of this kind.
   cpuArchitecture: 'x86_64',
   // Images to run. Undefined: built from this checkout by `cdk deploy`.

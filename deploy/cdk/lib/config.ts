@@ -26,6 +26,7 @@ export interface CommonConfig {
   readonly logRetentionDays: number;
   readonly removeLogBucket: boolean;
   readonly faults: boolean;
+  readonly endToEnd: boolean;
   readonly alarmEmail?: string;
 }
 
@@ -63,7 +64,7 @@ const MESSAGE_MAX = 16 * 1024;
 const COMMON_KEYS = ['region', 'mqttWaitTime', 'mqttQos', 'mqttMessage', 'iotCoreEndpoint',
   'iotCoreMqttTopic', 'iotThingName', 'allowedCidrs', 'certificateArn', 'webUsername',
   'webPassword', 'cpuArchitecture', 'simImage', 'baseImage', 'fleetFile', 'locustImage', 'logRetentionDays', 'alarmEmail',
-  'removeLogBucket', 'faults', 'workerDesiredCount'];
+  'removeLogBucket', 'faults', 'endToEnd', 'workerDesiredCount'];
 const FAULT_KEYS = ['ec2InstanceType', 'ec2InstanceCount', 'workerNetworkMode', 'squalldImage',
   'controlTokenSecretArn', 'publicControl', 'controlHostName', 'faultInjectionService'];
 
@@ -111,13 +112,13 @@ function checkCommon(c: Raw): void {
     typeof message === 'string' ? `${message.slice(0, 40)}...` : message,
     `must be a text of at most ${MESSAGE_MAX} bytes`);
   checkEndpoint(c);
-  checkTopic(c.iotCoreMqttTopic);
   needText(c, 'iotThingName', /^[a-zA-Z0-9:_-]{1,64}$/,
     'must be 1 to 64 letters, digits, colons, underscores or hyphens: a client id is this, the ' +
     'host\'s name and a number, and IoT Core takes 128 bytes');
-  for (const name of ['faults', 'removeLogBucket']) {
+  for (const name of ['faults', 'removeLogBucket', 'endToEnd']) {
     need(typeof c[name] === 'boolean', name, c[name], 'must be true or false');
   }
+  checkTopic(c);
   needInteger(c, 'workerDesiredCount', 0, 5000);
   const cidrs = c.allowedCidrs;
   need(Array.isArray(cidrs) && cidrs.length > 0, 'allowedCidrs', cidrs,
@@ -175,15 +176,25 @@ function checkEndpoint(c: Raw): void {
     `must be of region ${c.region}, in which the device certificate is made`);
 }
 
-function checkTopic(topic: unknown): void {
+// Of a device's name, what stands behind iotThingName: the host's name and a number.
+const THING_TAIL = 64;
+
+function checkTopic(c: Raw): void {
+  const topic = c.iotCoreMqttTopic;
+  // With endToEnd the device's name is one more level of it.
+  const below = c.endToEnd === true && c.fleetFile === undefined;
+  const bytes = below ? 256 - 1 - (c.iotThingName as string).length - THING_TAIL : 256;
+  const slashes = below ? 6 : 7;
+  const why = below ? ': endToEnd puts each device\'s name behind it' : '';
   const fail = (why: string) => { throw new ConfigError('iotCoreMqttTopic', topic, why); };
   if (typeof topic !== 'string' || topic === '') return fail('must be a topic such as iot/simulator');
   if (/[+#\0]/.test(topic)) return fail('must not hold + or #: devices publish to it');
   if (topic.startsWith('$')) return fail('must not begin with $: such topics belong to AWS');
   // It goes into a policy's resource, where these would widen what it allows.
   if (/[*?]/.test(topic) || topic.includes('${')) return fail('must not hold *, ? or ${');
-  if (Buffer.byteLength(topic) > 256) return fail('must be at most 256 bytes');
-  if (topic.split('/').length > 8) return fail('must have at most 7 slashes');
+  if (/[{}]/.test(topic)) return fail('must not hold { or }: topics made of names come by a fleetFile');
+  if (Buffer.byteLength(topic) > bytes) return fail(`must be at most ${bytes} bytes${why}`);
+  if (topic.split('/').length > slashes + 1) return fail(`must have at most ${slashes} slashes${why}`);
 }
 
 function checkFault(c: Raw): void {
@@ -273,7 +284,7 @@ export function checkContext(names: string[]): void {
 
 // The command line knows only text; these are the parameters that are something else.
 const NOT_TEXT = ['mqttWaitTime', 'mqttQos', 'allowedCidrs', 'logRetentionDays', 'workerDesiredCount',
-  'ec2InstanceCount', 'publicControl', 'faults', 'removeLogBucket', 'faultInjectionService'];
+  'ec2InstanceCount', 'publicControl', 'faults', 'removeLogBucket', 'endToEnd', 'faultInjectionService'];
 
 /**
  * Lays `-c NAME=VALUE` over a configuration. A password of digits stays a text.

@@ -20,6 +20,7 @@ export class Fleet {
       MQTT_WAIT_TIME: String(config.mqttWaitTime),
       MQTT_QOS: String(config.mqttQos),
       MQTT_MESSAGE: config.mqttMessage,
+      MQTT_END_TO_END: String(config.endToEnd),
       ...(config.fleetFile === undefined ? {}
         : { SQUALL_FLEET: fs.readFileSync(config.fleetFile, 'utf8') }),
     };

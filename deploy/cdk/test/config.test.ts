@@ -29,8 +29,13 @@ const BAD: [string, object, string, RegExp][] = [
   ['topic with a wildcard', { iotCoreMqttTopic: 'a/+/b' }, 'iotCoreMqttTopic', /must not hold/],
   ['topic that widens the policy', { iotCoreMqttTopic: 'a/*' }, 'iotCoreMqttTopic', /must not hold/],
   ['reserved topic', { iotCoreMqttTopic: '$aws/x' }, 'iotCoreMqttTopic', /belong to AWS/],
-  ['topic too deep', { iotCoreMqttTopic: 'a/b/c/d/e/f/g/h/i' }, 'iotCoreMqttTopic', /7 slashes/],
-  ['topic too long', { iotCoreMqttTopic: 'a'.repeat(257) }, 'iotCoreMqttTopic', /256 bytes/],
+  ['topic too deep', { endToEnd: false, iotCoreMqttTopic: 'a/b/c/d/e/f/g/h/i' }, 'iotCoreMqttTopic', /7 slashes/],
+  ['topic too long', { endToEnd: false, iotCoreMqttTopic: 'a'.repeat(257) }, 'iotCoreMqttTopic', /256 bytes/],
+  ['topic too deep for a name behind it', { iotCoreMqttTopic: 'a/b/c/d/e/f/g/h' }, 'iotCoreMqttTopic', /6 slashes: endToEnd/],
+  ['topic too long for a name behind it', { iotThingName: 'x'.repeat(64), iotCoreMqttTopic: 'a'.repeat(128) },
+    'iotCoreMqttTopic', /127 bytes: endToEnd/],
+  ['topic of names', { iotCoreMqttTopic: 'dt/{thing}' }, 'iotCoreMqttTopic', /fleetFile/],
+  ['end to end as text', { endToEnd: 'yes' }, 'endToEnd', /true or false/],
   ['thing with a space', { iotThingName: 'my thing' }, 'iotThingName', /letters/],
   ['thing that makes client ids too long', { iotThingName: 'x'.repeat(65) }, 'iotThingName', /1 to 64.*128 bytes/],
   ['faults as text', { faults: 'yes' }, 'faults', /true or false/],
@@ -119,7 +124,8 @@ describe('a wrong parameter is named', () => {
 
 describe('good values pass', () => {
   for (const changes of [{}, { ec2InstanceCount: 0 }, { ec2InstanceCount: 3, workerDesiredCount: 21 },
-    { ec2InstanceType: 'x9.huge8xlarge'.replace('huge', ''), workerDesiredCount: 500 }, { allowedCidrs: ['0.0.0.0/0'] }, { mqttQos: 1 }, { mqttWaitTime: 0.1 },
+    { ec2InstanceType: 'x9.huge8xlarge'.replace('huge', ''), workerDesiredCount: 500 }, { allowedCidrs: ['0.0.0.0/0'] }, { mqttQos: 1 },
+    { iotThingName: 'x'.repeat(64), iotCoreMqttTopic: 'a'.repeat(127) }, { endToEnd: false, iotCoreMqttTopic: 'a/b/c/d/e/f/g/h' }, { mqttWaitTime: 0.1 },
     { workerDesiredCount: 0 }, { iotCoreEndpoint: 'broker.example.org' },
     { ec2InstanceType: 'c7i.metal-24xl' }, { ec2InstanceType: 'm7g.xlarge', cpuArchitecture: 'arm64' }]) {
     it(JSON.stringify(changes), () => checkFaultInjection(fault(changes as object)));

@@ -336,6 +336,26 @@ describe('the log bucket', () => {
   });
 });
 
+describe('what the page shows by default is what the sample showed', () => {
+  const value = (c: any, name: string) => c.Environment.find((e: any) => e.Name === name)?.Value;
+  for (const stack of [FAULT, LOAD]) {
+    it(`${stack}: QoS 1 and times end to end, of workers and of the page's classes`, () => {
+      for (const c of [plain[stack].container('locust-worker'), plain[stack].container('locustfile')]) {
+        assert.equal(value(c, 'MQTT_QOS'), '1');
+        assert.equal(value(c, 'MQTT_END_TO_END'), 'true');
+        assert.equal(value(c, 'SQUALL_FLEET'), undefined);
+      }
+    });
+    it(`${stack}: a device may publish to, subscribe to and receive its own topic`, () => {
+      const allowed = (plain[stack].of('AWS::IoT::Policy')[0][1].Properties.PolicyDocument.Statement as any[])
+        .flatMap((x) => x.Resource.flatMap((r: any) => [x.Action].flat().map((a: string) => `${a} ${JSON.stringify(r)}`)));
+      for (const [action, of] of [['iot:Publish', 'topic'], ['iot:Receive', 'topic'], ['iot:Subscribe', 'topicfilter']]) {
+        assert.ok(allowed.some((x) => x.startsWith(action) && x.includes(`:${of}/iot/simulator/*`)), `${action} ${allowed}`);
+      }
+    });
+  }
+});
+
 describe('load testing', () => {
   const s = plain[LOAD];
   it('Fargate spot first', () => {
@@ -376,7 +396,7 @@ describe('every parameter is used', () => {
     iotCoreMqttTopic: 'other/topic', iotThingName: 'another-thing', workerDesiredCount: 7,
     allowedCidrs: [MINE], certificateArn: CERTIFICATE, webUsername: 'bob', webPassword: PASSWORD,
     simImage: 'registry.test/other', locustImage: 'registry.test/locust', logRetentionDays: 30,
-    alarmEmail: 'ops@example.org', fleetFile: FLEET, faults: true, removeLogBucket: true,
+    alarmEmail: 'ops@example.org', fleetFile: FLEET, faults: true, removeLogBucket: true, endToEnd: false,
   };
   const faultOnly: Record<string, unknown> = {
     ec2InstanceType: 'c5.large', ec2InstanceCount: 2, workerNetworkMode: 'awsvpc',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* End to end: what a fleet's own subscribers learn about its messages by their marks. */
 #include <stdlib.h>
+#include <string.h>
 #include "sim/device/lean.h"
 
 static struct heard *heard_find(struct extra *x, uint32_t key)
@@ -109,75 +110,174 @@ void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uin
 	}
 }
 
-/* Does any of the device's filters take this publisher's topic? */
-static bool wanted(const struct stype *sub, char *const *filters, const struct stype *pubtype,
-		   uint32_t index, char *buf, size_t cap)
+/* Who publishes what: a filter without a wildcard is not held against all publishers. */
+struct published {
+	uint64_t hash; /* of the topic */
+	uint32_t type, index;
+};
+
+struct publishers {
+	struct published *all; /* by their hash */
+	size_t n;
+};
+
+static uint64_t hash_of(const char *topic)
+{
+	uint64_t h = 14695981039346656037ull; /* FNV-1a */
+
+	for (; *topic; topic++)
+		h = (h ^ (uint8_t)*topic) * 1099511628211ull;
+	return h;
+}
+
+/* The topic that a device of that type publishes to. */
+static bool topic_of(const struct stype *ty, uint32_t index, char *buf, size_t cap)
 {
 	char thing[256];
-	struct sim_tmpl_ctx c = {.type = pubtype->p.name,
-				 .index = index + pubtype->p.first,
-				 .row = index + pubtype->p.credentials_skip};
-	long n = sim_tmpl_render(pubtype->thing, &c, thing, sizeof(thing) - 1);
+	struct sim_tmpl_ctx c = {.type = ty->p.name,
+				 .index = index + ty->p.first,
+				 .row = index + ty->p.credentials_skip};
+	long n = sim_tmpl_render(ty->thing, &c, thing, sizeof(thing) - 1);
 
 	if (n < 0)
 		return false;
 	thing[n] = 0;
 	c.thing = c.client_id = thing;
-	n = sim_tmpl_render(pubtype->topic, &c, buf, cap);
-	for (unsigned i = 0; n > 0 && i < sub->nsubs; i++)
-		if (filters[i] && mqtt_match((const uint8_t *)filters[i], strlen(filters[i]),
-					     (const uint8_t *)buf, (size_t)n))
+	n = sim_tmpl_render(ty->topic, &c, buf, cap - 1);
+	if (n <= 0)
+		return false;
+	buf[n] = 0;
+	return true;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct published *p = a, *q = b;
+
+	return p->hash < q->hash ? -1 : p->hash > q->hash;
+}
+
+/* Those of whose messages some were acknowledged, in this shard or another. */
+static bool publishers_of(const struct lean *ln, struct publishers *ret)
+{
+	uint32_t most = ln->led.a->max_devices;
+	char topic[1024];
+
+	for (size_t at = 0; at < (size_t)ln->led.a->ntypes * most; at++)
+		ret->n += ln->led.a->acked[at] > 0;
+	ret->all = calloc(ret->n + 1, sizeof(*ret->all));
+	if (!ret->all)
+		return false;
+	ret->n = 0;
+	for (uint32_t t = 0; t < ln->led.a->ntypes; t++) {
+		const struct stype *ty = &ln->type[t];
+
+		for (uint32_t i = 0; ty->p.e2e && *ty->p.topic && ty->topic && i < most; i++)
+			if (ln->led.a->acked[(size_t)t * most + i] &&
+			    topic_of(ty, i, topic, sizeof(topic)))
+				ret->all[ret->n++] = (struct published){hash_of(topic), t, i};
+	}
+	qsort(ret->all, ret->n, sizeof(*ret->all), by_hash);
+	return true;
+}
+
+/* What of that publisher's has not reached this device, which had subscribed to it. */
+static void settle_with(struct lean *ln, struct device *d, const struct published *p)
+{
+	size_t at = (size_t)p->type * ln->led.a->max_devices + p->index;
+	uint32_t acked = ln->led.a->acked[at], before = 0;
+	struct heard *h = heard_find(d->x, (p->type << 24 | p->index) + 1);
+
+	if (!h)
+		return;
+	/* What was sent before this device listened is not missing. */
+	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) > ln->led.a->first_ms[at])
+		before = h->first ? h->first - 1 : acked;
+	if (acked > before + h->unique)
+		SIM_ADD(&ln->led.pub->tot.lost, acked - before - h->unique);
+}
+
+/* Does any of the filters take this publisher's topic? */
+static bool wanted(char *const *filters, const struct lean *ln, const struct published *p)
+{
+	char topic[1024];
+
+	if (!topic_of(&ln->type[p->type], p->index, topic, sizeof(topic)))
+		return false;
+	for (unsigned i = 0; filters[i]; i++)
+		if (mqtt_match((const uint8_t *)filters[i], strlen(filters[i]),
+			       (const uint8_t *)topic, strlen(topic)))
 			return true;
 	return false;
 }
 
+/* The first of those with that hash, or where it would stand. */
+static size_t first_of(const struct publishers *all, uint64_t hash)
+{
+	size_t lo = 0, hi = all->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (all->all[mid].hash < hash)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* One of FILTERS, none of which has a wildcard; those before it were looked at. */
+static void settle_exact(struct lean *ln, struct device *d, const struct publishers *all,
+			 char *const *filters, unsigned i)
+{
+	char *one[2] = {filters[i], NULL};
+	uint64_t hash = hash_of(filters[i]);
+
+	for (unsigned k = 0; k < i; k++)
+		if (!strcmp(filters[k], filters[i]))
+			return;
+	for (size_t at = first_of(all, hash); at < all->n && all->all[at].hash == hash; at++)
+		if (wanted(one, ln, &all->all[at]))
+			settle_with(ln, d, &all->all[at]);
+}
+
 /*
  * At the end: what was acknowledged to its sender and never reached a device of
- * this shard that had subscribed to it. Costs subscribers times publishers.
+ * this shard that had subscribed to it. With wildcards it costs subscribers times publishers.
  */
-static void settle_device(struct lean *ln, struct stype *ty, struct device *d)
+static void settle_device(struct lean *ln, struct stype *ty, struct device *d,
+			  const struct publishers *all)
 {
-	char *filters[SIM_MAX_SUBS + 4] = {NULL}, topic[1024];
+	char *filters[SIM_MAX_SUBS + 5] = {NULL}, topic[1024];
 	struct sim_tmpl_ctx c = names_of(ty, d);
+	unsigned nfilters = 0;
+	bool wild = false;
 
 	for (unsigned i = 0; i < ty->nsubs; i++) {
 		long n = sim_tmpl_render(ty->sub[i], &c, topic, sizeof(topic) - 1);
 
-		if (n >= 0) {
-			topic[n] = 0;
-			filters[i] = strdup(topic);
-		}
-	}
-	for (unsigned t = 0; t < ln->led.a->ntypes; t++) {
-		struct stype *pt = &ln->type[t];
-
-		if (!pt->p.e2e || !*pt->p.topic || !pt->topic)
+		if (n < 0)
 			continue;
-		for (uint32_t i = 0; i < ln->led.a->max_devices; i++) {
-			size_t at = (size_t)t * ln->led.a->max_devices + i;
-			uint32_t acked = ln->led.a->acked[at], before = 0;
-			struct heard *h;
-
-			if (!acked || !wanted(ty, filters, pt, i, topic, sizeof(topic)))
-				continue;
-			h = heard_find(d->x, ((uint32_t)t << 24 | i) + 1);
-			if (!h)
-				continue;
-			/* What was sent before this device listened is not missing. */
-			if (ln->led.a->first_ms[at] &&
-			    ms_of(d->x->subscribed_ns) > ln->led.a->first_ms[at])
-				before = h->first ? h->first - 1 : acked;
-			if (acked > before + h->unique)
-				SIM_ADD(&ln->led.pub->tot.lost, acked - before - h->unique);
-		}
+		topic[n] = 0;
+		wild |= strpbrk(topic, "+#") != NULL;
+		filters[nfilters] = strdup(topic);
+		nfilters += filters[nfilters] != NULL;
 	}
-	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+	for (size_t i = 0; wild && i < all->n; i++)
+		if (wanted(filters, ln, &all->all[i]))
+			settle_with(ln, d, &all->all[i]);
+	for (unsigned i = 0; !wild && i < nfilters; i++)
+		settle_exact(ln, d, all, filters, i);
+	for (unsigned i = 0; i < nfilters; i++)
 		free(filters[i]);
 }
 
 void e2e_settle(struct lean *ln)
 {
-	if (!ln->led.a->acked)
+	struct publishers all = {NULL, 0};
+
+	if (!ln->led.a->acked || !publishers_of(ln, &all))
 		return;
 	for (unsigned t = 0; t < ln->led.a->ntypes; t++) {
 		struct stype *ty = &ln->type[t];
@@ -189,7 +289,8 @@ void e2e_settle(struct lean *ln)
 			if (!d->thing)
 				break;
 			if (d->x && d->x->ever_subscribed)
-				settle_device(ln, ty, d);
+				settle_device(ln, ty, d, &all);
 		}
 	}
+	free(all.all);
 }
