@@ -92,7 +92,8 @@ function needInteger(c: Raw, name: string, low: number, high: number): void {
 function isCidr(v: unknown): boolean {
   if (typeof v !== 'string') return false;
   const m = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(v);
-  if (!m) return false;
+  // Another spelling of 0.0.0.0/0 is not the one that is looked for, and EC2 takes none.
+  if (!m || m.slice(1).some((n) => /^0./.test(n))) return false;
   if (m.slice(1, 5).some((o) => Number(o) > 255) || Number(m[5]) > 32) return false;
   const address = m.slice(1, 5).reduce((a, o) => a * 256 + Number(o), 0);
   return address % 2 ** (32 - Number(m[5])) === 0;
@@ -159,7 +160,7 @@ function checkCommon(c: Raw): void {
 function checkFleet(c: Raw): void {
   if (c.fleetFile === undefined) return;
   const file = c.fleetFile;
-  need(typeof file === 'string' && fs.existsSync(file), 'fleetFile', file,
+  need(typeof file === 'string' && fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true, 'fleetFile', file,
     'must be the path of a fleet file (docs/sim.md), from the folder of cdkconfig.ts');
   const text = fs.readFileSync(file as string, 'utf8');
   need(Buffer.byteLength(text) <= MESSAGE_MAX, 'fleetFile', file,
@@ -223,8 +224,10 @@ function checkFault(c: Raw): void {
   if (c.publicControl) {
     need(c.certificateArn !== undefined, 'certificateArn', undefined,
       'must be given when publicControl is true: the token must not cross the Internet in clear');
-    need(!(c.allowedCidrs as string[]).includes('0.0.0.0/0'), 'allowedCidrs', '0.0.0.0/0',
-      'must not be the whole Internet when publicControl is true');
+    // Two halves of the Internet are the Internet.
+    const wide = (c.allowedCidrs as string[]).find((v) => Number(v.split('/')[1]) < 8);
+    need(wide === undefined, 'allowedCidrs', wide,
+      'must not be the whole Internet when publicControl is true, nor wider than a /8');
   }
 }
 
