@@ -10,8 +10,9 @@
 #   post PATH DATA...         to the web UI
 #   csv_cell TYPE/NAME COLUMN of $TMP/csv_stats.csv
 #   worker_sum FIELD [NAME]   of all rows (or those named NAME) of all workers' last summaries
-LOCUST="/usr/bin/python3 -m locust"
-/usr/bin/python3 -c 'import locust' 2>/dev/null || skip "no Locust: apt-get install python3-locust"
+# LOCUST_PYTHON=/path/of/venv/bin/python3: another Locust than Debian's.
+LOCUST="${LOCUST_PYTHON:-/usr/bin/python3} -m locust"
+${LOCUST_PYTHON:-/usr/bin/python3} -c 'import locust' 2>/dev/null || skip "no Locust: apt-get install python3-locust"
 
 fleet() {
 	printf '%s\n' "$@" >"$TMP/fleet.yaml"
