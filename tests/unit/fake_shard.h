@@ -42,6 +42,7 @@ static struct fake {
 	uint8_t in[1 << 17], out[FAKE_OUT];
 	size_t nin, at, nout, room; /* room: bytes that send() still takes */
 	bool open, fin, reset;
+	int gone; /* errno of a connection that TCP gave up; 0: it has not */
 } * fake;
 static int last_fd, connect_errno;
 static bool no_v6;
@@ -96,8 +97,8 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
 
 	(void)flags;
 	assert_true(f && f->open);
-	if (f->reset) {
-		errno = ECONNRESET;
+	if (f->reset || f->gone) {
+		errno = f->gone ? f->gone : ECONNRESET;
 		return -1;
 	}
 	if (!f->room) {
@@ -118,7 +119,7 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 	(void)flags;
 	assert_true(f && f->open);
 	if (f->at == f->nin) {
-		errno = f->reset ? ECONNRESET : EAGAIN;
+		errno = f->gone ? f->gone : f->reset ? ECONNRESET : EAGAIN;
 		return f->fin ? 0 : -1;
 	}
 	n = n < f->nin - f->at ? n : f->nin - f->at;

@@ -389,6 +389,18 @@ static void many_filters(void **state)
 	gives(d, "\x90\x06\xff\xfd\0\0\0\0", 8, 0);
 	assert_int_equal(failed(F_PROTOCOL), 1);
 	shard_free();
+	/* An answer for fewer filters than were asked for, and for more (3.8.4-5). */
+	for (unsigned n = 1; n < 4; n++) {
+		uint8_t suback[] = {0x90, (uint8_t)(2 + n), 0xff, 0xff, 0, 0, 0};
+
+		shard_new("interval 1h subscribe a subscribe b");
+		d = start(0);
+		UP(d);
+		gives(d, suback, 4 + n, 0);
+		assert_int_equal(failed(F_PROTOCOL), n != 2);
+		assert_int_equal(tot()->subscribed, n == 2 ? 2 : 0);
+		shard_free();
+	}
 }
 
 /* A masked frame that the device has sent: its payload in buf; the length of all of it. */
@@ -413,7 +425,8 @@ static size_t unmask(const uint8_t *p, size_t n, uint8_t *buf, size_t *ret, uint
 	return head + 4 + len;
 }
 
-static void ws_up(struct device *d)
+/* The upgrade's answer, in two parts. */
+static void ws_answer(struct device *d, const char *headers)
 {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	char key[80], accept[40], text[400], *at;
@@ -427,14 +440,18 @@ static void ws_up(struct device *d)
 	SHA1((uint8_t *)key, strlen(key), digest);
 	EVP_EncodeBlock((uint8_t *)accept, digest, 20);
 	snprintf(text, sizeof(text),
-		 "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nConnection: upgrade\r\n"
+		 "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\n%s"
 		 "sec-websocket-accept: %s\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
-		 accept);
+		 headers, accept);
 	sock(d)->nout = 0;
-	/* In two parts. */
 	gives(d, text, 100, 0);
 	assert_int_equal(d->state, D_UPGRADE);
 	gives(d, text + 100, strlen(text) - 100, 0);
+}
+
+static void ws_up(struct device *d)
+{
+	ws_answer(d, "Connection: upgrade\r\n");
 	assert_int_equal(d->state, D_CONNACK);
 }
 
@@ -498,18 +515,32 @@ static void websocket_wrong(void **state)
 		size_t n;
 	} frame[] = {{"\x81\x02"
 		      "hi",
-		      4},		      /* text */
-		     {"\xc2\x02\x20\x02", 4}, /* an extension's bit */
-		     {"\x82\x82\0\0\0\0", 6}, /* masked */
-		     {"\x09\x00", 2},	      /* a ping in parts */
-		     {"\x89\x7e\x00\x80", 4}, /* a long ping */
-		     {"\x83\x00", 2},	      /* no such frame */
+		      4},			   /* text */
+		     {"\xc2\x02\x20\x02", 4},	   /* an extension's bit */
+		     {"\x82\x82\0\0\0\0", 6},	   /* masked */
+		     {"\x09\x00", 2},		   /* a ping in parts */
+		     {"\x89\x7e\x00\x80", 4},	   /* a long ping */
+		     {"\x83\x00", 2},		   /* no such frame */
+		     {"\x80\x01 ", 3},		   /* goes on what has not begun */
+		     {"\x02\x01 \x82\x01\x02", 6}, /* begins in the middle of another */
+		     {"\x88\x01\x03", 3},	   /* half a close code */
 		     {"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", 10}};
 	static const char *const answer[] = {
 		"HTTP/1.1 403 Forbidden\r\n\r\n", "SSH-2.0\r\n\r\n",
 		"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
 		"HTTP/1.1 101 x\r\nConnection: upgrade\r\n\r\n"};
+	static const struct {
+		const char *headers;
+		bool fine;
+	} upgrade[] = {
+		{"Connection: keep-alive\r\n", false},
+		{"Connection: upgraded\r\n", false},
+		{"Connection: keep-alive, Upgrade\r\nX: y\r\n", true},
+		{"Connection: keep-alive\r\nConnection:upgrade\r\n", true},
+		{"Connection: Upgrade\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", false},
+		{"Connection: Upgrade\r\nSec-WebSocket-Extensions: \r\n", true}};
 	struct device *d;
+	bool said = false;
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(frame) / sizeof(*frame); i++) {
@@ -528,6 +559,23 @@ static void websocket_wrong(void **state)
 		assert_int_equal(failed(F_UPGRADE), 1);
 		shard_free();
 	}
+	for (unsigned i = 0; i < sizeof(upgrade) / sizeof(*upgrade); i++) {
+		shard_new("broker ws://127.0.0.1:8080");
+		d = start(0);
+		ws_answer(d, upgrade[i].headers);
+		assert_int_equal(failed(F_UPGRADE), !upgrade[i].fine);
+		shard_free();
+	}
+	/* Why the server closes, for whoever reads the report. */
+	shard_new("broker ws://127.0.0.1:8080");
+	d = start(0);
+	ws_up(d);
+	gives(d, "\x88\x05\x03\xf0no\x1b", 7, 0);
+	assert_int_equal(failed(F_CLOSED), 1);
+	for (unsigned i = 0; i < SIM_ERRORS; i++)
+		said |= !strcmp(ln->led.pub->error[i].note, "WebSocket close 1008: no?");
+	assert_true(said);
+	shard_free();
 	shard_new("broker ws://127.0.0.1:8080 connect-timeout 1s");
 	d = start(0);
 	dev_event(ln, d, EPOLLOUT);
@@ -591,6 +639,57 @@ static void data_with_fin(void **state)
 	assert_int_equal(d->state, D_WAIT);
 	assert_int_equal(failed(F_CLOSED), 2);
 	assert_int_equal(tot()->connect_failures, 1);
+	shard_free();
+}
+
+/* TCP gave up a connection that was there (--tcp-user-timeout, its own probes): no failed connect.
+ */
+static void given_up(void **state)
+{
+	static const struct {
+		int errnum;
+		enum sim_fail kind;
+	} t[] = {{ETIMEDOUT, F_SILENT}, {EHOSTUNREACH, F_UNREACHABLE}, {ECONNRESET, F_RESET}};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct device *d;
+
+		shard_new("qos 1");
+		d = start(0);
+		UP(d);
+		sock(d)->gone = t[i].errnum;
+		dev_event(ln, d, EPOLLERR | EPOLLHUP | EPOLLIN);
+		assert_int_equal(failed(t[i].kind), 1);
+		assert_int_equal(failed(F_TCP_TIMEOUT), 0);
+		assert_int_equal(tot()->lost_connections, 1);
+		shard_free();
+	}
+}
+
+/*
+ * More messages than can be sent, each late by itself: the schedule goes on where it was, a turn
+ * ends all the same, and intervals below the wheel's tick are none that were missed.
+ */
+static void too_fast(void **state)
+{
+	struct device *d;
+	uint64_t due;
+
+	(void)state;
+	shard_new("interval 10us qos 0 jitter 0% payload 8 topic t");
+	d = start(0);
+	UP(d);
+	pass_ms(20);
+	assert_true(tot()->scheduled > 500);
+	due = d->due_ns;
+	/* A second in which nothing ran: 100,000 messages are due, and no two of them are lost. */
+	sock(d)->nout = 0;
+	now_ns += 1000000000;
+	lean_clock(ln);
+	dev_due(ln, d);
+	assert_in_range((d->due_ns - due) / 10000, 4000, 4200);
+	assert_true(tot()->overruns > 3900);
 	shard_free();
 }
 
@@ -1102,7 +1201,8 @@ int main(void)
 		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
 		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
 		cmocka_unit_test(own_ports),	  cmocka_unit_test(thrown_out),
-		cmocka_unit_test(downgraded),
+		cmocka_unit_test(downgraded),	  cmocka_unit_test(given_up),
+		cmocka_unit_test(too_fast),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

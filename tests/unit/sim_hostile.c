@@ -221,6 +221,7 @@ static void said_wrongly(void **state)
 		{AT_ONLINE, 4, P("\x50\x02\0\0"), F_MALFORMED},
 		{AT_ONLINE, 4, P("\x50\x02\x12\x34"), F_WRONG_ID},
 		{AT_ONLINE, 4, P("\x40\x02\x12\x34"), F_WRONG_ID},
+		{AT_ONLINE, 4, P("\x40\x02\xff\xff"), F_WRONG_ID},
 		{AT_ONLINE, 4, P("\x40\x02\0\1"), F_NONE},
 		{AT_ONLINE, 4, P("\x70\x02\0\1"), F_NONE},
 		{AT_ONLINE, 4, P("\x60\x02\0\1"), F_MALFORMED},

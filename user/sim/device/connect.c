@@ -176,14 +176,16 @@ int con_tls(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sq_error err;
-	int rc, e;
+	int rc, e, en;
 	long verify;
 
 	if (sim_tls_identity(ty->tls, d->index / ty->nshards, d->index, d->thing, &err)) {
 		return lost(d, F_CERT, 0);
 	}
 	ERR_clear_error();
+	errno = 0; /* an end of the stream leaves it as it was */
 	rc = SSL_connect(d->ssl);
+	en = errno;
 	if (rc == 1) {
 		if (SSL_session_reused(d->ssl))
 			SIM_ADD(&ln->led.pub->tot.resumed, 1);
@@ -201,7 +203,11 @@ int con_tls(struct lean *ln, struct device *d)
 		return lost(d, F_TLS_VERIFY, (uint32_t)verify);
 	if (e == SSL_ERROR_SSL)
 		return lost(d, F_TLS, (uint32_t)ERR_peek_error());
-	return lost(d, e == SSL_ERROR_ZERO_RETURN || !errno ? F_CLOSED : F_RESET, 0);
+	return lost(d,
+		    e == SSL_ERROR_ZERO_RETURN || !en ? F_CLOSED
+		    : en == ETIMEDOUT		      ? F_SILENT
+						      : F_RESET,
+		    0);
 }
 
 static struct mqtt_slice render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf,
@@ -264,12 +270,24 @@ void con_hello(struct lean *ln, struct device *d)
 	out_wrote(ln, n);
 }
 
+static unsigned most_filters(const struct stype *ty)
+{
+	return ty->p.aws ? CON_SUB_AWS : ty->nsubs;
+}
+
+unsigned con_filters(const struct stype *ty, unsigned nth)
+{
+	unsigned most = most_filters(ty), from = nth * most;
+
+	return from >= ty->nsubs ? 0 : ty->nsubs - from < most ? ty->nsubs - from : most;
+}
+
 void con_subscribe(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
 	struct mqtt_filter f[SIM_MAX_SUBS + 4];
-	unsigned most = ty->p.aws ? CON_SUB_AWS : ty->nsubs, n = 0;
+	unsigned most = most_filters(ty), n = 0;
 	size_t cap;
 
 	d->subacks = 0;
@@ -280,7 +298,7 @@ void con_subscribe(struct lean *ln, struct device *d)
 
 		if (!at)
 			return;
-		n = ty->nsubs - from < most ? ty->nsubs - from : most;
+		n = con_filters(ty, nth);
 		for (unsigned i = 0; i < n; i++) {
 			/* Filters lie where messages are made, which there are none of yet. */
 			f[i].filter = render(ty->sub[from + i], &c, ln->payload + i * 512, 512);

@@ -132,12 +132,16 @@ static void on_connack(struct lean *ln, struct device *d, const struct mqtt_pack
 
 static void on_suback(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 {
-	struct extra *x;
-
 	unsigned nth = CON_SUB_ID - p->id;
+	struct extra *x;
 
 	if (d->state != D_SUBACK || nth > 7 || !(d->subacks & 1u << nth)) {
 		dev_fail(d, F_PROTOCOL, PROTO_UNEXPECTED);
+		return;
+	}
+	/* One for each filter, 3.8.4-5: who gets fewer does not know what it is subscribed to. */
+	if (p->list.n != con_filters(type_of(ln, d), nth)) {
+		dev_fail(d, F_PROTOCOL, PROTO_SUBACK);
 		return;
 	}
 	for (uint32_t i = 0; i < p->list.n; i++) {

@@ -59,8 +59,14 @@ static bool begin_frame(struct ws *w)
 	if (w->head[0] & 0x70 || w->left >> 63)
 		return false;
 	if (op >= OP_CLOSE)
-		return op <= OP_PONG && w->left <= 125 && w->head[0] & 0x80;
-	return op == OP_MORE || op == OP_BINARY;
+		return op <= OP_PONG && w->left <= 125 && w->head[0] & 0x80 &&
+		       (op != OP_CLOSE || w->left != 1);
+	/* A message's frames follow each other: none begins within another, none goes on that is
+	 * over. */
+	if ((op != OP_MORE && op != OP_BINARY) || w->more != (op == OP_MORE))
+		return false;
+	w->more = !(w->head[0] & 0x80);
+	return true;
 }
 
 size_t ws_frames(struct device *d, const uint8_t *p, size_t n, uint8_t **to, bool *control)

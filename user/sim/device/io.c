@@ -14,6 +14,21 @@ static long lost(struct device *d, enum sim_fail kind, uint32_t detail)
 	return -1;
 }
 
+/* What the socket's error means of a connection that was there. */
+static long broken(struct device *d, int e)
+{
+	switch (e) {
+	case ETIMEDOUT:
+		return lost(d, F_SILENT, 0);
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		/* TCP gave up as well, and this is what a router said meanwhile. */
+		return lost(d, F_UNREACHABLE, (uint32_t)e);
+	default:
+		return lost(d, F_RESET, 0);
+	}
+}
+
 /* What SSL_read() and SSL_write() that moved nothing mean. */
 static long tls_none(struct device *d, int rc)
 {
@@ -33,7 +48,7 @@ static long tls_none(struct device *d, int rc)
 			return lost(d, F_CLOSED, 0);
 		return lost(d, F_TLS, (uint32_t)why);
 	default:
-		return lost(d, !en ? F_CLOSED : en == ETIMEDOUT ? F_TCP_TIMEOUT : F_RESET, 0);
+		return en ? broken(d, en) : lost(d, F_CLOSED, 0);
 	}
 }
 
@@ -54,7 +69,7 @@ long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return lost(d, errno == ETIMEDOUT ? F_TCP_TIMEOUT : F_RESET, 0);
+			return broken(d, errno);
 	}
 	SIM_ADD(&ln->led.pub->tot.bytes_out, (uint64_t)n);
 	SIM_ADD(&ln->led.pub->tot.writes, 1);
@@ -85,7 +100,7 @@ long io_read(struct lean *ln, struct device *d, uint8_t *p, size_t room)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return lost(d, errno == ETIMEDOUT ? F_TCP_TIMEOUT : F_RESET, 0);
+			return broken(d, errno);
 		if (!n)
 			return lost(d, F_CLOSED, 0);
 	}

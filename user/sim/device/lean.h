@@ -290,6 +290,9 @@ void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint3
 		    const struct mqtt_props *props);
 /* A server reference and a reason string as one line, cut to SIM_NOTE. */
 void props_note(const struct mqtt_props *p, char *ret);
+/* n bytes that a broker said as a line of a report: whole characters, and none that moves a cursor.
+ */
+void note_tidy(char *note, size_t n);
 
 /* NULL without memory. */
 struct extra *dev_extra(struct device *d);
@@ -468,6 +471,7 @@ int con_opened(struct lean *ln, struct device *d, uint32_t events);
 int con_tls(struct lean *ln, struct device *d);
 void con_hello(struct lean *ln, struct device *d); /* CONNECT */
 void con_subscribe(struct lean *ln, struct device *d);
+unsigned con_filters(const struct stype *ty, unsigned nth); /* of the nth SUBSCRIBE, from 0 */
 /* CONNACK's own conditions; false when the device cannot live with them (dev_fail). */
 bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p);
 

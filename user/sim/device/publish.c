@@ -11,6 +11,11 @@
 #include "sim/device/lean.h"
 
 #define BUSY_WRITES 8 /* of a device without interval in a row */
+/* Messages that may fall due in a device's turn; what is left has its turn after the others'. */
+#define TURN_MSGS 4096
+/* Intervals below the wheel's tick fall due several at a time; that is none missed. */
+#define OVERRUN_NS   1000000ull
+#define FORGOTTEN_NS 3600000000000ull
 
 static bool finished(const struct stype *ty, const struct device *d)
 {
@@ -424,31 +429,36 @@ static void due(struct lean *ln, struct device *d, uint64_t sched_ns)
 void pub_due(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
-	unsigned missed = 0;
+	unsigned n = 0;
 
 	if (d->back)
 		pub_more(ln, d);
+	if (ln->led.now > d->due_ns + FORGOTTEN_NS) {
+		/* A machine that slept: the hours before are not made up for. */
+		d->base_ns = ln->led.now;
+		d->due_ns = jittered(ty, d);
+	}
 	/* Open loop: intervals that a busy machine slept through are due too, and late. */
-	while (d->due_ns <= ln->led.now && !finished(ty, d)) {
+	while (d->due_ns <= ln->led.now && !finished(ty, d) && n < TURN_MSGS) {
 		uint64_t at = wheel_round(d->due_ns);
 
 		if (at > ln->led.now)
 			at = ln->led.now;
-		for (uint32_t i = 0; i < ty->p.burst && !finished(ty, d); i++)
+		if (n && ln->led.now - at >= OVERRUN_NS)
+			SIM_ADD(&ln->led.pub->tot.overruns, 1);
+		for (uint32_t i = 0; i < ty->p.burst && !finished(ty, d); i++, n++)
 			due(ln, d, at);
 		d->base_ns += ty->p.interval_ns;
 		d->due_ns = jittered(ty, d);
-		if (missed++)
-			SIM_ADD(&ln->led.pub->tot.overruns, 1);
-		if (missed == 10000) {
-			/* Hours behind (a stopped machine): the rest is not made up for. */
-			d->base_ns = ln->led.now + ty->p.interval_ns;
-			d->due_ns = jittered(ty, d);
-		}
 	}
 	out_flush(ln);
-	if (!finished(ty, d) && d->state != D_OFF && d->state != D_DRAIN)
-		wheel_arm(&ln->wheel, &d->pub, d->due_ns);
+	if (finished(ty, d) || d->state == D_OFF || d->state == D_DRAIN)
+		return;
+	/* More than can be sent: behind what the wheel runs now, so that sockets have a look in. */
+	if (n >= TURN_MSGS)
+		lean_clock(ln);
+	wheel_arm(&ln->wheel, &d->pub,
+		  n >= TURN_MSGS ? ln->led.now + (1u << WHEEL_SHIFT) : d->due_ns);
 }
 
 /*

@@ -168,6 +168,16 @@ struct extra *dev_extra(struct device *d)
 	return d->x;
 }
 
+void note_tidy(char *note, size_t n)
+{
+	while (n && !mqtt_utf8_ok((uint8_t *)note, n))
+		n--;
+	note[n] = 0;
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)note[i] < 32 || note[i] == 127)
+			note[i] = '?';
+}
+
 void props_note(const struct mqtt_props *p, char *ret)
 {
 	static const uint64_t bit[] = {1ull << MQTT_P_SERVER_REFERENCE,
@@ -184,13 +194,7 @@ void props_note(const struct mqtt_props *p, char *ret)
 		if (at >= SIM_NOTE)
 			at = SIM_NOTE - 1;
 	}
-	/* Neither half a character nor one that moves a terminal's cursor. */
-	while (at && !mqtt_utf8_ok((uint8_t *)ret, at))
-		at--;
-	ret[at] = 0;
-	for (size_t i = 0; i < at; i++)
-		if ((uint8_t)ret[i] < 32 || ret[i] == 127)
-			ret[i] = '?';
+	note_tidy(ret, at);
 }
 
 void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint32_t detail,

@@ -88,8 +88,10 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 		return;
 	}
 	if (!s || s->id != id || s->await != type) {
-		/* One that was never given out, seen from the last that was. */
-		if ((uint16_t)(d->next_id - id) >= 32768 && ty->p.clean) {
+		/* One that was never given out, seen from the last that was; at first all above it.
+		 */
+		if (ty->p.clean &&
+		    (d->seq < 65535 ? id > d->next_id : (uint16_t)(d->next_id - id) >= 32768)) {
 			dev_fail(d, F_WRONG_ID, type);
 			return;
 		}

@@ -108,6 +108,24 @@ static const char *header(const char *answer, const char *name, size_t *ret_len)
 	return NULL;
 }
 
+/* A comma's list has the word, in whichever of the headers of this name. */
+static bool lists(const char *answer, const char *name, const char *word)
+{
+	size_t n, len = strlen(word);
+	const char *v;
+
+	while ((v = header(answer, name, &n))) {
+		for (const char *end = v + n, *at = v; at < end; at += strcspn(at, ",") + 1) {
+			at += strspn(at, " \t");
+			if (!strncasecmp(at, word, len) && strchr(", \t\r", at[len]))
+				return true;
+		}
+		/* The next one begins at this one's line end. */
+		answer = v + n;
+	}
+	return false;
+}
+
 static bool says(const char *answer, const char *name, const char *want, bool exact)
 {
 	size_t n = 0;
@@ -135,8 +153,11 @@ static int judge(struct lean *ln, struct device *d)
 				*s = '?';
 		return lost(ln, d, F_UPGRADE, status, note);
 	}
-	if (!says(a, "Upgrade", "websocket", false) || !header(a, "Connection", &n))
+	if (!says(a, "Upgrade", "websocket", false) || !lists(a, "Connection", "upgrade"))
 		return lost(ln, d, F_UPGRADE, 0, "the answer upgrades to nothing");
+	if (header(a, "Sec-WebSocket-Extensions", &n) && n)
+		return lost(ln, d, F_UPGRADE, 0,
+			    "the server uses an extension, and none was asked for");
 	if (!says(a, "Sec-WebSocket-Accept", d->ws->accept, true))
 		return lost(ln, d, F_UPGRADE, 0, "Sec-WebSocket-Accept is not the key's");
 	if (!says(a, "Sec-WebSocket-Protocol", "mqtt", false))
@@ -213,9 +234,14 @@ static void control(struct lean *ln, struct device *d)
 	if (w->op == OP_PING) {
 		send_control(ln, d, OP_PONG, w->control, w->ncontrol);
 	} else if (w->op == OP_CLOSE) {
-		if (w->ncontrol >= 2)
-			snprintf(ln->note, sizeof(ln->note), "WebSocket close %u",
-				 (unsigned)(w->control[0] << 8 | w->control[1]));
+		if (w->ncontrol >= 2) {
+			int n = snprintf(ln->note, sizeof(ln->note), "WebSocket close %u%s%.*s",
+					 (unsigned)(w->control[0] << 8 | w->control[1]),
+					 w->ncontrol > 2 ? ": " : "", w->ncontrol - 2,
+					 (char *)w->control + 2);
+
+			note_tidy(ln->note, n < SIM_NOTE ? (size_t)n : SIM_NOTE - 1);
+		}
 		send_control(ln, d, OP_CLOSE, w->control, w->ncontrol >= 2 ? 2 : 0);
 		/* What came before it is still read. */
 		w->closing = d->ended = true;

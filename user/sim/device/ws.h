@@ -9,6 +9,7 @@ enum { OP_MORE, OP_TEXT, OP_BINARY, OP_CLOSE = 8, OP_PING, OP_PONG };
 
 struct ws {
 	bool open, closing;
+	bool more; /* the message of the last data frame goes on in another */
 	/* the frame being read */
 	uint8_t head[10], nhead, op, ncontrol, control[125];
 	uint64_t left;

@@ -54,6 +54,7 @@ enum sim_fail {
 	F_DOWNGRADED, /* PUBACK for QoS 2 */
 	F_UPGRADE, /* to WebSocket: HTTP status, 1: none in time, 0: another reason, in the note */
 	F_UNRESOLVED, /* the name of a server that a redirect named */
+	F_SILENT,     /* a connection that was there: TCP gave up */
 	F_KINDS
 };
 
@@ -65,7 +66,8 @@ enum sim_protocol {
 	PROTO_SESSION,
 	PROTO_ALIAS,
 	PROTO_AUTH,
-	PROTO_WS
+	PROTO_WS,
+	PROTO_SUBACK
 };
 /* What a device needs and its broker does not have. */
 enum sim_lack { LACK_RETAIN, LACK_WILDCARD, LACK_SHARED };

@@ -43,6 +43,7 @@ static const char *const words[F_KINDS] = {
 	[F_DOWNGRADED] = "downgraded",
 	[F_UPGRADE] = "upgrade",
 	[F_UNRESOLVED] = "unresolved",
+	[F_SILENT] = "silent",
 };
 
 const char *sim_name_text(enum sim_name name)
@@ -75,7 +76,8 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 					    "topic alias above the maximum of 0",
 					    ("broker asks for enhanced authentication (AUTH), "
 					     "which is not spoken"),
-					    "not a binary WebSocket frame as a server sends it"};
+					    "not a binary WebSocket frame as a server sends it",
+					    "SUBACK answers another number of filters"};
 	static const char *const lack[] = {"retained messages", "wildcard subscriptions",
 					   "shared subscriptions"};
 	unsigned kind = key >> 40 & 255;
@@ -147,7 +149,8 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_MALFORMED:
 	case F_PROTOCOL:
-		snprintf(t, cap, "protocol: %s", detail < 8 ? proto[detail] : "unknown");
+		snprintf(t, cap, "protocol: %s",
+			 detail < sizeof(proto) / sizeof(*proto) ? proto[detail] : "unknown");
 		break;
 	case F_NO_PUBACK:
 		snprintf(t, cap, "no PUBACK in time");
@@ -195,6 +198,9 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		break;
 	case F_UNRESOLVED:
 		snprintf(t, cap, "the name of the server redirected to does not resolve");
+		break;
+	case F_SILENT:
+		snprintf(t, cap, "TCP gave up: nothing was acknowledged in time");
 		break;
 	case F_MEMORY:
 		snprintf(t, cap, "out of memory");
