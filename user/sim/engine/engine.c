@@ -22,7 +22,7 @@ struct sim_engine {
 	struct sim_arena *a;
 	size_t size, e2e_size;
 	struct sim_plan plan;
-	bool started, stopped, has_paho;
+	bool started, stopped, has_paho, hurry;
 	pid_t child[SIM_MAX_SHARDS];
 	int wakefd[SIM_MAX_SHARDS];
 	pthread_t thread[SIM_MAX_SHARDS];
@@ -395,13 +395,20 @@ int sim_engine_health(struct sim_engine *e, struct sq_error *err)
 
 /* --- the end ------------------------------------------------------------------------------ */
 
-/* Waits until `settled` or the deadline; false on the deadline. */
-static bool wait_until(struct sim_engine *e, bool (*settled)(struct sim_engine *e), uint64_t until)
+void sim_engine_hurry(struct sim_engine *e)
+{
+	SIM_STORE(&e->hurry, true);
+}
+
+/* Waits until `settled` or the deadline; false on the deadline. `patient`: or in a hurry. */
+static bool wait_until(struct sim_engine *e, bool (*settled)(struct sim_engine *e), uint64_t until,
+		       bool patient)
 {
 	struct sq_error err;
 
 	while (!settled(e)) {
-		if (sim_now() >= until || sim_engine_health(e, &err))
+		if (sim_now() >= until || (patient && SIM_LOAD(&e->hurry)) ||
+		    sim_engine_health(e, &err))
 			return false;
 		usleep(2000);
 	}
@@ -450,9 +457,10 @@ void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 	a->quiet = 1;
 	wake(e);
 	pthread_mutex_unlock(&a->lock);
-	wait_until(e, nothing_in_flight, until);
+	wait_until(e, nothing_in_flight, until, true);
 	since = sim_now();
-	while (a->acked && sim_now() < until && sim_now() - since < 300000000ull) {
+	while (a->acked && sim_now() < until && sim_now() - since < 300000000ull &&
+	       !SIM_LOAD(&e->hurry)) {
 		sim_engine_totals(e, &t);
 		if (t.received != last)
 			since = sim_now();
@@ -461,12 +469,12 @@ void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 	}
 	for (unsigned i = 0; i < a->ntypes; i++)
 		sim_engine_target(e, i, 0, 0);
-	if (until < sim_now() + 500000000ull)
+	if (until < sim_now() + 500000000ull || SIM_LOAD(&e->hurry))
 		until = sim_now() + 500000000ull;
-	wait_until(e, nobody_runs, until);
+	wait_until(e, nobody_runs, until, true);
 	SIM_STORE(&a->stop, 1u);
 	wake(e);
-	wait_until(e, all_finished, sim_now() + 30000000000ull);
+	wait_until(e, all_finished, sim_now() + 30000000000ull, false);
 	if (!e->plan.forked)
 		for (unsigned i = 0; i < a->nlean; i++)
 			pthread_join(e->thread[i], NULL);

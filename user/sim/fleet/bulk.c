@@ -31,7 +31,7 @@ struct sim_bulk *sim_bulk_size(uint32_t bytes)
 
 int sim_bulk_file(const char *path, const char *field, struct sim_bulk **ret, struct sq_error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct sim_bulk *b;
 	struct stat st;
 

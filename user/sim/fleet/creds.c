@@ -65,6 +65,8 @@ static const char *field(struct sim_creds *c, struct reader *r, struct cell *ret
 			if (*r->p == '"')
 				return "a quote in the middle of a field: quote the whole, and "
 				       "double the quotes in it";
+			if (*r->p == '\r' && r->p + 1 < r->end && r->p[1] != '\n')
+				return "a carriage return in the middle of a line";
 			*to++ = *r->p;
 		}
 		if (to > from && to[-1] == '\r' && (r->p == r->end || *r->p == '\n'))
@@ -102,7 +104,8 @@ static const char *header(struct sim_creds *c, struct reader *r)
 			return why;
 		s = c->text + n->at;
 		if (!n->len || n->len > 63 || strspn(s, letters) != n->len)
-			return "the header's names: letters, digits, _ - and ., at most 63 of them";
+			return "the header's names, with commas between: letters, digits, _ - "
+			       "and ., at most 63 of them";
 		for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 			if (!strcmp(s, taken[i]))
 				return "the header names a column as templates name something else "
@@ -189,7 +192,7 @@ static void creds_free(struct sim_creds *c)
 
 static int read_all(struct sim_creds *c, size_t *ret_len, struct sq_error *err)
 {
-	int fd = open(c->path, O_RDONLY | O_CLOEXEC);
+	int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	size_t len = 0;
 	ssize_t n = 1;
@@ -206,9 +209,13 @@ static int read_all(struct sim_creds *c, size_t *ret_len, struct sq_error *err)
 		n = read(fd, c->text + len, (size_t)st.st_size - len);
 		len += n > 0 ? (size_t)n : 0;
 	}
+	if (c->text && n < 0)
+		sq_bad(err, "credentials '%.180s': %s", c->path, strerror(errno));
 	close(fd);
 	if (!c->text)
 		return sq_bad(err, "credentials: out of memory");
+	if (n < 0)
+		return -EINVAL;
 	c->text[len] = 0;
 	*ret_len = len;
 	return 0;

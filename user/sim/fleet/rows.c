@@ -28,52 +28,96 @@ static uint64_t hash_of(const char *s, size_t n)
 	return h ^ h >> 29;
 }
 
-enum { THING, CLIENT, USER, PASSWORD, TOPIC, PARTS };
-static const char *const part_name[PARTS] = {"thing", "client-id", "username", "password", "topic"};
+/* What a row makes: texts, topics and filters, with what a device has room for (device/connect.c,
+ * publish.c). */
+enum kind { TEXT, TOPIC, FILTER };
+struct part {
+	const char *name;
+	size_t most;
+	enum kind kind;
+	struct sim_tmpl *t; /* NULL: the same in all rows, and checked before */
+};
+enum { THING, CLIENT, OTHERS };
+#define PARTS (OTHERS + 7 + SIM_MAX_SUBS)
 
-static int compile(const struct sim_profile *p, const struct sim_creds *creds,
-		   struct sim_tmpl *t[PARTS], struct sq_error *err)
+static int add(struct part *part, unsigned *n, const struct part *of, const char *text,
+	       const struct sim_creds *creds, struct sq_error *err)
 {
-	int rc = sim_tmpl_name(p->thing, "thing", creds, &t[THING], err);
+	struct part *to = &part[(*n)++];
 
-	rc = rc ? rc : sim_tmpl_name(p->client_id, "client-id", creds, &t[CLIENT], err);
-	rc = rc ? rc : sim_tmpl_name(p->username, "username", creds, &t[USER], err);
-	rc = rc ? rc : sim_tmpl_password(p->password, "password", creds, &t[PASSWORD], err);
-	if (!rc && *p->topic)
-		rc = sim_tmpl_topic(p->topic, "topic", creds, &t[TOPIC], err);
-	for (unsigned i = USER; i < PARTS; i++)
-		sim_tmpl_client(t[i], t[CLIENT]);
+	*to = *of;
+	if (*n > OTHERS && !strchr(text, '{'))
+		return 0;
+	return !strcmp(of->name, "password") ? sim_tmpl_password(text, of->name, creds, &to->t, err)
+	       : !strcmp(of->name, "topic")  ? sim_tmpl_topic(text, of->name, creds, &to->t, err)
+					     : sim_tmpl_name(text, of->name, creds, &to->t, err);
+}
+
+static int compile(const struct sim_profile *p, const struct sim_creds *creds, struct part *part,
+		   unsigned *ret_n, struct sq_error *err)
+{
+	const struct {
+		struct part of;
+		const char *text;
+	} all[] = {
+		{{"thing", 255, TEXT, NULL}, p->thing},
+		{{"client-id", 256, TEXT, NULL}, p->client_id},
+		{{"username", SIM_USER_MAX, TEXT, NULL}, p->username},
+		{{"password", SIM_PASSWORD_MAX, TEXT, NULL}, p->password},
+		{{"topic", 1024, TOPIC, NULL}, p->topic},
+		{{"will-topic", 1024, TOPIC, NULL}, p->will_topic},
+		{{"response-topic", 1024, TOPIC, NULL}, p->response_topic},
+		{{"response", 1024, TOPIC, NULL}, p->response},
+		{{"command", 512, FILTER, NULL}, p->command},
+	};
+	static const struct part sub = {"subscribe", 512, FILTER, NULL};
+	int rc = 0;
+
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all) && !rc; i++)
+		rc = add(part, ret_n, &all[i].of, all[i].text, creds, err);
+	for (unsigned i = 0; i < p->nsubs && !rc; i++)
+		rc = add(part, ret_n, &sub, p->sub[i], creds, err);
+	for (unsigned i = OTHERS; i < *ret_n; i++)
+		sim_tmpl_client(part[i].t, part[CLIENT].t);
 	return rc;
 }
 
 /* One device's names; its client identifier's hash in *ret. */
 static int one(const struct sim_profile *p, const struct sim_creds *creds, uint32_t i,
-	       struct sim_tmpl *const t[PARTS], uint64_t *ret, struct sq_error *err)
+	       const struct part *part, unsigned nparts, uint64_t *ret, struct sq_error *err)
 {
-	/* What a device has room for: SIM_* of device/connect.c and publish.c. */
-	static const size_t most[PARTS] = {255, 256, SIM_USER_MAX, SIM_PASSWORD_MAX, 1024};
 	uint32_t row = i + p->credentials_skip, line = sim_creds_line(creds, row);
 	struct sim_tmpl_ctx c = {.type = p->name, .index = i + p->first, .row = row};
 	char thing[256], buf[SIM_PASSWORD_MAX];
 
-	for (unsigned k = 0; k < PARTS; k++) {
-		long n = t[k] ? sim_tmpl_render(t[k], &c, buf, most[k]) : 0;
+	for (unsigned k = 0; k < nparts; k++) {
+		const struct part *of = &part[k];
+		long n = of->t ? sim_tmpl_render(of->t, &c, buf, of->most) : 0;
 
 		if (n < 0)
 			return sq_bad(err,
 				      "credentials '%.180s' line %u: %s: longer than %zu bytes",
-				      p->credentials, line, part_name[k], most[k]);
+				      p->credentials, line, of->name, of->most);
 		if (k == THING) {
 			memcpy(thing, buf, (size_t)n);
 			thing[n] = 0;
 			c.thing = c.client_id = thing;
 		} else if (k == CLIENT) {
 			*ret = hash_of(buf, (size_t)n);
-		} else if (k == TOPIC && t[k] && !mqtt_topic_ok((uint8_t *)buf, (size_t)n)) {
+		} else if (of->t && of->kind == TOPIC &&
+			   !mqtt_topic_ok((uint8_t *)buf, (size_t)n)) {
 			return sq_bad(err,
-				      "credentials '%.180s' line %u: topic '%.*s': not a valid "
+				      "credentials '%.180s' line %u: %s '%.*s': not a valid "
 				      "topic name",
-				      p->credentials, line, (int)(n < 100 ? n : 100), buf);
+				      p->credentials, line, of->name, (int)(n < 100 ? n : 100),
+				      buf);
+		} else if (of->t && of->kind == FILTER &&
+			   !mqtt_filter_ok((uint8_t *)buf, (size_t)n)) {
+			return sq_bad(err,
+				      "credentials '%.180s' line %u: %s '%.*s': not a valid "
+				      "topic filter",
+				      p->credentials, line, of->name, (int)(n < 100 ? n : 100),
+				      buf);
 		}
 	}
 	return 0;
@@ -81,8 +125,9 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 
 int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
-	struct sim_tmpl *t[PARTS] = {NULL};
+	struct part part[PARTS] = {{0}};
 	const struct sim_creds *creds;
+	unsigned nparts = 0;
 	struct who *who = NULL;
 	int rc = sim_creds_get(p->credentials, &creds, err);
 
@@ -94,12 +139,12 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *er
 			      "row each%s",
 			      p->credentials, sim_creds_rows(creds), n, p->name,
 			      p->credentials_skip ? " behind those of credentials-skip" : "");
-	rc = compile(p, creds, t, err);
+	rc = compile(p, creds, part, &nparts, err);
 	if (!rc && n && !(who = malloc(n * sizeof(*who))))
 		rc = sq_bad(err, "credentials: out of memory");
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		who[i].row = i + p->credentials_skip;
-		rc = one(p, creds, i, t, &who[i].hash, err);
+		rc = one(p, creds, i, part, nparts, &who[i].hash, err);
 	}
 	if (!rc && n && *p->client_id) {
 		qsort(who, n, sizeof(*who), by_hash);
@@ -111,8 +156,45 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *er
 					    p->credentials, sim_creds_line(creds, who[i - 1].row),
 					    sim_creds_line(creds, who[i].row), p->client_id);
 	}
-	for (unsigned i = 0; i < PARTS; i++)
-		sim_tmpl_free(t[i]);
+	for (unsigned i = 0; i < nparts; i++)
+		sim_tmpl_free(part[i].t);
 	free(who);
 	return rc;
+}
+
+/* {index} is another number in each type, and {type} another name. */
+static bool same_names(const struct sim_profile *a, const struct sim_profile *b)
+{
+	const char *of[] = {a->client_id, a->thing};
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (i && !strstr(a->client_id, "{thing}"))
+			break;
+		if (strstr(of[i], "{type}") ||
+		    (strstr(of[i], "{index}") &&
+		     a->first - a->credentials_skip != b->first - b->credentials_skip))
+			return false;
+	}
+	return *a->client_id && !strcmp(a->client_id, b->client_id) && !strcmp(a->thing, b->thing);
+}
+
+int sim_creds_shared(const struct sim_fleet *f, const uint32_t *count, struct sq_error *err)
+{
+	for (unsigned i = 0; i < f->ntypes; i++) {
+		for (unsigned k = 0; k < i; k++) {
+			const struct sim_profile *a = &f->type[k], *b = &f->type[i];
+			uint32_t from = a->credentials_skip, to = from + count[k];
+
+			if (!*a->credentials || strcmp(a->credentials, b->credentials) ||
+			    strcmp(a->broker, b->broker) || !same_names(a, b) ||
+			    b->credentials_skip >= to || b->credentials_skip + count[i] <= from)
+				continue;
+			return sq_bad(err,
+				      "credentials '%.150s': types %s and %s take the same rows, "
+				      "and their devices would throw each other out; give %s "
+				      "credentials-skip %u",
+				      b->credentials, a->name, b->name, b->name, to);
+		}
+	}
+	return 0;
 }

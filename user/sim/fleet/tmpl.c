@@ -378,7 +378,8 @@ int sim_tmpl_password(const char *text, const char *field, const struct sim_cred
 static int read_file(const char *path, const char *field, size_t max, char **ret, size_t *ret_len,
 		     struct sq_error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	/* A FIFO is refused below, not waited for. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
 	struct stat st;
 	size_t len = 0;
 	ssize_t n;

@@ -142,8 +142,11 @@ int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err)
 		const struct sim_error *e = &t->error[i];
 
 		row_name(t, e->type * SIM_NAMES + e->name, name, sizeof(name));
-		fprintf(f, "MQTT,%s,\"%s\",%llu\r\n", name, e->text,
-			(unsigned long long)e->occurrences);
+		/* What a broker says may have quotes in it. */
+		fprintf(f, "MQTT,%s,\"", name);
+		for (const char *c = e->text; *c; c++)
+			fprintf(f, *c == '"' ? "\"\"" : "%c", *c);
+		fprintf(f, "\",%llu\r\n", (unsigned long long)e->occurrences);
 	}
 	fclose(f);
 	return 0;

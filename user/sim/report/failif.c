@@ -4,6 +4,7 @@
  * (docs/sim.md says what each metric is). A condition without a sample holds:
  * what was not measured has not passed.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -121,7 +122,7 @@ static int parse(const char *text, struct threshold *ret)
 {
 	size_t n = strcspn(text, "<>="), len = n, skip = strspn(text + n, "<>=");
 	struct threshold t = {.name = -1};
-	char copy[SIM_FAIL_IF_LEN];
+	char copy[SIM_FAIL_IF_LEN], value[SIM_FAIL_IF_LEN];
 
 	while (len && text[len - 1] == ' ')
 		len--;
@@ -134,7 +135,10 @@ static int parse(const char *text, struct threshold *ret)
 	copy[len] = 0;
 	text += n + skip;
 	text += strspn(text, " ");
-	if (!split(copy, &t) || !parse_value(text, &t))
+	snprintf(value, sizeof(value), "%s", text);
+	for (len = strlen(value); len && value[len - 1] == ' ';)
+		value[--len] = 0;
+	if (!split(copy, &t) || !parse_value(value, &t))
 		return -EINVAL;
 	*ret = t;
 	return 0;
@@ -169,20 +173,46 @@ static int check_fleet(const char *text, const struct threshold *t, const struct
 	return 0;
 }
 
+/* "; did you mean p95?", or nothing. */
+static void meant(const char *text, char *buf, size_t cap)
+{
+	char word[SIM_FAIL_IF_LEN];
+	struct suggestion s = {.word = word};
+	size_t n = strcspn(text, "<>= ");
+
+	*buf = 0;
+	if (n >= sizeof(word))
+		return;
+	for (size_t i = 0; i < n; i++)
+		word[i] = (char)tolower((unsigned char)text[i]);
+	word[n] = 0;
+	for (size_t i = 0; i < NMETRICS; i++) {
+		suggest_from(&s, metrics[i].name);
+		if (!strcmp(word, metrics[i].name)) {
+			s.best = metrics[i].name;
+			break;
+		}
+	}
+	if (s.best && (strlen(s.best) != n || strncmp(s.best, text, n)))
+		snprintf(buf, cap, "did you mean '%s'? ", s.best);
+}
+
 int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sq_error *err)
 {
 	struct threshold t;
+	char near[48];
 
+	meant(text, near, sizeof(near));
 	if (parse(text, &t))
 		return sq_bad(
 			err,
-			"fail-if '%.90s': accepted: "
+			"fail-if '%.90s': %saccepted: "
 			"[TYPE.][connect.|publish.|puback.|receive.]p50, "
 			"p90, p95, p99, p99.9, avg, max with a time; [TYPE.]errors, "
 			"[TYPE.]connect-errors, never-connected with a number or %%; "
 			"[TYPE.]disconnects, [TYPE.]unacked, [TYPE.]rate, lost, duplicates with a "
 			"number; and >, >=, <, <= between, e.g. 'p95>500ms'",
-			text);
+			text, near);
 	return fleet ? check_fleet(text, &t, fleet, err) : 0;
 }
 

@@ -106,6 +106,15 @@ static void chart(FILE *f, const struct sim_tally *t, const struct bands *b, con
 	fputs("</svg></figure>\n", f);
 }
 
+/* A cell with a time that rests upon n samples: of none there is none. */
+static void cell(FILE *f, uint64_t n, double ms)
+{
+	if (n)
+		fprintf(f, "<td>%.2f", ms);
+	else
+		fputs("<td>&ndash;", f);
+}
+
 static void tables(FILE *f, struct sim_tally *t)
 {
 	fputs("<h2>Requests</h2><table><tr><th>type<th>request<th>count<th>failed<th>avg ms<th>p50"
@@ -119,12 +128,14 @@ static void tables(FILE *f, struct sim_tally *t)
 			continue;
 		fputs("<tr><td>", f);
 		markup_escape(f, sim_engine_type_name(t->e, i / SIM_NAMES));
-		fprintf(f, "<td>%s<td>%llu<td>%llu<td>%.2f<td>%.2f<td>%.2f<td>%.2f<td>%.2f</tr>\n",
-			sim_name_text((enum sim_name)(i % SIM_NAMES)),
-			(unsigned long long)r->requests, (unsigned long long)r->failures,
-			timed ? r->total_ms / (double)timed : 0, sim_hist_quantile(&r->hist, 0.5),
-			sim_hist_quantile(&r->hist, 0.95), sim_hist_quantile(&r->hist, 0.99),
-			r->max_ms);
+		fprintf(f, "<td>%s<td>%llu<td>%llu", sim_name_text((enum sim_name)(i % SIM_NAMES)),
+			(unsigned long long)r->requests, (unsigned long long)r->failures);
+		cell(f, timed, timed ? r->total_ms / (double)timed : 0);
+		cell(f, timed, sim_hist_quantile(&r->hist, 0.5));
+		cell(f, timed, sim_hist_quantile(&r->hist, 0.95));
+		cell(f, timed, sim_hist_quantile(&r->hist, 0.99));
+		cell(f, timed, r->max_ms);
+		fputs("</tr>\n", f);
 	}
 	fputs("</table>\n<h2>Failures</h2>", f);
 	if (!t->nerrors)

@@ -66,9 +66,6 @@ static void add_entry(struct sim_tally *t, const struct sim_entry *e)
 	sim_hist_merge(&r->hist, &e->hist);
 	r->now_requests = e->num_requests;
 	r->now_failures = e->num_failures;
-	r->now_p50 = sim_hist_quantile(&e->hist, 0.5);
-	r->now_p95 = sim_hist_quantile(&e->hist, 0.95);
-	r->now_p99 = sim_hist_quantile(&e->hist, 0.99);
 	r->now_max = e->max_ms;
 }
 
@@ -128,6 +125,20 @@ static void thin(struct sim_tally *t)
 		t->history[i] = t->history[2 * i + 1];
 }
 
+/* Of the main request since the last update; no sample is no time, not 0. */
+static void quantiles(struct sim_tally *t, const struct sim_report *rep)
+{
+	static const double part[] = {0.5, 0.95, 0.99};
+	struct sim_hist *h = calloc(1, sizeof(*h));
+
+	for (unsigned i = 0; h && i < rep->nentries; i++)
+		if (rep->entry[i]->name == t->main)
+			sim_hist_merge(h, &rep->entry[i]->hist);
+	for (unsigned i = 0; i < 3; i++)
+		t->now_p[i] = h && sim_hist_count(h) ? sim_hist_quantile(h, part[i]) : NAN;
+	free(h);
+}
+
 void sim_tally_update(struct sim_tally *t)
 {
 	const struct sim_report *rep;
@@ -172,24 +183,18 @@ void sim_tally_update(struct sim_tally *t)
 	t->ticks++;
 	if (t->nhistory == SIM_HISTORY)
 		thin(t);
+	quantiles(t, rep);
+	/* The last update of a run may come at once behind the one before. */
 	if (t->dt_s > 0.2) {
 		struct sim_point *p = &t->history[t->nhistory++];
-		struct sim_hist *h = calloc(1, sizeof(*h));
 
-		for (unsigned i = 0; h && i < rep->nentries; i++)
-			if (rep->entry[i]->name == t->main)
-				sim_hist_merge(h, &rep->entry[i]->hist);
 		p->t_s = (float)t->t_s;
 		p->rate = (float)((double)t->now.acked / t->dt_s);
 		p->fail_rate = (float)((double)t->now.failed / t->dt_s);
 		p->connected = t->counts.connected;
-		p->p50 = p->p95 = p->p99 = NAN; /* no sample is no time, not 0 */
-		if (h && sim_hist_count(h)) {
-			p->p50 = (float)sim_hist_quantile(h, 0.5);
-			p->p95 = (float)sim_hist_quantile(h, 0.95);
-			p->p99 = (float)sim_hist_quantile(h, 0.99);
-		}
-		free(h);
+		p->p50 = (float)t->now_p[0];
+		p->p95 = (float)t->now_p[1];
+		p->p99 = (float)t->now_p[2];
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -238,10 +243,16 @@ void sim_tally_name(struct sim_tally *t, enum sim_name name, struct sim_row *ret
 	}
 }
 
-static json_t *ms(double v)
+/* Three digits behind the point: a microsecond, which is what is measured. */
+static json_t *real(double v)
 {
-	/* Three digits behind the point: a microsecond, which is what is measured. */
 	return json_real(round(v * 1000) / 1000);
+}
+
+/* A time that rests upon n samples: of none there is none, least of all 0 ms. */
+static json_t *ms(uint64_t n, double v)
+{
+	return n ? real(v) : json_null();
 }
 
 static json_t *row_json(const struct sim_tally *t, unsigned i)
@@ -256,15 +267,15 @@ static json_t *row_json(const struct sim_tally *t, unsigned i)
 	json_object_set_new(o, "requests", json_integer((json_int_t)r->requests));
 	json_object_set_new(o, "failures", json_integer((json_int_t)r->failures));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)r->bytes));
-	json_object_set_new(o, "avg_ms", ms(timed ? r->total_ms / (double)timed : 0));
-	json_object_set_new(o, "min_ms", ms(r->min_ms));
-	json_object_set_new(o, "max_ms", ms(r->max_ms));
-	json_object_set_new(o, "p50_ms", ms(sim_hist_quantile(&r->hist, 0.5)));
-	json_object_set_new(o, "p95_ms", ms(sim_hist_quantile(&r->hist, 0.95)));
-	json_object_set_new(o, "p99_ms", ms(sim_hist_quantile(&r->hist, 0.99)));
-	json_object_set_new(o, "rate", ms(t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0));
+	json_object_set_new(o, "avg_ms", ms(timed, timed ? r->total_ms / (double)timed : 0));
+	json_object_set_new(o, "min_ms", ms(timed, r->min_ms));
+	json_object_set_new(o, "max_ms", ms(timed, r->max_ms));
+	json_object_set_new(o, "p50_ms", ms(timed, sim_hist_quantile(&r->hist, 0.5)));
+	json_object_set_new(o, "p95_ms", ms(timed, sim_hist_quantile(&r->hist, 0.95)));
+	json_object_set_new(o, "p99_ms", ms(timed, sim_hist_quantile(&r->hist, 0.99)));
+	json_object_set_new(o, "rate", real(t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0));
 	json_object_set_new(o, "fail_rate",
-			    ms(t->dt_s > 0 ? (double)r->now_failures / t->dt_s : 0));
+			    real(t->dt_s > 0 ? (double)r->now_failures / t->dt_s : 0));
 	return o;
 }
 
@@ -292,28 +303,26 @@ static json_t *devices_json(struct sim_tally *t)
 	return d;
 }
 
+/* Of the last interval. */
 static json_t *latency_json(const struct sim_tally *t)
 {
-	double p50 = 0, p95 = 0, p99 = 0, max = 0;
 	json_t *l = json_object();
-	uint64_t most = 0;
+	uint64_t n = 0;
+	double max = 0;
 
-	if (t->nhistory && !isnan(t->history[t->nhistory - 1].p50)) {
-		p50 = (double)t->history[t->nhistory - 1].p50;
-		p95 = (double)t->history[t->nhistory - 1].p95;
-		p99 = (double)t->history[t->nhistory - 1].p99;
-	}
 	for (unsigned i = t->main; i < t->nrows; i += SIM_NAMES) {
-		most += t->row[i].now_requests;
-		if (t->row[i].now_requests && t->row[i].now_max > max)
-			max = t->row[i].now_max;
+		const struct sim_row *r = &t->row[i];
+
+		n += r->now_requests - r->now_failures;
+		if (r->now_requests > r->now_failures && r->now_max > max)
+			max = r->now_max;
 	}
 	json_object_set_new(l, "of", json_string(sim_name_text(t->main)));
-	json_object_set_new(l, "samples", json_integer((json_int_t)most));
-	json_object_set_new(l, "p50", ms(p50));
-	json_object_set_new(l, "p95", ms(p95));
-	json_object_set_new(l, "p99", ms(p99));
-	json_object_set_new(l, "max", ms(max));
+	json_object_set_new(l, "samples", json_integer((json_int_t)n));
+	json_object_set_new(l, "p50", ms(n, t->now_p[0]));
+	json_object_set_new(l, "p95", ms(n, t->now_p[1]));
+	json_object_set_new(l, "p99", ms(n, t->now_p[2]));
+	json_object_set_new(l, "max", ms(n, max));
 	return l;
 }
 
@@ -343,7 +352,7 @@ static json_t *totals_json(const struct sim_totals *x)
 	TOTAL(writes);
 	TOTAL(unaccounted);
 #undef TOTAL
-	json_object_set_new(s, "cpu_s", ms(x->cpu_s));
+	json_object_set_new(s, "cpu_s", real(x->cpu_s));
 	return s;
 }
 
@@ -379,12 +388,13 @@ json_t *sim_tally_json(struct sim_tally *t, bool full)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "t_s", ms(t->t_s));
+	json_object_set_new(o, "t_s", real(t->t_s));
 	json_object_set_new(o, "state", json_string(t->state));
 	json_object_set_new(o, "devices", devices_json(t));
-	json_object_set_new(o, "msgs_per_s", ms(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
+	json_object_set_new(o, "msgs_per_s",
+			    real(t->dt_s > 0 ? (double)t->now.acked / t->dt_s : 0));
 	json_object_set_new(o, "fails_per_s",
-			    ms(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
+			    real(t->dt_s > 0 ? (double)t->now.failed / t->dt_s : 0));
 	json_object_set_new(o, "latency_ms", latency_json(t));
 	json_object_set_new(o, "failures", kinds_json(t->now_error, t->nnow));
 	json_object_set_new(o, "totals", totals_json(&t->tot));

@@ -17,7 +17,7 @@ struct sim_row {
 	struct sim_hist hist;
 	/* of the last interval */
 	uint64_t now_requests, now_failures;
-	double now_p50, now_p95, now_p99, now_max;
+	double now_max;
 };
 
 #define SIM_HISTORY 7200 /* points kept for the report: seconds, at first */
@@ -45,6 +45,7 @@ struct sim_tally {
 	struct sim_totals base;	     /* what a reset left behind */
 	struct sim_counts counts;
 	enum sim_name main; /* whose latency is "the" latency */
+	double now_p[3];    /* its p50, p95, p99 in ms of the last interval; NAN: no sample */
 	struct sim_point *history;
 	unsigned nhistory;
 	const char *state;

@@ -54,6 +54,9 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 		if (rc)
 			return rc;
 	}
+	rc = sim_creds_shared(fleet, count, err);
+	if (rc)
+		return rc;
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
 		struct sim_profile *p = &fleet->type[i];
 
@@ -156,10 +159,31 @@ static void storms(struct live *l)
 	}
 }
 
-/* Types that listen come up first, so that they hear the others' first messages. */
-static void start_fleet(struct sim_engine *e, const struct sim_fleet *f, const uint32_t *count,
-			const struct sim_run *r)
+/* A signal is there, or comes within `ms`. True: the run ends. */
+static bool signalled(struct live *l, int sigfd, int ms)
 {
+	struct pollfd fd = {sigfd, POLLIN, 0};
+	struct signalfd_siginfo si;
+
+	if (poll(&fd, 1, ms) <= 0)
+		return false;
+	if (read(sigfd, &si, sizeof(si)) != sizeof(si) || si.ssi_signo != SIGUSR1)
+		return true;
+	sim_engine_storm(l->e, 1000000);
+	return false;
+}
+
+static bool is_over(const struct live *l)
+{
+	return l->r->duration_ns && sim_now() - l->start_ns >= l->r->duration_ns;
+}
+
+/* Types that listen come up first, so that they hear the others' first messages. False: the run
+ * has ended meanwhile. */
+static bool start_fleet(struct live *l, const struct sim_fleet *f, const uint32_t *count, int sigfd)
+{
+	const struct sim_run *r = l->r;
+	struct sim_engine *e = l->e;
 	struct sim_counts c;
 	bool listeners = false;
 
@@ -175,12 +199,14 @@ static void start_fleet(struct sim_engine *e, const struct sim_fleet *f, const u
 		sim_engine_counts(e, -1, &c);
 		if (c.connected == c.target)
 			break;
-		usleep(5000);
+		if (signalled(l, sigfd, 5) || is_over(l))
+			return false;
 	}
 	for (unsigned i = 0; i < f->ntypes; i++)
 		sim_engine_target(e, i, count[i],
 				  r->ramp_milli ? (uint64_t)r->devices * 1000 * NS_S / r->ramp_milli
 						: 0);
+	return true;
 }
 
 /* What all devices together publish, when every type that publishes has a --count. */
@@ -223,11 +249,8 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 
 		poll(fds, 2, -1);
 		if (fds[1].revents) {
-			struct signalfd_siginfo si;
-
-			if (read(sigfd, &si, sizeof(si)) != sizeof(si) || si.ssi_signo != SIGUSR1)
+			if (signalled(l, sigfd, 0))
 				break;
-			sim_engine_storm(l->e, 1000000);
 			continue;
 		}
 		if (read(tfd, &ticks, sizeof(ticks)) < 0)
@@ -237,7 +260,7 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 		rc = sim_engine_health(l->e, err);
 		if (rc)
 			break;
-		if ((l->r->duration_ns && now - l->start_ns >= l->r->duration_ns) || all_done(l))
+		if (is_over(l) || all_done(l))
 			break;
 		if (now >= next) {
 			second(l);
@@ -253,6 +276,15 @@ static uint32_t most_devices(const struct sim_run *r)
 	uint32_t n = r->max_devices ? r->max_devices : *r->web ? 10000 : r->devices;
 
 	return n > r->devices ? n : r->devices;
+}
+
+/* Why, in words: a message that was not sent is no cause where a connection failed. */
+static const char *first_failure(const struct sim_tally *t)
+{
+	for (unsigned i = 0; i < t->nerrors; i++)
+		if (t->error[i].name == SIM_CONNECT || t->error[i].name == SIM_DISCONNECT)
+			return t->error[i].text;
+	return t->nerrors ? t->error[0].text : "unknown";
 }
 
 /* `connected`: devices at the end of the publishing. The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO
@@ -276,7 +308,7 @@ static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connecte
 		       "no device ever connected: %u devices, %llu attempts failed, the first "
 		       "kind: %s",
 		       t->most_running, (unsigned long long)t->tot.connect_failures,
-		       t->nerrors ? t->error[0].text : "unknown");
+		       first_failure(t));
 		return -EIO;
 	}
 	/* A broker that takes connections and throws them away is an outage as well. */
@@ -285,16 +317,14 @@ static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connecte
 		sq_bad(err,
 		       "no device stayed connected: %llu connections were made and all lost, the "
 		       "first kind of failure: %s",
-		       (unsigned long long)t->tot.connects,
-		       t->nerrors ? t->error[0].text : "unknown");
+		       (unsigned long long)t->tot.connects, first_failure(t));
 		return -EIO;
 	}
 	if (t->tot.scheduled && !t->tot.acked && t->tot.failed) {
 		sq_bad(err,
 		       "nothing was published: %llu messages fell due and none was acknowledged, "
 		       "the first kind of failure: %s",
-		       (unsigned long long)t->tot.scheduled,
-		       t->nerrors ? t->error[0].text : "unknown");
+		       (unsigned long long)t->tot.scheduled, first_failure(t));
 		return -EIO;
 	}
 	return held ? SIM_EXIT_THRESHOLD : 0;
@@ -328,6 +358,33 @@ static int set_up(struct live *l, const struct sim_engine_opts *o, struct sim_fl
 	return sim_web_start(r, fleet, o->max_devices, l->e, l->t, ret_web, err);
 }
 
+static struct sim_engine *draining;
+
+static void hurry(int sig)
+{
+	(void)sig;
+	sim_engine_hurry(draining);
+}
+
+/* Who asks once more does not want to wait for what is in flight. */
+static void drain(struct live *l)
+{
+	struct sigaction sa = {.sa_handler = hurry}, old[2];
+	sigset_t set, before;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	draining = l->e;
+	sigaction(SIGINT, &sa, &old[0]);
+	sigaction(SIGTERM, &sa, &old[1]);
+	pthread_sigmask(SIG_UNBLOCK, &set, &before);
+	sim_engine_stop(l->e, l->r->drain_ns);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	sigaction(SIGINT, &old[0], NULL);
+	sigaction(SIGTERM, &old[1], NULL);
+}
+
 /* The publishing is over, for rc: drain, write, judge. */
 static int wind_up(struct live *l, int rc, struct sq_error *err)
 {
@@ -339,7 +396,7 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	connected = l->t->counts.connected;
 	l->t->state = "stopping";
 	pthread_mutex_unlock(&l->t->lock);
-	sim_engine_stop(l->e, r->drain_ns);
+	drain(l);
 	sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
 	l->t->state = "stopped";
@@ -373,8 +430,9 @@ static int go(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, int s
 	if (!rc) {
 		l.start_ns = sim_now();
 		l.total = *r->web || r->duration_ns ? 0 : all_messages(fleet, count);
-		start_fleet(l.e, fleet, count, r);
-		rc = wind_up(&l, watch(&l, sigfd, err), err);
+		if (start_fleet(&l, fleet, count, sigfd))
+			rc = watch(&l, sigfd, err);
+		rc = wind_up(&l, rc, err);
 	}
 	sim_web_stop(web);
 	sim_tally_free(l.t);
@@ -407,6 +465,9 @@ int sim_run_main(struct cli *cli, int argc, char **argv)
 	}
 	if (!r->devices && !*r->web)
 		r->devices = 1;
+	/* A name server or a file may take its time, and Ctrl-C ends that. */
+	if (!rc)
+		rc = sim_run_prepare(r, base, &fleet, count, &err);
 	/* Before any thread, so that all inherit it. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
@@ -414,8 +475,6 @@ int sim_run_main(struct cli *cli, int argc, char **argv)
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigfd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (!rc)
-		rc = sim_run_prepare(r, base, &fleet, count, &err);
 	if (!rc && r->check_only)
 		printf("ok: %u devices of %u types\n", r->devices, fleet.ntypes);
 	else if (!rc)
