@@ -41,3 +41,15 @@ test-experiment-killed: deps-test
 test-sim-million: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
 	$(Q)B=$(B) MILLION_DEVICES=1000000 MILLION_SECONDS=120 tests/sim/million.test
+
+.PHONY: test-sim-tls
+## test-sim-tls: TLS_DEVICES (100,000) with a certificate each, then a storm of resumptions: memory and CPU of one
+test-sim-tls: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) TLS_DEVICES=$(or $(TLS_DEVICES),100000) tests/sim/tls.test
+
+.PHONY: bench-sim-pair
+## bench-sim-pair: this squall-sim and that of another build folder in turn, what is slower fails (OLD=FOLDER; 12 minutes)
+bench-sim-pair: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all test-bins
+	$(Q)B=$(B) python3 tests/bench/bench_pair.py $(OLD) $(BENCH_ARGS)

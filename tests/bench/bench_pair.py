@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Is this squall-sim slower than another? Both in turn, against the same sink.
+
+    bench_pair.py OLD_BUILD [--rounds N] [--worse PERCENT]
+
+OLD_BUILD is the build folder of another tree (`git archive COMMIT | tar x`, make). The figures are
+those of bench_sim.py; each is taken of the old and the new within seconds of each other, in the
+other order each round, and what counts is the median of the rounds' ratios. Exits 1 when one is
+worse by more than PERCENT (3).
+"""
+import argparse
+import os
+import sys
+import time
+from statistics import median
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bench_sim as b  # noqa: E402
+
+NEW = b.B
+SIZES = (100, 1000, 10000)
+
+
+class Sink(b.Sink):
+    """Of this tree for both: only the sender differs."""
+    def __init__(self, *args, **kw):
+        build, b.B = b.B, NEW
+        try:
+            super().__init__(*args, **kw)
+        finally:
+            b.B = build
+
+
+def rows():
+    """(name, more is better, every which round, figure)"""
+    for qos in (0, 1):
+        for n in SIZES:
+            yield f"QoS {qos}, {n} connections", True, 1, lambda q=qos, c=n: b.throughput("squall-sim", c, q, 0.3, 1.5)
+        yield f"QoS {qos}, 16 per write", True, 1, lambda q=qos: b.throughput("squall-sim16", 100, q, 0.3, 1.5)
+    yield "connects", True, 1, lambda: b.connects_sim(15000)
+    for v in ("1.2", "1.3"):
+        yield f"TLS {v}, full handshakes", True, 2, lambda v=v: b.reconnects("full", v, 2)
+        yield f"TLS {v}, resumed", True, 2, lambda v=v: b.reconnects("always", v, 2)
+    for n in (1000, 10000, 50000):
+        yield f"CPU per device, {n}", False, 4, lambda n=n: b.cpu_each(n, 4)[0]
+    yield "memory, 50,000 idle", False, 8, lambda: b.idle(50000)[0]
+    d = b.certs(5000)
+    for v in ("1.2", "1.3"):
+        args = b.tls_args(d, "--tls-version", v, "--resume", "full")
+        yield f"memory, 5,000 idle, TLS {v}", False, 8, lambda v=v, a=args: b.idle(
+            5000, *a, sink_args=b.sink_tls(d, v), tls=True, settle=4.0)[0]
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("old")
+    ap.add_argument("--rounds", type=int, default=4)
+    ap.add_argument("--worse", type=float, default=3.0)
+    a = ap.parse_args()
+    old = os.path.abspath(a.old)
+    b.Sink = Sink
+    b.certs(5000)
+    got, began = {}, time.monotonic()
+    for rnd in range(a.rounds):
+        for name, more, every, figure in rows():
+            if rnd % every:
+                continue
+            pair = {}
+            for build in (old, NEW) if rnd % 2 else (NEW, old):
+                b.B = build
+                pair[build] = figure()
+            b.B = NEW
+            ratio = pair[NEW] / pair[old]
+            got.setdefault((name, more), []).append(ratio)
+            print(f"  {time.monotonic() - began:4.0f} s, round {rnd + 1}, {name}: old {pair[old]:.4g}, "
+                  f"new {pair[NEW]:.4g}, {ratio:.3f}", flush=True)
+    bad = 0
+    for (name, more), v in got.items():
+        r = median(v)
+        worse = 100 * (1 - r if more else r - 1)
+        bad += worse > a.worse
+        print(f"{'not ok' if worse > a.worse else 'ok'} {name}: new / old {r:.3f} [{min(v):.3f}..{max(v):.3f}], "
+              f"{'more' if more else 'less'} is better, {len(v)} rounds")
+    print(f"# {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}")
+    return bad != 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    finally:
+        for p in list(b.running):
+            b.stop(p, b.signal.SIGKILL)
