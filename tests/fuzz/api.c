@@ -25,6 +25,7 @@
 #include "squalld/control/bus.h"
 #include "squalld/control/clear.h"
 #include "squalld/control/history.h"
+#include "squalld/experiments/experiments.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/reconcile.h"
 #include "squalld/control/schedules.h"
@@ -82,6 +83,8 @@ static void wire(void)
 		abort();
 	fake_add("/fuzz");
 	bus_record(api.bus, history_hear, api.history);
+	if (experiments_open(dir, api.bus, api.history, &api.experiments, &err))
+		abort();
 	uses.targets = api.targets;
 	uses.book = api.book;
 	uses.profiles = api.profiles;

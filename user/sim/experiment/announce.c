@@ -294,8 +294,7 @@ void exp_announce_report(const struct experiment *x, const struct exp_cmd *c, co
 		int rc = put(x, first[i], c->id, "/report", &client, report, NULL, &why);
 
 		if (rc)
-			fprintf(stderr, "squall-sim: %s did not take the report: %s\n",
-				exp_peer_url(x, first[i]), why.text);
+			fprintf(stderr, "squall-sim: the report was not taken: %s\n", why.text);
 		/* The verdict without the page, if that was too large. */
 		if (!rc || rc == -E2BIG)
 			put(x, first[i], c->id, "", &client, told, NULL, &why);

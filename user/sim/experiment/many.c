@@ -164,6 +164,9 @@ static int write_all(const struct experiment *x, const struct exp_cmd *c, json_t
 	if (c->json) {
 		json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		fputc('\n', stdout);
+		if (!rc && (fflush(stdout) || ferror(stdout)))
+			rc = sq_error_set(err, -EIO, NULL,
+					  "json: the standard output takes no more");
 	}
 	exp_live_verdict(f, doc);
 	return rc;
