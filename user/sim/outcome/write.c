@@ -111,7 +111,7 @@ static int grafana(const json_t *doc, const struct outcome_files *to, struct sq_
 {
 	struct curl_slist *head = curl_slist_append(NULL, "Content-Type: application/json");
 	double zero = outcome_number(doc, "started_ms");
-	char url[512], token[300] = "", line[320];
+	char url[512], token[300] = "", line[sizeof(token) + 32];
 	const json_t *o;
 	size_t i, n = json_array_size(json_object_get(doc, "faults"));
 	FILE *f = *to->grafana_token_file ? fopen(to->grafana_token_file, "re") : NULL;
