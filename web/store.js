@@ -103,9 +103,10 @@ export async function background() {
 	asking = true;
 	const [rules, schedules, health, experiments] = await Promise.all([get('rules'), get('schedules'), getHealth(), get('experiments')].map((p) => p.catch(() => null)));
 	asking = false;
-	if (rules)
+	if (rules) {
 		state.waiting = rules.rules.filter((r) => r.in_force === false && !isSelector(r.target));
 		state.selectors = new Map(rules.rules.filter((r) => isSelector(r.target)).map((r) => [r.target, stamp(r)]));
+	}
 	if (schedules)
 		state.schedules = schedules.schedules;
 	state.health = health;
