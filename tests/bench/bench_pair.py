@@ -91,4 +91,5 @@ if __name__ == "__main__":
         sys.exit(main())
     finally:
         for p in list(b.running):
-            b.stop(p, b.signal.SIGKILL)
+            for pid in reversed(b.tree(p.pid)):
+                os.kill(pid, b.signal.SIGKILL)
