@@ -27,6 +27,7 @@
 #include "maps.h"
 #include "packet.h"
 #include "decide.h"
+#include "lane.h"
 
 #define AHEAD_MAX 64 /* packets of one GSO packet; BIG TCP's are cut */
 /* For so long after one was cut: a backlog is empty within some microseconds, but for a CPU that
