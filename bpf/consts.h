@@ -43,18 +43,21 @@
 #define TCP_MPTCP_JOIN	 1
 
 /* DNS (RFC 1035, 4.1.1): flags of a header, and what an answer keeps of those of its query. */
-#define PORT_DNS     53
-#define DNS_FLAGS    2 /* offset in the header */
-#define DNS_HLEN     12
-#define DNS_RESPONSE 0x8000
-#define DNS_OPCODE   0x7800
-#define DNS_RA	     0x0080
-#define DNS_KEPT     0x0110 /* RD, CD */
-#define DNS_SERVFAIL 2
-#define DNS_NXDOMAIN 3
-#define UDP_CHECK    6
-#define IP_SADDR     12
-#define IP6_SADDR    8
+#define PORT_DNS      53
+#define DNS_FLAGS     2 /* offset in the header */
+#define DNS_HLEN      12
+#define DNS_RESPONSE  0x8000
+#define DNS_OPCODE    0x7800
+#define DNS_RA	      0x0080
+#define DNS_KEPT      0x0110 /* RD, CD */
+#define DNS_TYPE_A    1
+#define DNS_TYPE_AAAA 28 /* RFC 3596 */
+#define DNS_CLASS_IN  1
+#define DNS_SERVFAIL  2
+#define DNS_NXDOMAIN  3
+#define UDP_CHECK     6
+#define IP_SADDR      12
+#define IP6_SADDR     8
 
 /* Control packets of MQTT. */
 #define MQTT_CONNACK	2
@@ -74,7 +77,9 @@
 #define TLS_ALERT	 21
 #define TLS_HANDSHAKE	 22
 #define TLS_DATA	 23
+#define TLS_CLIENT_HELLO 1
 #define TLS_SERVER_HELLO 2
+#define TLS_HELLO_AT	 9 /* behind the headers of record and handshake */
 #define TLS_13_SUITES	 0x13
 #define TLS_13_SHA384	 0x1302
 #define TLS_13_CCM_8	 0x1305

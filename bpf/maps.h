@@ -108,6 +108,26 @@ struct {
 	__array(values, struct flow_table);
 } sq_flows SEC(".maps");
 
+/* Not an LRU hash: see struct sq_flow_set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SQ_HOSTS);
+	__type(key, struct sq_host_key);
+	__type(value, struct sq_host_seen);
+} sq_hosts SEC(".maps");
+
+/* A name on its way from the packet into its hash. */
+struct sq_name {
+	__u8 byte[256];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sq_name);
+} sq_name SEC(".maps");
+
 /* Of a datagram in pieces only the first has ports: kept here until the others have
  * come. 8,192 at a time; of more, the oldest are forgotten. */
 struct sq_fragment {

@@ -19,6 +19,7 @@ struct view {
 	__u8 family;
 	__u8 proto;
 	__u8 tcp_flags;
+	__u8 hosts; /* a bit for each of the rule's that it belongs to */
 };
 
 static __always_inline void view_make(const struct packet *p, __u32 dir, struct view *v)
@@ -45,6 +46,8 @@ static __always_inline bool in_range(__u16 port, __u16 lo, __u16 hi)
 __noinline bool match(const struct sq_match *m, const struct view *v)
 {
 	if (!m || !v)
+		return false;
+	if (m->host && !(v->hosts >> (m->host - 1) & 1))
 		return false;
 	if (m->proto && m->proto != v->proto)
 		return false;
@@ -80,6 +83,8 @@ static __always_inline bool names_docker_dns(const struct packet *p)
 				  p->daddr[0] == bpf_htonl(ADDR_DOCKER_DNS));
 }
 
+#define HOSTS_MASK ((1 << SQ_MAX_HOSTS) - 1)
+
 /* Beside SQ_M_*: the clause looks at queries for names wherever they are asked. */
 #define NAMED_DNS 128
 
@@ -112,24 +117,27 @@ static __always_inline bool exempt(const struct packet *p, const struct view *v,
 	return false;
 }
 
-/* Index of the clause, or -1: let the packet pass. */
+/* Index of the clause, or -1: let the packet pass. dir_hosts: hosts_of() above the direction. */
 __noinline int match_clause(const struct sq_rule *rule, const struct packet *p,
-			    const struct sq_cfg *cfg, __u32 dir)
+			    const struct sq_cfg *cfg, __u32 dir_hosts)
 {
+	__u32 dir = dir_hosts & 1, hosts = dir_hosts >> 1;
 	struct view v;
 
 	if (!rule || !p || !cfg)
 		return -1;
 	view_make(p, dir, &v);
+	v.hosts = hosts & HOSTS_MASK;
 	for (__u32 i = 0; i < SQ_MAX_EXCEPTS && i < rule->n_excepts; i++)
 		if (match(&rule->except[i], &v))
 			return -1;
 	for (__u32 i = 0; i < SQ_MAX_CLAUSES && i < rule->n_clauses; i++) {
 		const struct sq_clause *c = &rule->clause[i];
 
+		v.hosts = c->ask.dns ? hosts >> SQ_MAX_HOSTS : hosts & HOSTS_MASK;
 		/* A clause that says nothing of this direction leaves the packet
 		 * to a less specific one. */
-		if (!(c->faults[dir & 1].flags & SQ_F_ACTIVE) || !match(&c->match, &v))
+		if (!(c->faults[dir].flags & SQ_F_ACTIVE) || !match(&c->match, &v))
 			continue;
 		return exempt(p, &v, cfg, c->match.flags | (c->ask.dns ? NAMED_DNS : 0)) ? -1
 											 : (int)i;

@@ -29,6 +29,7 @@
 #include "answer.h"
 #include "flow.h"
 #include "ahead.h"
+#include "hosts.h"
 #include "trace.h"
 
 char _license[] SEC("license") = "GPL";
@@ -221,7 +222,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	struct sq_rule *rule = bpf_map_lookup_elem(&sq_rules, &rule_id);
 	struct judgement j = {};
 	struct packet p;
-	int clause, ret;
+	int clause, hosts, ret;
 	__u64 now;
 
 	if (!rule)
@@ -231,7 +232,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 								     : bpf_ktime_get_coarse_ns();
 	if (!in_force(rule, cfg, now) || !tag_beside(skb) || !packet_parse(skb, &p))
 		return PASS;
-	clause = match_clause(rule, &p, cfg, dir);
+	hosts = rule->n_hosts ? hosts_of(skb, rule, &p, dir) : 0;
+	clause = match_clause(rule, &p, cfg, dir | hosts << 1);
 	if (clause < 0 || !judgement_make(&j, rule, clause, dir))
 		return PASS;
 

@@ -106,7 +106,7 @@ function fromRule(rule) {
 }
 
 const TCP_FLAGS = ['syn', 'fin', 'rst'];
-const matchText = (m) => [...['proto', 'to', 'port', 'dport', 'sport'].filter((k) => m[k] !== undefined && m[k] !== '')
+const matchText = (m) => [...['proto', 'to', 'host', 'port', 'dport', 'sport'].filter((k) => m[k] !== undefined && m[k] !== '')
 	.map((k) => k === 'proto' ? m[k] : `${k} ${m[k]}`), ...TCP_FLAGS.filter((k) => m[k])].join(' ');
 
 // "tcp port 5557" or "to 10.0.0.0/8" -> MATCH; the daemon checks the values.
@@ -118,7 +118,7 @@ function parseMatch(line) {
 			m.proto = words[i];
 		else if (TCP_FLAGS.includes(words[i]))
 			m[words[i]] = true;
-		else if (/^(proto|to|dport|sport|port)$/.test(words[i]) && i + 1 < words.length)
+		else if (/^(proto|to|host|dport|sport|port)$/.test(words[i]) && i + 1 < words.length)
 			m[words[i]] = words[++i];
 		else
 			return null;
@@ -374,7 +374,7 @@ export class Editor {
 			h('div', { class: 'filter-fields' },
 				this.select('match.proto', 'Protocol', [['', 'any'], ['tcp', 'TCP'], ['udp', 'UDP'], ['icmp', 'ICMP']],
 					() => match.proto || '', (v) => { set(match, ['proto'], v); tabs[this.clause].textContent = matchText(match) || 'All packets'; }),
-				text('to', 'Remote address', '10.0.0.0/8'), text('dport', 'Remote port', '8883 or 8000-9000'),
+				text('to', 'Remote address', '10.0.0.0/8'), text('host', 'Host by DNS or SNI', 'broker.example.com'), text('dport', 'Remote port', '8883 or 8000-9000'),
 				text('sport', 'Local port', 'any'), text('port', 'Either port', 'any'),
 				this.select('match.syn', 'TCP packets', [['', 'all'], ['syn', 'SYN: a connection begins'], ['fin', 'FIN: it ends'], ['rst', 'RST: it is broken off']],
 					() => TCP_FLAGS.find((k) => match[k]) || '', (v) => {

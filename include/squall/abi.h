@@ -23,6 +23,7 @@
 
 #define SQ_MAX_CLAUSES 8  /* filters of one rule */
 #define SQ_MAX_EXCEPTS 16 /* allow-list entries of one rule */
+#define SQ_MAX_HOSTS   4  /* names of one rule */
 #define SQ_MAX_LEVELS  12 /* depth of a ruled cgroup below the v2 root */
 #define SQ_MAX_RULES   32768
 #define SQ_MAX_ATTACH  4096 /* interfaces, over all network namespaces */
@@ -52,6 +53,8 @@ struct sq_match {
 	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
 	__u8 prefix_len; /* of addr; 0 = any address */
 	__u8 flags;	 /* SQ_M_* */
+	__u8 host;	 /* of sq_rule.host, from 1 on: one of this host's; 0 = any */
+	__u8 pad[7];
 };
 
 enum sq_loss_model {
@@ -168,6 +171,37 @@ struct sq_dyn {
 	__u64 bytes; /* of a flow: payload let through in this direction */
 };
 
+/*
+ * A host by its name (RFC 1123, 2.1: at most 253 bytes), in small letters, without the dot of the
+ * root. The kernel compares hashes: FNV-1a of 64 bits over the name.
+ */
+#define SQ_HOST_BASIS 0xcbf29ce484222325ull
+#define SQ_HOST_PRIME 0x100000001b3ull
+#define SQ_HOST_SIZE  256
+struct sq_host {
+	__u64 hash;
+	char name[SQ_HOST_SIZE];
+};
+
+/*
+ * What a target's packets have said of its hosts: an address (ports 0) that an answer has named, or
+ * a connection by its server_name. Kept as long as it is used; squalld deletes what was not for
+ * SQ_HOST_IDLE_NS, and all of a target without such a rule.
+ */
+#define SQ_HOSTS	262144
+#define SQ_HOST_IDLE_NS 7440000000000ull /* as SQ_FLOW_TCP_NS */
+struct sq_host_key {
+	__u64 target; /* cgroup id */
+	__u64 host;   /* its hash */
+	__u32 addr[4];
+	__u16 rport;
+	__u16 lport;
+	__u32 pad;
+};
+struct sq_host_seen {
+	__u64 last_ns;
+};
+
 /* sq_rule.flags */
 #define SQ_R_KEEP	1 /* on-crash keep: acts until its expiry even if squalld is gone */
 #define SQ_R_SEED_GIVEN 2 /* the user chose the seed (otherwise squalld drew it) */
@@ -191,10 +225,11 @@ struct sq_rule {
 	__u32 links;	 /* flows that the table is to hold, as asked; 0 = SQ_LINKS */
 	__u32 flow_slot; /* of the table in sq_flows, given by squalld; 0 = none */
 	__u32 flow_sets; /* sets of the table, likewise */
-	__u32 pad;
+	__u32 n_hosts;
 	struct sq_clause clause[SQ_MAX_CLAUSES]; /* most specific first */
 	struct sq_match except[SQ_MAX_EXCEPTS];
 	struct sq_dyn dyn[SQ_MAX_CLAUSES][SQ_DIRS];
+	struct sq_host host[SQ_MAX_HOSTS];
 };
 
 /*
@@ -311,7 +346,9 @@ enum sq_lane { SQ_LANE_NONE = 0, SQ_LANE_FQ = 1, SQ_LANE_TAP = 2 };
 struct sq_cfg {
 	__u64 lease_ns;
 	__u64 pacer_ns;
-	__u64 stranded_pkts; /* lost because their interface went away while they waited */
+	__u64 stranded_pkts;  /* lost because their interface went away while they waited */
+	__u64 hosts_full;     /* times that a host's address or connection found no place */
+	__u64 hosts_unparsed; /* ClientHellos in which the name was not found */
 	__u64 levels; /* depths below the v2 root that have ruled cgroups, deepest first, a nibble
 			 each */
 	__u32 abi_version;
@@ -432,16 +469,18 @@ struct sq_lane_hdr {
 #define SQ_LANE_MAGIC 0x5153
 
 #define SQ_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type)
-SQ_ASSERT_SIZE(sq_match, 48);
+SQ_ASSERT_SIZE(sq_match, 56);
 SQ_ASSERT_SIZE(sq_faults, 136);
-SQ_ASSERT_SIZE(sq_clause, 352);
+SQ_ASSERT_SIZE(sq_clause, 360);
+SQ_ASSERT_SIZE(sq_host, 264);
+SQ_ASSERT_SIZE(sq_host_key, 40);
 SQ_ASSERT_SIZE(sq_flow_ask, 32);
 SQ_ASSERT_SIZE(sq_flow, 136);
 SQ_ASSERT_SIZE(sq_flow_set, 1152);
 SQ_ASSERT_SIZE(sq_dyn, 32);
-SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 352 + 16 * 48 + 16 * 32);
+SQ_ASSERT_SIZE(sq_rule, 72 + 8 * 360 + 16 * 56 + 16 * 32 + 4 * 264);
 SQ_ASSERT_SIZE(sq_counters, 128);
-SQ_ASSERT_SIZE(sq_cfg, 56);
+SQ_ASSERT_SIZE(sq_cfg, 72);
 SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
 SQ_ASSERT_SIZE(sq_lane_hdr, 32);

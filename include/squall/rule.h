@@ -19,9 +19,9 @@
  *            | dns nxdomain|servfail|timeout|slow TIME
  *   WHEN    := old | idle TIME | after TIME | after SIZE [up|down]
  *            | at connack|suback|puback|pingresp
- *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | dport PORT[-PORT] | sport PORT[-PORT]
- *            | port PORT[-PORT] | syn | fin | rst
- *   OPTION  := except MATCH... | for TIME | seed N | on-crash clear|keep | links N
+ *   MATCH   := proto tcp|udp|icmp|any|NAME|NUMBER | to CIDR | host NAME | dport PORT[-PORT] | sport
+ * PORT[-PORT] | port PORT[-PORT] | syn | fin | rst OPTION  := except MATCH... | for TIME | seed N |
+ * on-crash clear|keep | links N
  *
  * Seen from the target: `to` is the remote address and dport the remote port
  * in both directions, sport the local one, `port` either. Without a direction
@@ -76,13 +76,13 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size);
  *              "reorder_pct":X,"reorder_corr_pct":X,"gap":N,
  *              "rate_bps":N,"burst_bytes":N,"limit_bytes":N | "latency_ns":N,
  *              "mtu_bytes":N,"mtu_icmp":true,"blackhole":true}
- *   MATCH  := {"proto":"tcp","to":"10.0.0.0/8","dport":"8883" | 8883 | "8000-9000","sport":..,
- *              "port":..,"syn":true,"fin":true,"rst":true}
- * sq_rule_to_json() adds, for reading only: "text" (canonical; sent back beside "clauses" it must
- * still say the same, so drop it before changing them), and, ignored by sq_rule_from_json(), "id",
- * "target_id" and "drawn_seed" (decimal texts, as 64 bits are too many for JavaScript), "set_ms",
- * "expires_in_ns". Returns a new reference or NULL (out of memory). Dump it with SQ_JSON_FLAGS,
- * which keeps 0.1 from becoming 0.10000000000000001 and loses no digit of a percentage.
+ *   MATCH  := {"proto":"tcp","to":"10.0.0.0/8","host":"broker.example.com","dport":"8883" | 8883 |
+ * "8000-9000","sport":.., "port":..,"syn":true,"fin":true,"rst":true} sq_rule_to_json() adds, for
+ * reading only: "text" (canonical; sent back beside "clauses" it must still say the same, so drop
+ * it before changing them), and, ignored by sq_rule_from_json(), "id", "target_id" and "drawn_seed"
+ * (decimal texts, as 64 bits are too many for JavaScript), "set_ms", "expires_in_ns". Returns a new
+ * reference or NULL (out of memory). Dump it with SQ_JSON_FLAGS, which keeps 0.1 from becoming
+ * 0.10000000000000001 and loses no digit of a percentage.
  */
 #define SQ_JSON_FLAGS (JSON_REAL_PRECISION(12))
 int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *err);

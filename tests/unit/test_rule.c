@@ -77,6 +77,10 @@ static const struct {
 	{"reset at puback match dport 1883", "both reset at puback match dport 1883"},
 	{"max-flows 8", "both max-flows 8"},
 	{"dns nxdomain", "both dns nxdomain"},
+	{"loss 1% match host Broker.Example.com.", "up loss 1% match host broker.example.com"},
+	{"loss 1% match dport 443 host a.b also dns nxdomain match host _x.b except host a.b",
+	 "up loss 1% match dport 443 host a.b also both dns nxdomain match host _x.b except host "
+	 "a.b"},
 	{"dns slow 2s match to 10.0.0.1", "both dns slow 2s match to 10.0.0.1"},
 	{"down loss 1% dns timeout flows 50% also up dns servfail match proto udp",
 	 "both dns servfail match proto udp also down loss 1% dns timeout flows 50%"},
@@ -309,6 +313,15 @@ static const struct {
 	{"reset old match proto udp", "reset", "TCP's"},
 	{"hang old match syn", "hang", "whole connections"},
 	{"max-flows", "max-flows", "missing"},
+	{"loss 1% match host", "match.host", "missing"},
+	{"loss 1% match host *.example.com", "match.host", "a name with *"},
+	{"loss 1% match host 10.0.0.1", "match.host", "an address is given by to"},
+	{"loss 1% match host a..b", "match.host", "the name of a host"},
+	{"loss 1% match host a host b", "match.host", "twice"},
+	{"loss 1% match host a also loss 2% match host b also loss 3% match host c also loss 4% "
+	 "match "
+	 "host d also loss 5% match host e",
+	 "clause[4].match.host", "at most 4 hosts"},
 	{"dns", "dns", "missing"},
 	{"dns refused", "dns", "\"refused\" is not accepted: nxdomain"},
 	{"dns slow", "dns", "missing"},

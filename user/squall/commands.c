@@ -126,6 +126,8 @@ const struct command squall_commands[] = {
 		"MATCH is one or more of\n"
 		"  proto tcp|udp|icmp|any\n"
 		"  to ADDRESS[/PREFIX]     the remote address\n"
+		"  host NAME               by DNS answers and TLS (SNI), as in host "
+		"broker.example.com\n"
 		"  dport PORT[-PORT]       the remote port\n"
 		"  sport PORT[-PORT]       the local port\n"
 		"  port PORT[-PORT]        either port\n"

@@ -126,7 +126,7 @@ static void put_ask(struct out *o, const struct sq_flow_ask *a)
 		put_percent(o, " flows", a->share);
 }
 
-static void put_match(struct out *o, const struct sq_match *m)
+static void put_match(struct out *o, const struct sq_rule *rule, const struct sq_match *m)
 {
 	char text[64];
 
@@ -142,6 +142,8 @@ static void put_match(struct out *o, const struct sq_match *m)
 		    match_format_port(m->lport_lo, m->lport_hi, text, sizeof(text)));
 	if (m->aport_hi)
 		put(o, " port %s", match_format_port(m->aport_lo, m->aport_hi, text, sizeof(text)));
+	if (m->host)
+		put(o, " host %s", match_host(rule, m));
 	for (unsigned i = 0; match_tcp_word(m, i); i++)
 		if (*match_tcp_word(m, i))
 			put(o, " %s", match_tcp_word(m, i));
@@ -155,7 +157,7 @@ static bool same_faults(const struct sq_faults *a, const struct sq_faults *b)
 	return !memcmp(&x, &y, sizeof(x));
 }
 
-static void put_clause(struct out *o, const struct sq_clause *c)
+static void put_clause(struct out *o, const struct sq_rule *rule, const struct sq_clause *c)
 {
 	const struct sq_faults *up = &c->faults[SQ_UP], *down = &c->faults[SQ_DOWN];
 
@@ -175,7 +177,7 @@ static void put_clause(struct out *o, const struct sq_clause *c)
 	put_ask(o, &c->ask);
 	if (!match_is_any(&c->match)) {
 		put(o, " match");
-		put_match(o, &c->match);
+		put_match(o, rule, &c->match);
 	}
 }
 
@@ -190,11 +192,11 @@ int sq_rule_to_text(const struct sq_rule *rule, char *buf, size_t size)
 	for (i = 0; i < rule->n_clauses && i < SQ_MAX_CLAUSES; i++) {
 		if (i)
 			put(&o, " also ");
-		put_clause(&o, &rule->clause[i]);
+		put_clause(&o, rule, &rule->clause[i]);
 	}
 	for (i = 0; i < rule->n_excepts && i < SQ_MAX_EXCEPTS; i++) {
 		put(&o, " except");
-		put_match(&o, &rule->except[i]);
+		put_match(&o, rule, &rule->except[i]);
 	}
 	if (rule->for_ns)
 		put(&o, " for %s", sq_format_duration(rule->for_ns, text, sizeof(text)));

@@ -339,10 +339,10 @@ static int read_faults(const struct reader *up, const char *dir, struct sq_fault
 	return e;
 }
 
-static int read_match(const struct reader *r, struct sq_match *m)
+static int read_match(const struct reader *r, struct sq_rule *rule, struct sq_match *m)
 {
 	static const char *const keys[] = {"proto", "to",  "dport", "sport", "port",
-					   "syn",   "fin", "rst",   NULL};
+					   "host",  "syn", "fin",   "rst",   NULL};
 	char field[FIELD_SIZE], number[24];
 	const char *text;
 	uint32_t flags = 0;
@@ -361,19 +361,22 @@ static int read_match(const struct reader *r, struct sq_match *m)
 		field_name(field, r->clause, r->part, keys[i]);
 		if (json_is_string(v) && strlen(json_string_value(v)) == json_string_length(v)) {
 			text = json_string_value(v);
-		} else if (i >= 2 && json_is_integer(v)) {
+		} else if (i >= 2 && i < 5 && json_is_integer(v)) {
 			snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
 			text = number;
 		} else {
 			return refuse_value(r, keys[i], v,
 					    i == 0   ? match_proto_accepts
 					    : i == 1 ? "a text with an address or prefix"
+					    : i == 5 ? accepts_host
 						     : "a port or a text with a range of ports");
 		}
 		if (i == 0)
 			e = match_set_proto(m, text, field, r->err);
 		else if (i == 1)
 			e = match_set_addr(m, text, field, r->err);
+		else if (i == 5)
+			e = match_set_host(rule, m, text, field, r->err);
 		else
 			e = match_set_port(m,
 					   i == 2   ? PORT_REMOTE
@@ -419,7 +422,7 @@ static int read_clauses(const json_t *array, struct sq_rule *rule, struct sq_err
 		m.part = "match";
 		m.object = get(&r, "match");
 		if (m.object) {
-			e = read_match(&m, &c->match);
+			e = read_match(&m, rule, &c->match);
 			if (e)
 				return e;
 		}
@@ -448,7 +451,7 @@ static int read_excepts(const json_t *array, struct sq_rule *rule, struct sq_err
 		snprintf(part, sizeof(part), "except[%zu]", i);
 		r.part = part;
 		r.object = m;
-		e = read_match(&r, &rule->except[i]);
+		e = read_match(&r, rule, &rule->except[i]);
 		if (e)
 			return e;
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Filters: which packets a clause or an exception means. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -217,6 +218,96 @@ char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size)
 	return buf;
 }
 
+const char accepts_host[] = "the name of a host, as in host broker.example.com";
+
+/* RFC 1123, 2.1, and the underscore that names of services have: small letters, no dot at the end.
+ */
+static bool name_take(const char *value, char name[static SQ_HOST_SIZE])
+{
+	size_t n = strlen(value), label = 0;
+	struct in6_addr addr;
+
+	if (n && value[n - 1] == '.')
+		n--;
+	if (!n || n > 253 || inet_pton(AF_INET, value, &addr) == 1)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)value[i];
+
+		label = c == '.' ? 0 : label + 1;
+		if (label > 63 || (c == '.' && (!i || value[i - 1] == '.')) ||
+		    !(c == '.' || c == '_' || c == '-' || (c < 128 && isalnum(c))))
+			return false;
+		name[i] = (char)tolower(c);
+	}
+	return true;
+}
+
+int match_set_host(struct sq_rule *rule, struct sq_match *m, const char *value, const char *field,
+		   struct sq_error *err)
+{
+	char name[SQ_HOST_SIZE] = "";
+	uint32_t i;
+
+	if (!name_take(value, name))
+		return sq_error_value(err, -EINVAL, field, value,
+				      strchr(value, '*')
+					      ? "the whole name of one host; a name with * is not "
+						"accepted"
+					      : "the name of a host, as in host "
+						"broker.example.com; an address is given by to");
+	for (i = 0; i < rule->n_hosts && strcmp(rule->host[i].name, name) != 0; i++)
+		;
+	if (i == SQ_MAX_HOSTS)
+		return sq_error_set(err, -EINVAL, field,
+				    "%.80s is one too many: a rule names at most %d hosts", name,
+				    SQ_MAX_HOSTS);
+	memcpy(rule->host[i].name, name, sizeof(name));
+	if (i == rule->n_hosts)
+		rule->n_hosts++;
+	m->host = (uint8_t)(i + 1);
+	return 0;
+}
+
+const char *match_host(const struct sq_rule *rule, const struct sq_match *m)
+{
+	return m->host && m->host <= SQ_MAX_HOSTS ? rule->host[m->host - 1].name : "";
+}
+
+/* In the order in which the rule as it is written names them, so that equal rules are equal. */
+static void renumber(struct sq_rule *new, const struct sq_rule *old, struct sq_match *m)
+{
+	uint32_t i;
+
+	if (!m->host)
+		return;
+	for (i = 0; i < new->n_hosts &&strcmp(new->host[i].name, match_host(old, m)) != 0; i++)
+		;
+	new->host[i] = old->host[m->host - 1];
+	if (i == new->n_hosts)
+		new->n_hosts++;
+	m->host = (uint8_t)(i + 1);
+}
+
+void hosts_finish(struct sq_rule *rule)
+{
+	const struct sq_rule old = *rule;
+	uint32_t i;
+
+	memset(rule->host, 0, sizeof(rule->host));
+	rule->n_hosts = 0;
+	for (i = 0; i < rule->n_clauses; i++)
+		renumber(rule, &old, &rule->clause[i].match);
+	for (i = 0; i < rule->n_excepts; i++)
+		renumber(rule, &old, &rule->except[i]);
+	for (i = 0; i < rule->n_hosts; i++) {
+		rule->host[i].hash = SQ_HOST_BASIS;
+		for (const char *c = rule->host[i].name; *c; c++)
+			rule->host[i].hash =
+				(rule->host[i].hash ^ (unsigned char)*c) * SQ_HOST_PRIME;
+	}
+}
+
 static bool ports_valid(uint16_t lo, uint16_t hi)
 {
 	return (!lo && !hi) || (lo && lo <= hi);
@@ -296,7 +387,7 @@ const char *match_tcp_word(const struct sq_match *m, unsigned i)
 bool match_is_any(const struct sq_match *m)
 {
 	return !m->family && !m->proto && !m->rport_hi && !m->lport_hi && !m->aport_hi &&
-	       !(m->flags & SQ_M_TCP);
+	       !m->host && !(m->flags & SQ_M_TCP);
 }
 
 bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
@@ -305,7 +396,8 @@ bool sq_match_equal(const struct sq_match *a, const struct sq_match *b)
 	       a->rport_hi == b->rport_hi && a->lport_lo == b->lport_lo &&
 	       a->lport_hi == b->lport_hi && a->aport_lo == b->aport_lo &&
 	       a->aport_hi == b->aport_hi && a->family == b->family && a->proto == b->proto &&
-	       a->prefix_len == b->prefix_len && !((a->flags ^ b->flags) & SQ_M_TCP);
+	       a->prefix_len == b->prefix_len && a->host == b->host &&
+	       !((a->flags ^ b->flags) & SQ_M_TCP);
 }
 
 static bool in_range(uint16_t port, uint16_t lo, uint16_t hi)

@@ -18,6 +18,13 @@ int match_set_addr(struct sq_match *m, const char *value, const char *field, str
 enum port_kind { PORT_REMOTE, PORT_LOCAL, PORT_EITHER };
 int match_set_port(struct sq_match *m, enum port_kind kind, const char *value, const char *field,
 		   struct sq_error *err);
+/* A host of the rule by its name, which is added where it is new: 0, and *ret is for
+ * sq_match.host; or an error. */
+int match_set_host(struct sq_rule *rule, struct sq_match *m, const char *value, const char *field,
+		   struct sq_error *err);
+const char *match_host(const struct sq_rule *rule, const struct sq_match *m); /* "" for none */
+/* Hosts that no match names any more go, and the hashes of the others are set. */
+void hosts_finish(struct sq_rule *rule);
 /* Fills what is derived (mask, flags) and checks the parts against each other. */
 int match_finish(struct sq_match *m, const char *field, struct sq_error *err);
 /* The flag that a word of `match` names, or 0; and back: the i-th word, "" where the match does not
@@ -38,6 +45,7 @@ const char *distribution_name(uint32_t distribution);
 int distribution_by_name(const char *name); /* -1 if none */
 /* Why a word of tc-netem(8), or a key of that name, is refused; NULL: not one of those. */
 const char *netem_lacks(const char *word);
+extern const char accepts_host[];
 extern const char distribution_accepts[]; /* what else there is, and why not more; for errors */
 extern const char distribution_names[];	  /* for errors */
 

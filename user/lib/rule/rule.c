@@ -245,6 +245,8 @@ static int match_order(const struct sq_match *a, const struct sq_match *b)
 	int pa = a->family ? 1 + a->prefix_len : 0, pb = b->family ? 1 + b->prefix_len : 0;
 	uint64_t wa, wb;
 
+	if (!a->host != !b->host)
+		return !!b->host - !!a->host;
 	if (pa != pb)
 		return pb - pa;
 	wa = (uint64_t)port_width(a->rport_lo, a->rport_hi) * port_width(a->lport_lo, a->lport_hi) *
@@ -408,6 +410,7 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err)
 	if (r)
 		return r;
 	sort_clauses(&new);
+	hosts_finish(&new);
 	flags_finish(&new);
 	r = check_table(&new, err);
 	if (r)
@@ -446,6 +449,8 @@ bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b)
 			if (!faults_equal(&a->clause[i].faults[d], &b->clause[i].faults[d]))
 				return false;
 	}
+	if (memcmp(a->host, b->host, sizeof(a->host)))
+		return false;
 	for (i = 0; i < a->n_excepts; i++)
 		if (!sq_match_equal(&a->except[i], &b->except[i]))
 			return false;

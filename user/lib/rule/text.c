@@ -12,7 +12,7 @@
 
 /* The words that can start something; everything else is a mistake. */
 static const char *const match_words[] = {"proto", "to",  "dport", "sport", "port",
-					  "syn",   "fin", "rst",   NULL};
+					  "host",  "syn", "fin",   "rst",   NULL};
 static const char *const option_words[] = {"except", "for", "seed", "on-crash", "links", NULL};
 static const char *const dir_words[] = {"up", "down", "both", NULL};
 
@@ -38,6 +38,7 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 			return missing(p, field,
 				       i == 0	? match_proto_accepts
 				       : i == 1 ? "an address or prefix, as in 10.0.0.0/8"
+				       : i == 5 ? accepts_host
 						: "a port or a range, as in 8883 or "
 						  "8000-9000");
 		w = p->words[p->i++];
@@ -47,6 +48,9 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 			break;
 		case 1:
 			r = match_set_addr(m, w, field, p->err);
+			break;
+		case 5:
+			r = match_set_host(&p->rule, m, w, field, p->err);
 			break;
 		default:
 			r = match_set_port(m,
@@ -63,10 +67,10 @@ static int parse_match(struct parser *p, struct sq_match *m, const char *prefix)
 		if (w)
 			return sq_error_value(
 				p->err, -EINVAL, prefix, w,
-				"proto, to, dport, sport, port, syn, fin or rst comes here");
+				"proto, to, dport, sport, port, host, syn, fin or rst comes here");
 		return sq_error_set(
 			p->err, -EINVAL, prefix,
-			"is empty: proto, to, dport, sport, port, syn, fin or rst comes "
+			"is empty: proto, to, dport, sport, port, host, syn, fin or rst comes "
 			"here");
 	}
 	return 0;

@@ -104,7 +104,7 @@ static int set_port(json_t *o, const char *key, uint16_t lo, uint16_t hi)
 			 : json_string(match_format_port(lo, hi, text, sizeof(text))));
 }
 
-static json_t *match_json(const struct sq_match *m)
+static json_t *match_json(const struct sq_rule *rule, const struct sq_match *m)
 {
 	json_t *o = json_object();
 	char text[64];
@@ -119,13 +119,15 @@ static json_t *match_json(const struct sq_match *m)
 	e |= set_port(o, "dport", m->rport_lo, m->rport_hi);
 	e |= set_port(o, "sport", m->lport_lo, m->lport_hi);
 	e |= set_port(o, "port", m->aport_lo, m->aport_hi);
+	if (m->host)
+		e |= json_object_set_new(o, "host", json_string(match_host(rule, m)));
 	for (unsigned i = 0; match_tcp_word(m, i); i++)
 		if (*match_tcp_word(m, i))
 			e |= json_object_set_new(o, match_tcp_word(m, i), json_true());
 	return whole(o, e);
 }
 
-static json_t *clause_json(const struct sq_clause *c)
+static json_t *clause_json(const struct sq_rule *rule, const struct sq_clause *c)
 {
 	json_t *o = json_object();
 	int e = 0;
@@ -136,7 +138,7 @@ static json_t *clause_json(const struct sq_clause *c)
 		e |= json_object_set_new(o, "down", faults_json(&c->faults[SQ_DOWN]));
 	e |= ask_to_json(o, &c->ask);
 	if (!match_is_any(&c->match))
-		e |= json_object_set_new(o, "match", match_json(&c->match));
+		e |= json_object_set_new(o, "match", match_json(rule, &c->match));
 	return whole(o, e);
 }
 
@@ -172,12 +174,12 @@ json_t *sq_rule_to_json(const struct sq_rule *rule, uint64_t now_monotonic_ns)
 	int e = 0;
 
 	for (i = 0; i < rule->n_clauses && i < SQ_MAX_CLAUSES; i++)
-		e |= json_array_append_new(clauses, clause_json(&rule->clause[i]));
+		e |= json_array_append_new(clauses, clause_json(rule, &rule->clause[i]));
 	e |= json_object_set_new(o, "clauses", clauses);
 	if (rule->n_excepts) {
 		excepts = json_array();
 		for (i = 0; i < rule->n_excepts && i < SQ_MAX_EXCEPTS; i++)
-			e |= json_array_append_new(excepts, match_json(&rule->except[i]));
+			e |= json_array_append_new(excepts, match_json(rule, &rule->except[i]));
 		e |= json_object_set_new(o, "except", excepts);
 	}
 	e |= set_int(o, "for_ns", rule->for_ns);

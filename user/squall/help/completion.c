@@ -16,7 +16,7 @@ static const char *const rule_words[] = {
 	"fin",		"rst",	     "port",	     "also",	 "except",    "for",
 	"seed",		"on-crash",  "clear",	     "keep",	 "links",     "at",
 	"connack",	"suback",    "puback",	     "pingresp", "max-flows", "dns",
-	"nxdomain",	"servfail",  "timeout",	     "slow",	 NULL,
+	"nxdomain",	"servfail",  "timeout",	     "slow",	 "host",      NULL,
 };
 
 static const char *const map_names[] = {

@@ -79,7 +79,6 @@ static const char *const rule_words[][2] = {
 	{"source", "to"},
 	{"net", "to"},
 	{"dst", "to"},
-	{"host", "to"},
 	{"protocol", "proto"},
 	{"filter", "match"},
 	{"only", "match"},
@@ -133,13 +132,13 @@ static const char *synonym(const char *word, const char *error)
 static const char *slip(const char *word, const char *error)
 {
 	static const char *const names[] = {
-		"up",	     "down",	  "both",  "loss",   "delay",  "duplicate", "corrupt",
-		"reorder",   "rate",	  "mtu",   "each",   "flows",  "flow",	    "address",
-		"hang",	     "reset",	  "match", "except", "also",   "for",	    "seed",
-		"on-crash",  "proto",	  "to",	   "dport",  "sport",  "port",	    "syn",
-		"fin",	     "rst",	  "links", "keep",   "clear",  "uniform",   "tcp",
-		"max-flows", "udp",	  "icmp",  "any",    "normal", "old",	    "idle",
-		"after",     "blackhole", "pareto"};
+		"up",	     "down",	  "both",   "loss",   "delay",	"duplicate", "corrupt",
+		"reorder",   "rate",	  "mtu",    "each",   "flows",	"flow",	     "address",
+		"hang",	     "reset",	  "match",  "except", "also",	"for",	     "seed",
+		"on-crash",  "proto",	  "to",	    "dport",  "sport",	"port",	     "syn",
+		"fin",	     "rst",	  "links",  "keep",   "clear",	"uniform",   "tcp",
+		"max-flows", "udp",	  "icmp",   "any",    "normal", "old",	     "idle",
+		"after",     "blackhole", "pareto", "dns",    "host"};
 	static const char *const parts[] = {"gap",     "burst",	  "limit", "distribution",
 					    "gemodel", "latency", "state", "paretonormal"};
 	struct suggestion s = {.word = word};

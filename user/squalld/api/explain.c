@@ -409,7 +409,14 @@ static void explain_clauses(struct explain *x)
 
 			if (!(f->flags & SQ_F_ACTIVE))
 				continue;
-			if (!c->seen_pkts)
+			if (!c->seen_pkts && x->rule.clause[i].match.host)
+				reason(x, "host-unknown",
+				       "let it look up the name or connect with TLS anew: what it "
+				       "knew before the rule was set, and what it asks by TCP, by "
+				       "HTTPS or says in QUIC, names no host to the kernel",
+				       "clause %u, %s, has met no packet of host %s so far", i + 1,
+				       name, x->rule.host[x->rule.clause[i].match.host - 1].name);
+			else if (!c->seen_pkts)
 				reason(x, "clause-idle",
 				       "squall trace TARGET shows packets that are struck; see the "
 				       "other reasons for where the rest goes",

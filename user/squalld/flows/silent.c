@@ -90,6 +90,8 @@ int silent_clause(const struct sq_rule *rule, const struct sq_flow *flow)
 			       .rport = flow->rport,
 			       .lport = flow->lport};
 
+	if (rule->n_hosts)
+		return -1; /* which connections are a host's is learnt from packets */
 	memcpy(ends.remote, flow->remote, sizeof(ends.remote));
 	for (uint32_t i = 0; i < rule->n_excepts; i++)
 		if (sq_match_meets(&rule->except[i], &ends))

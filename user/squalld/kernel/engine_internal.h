@@ -152,6 +152,7 @@ struct engine {
 	 */
 	_Atomic uint64_t late_ns[LATE_SECONDS];
 	uint64_t late_second;
+	uint32_t hosts; /* known at the last sweep */
 	int pin_error;
 	uint64_t full_ns; /* when the host's links were last looked at; plumber only */
 	struct space *spaces;

@@ -12,6 +12,7 @@
 #include "squall.skel.h"
 #include "squalld/base/log.h"
 #include "squalld/kernel/engine_internal.h"
+#include "squalld/flows/hosts.h"
 
 #define DRAIN_NS 5000000000ull
 
@@ -178,6 +179,8 @@ void lane_sweep(struct engine *e)
 	if (now > e->swept_ns + 10000000000ull) {
 		e->swept_ns = now;
 		targets_sweep(e, now);
+		e->hosts = hosts_sweep(bpf_map__fd(e->skel->maps.sq_hosts),
+				       bpf_map__fd(e->skel->maps.sq_targets), now);
 	}
 	engine_lane_stats(e, &st);
 	for (int i = 0; i < LANE_LOSSES; i++) {

@@ -52,8 +52,11 @@ bool is_held(const struct engine *e, uint64_t cgroup_id)
 	return h;
 }
 
+/* Must ingress look for its receivers? Answers to its queries say which addresses are a host's. */
 bool rule_has_down(const struct sq_rule *rule)
 {
+	if (rule->n_hosts)
+		return true;
 	for (uint32_t i = 0; i < rule->n_clauses; i++)
 		if (rule->clause[i].faults[SQ_DOWN].flags & SQ_F_ACTIVE)
 			return true;

@@ -269,14 +269,16 @@ json_t *engine_status(struct engine *e)
 	rules = e->n_rules;
 	pthread_mutex_unlock(&e->lock);
 	return json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:{s:i, s:i, s:i, s:i, s:i, s:i}, s:o, "
-			 "s:o, s:i, s:I, s:s}",
+			 "s:o, s:{s:i, s:I, s:I}, s:i, s:I, s:s}",
 			 "kernel", u.release, "machine", u.machine, "abi_version", SQ_ABI_VERSION,
 			 "lane", lane_json(e), "features", features_json(e), "faults",
 			 faults_json(e), "limits", "rules", SQ_MAX_RULES, "clauses", SQ_MAX_CLAUSES,
 			 "excepts", SQ_MAX_EXCEPTS, "attachments", SQ_MAX_ATTACH - 1,
 			 "cgroup_levels", SQ_MAX_LEVELS, "links", SQ_LINKS_MAX, "flows",
-			 flows_json(e), "attachments", attach_json(e), "rules", rules,
-			 "stranded_pkts", (json_int_t)e->cfg->stranded_pkts, "pin_dir", e->pin_dir);
+			 flows_json(e), "attachments", attach_json(e), "hosts", "known",
+			 (int)e->hosts, "full", (json_int_t)e->cfg->hosts_full, "unparsed",
+			 (json_int_t)e->cfg->hosts_unparsed, "rules", rules, "stranded_pkts",
+			 (json_int_t)e->cfg->stranded_pkts, "pin_dir", e->pin_dir);
 }
 
 int engine_health(struct engine *e, struct sq_error *err)
