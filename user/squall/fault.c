@@ -248,6 +248,25 @@ static const char *cleared(const json_t *answer, char *buf, size_t size)
 	return buf;
 }
 
+/* Its next step brings a fault back. */
+static void tell_schedule(struct cli *cli, const char *target)
+{
+	const json_t *s;
+	json_t *answer = NULL;
+	size_t i;
+
+	if (api(cli, "GET", "/api/v1/schedules", NULL, &answer))
+		return;
+	json_array_foreach(json_object_get(answer, "schedules"), i,
+			   s) if (json_is_true(json_object_get(s, "running")) &&
+				  !strcmp(text_of(s, "target"), target))
+		fprintf(stderr,
+			"squall: its schedule goes on and sets a rule at its next step: squall "
+			"schedule stop %s\n",
+			target);
+	json_decref(answer);
+}
+
 int cmd_fault_del(struct cli *cli, int argc, char **argv)
 {
 	bool all = !strcmp(argv[0], "all"), keep = cli->given & OPT_KEEP_SCHEDULES;
@@ -263,6 +282,8 @@ int cmd_fault_del(struct cli *cli, int argc, char **argv)
 			NULL, &answer);
 	else
 		r = api_target(cli, "DELETE", "/api/v1/rules/", argv[0], "", NULL, &answer);
+	if (!all && !r)
+		tell_schedule(cli, argv[0]);
 	if (all && !r)
 		return done(cli, r, answer, argv[0], cleared(answer, what, sizeof(what)));
 	if (!r && *text_of(answer, "by")) {
