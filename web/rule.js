@@ -34,9 +34,12 @@ export function ruleCard({ name, current, others, waits, over }) {
 	const timeline = () => state.schedules.find((s) => s.target === name && s.running);
 	const clear = h('button', { class: 'danger-outline', id: 'clear', onclick: async () => {
 		clear.disabled = true;
+		const was = current();
 		try {
 			await change([{ target: name, rule: null }], (n) => n.schedules ? 'Cleared, and its timeline stopped.' : 'Cleared.');
-			setRule(name, null);
+			// The stream may have been faster, and have said whose rule acts now.
+			if (current() === was)
+				setRule(name, null);
 		} catch (e) {
 			if (e.status !== 401)
 				toast(`Not cleared: ${e.message}`, 'error');
