@@ -61,7 +61,7 @@ __noinline int name_step(struct name_walk *w, __u32 c)
 	return 0;
 }
 
-/* The hash of len bytes at off, a name by its labels if `labels`; *ret_taken is what it took. */
+/* The hash of len bytes at off, by labels if `labels`. Returns how many it took, or -1. */
 __noinline int name_at(struct __sk_buff *skb, __u32 off_len, __u32 labels, __u64 *ret_hash)
 {
 	struct name_walk w = {.hash = SQ_HOST_BASIS};

@@ -72,11 +72,6 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
 	return true;
 }
 
-/*
- * What no catch-all rule may cut: the ways to configure an address, the
- * metadata services, our own control port, and the port by which a Locust
- * worker hears its master. ARP is not IP and never gets here.
- */
 static __always_inline bool names_docker_dns(const struct packet *p)
 {
 	return p->family == 4 && (p->saddr[0] == bpf_htonl(ADDR_DOCKER_DNS) ||
@@ -88,6 +83,11 @@ static __always_inline bool names_docker_dns(const struct packet *p)
 /* Beside SQ_M_*: the clause looks at queries for names wherever they are asked. */
 #define NAMED_DNS 128
 
+/*
+ * What no catch-all rule may cut: the ways to configure an address, the
+ * metadata services, our own control port, and the port by which a Locust
+ * worker hears its master. ARP is not IP and never gets here.
+ */
 static __always_inline bool exempt(const struct packet *p, const struct view *v,
 				   const struct sq_cfg *cfg, __u8 named)
 {
