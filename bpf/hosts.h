@@ -29,8 +29,10 @@
 
 struct name_walk {
 	__u64 hash;
-	__u32 left; /* bytes of the label */
-	__u32 end;
+	const struct sq_name *name;
+	__u32 labels; /* a DNS name, else plain text */
+	__u32 left;   /* bytes of the label */
+	int took;     /* of the name, when it has ended; -1 if it is none */
 };
 
 /* FNV-1a (draft-eastlake-fnv), as user/lib/rule/match.c. */
@@ -41,18 +43,21 @@ static __always_inline __u64 name_add(__u64 hash, __u32 c)
 	return (hash ^ c) * SQ_HOST_PRIME;
 }
 
-/* Global, so that what one byte makes of the walk is verified once and not for each. */
-__noinline int name_step(struct name_walk *w, __u32 c)
+static long name_step(__u32 i, void *ctx)
 {
-	if (!w)
-		return -1;
-	if (w->left) {
+	struct name_walk *w = ctx;
+	__u32 c = w->name->byte[i & 255];
+
+	if (!w->labels) {
+		w->hash = name_add(w->hash, c);
+	} else if (w->left) {
 		w->left--;
 		w->hash = name_add(w->hash, c);
 	} else if (!c) {
-		w->end = 1;
+		w->took = i + 1;
+		return 1;
 	} else if (c > LABEL_MAX) {
-		return -1;
+		return 1;
 	} else {
 		if (w->hash != SQ_HOST_BASIS)
 			w->hash = name_add(w->hash, '.');
@@ -61,12 +66,14 @@ __noinline int name_step(struct name_walk *w, __u32 c)
 	return 0;
 }
 
-/* The hash of len bytes at off, by labels if `labels`. Returns how many it took, or -1. */
+/* The hash of len bytes at off, by labels if `labels`. Returns how many it took, or -1. A call of
+ * bpf_loop() verifies a step once; 6.1 walked each way of a loop and needed 745,000 instructions
+ * of the million that it allows. */
 __noinline int name_at(struct __sk_buff *skb, __u32 off_len, __u32 labels, __u64 *ret_hash)
 {
-	struct name_walk w = {.hash = SQ_HOST_BASIS};
 	__u32 zero = 0, off = off_len >> 8, len = off_len & 255, size;
 	struct sq_name *name = bpf_map_lookup_elem(&sq_name, &zero);
+	struct name_walk w = {.hash = SQ_HOST_BASIS, .name = name, .labels = labels, .took = -1};
 
 	if (!name || !ret_hash || !len)
 		return -1;
@@ -76,20 +83,11 @@ __noinline int name_at(struct __sk_buff *skb, __u32 off_len, __u32 labels, __u64
 	size = (size & 255) + 1;
 	if (bpf_skb_load_bytes(skb, off, name->byte, size))
 		return -1;
-	for (__u32 i = 0; i < 255; i++) {
-		if (i >= len)
-			break;
-		if (!labels)
-			w.left = 1;
-		if (name_step(&w, name->byte[i]))
-			return -1;
-		if (w.end) {
-			*ret_hash = w.hash;
-			return i + 1;
-		}
-	}
+	if (!labels)
+		w.took = len;
+	bpf_loop(len, name_step, &w, 0);
 	*ret_hash = w.hash;
-	return labels ? -1 : (int)len;
+	return w.took;
 }
 
 static __always_inline __u32 name_where(__u32 off, __u32 end, __u32 len)
