@@ -197,9 +197,9 @@ static long render_payload(struct lean *ln, struct device *d, const struct sim_t
 	return sim_tmpl_render(t, &c, buf, cap);
 }
 
-static struct mqtt_slice render_topic(struct lean *ln, struct device *d, const struct sim_tmpl *t)
+static struct mqtt_slice render_topic(struct lean *ln, const struct stype *ty, struct device *d,
+				      const struct sim_tmpl *t)
 {
-	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
 	long n = sim_tmpl_render(t, &c, ln->topic, sizeof(ln->topic));
 
@@ -207,11 +207,10 @@ static struct mqtt_slice render_topic(struct lean *ln, struct device *d, const s
 }
 
 /* What the next message carries, in m; false when it does not fit. */
-static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
-			 struct mqtt_publish *m, bool *ret_marked)
+static bool make_payload(struct lean *ln, const struct stype *ty, struct device *d,
+			 uint64_t sched_ns, struct mqtt_publish *m, bool *ret_marked)
 {
 	static const char head[] = "{\"state\":{\"reported\":";
-	struct stype *ty = type_of(ln, d);
 	size_t at = 0;
 	long n;
 
@@ -248,16 +247,17 @@ static bool make_payload(struct lean *ln, struct device *d, uint64_t sched_ns,
 }
 
 /* What a message of the schedule carries besides; NULL: nothing. */
-static const struct mqtt_props *own_props(struct lean *ln, struct device *d, struct mqtt_props *ret)
+static const struct mqtt_props *own_props(struct lean *ln, const struct stype *ty, struct device *d,
+					  struct mqtt_props *ret)
 {
-	struct stype *ty = type_of(ln, d);
-	struct sim_tmpl_ctx c = names_of(ty, d);
+	struct sim_tmpl_ctx c;
 	long n;
 
 	if (ty->p.version != MQTT_V5 || (!ty->props.have && !ty->reply_to && !ty->alias))
 		return NULL;
 	*ret = ty->props;
 	if (ty->reply_to) {
+		c = names_of(ty, d);
 		n = sim_tmpl_render(ty->reply_to, &c, ln->reply_to, sizeof(ln->reply_to));
 		ret->response_topic = mqtt_slice(ln->reply_to, n < 0 ? 0 : (size_t)n);
 		ret->have |= 1ull << MQTT_P_RESPONSE_TOPIC;
@@ -287,24 +287,19 @@ static void keep_copy(struct lean *ln, struct device *d, struct inflight *slot,
 	slot->copy = fits ? fits : k;
 }
 
-/* At the outbox's end; how long it is, or negative. */
-static long encode(struct lean *ln, struct device *d, const struct mqtt_publish *m,
-		   const struct mqtt_props *props, bool alias)
+/* At the outbox's end, by a topic alias; how long it is, or negative. */
+static long encode_alias(struct lean *ln, struct device *d, const struct mqtt_publish *m,
+			 const struct mqtt_props *props)
 {
-	struct stype *ty = type_of(ln, d);
-	uint8_t *at = ln->tx + ln->tx_len;
-	size_t cap = SIM_TX_CAP - ln->tx_len;
 	struct mqtt_publish short_m = *m;
-	struct mqtt_props with;
+	struct mqtt_props with = *props;
 	long n;
 
-	if (!alias)
-		return mqtt_enc_publish(at, cap, ty->p.version, m, props);
-	with = *props;
 	with.have |= 1ull << MQTT_P_TOPIC_ALIAS;
 	if (d->aliased)
 		short_m.topic.n = 0;
-	n = mqtt_enc_publish(at, cap, ty->p.version, &short_m, &with);
+	n = mqtt_enc_publish(ln->tx + ln->tx_len, SIM_TX_CAP - ln->tx_len, MQTT_V5, &short_m,
+			     &with);
 	if (n > 0 && (!d->max_packet || n + m->more <= d->max_packet))
 		d->aliased = true;
 	return n;
@@ -378,13 +373,13 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	d->seq++;
 	if (payload) {
 		m.payload = *payload;
-	} else if (!make_payload(ln, d, sched_ns, &m, &marked)) {
+	} else if (!make_payload(ln, ty, d, sched_ns, &m, &marked)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
-	m.topic = topic ? *topic : render_topic(ln, d, ty->topic);
+	m.topic = topic ? *topic : render_topic(ln, ty, d, ty->topic);
 	if (!payload)
-		props = own_props(ln, d, &own);
+		props = own_props(ln, ty, d, &own);
 	if (m.qos) {
 		slot = win_slot(ty, d);
 		if (!slot) {
@@ -393,7 +388,11 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		}
 		m.id = d->next_id;
 	}
-	n = encode(ln, d, &m, props, !topic && ty->alias && d->alias_max && props);
+	if (ty->alias && !topic && d->alias_max && props)
+		n = encode_alias(ln, d, &m, props);
+	else
+		n = mqtt_enc_publish(ln->tx + ln->tx_len, SIM_TX_CAP - ln->tx_len, ty->p.version,
+				     &m, props);
 	if (n < 0 || (d->max_packet && n + m.more > d->max_packet)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
@@ -534,7 +533,7 @@ void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 		props.have = 1ull << MQTT_P_CORRELATION;
 	}
 	if (!topic.p)
-		topic = render_topic(ln, d, ty->response);
+		topic = render_topic(ln, ty, d, ty->response);
 	send_message(ln, d, ln->led.now, &topic, &payload, &props);
 	free(text);
 }

@@ -153,16 +153,20 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 		const char *s;
 		size_t len = 0;
 
-		if (o->kind == CLIENT && t->client) {
+		/* Most of all parts: not by way of the switch. */
+		if (o->kind == TEXT) {
+			s = t->text + o->at;
+			len = o->len;
+		} else if (o->kind == CLIENT && t->client) {
 			long rc = sim_tmpl_render(t->client, c, buf + n, cap - n);
 
 			if (rc < 0)
 				return rc;
 			n += (size_t)rc;
 			continue;
-		}
-		if (!text_of(t, o, c, &s, &len))
+		} else if (!text_of(t, o, c, &s, &len)) {
 			return -ENOENT;
+		}
 		if (len > cap - n || (!s && cap - n < NUMBER_MAX))
 			return -EMSGSIZE;
 		if (s)
