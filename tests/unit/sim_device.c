@@ -403,6 +403,39 @@ static void many_filters(void **state)
 	}
 }
 
+/* One attempt is one request: told when it is online, with CONNACK's time, or as failed. */
+static void refused_subscription(void **state)
+{
+	struct sim_stat *s;
+	struct device *d;
+
+	(void)state;
+	shard_new("interval 1h subscribe a/b backoff 100ms..100ms");
+	s = &ln->led.pub->stat[SIM_CONNECT];
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x80", 5, 0);
+	assert_int_equal(failed(F_SUBACK), 1);
+	assert_int_equal(s->requests, 1);
+	assert_int_equal(s->failures, 1);
+	assert_int_equal(tot()->connects, 0);
+	assert_int_equal(tot()->connect_failures, 1);
+	pass_ms(110);
+	dev_event(ln, d, EPOLLOUT);
+	pass_ms(40);
+	gives(d, CONNACK, 4, 0);
+	assert_int_equal(s->requests, 1);
+	pass_ms(500); /* until the SUBACK: not of the connect's time */
+	gives(d, "\x90\x03\xff\xff\x00", 5, 0);
+	assert_int_equal(d->state, D_ONLINE);
+	assert_int_equal(s->requests, 2);
+	assert_int_equal(s->failures, 1);
+	assert_int_equal(tot()->connects, 1);
+	assert_int_equal(tot()->reconnects, 0);
+	assert_in_range(s->total_us, 30000, 200000);
+	shard_free();
+}
+
 /* A masked frame that the device has sent: its payload in buf; the length of all of it. */
 static size_t unmask(const uint8_t *p, size_t n, uint8_t *buf, size_t *ret, uint8_t *op)
 {
@@ -1202,7 +1235,7 @@ int main(void)
 		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
 		cmocka_unit_test(own_ports),	  cmocka_unit_test(thrown_out),
 		cmocka_unit_test(downgraded),	  cmocka_unit_test(given_up),
-		cmocka_unit_test(too_fast),
+		cmocka_unit_test(too_fast),	  cmocka_unit_test(refused_subscription),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,12 @@ static void online(struct lean *ln, struct device *d)
 	struct stype *ty = type_of(ln, d);
 	bool first = !d->ever_online;
 
+	/* Not at CONNACK: an attempt whose SUBSCRIBE is refused has failed, and only that. */
+	stat_ok(&ln->led, d->type, SIM_CONNECT, ln->led.now - d->connect_ns, ln->led.now, 0);
+	SIM_ADD(&ln->led.pub->tot.connects, 1);
+	if (d->connected_once)
+		SIM_ADD(&ln->led.pub->tot.reconnects, 1);
+	d->connected_once = true;
 	set_state(ln, d, D_ONLINE);
 	d->up_ms = ms_of(ln->led.now);
 	d->ever_online = true;
@@ -108,11 +114,7 @@ static void on_connack(struct lean *ln, struct device *d, const struct mqtt_pack
 		con_redirect(ln, d, p->reason, &p->props);
 		return;
 	}
-	stat_ok(&ln->led, d->type, SIM_CONNECT, d->connect_ns, ln->led.now, 0);
-	SIM_ADD(&ln->led.pub->tot.connects, 1);
-	if (d->connected_once)
-		SIM_ADD(&ln->led.pub->tot.reconnects, 1);
-	d->connected_once = true;
+	d->connect_ns = ln->led.now > d->connect_ns ? ln->led.now - d->connect_ns : 0;
 	if (!p->session_present) {
 		/* What the broker has forgotten the device must forget too. */
 		win_fail(ln, d, F_SESSION_LOST);

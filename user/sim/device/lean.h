@@ -164,7 +164,7 @@ struct device {
 	uint32_t in_len, cap_sec, last_in_ms;
 	uint16_t next_id, recv_max;
 
-	uint64_t connect_ns; /* scheduled start of this connect */
+	uint64_t connect_ns; /* scheduled start of this connect; after CONNACK: what it took */
 	SSL_SESSION *session;
 	struct extra *x;
 	uint32_t ping_ms, fail_detail;

@@ -7,7 +7,7 @@
 
 /* The requests that are counted; method is always "MQTT". */
 enum sim_name {
-	SIM_CONNECT, /* scheduled start of the connect -> CONNACK accepted */
+	SIM_CONNECT, /* scheduled start of the connect -> CONNACK; told when it is online */
 	SIM_PUBLISH, /* scheduled time -> handed to the socket */
 	SIM_PUBACK,  /* scheduled time -> PUBACK or PUBCOMP; QoS 1 and 2 only */
 	SIM_RECEIVE, /* scheduled time at the sender -> delivered to a subscriber of this fleet */

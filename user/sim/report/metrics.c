@@ -73,7 +73,8 @@ char *sim_metrics_text(struct sim_tally *t)
 	COUNTER("messages_scheduled", scheduled, "Messages that fell due.");
 	COUNTER("messages_acked", acked, "Messages acknowledged; for QoS 0 written.");
 	COUNTER("messages_failed", failed, "Messages that failed.");
-	COUNTER("connects", connects, "Connections accepted by the broker.");
+	COUNTER("connects", connects,
+		"Connections accepted by the broker, with the subscriptions if there are any.");
 	COUNTER("connect_failures", connect_failures, "Connects that failed.");
 	COUNTER("reconnects", reconnects, "Connections after a device's first.");
 	COUNTER("connections_lost", lost_connections, "Connections lost.");
