@@ -138,12 +138,18 @@ int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err)
 	return rc;
 }
 
-void httpd_guard_set_token(struct httpd_guard *g, const char *token)
+int httpd_guard_set_token(struct httpd_guard *g, const char *token, struct sq_error *err)
 {
-	struct token one = {.name = ""};
+	struct token one;
 
-	SHA256((const unsigned char *)token, strlen(token), one.digest);
+	if (!token_of_line(token, strlen(token), &one))
+		return sq_error_set(
+			err, -EINVAL, NULL,
+			"no token: %d to %d characters, then a name if you like (letters, digits, "
+			"\"._@-\"); try: openssl rand -hex 32",
+			TOKEN_MIN, TOKEN_MAX);
 	take(g, &one, 1);
+	return 0;
 }
 
 bool httpd_guard_has_token(struct httpd_guard *g)

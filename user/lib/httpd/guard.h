@@ -39,8 +39,11 @@ int httpd_guard_new(const struct httpd_policy *policy, struct httpd_guard **ret,
 void httpd_guard_free(struct httpd_guard *g); /* accepts NULL */
 /* Reads the token file anew; when that fails the old token stays. Any thread. */
 int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err);
-/* A token of any length, from elsewhere. Before the first request. */
-void httpd_guard_set_token(struct httpd_guard *g, const char *token);
+/*
+ * A token from elsewhere, as a line of the file would have it. Before the first request. 0, or
+ * -EINVAL and err, whose text does not hold it and begins with what is wrong.
+ */
+int httpd_guard_set_token(struct httpd_guard *g, const char *token, struct sq_error *err);
 bool httpd_guard_has_token(struct httpd_guard *g);
 
 /*

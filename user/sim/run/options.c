@@ -96,7 +96,7 @@ const struct opt sim_run_opts[] = {
 	 STR(experiments), NULL},
 	{"token", "TEXT", "Output",
 	 "what --web and --metrics ask for where they listen beyond "
-	 "loopback (also $SQUALL_SIM_TOKEN)",
+	 "loopback, at least 16 characters (also $SQUALL_SIM_TOKEN)",
 	 STR(token), NULL},
 	{"token-file", "FILE", "Output", "the same, from the first line of FILE", STR(token_file),
 	 NULL},

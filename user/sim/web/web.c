@@ -498,9 +498,11 @@ static int make_guard(const struct sim_run *r, struct httpd_guard **ret, struct 
 		return sq_bad(err, "token-file: not accepted together with --token");
 	if (httpd_guard_new(&policy, ret, &why) < 0)
 		return sq_bad(err, "%s", why.text + (strncmp(why.text, "--", 2) ? 0 : 2));
-	if (!policy.token_file && token && *token)
-		httpd_guard_set_token(*ret, token);
-	return 0;
+	if (policy.token_file || !token || !*token || !httpd_guard_set_token(*ret, token, &why))
+		return 0;
+	httpd_guard_free(*ret);
+	*ret = NULL;
+	return sq_bad(err, "%s: %s", *r->token ? "token" : "SQUALL_SIM_TOKEN", why.text);
 }
 
 int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max_devices,
