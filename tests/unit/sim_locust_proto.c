@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <msgpack.h>
 #include "sim/locust/proto.h"
+#include "sim/locust/queue.h"
 #include "sim/locust/usage.h"
 
 /* --- rounding -------------------------------------------------------------------- */
@@ -704,6 +705,58 @@ static void class_names_are_python(void **state)
 	assert_int_equal(locust_class_name("too long", buf, 6), -EINVAL);
 }
 
+/* A spawn whose options have an array of n nils, or a text of n bytes. */
+static size_t long_spawn(char *frame, unsigned char what, uint32_t n)
+{
+	static const char head[] = "\x93\xa5spawn\x83\xa9timestamp\x01\xb2user_classes_count\x80"
+				   "\xaeparsed_options\x81\xa1x";
+	char *p = frame + sizeof(head) - 1;
+
+	memcpy(frame, head, sizeof(head) - 1);
+	*p++ = (char)what;
+	for (int i = 24; i >= 0; i -= 8)
+		*p++ = (char)(n >> i);
+	memset(p, what == 0xdd ? 0xc0 : 'x', n);
+	p[n] = (char)0xc0;
+	return (size_t)(p + n + 1 - frame);
+}
+
+/* Each byte an object of 24: refused; and what waits for the worker is bounded in bytes too. */
+static void bombs_do_not_pile_up(void **state)
+{
+	static char frame[LOCUST_FRAME_MAX];
+	struct locust_queue q;
+	struct locust_msg m;
+	const char *why = "";
+	unsigned int held;
+	size_t n;
+
+	(void)state;
+	n = long_spawn(frame, 0xdd, LOCUST_OBJECTS_MAX + 1);
+	assert_int_equal(locust_decode(frame, n, &m, &why), -EBADMSG);
+	n = long_spawn(frame, 0xdd, LOCUST_OBJECTS_MAX - 20);
+	assert_int_equal(locust_decode(frame, n, &m, &why), 0);
+	locust_msg_free(&m);
+	n = long_spawn(frame, 0xdb, LOCUST_FRAME_MAX - 100);
+	assert_int_equal(locust_queue_init(&q), 0);
+	for (unsigned int i = 0; i < 100; i++) {
+		assert_int_equal(locust_decode(frame, n, &m, &why), 0);
+		locust_queue_post(&q, LOCUST_EV_MSG, &m);
+	}
+	held = q.n;
+	assert_in_range(held, 10, 32);
+	/* A master's ordinary ones find room again when these have been taken. */
+	while (q.n)
+		locust_event_free(locust_queue_next(&q));
+	for (unsigned int i = 0; i < LOCUST_QUEUE_MAX + 5; i++) {
+		assert_int_equal(locust_decode("\x93\xa4stop\xc0\xc0", 8, &m, &why), 0);
+		assert_null(m.owned); /* nothing points into it */
+		locust_queue_post(&q, LOCUST_EV_MSG, &m);
+	}
+	assert_int_equal(q.n, LOCUST_QUEUE_MAX);
+	locust_queue_destroy(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -722,6 +775,7 @@ int main(void)
 		cmocka_unit_test(survives_damage),
 		cmocka_unit_test(refuses_by_reason),
 		cmocka_unit_test(class_names_are_python),
+		cmocka_unit_test(bombs_do_not_pile_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static pthread_t worker;
 static int worker_code;
 static char node[NODE_MAX];
 static const char *allow_files;
+static bool stay;
 
 static void *worker_main(void *arg)
 {
@@ -58,6 +59,7 @@ static void start_worker(void)
 			   .reply_ms = 3000,
 			   .retry_ms = 1500},
 		.json = true,
+		.stay = stay,
 		.max_devices = 1000,
 		.allow_files = allow_files,
 		.alone_ms = 2000,
@@ -485,6 +487,156 @@ static void start_while_stopping(void **state)
 	quit_worker();
 }
 
+/* It waits for the run before it to end: a later word of the master, or its loss, takes it back. */
+static void later_words_count(void **state)
+{
+	enum { STOP, QUIT, GONE, WORDS };
+
+	(void)state;
+	stay = true;
+	for (int what = STOP; what < WORDS; what++) {
+		start_worker();
+		join_master(0);
+		spawn(node, 1, 10, 0, NULL, NULL);
+		expect("spawning_complete", 3000);
+		fake_put(drain_ns, 800 * MS);
+		tell(node, "stop");
+		usleep(200000);
+		spawn(node, 2, 5, 0, NULL, NULL);
+		usleep(100000);
+		if (what == GONE) {
+			master_close();
+			usleep(1500000);
+			master_open();
+		} else {
+			tell(node, what == STOP ? "stop" : "quit");
+		}
+		expect("client_ready", 6000);
+		snprintf(node, sizeof(node), "%s", ma.node);
+		ack(node, 0);
+		fake_put(drain_ns, 0);
+		expect_none("spawning_complete", 1500);
+		assert_int_equal(fake_target(0), 0);
+		/* The clock of the next one may be behind what was taken back. */
+		spawn(node, 1.5, 3, 0, NULL, NULL);
+		expect("spawning_complete", 3000);
+		assert_int_equal(users(), 3);
+		pthread_kill(worker, SIGTERM);
+		expect("quit", 3000);
+		end_worker(0);
+	}
+	stay = false;
+}
+
+/* One spawn with these counts, as `pack` writes the second's value. */
+static void odd_spawn(void (*pack)(void), double stamp, const char *class)
+{
+	begin("spawn");
+	msgpack_pack_map(&pk, 2);
+	text("timestamp");
+	msgpack_pack_double(&pk, stamp);
+	text("user_classes_count");
+	msgpack_pack_map(&pk, 2);
+	text("meter");
+	pack();
+	text(class);
+	msgpack_pack_int(&pk, 1);
+	end(node);
+}
+
+static void minus(void)
+{
+	msgpack_pack_int(&pk, -5);
+}
+
+static void huge(void)
+{
+	msgpack_pack_uint64(&pk, UINT64_MAX);
+}
+
+static void over_int(void)
+{
+	msgpack_pack_uint64(&pk, (1ull << 32) + 7);
+}
+
+static void half(void)
+{
+	msgpack_pack_double(&pk, 2.5);
+}
+
+static void word(void)
+{
+	text("seven");
+}
+
+static void nothing(void)
+{
+	msgpack_pack_nil(&pk);
+}
+
+static void list(void)
+{
+	msgpack_pack_array(&pk, 1);
+	msgpack_pack_int(&pk, 7);
+}
+
+/* Spawns that mean nothing change nothing, whoever sends them; what can be meant is done. */
+static void hostile_spawns(void **state)
+{
+	static void (*const packs[])(void) = {minus, huge, over_int, half, word, nothing, list};
+	char class[LOCUST_NAME_MAX];
+	double stamp = 1;
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	/* Acknowledged again and again, with another index too. */
+	for (int i = 0; i < 5; i++)
+		ack(node, i);
+	spawn(node, stamp++, 4, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 4);
+	for (size_t i = 0; i < sizeof(packs) / sizeof(*packs); i++)
+		odd_spawn(packs[i], stamp++, "temp_sensor");
+	/* All that a table of classes holds, and then some. */
+	for (int i = 0; i < LOCUST_CLASSES_MAX + 10; i++) {
+		snprintf(class, sizeof(class), "%d\x1b[2J\n%0100d", i, i);
+		begin("spawn");
+		msgpack_pack_map(&pk, 2);
+		text("timestamp");
+		msgpack_pack_double(&pk, stamp++);
+		text("user_classes_count");
+		msgpack_pack_map(&pk, 2);
+		text("meter");
+		msgpack_pack_int(&pk, 4);
+		text(class);
+		msgpack_pack_int(&pk, 0);
+		end(node);
+	}
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 4);
+	/* More than this worker takes: it keeps what it has, and says why. */
+	spawn(node, stamp++, 99999999, 0, NULL, NULL);
+	expect("exception", 3000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "--max-devices"));
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 4);
+	/* It vanishes in the middle of a ramp, and the next one hears nothing of its classes. */
+	spawn(node, stamp++, 50, 0, NULL, NULL);
+	usleep(100000);
+	master_close();
+	usleep(300000);
+	master_open();
+	expect("client_ready", 6000);
+	snprintf(node, sizeof(node), "%s", ma.node);
+	ack(node, 0);
+	spawn(node, 1, 2, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 2);
+	assert_int_equal(get(ma.data, "user_classes_count")->via.map.size, 2);
+	quit_worker();
+}
+
 /* The end of a worker by a signal: last results, then "quit". */
 static void sigterm_signs_off(void **state)
 {
@@ -552,6 +704,8 @@ int main(void)
 		T(files_from_the_form),
 		T(counts_are_connections),
 		T(start_while_stopping),
+		T(later_words_count),
+		T(hostile_spawns),
 		T(sigterm_signs_off),
 		T(heartbeats_are_not_starved),
 		T(gives_up_in_words),

@@ -15,6 +15,7 @@
 #include <zmq.h>
 
 #define WIRE_MAX (16 << 20)
+#define WIRE_IN	 64 /* messages that wait in libzmq; its own bound is 1,000 */
 /*
  * Unacknowledged TCP data closes the connection after this. Masters before 2.19
  * do not answer heartbeats, and one that has forgotten us (60 s) must never get
@@ -89,7 +90,8 @@ int locust_dealer(void *ctx, const char *url, const char *node, const char *mon_
 	    set_int(sock, ZMQ_TCP_MAXRT, TCP_MAXRT_MS) ||
 	    set_int(sock, ZMQ_CONNECT_TIMEOUT, LOCUST_HANDSHAKE_MS) ||
 	    set_int(sock, ZMQ_HANDSHAKE_IVL, LOCUST_HANDSHAKE_MS) ||
-	    set_int(sock, ZMQ_SNDHWM, out_max) || zmq_socket_monitor(sock, mon_name, ZMQ_EVENT_ALL))
+	    set_int(sock, ZMQ_SNDHWM, out_max) || set_int(sock, ZMQ_RCVHWM, WIRE_IN) ||
+	    zmq_socket_monitor(sock, mon_name, ZMQ_EVENT_ALL))
 		goto err;
 	mon = zmq_socket(ctx, ZMQ_PAIR);
 	if (!mon || zmq_connect(mon, mon_name) || zmq_connect(sock, url))

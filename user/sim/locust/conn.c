@@ -36,6 +36,7 @@
 #define BACKOFF_MIN_NS (S_NS / 5)
 #define BACKOFF_MAX_NS (2 * S_NS)
 #define SAY_AGAIN_NS   (30 * S_NS)
+#define TURN_NS	       (S_NS / 5)
 
 struct locust_event *locust_conn_next(struct locust_conn *c)
 {
@@ -410,8 +411,10 @@ static void *conn_main(void *arg)
 		if (items[0].revents && read(c->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
 			break;
 		/* First what came, then what became of the connection: a quit may precede its end.
-		 */
-		for (i = 0; c->sock && i < LOCUST_QUEUE_MAX && receive(c); i++)
+		 * No longer than a heartbeat can wait. */
+		now = locust_now_ns() + TURN_NS;
+		for (i = 0; c->sock && i < LOCUST_QUEUE_MAX && locust_now_ns() < now && receive(c);
+		     i++)
 			;
 		if (c->sock && items[1].revents)
 			monitor_event(c);

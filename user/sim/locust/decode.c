@@ -23,6 +23,7 @@ struct owned {
 struct scan {
 	const uint8_t *p;
 	const uint8_t *end;
+	unsigned int objects; /* that may still come */
 };
 
 static int take(struct scan *s, unsigned int bytes, uint64_t *ret)
@@ -52,7 +53,7 @@ static int scan_object(struct scan *s, unsigned int depth)
 	uint64_t tag, n = 0;
 	int r;
 
-	if (!depth || take(s, 1, &tag))
+	if (!depth || !s->objects-- || take(s, 1, &tag))
 		return -EBADMSG;
 	if (tag <= 0x7f || tag >= 0xe0 || tag == 0xc0 || tag == 0xc2 || tag == 0xc3)
 		return 0;
@@ -115,7 +116,7 @@ static int scan_object(struct scan *s, unsigned int depth)
 			return r;
 	}
 	/* Each element takes a byte at least: no need to try the impossible. */
-	if (n > (uint64_t)(s->end - s->p))
+	if (n > (uint64_t)(s->end - s->p) || n > s->objects)
 		return -EBADMSG;
 	for (; n; n--) {
 		r = scan_object(s, depth - 1);
@@ -326,7 +327,7 @@ static int decode_data(const msgpack_object *data, struct locust_msg *m, const c
 
 int locust_decode(const void *frame, size_t len, struct locust_msg *ret_msg, const char **ret_why)
 {
-	struct scan s = {frame, (const uint8_t *)frame + len};
+	struct scan s = {frame, (const uint8_t *)frame + len, LOCUST_OBJECTS_MAX};
 	struct locust_msg m = {.index = -1};
 	const msgpack_object *array;
 	struct owned *own;
@@ -338,7 +339,7 @@ int locust_decode(const void *frame, size_t len, struct locust_msg *ret_msg, con
 		return -EBADMSG;
 	}
 	if (scan_object(&s, LOCUST_DEPTH_MAX) || s.p != s.end) {
-		*ret_why = "not one whole msgpack object";
+		*ret_why = "not one whole msgpack object of a master's size";
 		return -EBADMSG;
 	}
 	own = malloc(sizeof(*own) + len);
@@ -363,7 +364,18 @@ int locust_decode(const void *frame, size_t len, struct locust_msg *ret_msg, con
 	r = decode_data(&array->via.array.ptr[1], &m, ret_why);
 	if (r)
 		goto err;
+	/* An object takes a byte of the frame at least. */
+	m.held = m.n_classes * sizeof(*m.classes);
+	if (m.options)
+		m.held += len + (len < LOCUST_OBJECTS_MAX ? len : LOCUST_OBJECTS_MAX) *
+					sizeof(msgpack_object);
 	*ret_msg = m;
+	if (!m.options) {
+		/* Nothing points into it: what waits in a queue should not hold it. */
+		ret_msg->owned = NULL;
+		msgpack_unpacked_destroy(&own->u);
+		free(own);
+	}
 	return 0;
 err:
 	locust_msg_free(&m);

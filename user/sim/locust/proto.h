@@ -15,8 +15,10 @@
 #include "sim/inject/faults.h"
 
 /* A master's largest message is a spawn of about 1 KiB plus its classes. */
-#define LOCUST_FRAME_MAX   (1u << 20)
-#define LOCUST_DEPTH_MAX   16
+#define LOCUST_FRAME_MAX (1u << 20)
+#define LOCUST_DEPTH_MAX 16
+/* Of one byte each, a megabyte of them is 25 in memory, and 50 ms of the thread that beats. */
+#define LOCUST_OBJECTS_MAX 65536
 #define LOCUST_CLASSES_MAX 256
 #define LOCUST_NAME_MAX	   128
 #define LOCUST_ERROR_MAX   512
@@ -55,6 +57,7 @@ struct locust_msg {
 	struct fault_ask *fault; /* squall.fault */
 	void *owned;		 /* the decoded tree, and in it: */
 	const void *options;	 /* spawn: parsed_options */
+	size_t held;		 /* bytes that it owns */
 };
 
 /*

@@ -24,6 +24,7 @@ int locust_queue_init(struct locust_queue *q)
 	q->first = NULL;
 	q->tail = &q->first;
 	q->n = 0;
+	q->bytes = 0;
 	return 0;
 }
 
@@ -44,10 +45,13 @@ void locust_queue_post(struct locust_queue *q, enum locust_event_kind kind, stru
 	struct locust_event *ev = calloc(1, sizeof(*ev));
 
 	pthread_mutex_lock(&q->lock);
-	if (!ev || (kind == LOCUST_EV_MSG && q->n >= LOCUST_QUEUE_MAX)) {
+	if (!ev || (kind == LOCUST_EV_MSG &&
+		    (q->n >= LOCUST_QUEUE_MAX || q->bytes + msg->held > LOCUST_QUEUE_BYTES))) {
+		unsigned int n = q->n;
+
 		pthread_mutex_unlock(&q->lock);
-		locust_say("dropped '%s': more than %d messages wait", msg ? msg->type : "an event",
-			   LOCUST_QUEUE_MAX);
+		locust_say("dropped '%s': %u messages wait already", msg ? msg->type : "an event",
+			   n);
 		if (msg)
 			locust_msg_free(msg);
 		free(ev);
@@ -59,6 +63,7 @@ void locust_queue_post(struct locust_queue *q, enum locust_event_kind kind, stru
 	*q->tail = ev;
 	q->tail = &ev->next;
 	q->n++;
+	q->bytes += ev->msg.held;
 	pthread_mutex_unlock(&q->lock);
 	locust_ring(q->fd);
 }
@@ -77,6 +82,7 @@ struct locust_event *locust_queue_next(struct locust_queue *q)
 		if (!q->first)
 			q->tail = &q->first;
 		q->n--;
+		q->bytes -= ev->msg.held;
 	}
 	pthread_mutex_unlock(&q->lock);
 	if (ev)

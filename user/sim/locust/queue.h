@@ -7,11 +7,14 @@
 #include "sim/locust/conn.h"
 
 #define LOCUST_QUEUE_MAX 1024
+/* Of what its messages hold: a dozen of the longest, and all that masters send. */
+#define LOCUST_QUEUE_BYTES (32u << 20)
 
 struct locust_queue {
 	pthread_mutex_t lock;
 	struct locust_event *first, **tail;
 	unsigned int n;
+	size_t bytes;
 	int fd; /* an eventfd, readable when there is something */
 };
 

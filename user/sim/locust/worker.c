@@ -248,7 +248,10 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 
 	locust_conn_spawning(w->conn);
 	if (m->timestamp <= w->last_timestamp) {
-		locust_say("ignored a spawn message that is older than the one before");
+		if (!w->told_old)
+			locust_say("ignored a spawn message that is older than the one before "
+				   "(said once per master)");
+		w->told_old = true;
 		return;
 	}
 	step = step_ns(w, m->timestamp, now);
@@ -304,9 +307,17 @@ static void spawning_complete(struct worker *w, uint64_t now)
 
 /* --- stop and quit ------------------------------------------------------------------ */
 
+/* Whoever asked for it has since said otherwise, or is gone. */
+static void drop_deferred(struct worker *w)
+{
+	locust_event_free(w->deferred);
+	w->deferred = NULL;
+}
+
 static void on_stop(struct worker *w)
 {
 	faults_clear(w->faults, "the run stops");
+	drop_deferred(w);
 	stop_devices(w);
 	set_state(w, STOPPING);
 	w->stop_by = locust_now_ns() +
@@ -357,6 +368,7 @@ void locust_worker_finish(struct worker *w, uint64_t ns)
 static void on_quit(struct worker *w)
 {
 	locust_say("the master quits");
+	drop_deferred(w);
 	locust_worker_finish(w, QUIT_NS);
 	if (!w->opts.stay) {
 		w->ended = true;
@@ -393,7 +405,7 @@ static void on_message(struct worker *w, struct locust_event *ev)
 	case LOCUST_SPAWN:
 		w->stop_timeout = m->stop_timeout;
 		if (w->state == STOPPING) {
-			locust_event_free(w->deferred);
+			drop_deferred(w);
 			w->deferred = ev;
 			return;
 		}
@@ -427,8 +439,10 @@ void locust_worker_event(struct worker *w, struct locust_event *ev)
 		w->joined = true;
 		w->alone_since = 0;
 		w->index = ev->msg.index;
-		/* Another master may have another clock. */
+		/* Another master may have another clock, and other classes. */
 		w->last_timestamp = 0;
+		w->n_classes = w->types;
+		w->told_old = false;
 		if (w->state == SPAWNING || w->state == RUNNING) {
 			set_state(w, READY);
 			w->grace_until = now + w->opts.grace_ms * MS_NS;
@@ -440,6 +454,7 @@ void locust_worker_event(struct worker *w, struct locust_event *ev)
 	case LOCUST_EV_DOWN:
 		w->joined = false;
 		w->alone_since = now;
+		drop_deferred(w);
 		/* Nobody is left who could take them away. */
 		faults_clear(w->faults, "the master is gone");
 		break;

@@ -33,6 +33,7 @@ struct worker {
 	int64_t index;		       /* as the master numbers its workers */
 	uint32_t first[SIM_MAX_TYPES]; /* number of the first device, in the fleet file */
 	double last_timestamp;	       /* of the last spawn of this master */
+	bool told_old;		       /* that an older one came after it */
 	uint64_t spawned_at;	       /* when it came */
 	uint64_t step_end;	       /* SPAWNING: the smear's end */
 	double stop_timeout;	       /* s, of the last spawn; 0: none was set */
