@@ -224,6 +224,50 @@ static void cut(void **state)
 	shard_free();
 }
 
+/* A payload's file that grows, is replaced or removed is sent as it was when it was opened; one
+ * that is cut while it leaves ends the connection with the reason, and comes back with it. */
+static void file_changes(void **state)
+{
+	char path[] = "/tmp/squall-big.XXXXXX", options[128];
+	int file = mkstemp(path);
+	struct mqtt_packet k;
+	struct device *d;
+
+	(void)state;
+	assert_int_equal(ftruncate(file, 2 * MIB), 0);
+	snprintf(options, sizeof(options), "qos 1 interval 1h jitter 0%% topic t payload @%s",
+		 path);
+	shard_new(options);
+	d = start(0);
+	UP(d);
+	sock(d)->room = 5000;
+	d->due_ns = ln->led.now;
+	dev_due(ln, d);
+	assert_int_equal(pwrite(file, "more", 4, 2 * MIB), 4);
+	takes(d, MIB);
+	assert_int_equal(unlink(path), 0);
+	takes(d, 2 * MIB);
+	packet(d, 1, MQTT_PUBLISH, &k);
+	assert_int_equal(k.payload.n, 2 * MIB);
+	acks(d, MQTT_PUBACK, k.id);
+	assert_int_equal(tot()->acked, 1);
+	/* Cut in the middle of the second. */
+	sock(d)->room = 5000;
+	d->due_ns = ln->led.now;
+	dev_due(ln, d);
+	assert_int_equal(ftruncate(file, MIB), 0);
+	takes(d, 2 * MIB);
+	assert_int_equal(failed(F_SOCKET), 1);
+	assert_int_equal(failed(F_LOST), 1);
+	for (unsigned i = 0; i < SIM_ERRORS; i++)
+		if ((ln->led.pub->error[i].key >> 40 & 255) == F_SOCKET)
+			assert_string_equal(ln->led.pub->error[i].note,
+					    "the payload's file has become shorter");
+	assert_int_equal(d->state, D_WAIT);
+	close(file);
+	shard_free();
+}
+
 /* --- received ---------------------------------------------------------------------- */
 
 /* A PUBLISH of `n` payload bytes arrives in pieces. */
@@ -322,7 +366,8 @@ int main(void)
 		cmocka_unit_test(leaves),	   cmocka_unit_test(keeps_alive),
 		cmocka_unit_test(again),	   cmocka_unit_test(marked),
 		cmocka_unit_test(over_max_packet), cmocka_unit_test(cut),
-		cmocka_unit_test(passes),	   cmocka_unit_test(too_long),
+		cmocka_unit_test(file_changes),	   cmocka_unit_test(passes),
+		cmocka_unit_test(too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
