@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -35,6 +34,7 @@
 #include "squalld/api/events.h"
 #include "squalld/experiments/experiments.h"
 #include "squalld/process/harden.h"
+#include "squalld/process/lock.h"
 #include "squalld/http/http.h"
 #include "squalld/process/notify.h"
 #include "squalld/process/options.h"
@@ -79,49 +79,7 @@ struct daemon {
 	json_t *health;	     /* as it was told last */
 };
 
-#define LOCK_DIR "/run/squall"
-#define TICK_MS	 250
-
-/* One squalld per pin directory. bpffs has no lock files, so ours is in /run, named after it. */
-static int take_lock(const char *pin_dir, struct sq_error *err)
-{
-	char path[512], real[512], owner[32] = "";
-	size_t n;
-	int fd, rc;
-
-	snprintf(real, sizeof(real), "%s", pin_dir);
-	n = strlen(real);
-	while (n > 1 && real[n - 1] == '/')
-		real[--n] = 0;
-	for (char *s = real; *s; s++)
-		if (*s == '/')
-			*s = '-';
-	mkdir(LOCK_DIR, 0755);
-	snprintf(path, sizeof(path), LOCK_DIR "/lock%.400s", real);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		rc = -errno;
-		sq_error_set(err, rc, NULL, "cannot open the lock %s: %s%s", path, strerror(-rc),
-			     rc == -EACCES || rc == -EROFS ? "; squalld must run as root" : "");
-		return rc;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		rc = -errno;
-		n = (size_t)(read(fd, owner, sizeof(owner) - 1) > 0 ? strcspn(owner, "\n") : 0);
-		owner[n] = 0;
-		sq_error_set(
-			err, rc, NULL,
-			"--pin-dir: another squalld%s%s%s holds %.200s: stop it (`squall status` "
-			"shows it), or choose "
-			"another --pin-dir",
-			n ? ", process " : "", owner, n ? "," : "", pin_dir);
-		close(fd);
-		return rc;
-	}
-	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
-		log_debug("cannot write %s", path);
-	return fd;
-}
+#define TICK_MS 250
 
 /* Before harden(), which takes mount(2) away. Failure is the engine's to report. */
 static void mount_bpffs(const char *pin_dir)
@@ -505,9 +463,10 @@ static int run(struct daemon *d)
 	sigset_t signals;
 	int lock, rc = 1;
 
-	lock = take_lock(d->opt->pin_dir, &err);
+	lock = process_lock(d->opt->pin_dir, &err);
 	if (lock < 0)
 		return fail_with(err.text);
+	process_lock_sweep();
 	if (prepare(d, &err) < 0) {
 		fail_with(err.text);
 		goto out;
@@ -534,7 +493,7 @@ static int run(struct daemon *d)
 	rc = 0;
 out:
 	stop(d);
-	close(lock);
+	process_unlock(d->opt->pin_dir, lock);
 	return rc;
 }
 
@@ -543,7 +502,7 @@ int main(int argc, char **argv)
 	static struct options opt;
 	static struct daemon d = {.opt = &opt, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct sq_error err = {0};
-	int rc;
+	int rc, lock;
 
 	if (opt_completed(&squalld_table, argc, argv))
 		return 0;
@@ -564,10 +523,13 @@ int main(int argc, char **argv)
 	log_setup(opt.level, strcmp(opt.log_format, "json") == 0);
 	d.started_ms = sq_real_ms();
 	if (opt.cleanup) {
-		rc = take_lock(opt.pin_dir, &err);
-		if (rc < 0)
+		lock = process_lock(opt.pin_dir, &err);
+		if (lock < 0)
 			return fail_with(err.text);
-		if (engine_cleanup(opt.pin_dir, &err) < 0)
+		process_lock_sweep();
+		rc = engine_cleanup(opt.pin_dir, &err);
+		process_unlock(opt.pin_dir, lock);
+		if (rc < 0)
 			return fail_with(err.text);
 		log_info("nothing of squalld is left under %s", opt.pin_dir);
 		return 0;
