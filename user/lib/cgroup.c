@@ -126,7 +126,7 @@ static int open_below(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
+static int open_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
 {
 	struct stat st;
 	int fd = open_below(path);
@@ -140,10 +140,24 @@ int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
 		return err;
 	}
 	*ret_id = st.st_ino;
+	*ret_fd = fd;
+	return 0;
+}
+
+int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
+{
+	struct stat st;
+
 	if (ret_fd)
-		*ret_fd = fd;
-	else
-		close(fd);
+		return open_id_of(path, ret_id, ret_fd);
+	if (!cgroup_mount())
+		return -ENOSYS;
+	path += strspn(path, "/");
+	if (fstatat(mount_fd, *path ? path : ".", &st, 0))
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	*ret_id = st.st_ino;
 	return 0;
 }
 
@@ -208,6 +222,19 @@ int cgroup_chain(const char *path, uint64_t *ret, int max)
 	return depth == base ? 0 : depth;
 }
 
+int cgroup_level(const char *path, int max)
+{
+	int base = cgroup_mount_level(), depth = base;
+
+	if (base < 0)
+		return base;
+	for (const char *p = path + strspn(path, "/"); *p; p += strspn(p, "/")) {
+		p += strcspn(p, "/");
+		depth++;
+	}
+	return depth > max ? -E2BIG : depth == base ? 0 : depth;
+}
+
 /* Cgroups that are still to be looked at, by id: a handle opens each, however deep it is,
  * with neither recursion nor a path. */
 struct todo {
@@ -230,21 +257,32 @@ static int todo_add(struct todo *t, uint64_t id)
 	return 0;
 }
 
-/* Its processes; its children go to the list. Closes fd. */
-static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), void *arg)
+/* Of an open cgroup.procs. */
+static int each_number(int fd, int (*fn)(int pid, void *arg), void *arg)
 {
-	int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC), pid, ret = 0;
-	FILE *f = procs >= 0 ? fdopen(procs, "re") : NULL;
+	char buf[4096];
+	int pid = 0, ret = 0;
+	ssize_t n;
+
+	while (!ret && (n = read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n && !ret; i++) {
+			if (buf[i] >= '0' && buf[i] <= '9') {
+				pid = pid * 10 + (buf[i] - '0');
+				continue;
+			}
+			ret = pid > 0 ? fn(pid, arg) : 0; /* 0: in no namespace of ours */
+			pid = 0;
+		}
+	return ret;
+}
+
+/* Its children go to the list. Closes fd. */
+static int list_children(int fd, struct todo *t)
+{
 	DIR *dir = fdopendir(fd);
 	struct dirent *d;
+	int ret = 0;
 
-	while (f && !ret && fscanf(f, "%d", &pid) == 1)
-		if (pid > 0)
-			ret = fn(pid, arg);
-	if (f)
-		fclose(f);
-	else if (procs >= 0)
-		close(procs);
 	while (dir && !ret && (d = readdir(dir)))
 		if (d->d_type == DT_DIR && d->d_name[0] != '.')
 			ret = todo_add(t, d->d_ino);
@@ -252,6 +290,24 @@ static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), vo
 		closedir(dir);
 	else
 		close(fd);
+	return ret;
+}
+
+/* Its processes; its children go to the list. Closes fd. */
+static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), void *arg)
+{
+	int procs = openat(fd, "cgroup.procs", O_RDONLY | O_CLOEXEC), ret = 0;
+	struct stat st;
+
+	if (procs >= 0) {
+		ret = each_number(procs, fn, arg);
+		close(procs);
+	}
+	/* kernfs counts a directory's own in its links: most have none, and listing the files that
+	 * every cgroup has was half of the walk. */
+	if (!ret && (fstat(fd, &st) || st.st_nlink != 2))
+		return list_children(fd, t);
+	close(fd);
 	return ret;
 }
 

@@ -24,6 +24,9 @@ int cgroup_path_of(uint64_t id, char *ret, size_t size);
  * kernel counts it, 0 for the mount's root, -errno (-E2BIG: deeper than `max`). */
 int cgroup_chain(const char *path, uint64_t *ret, int max);
 
+/* The level alone, of the path's text: nothing is opened. */
+int cgroup_level(const char *path, int max);
+
 /* The path of a process's cgroup. -ENODATA where it has none of v2; -ENOENT, -ESRCH: it is gone. */
 int cgroup_of_pid(int pid, char *ret, size_t size);
 

@@ -122,9 +122,10 @@ struct held {
  * answer is about what acts. After 0, *ret is to be released. */
 int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error *p);
 void rule_release(struct api *a, struct held *h);
-/* With the lock held again: the target, which is still the one that is held; its rule, or that of a
- * selector, if it has one, as the request's preconditions want it. */
-int rule_held(struct request *r, const char *name, const struct held *held,
+/* With the lock held again: the target, which is still the one that is held (of a selector *ret_t
+ * stays as it is); its rule, or that of a selector, if it has one, as the request's preconditions
+ * want it. */
+int rule_held(struct request *r, const char *name, const struct held *held, struct target *ret_t,
 	      struct rule_entry **ret_e, struct sq_error *p);
 json_t *rule_entry_json(struct book *book, const struct rule_entry *e);
 void rule_audit(struct request *r, const struct rule_entry *e);

@@ -455,6 +455,8 @@ static int ask(struct request *r, struct stream *s, unsigned long *every, bool *
 
 static void stream_insert(struct events *ev, struct stream *s)
 {
+	/* Whoever makes an event looks first for whom it is, and holds this over both. */
+	pthread_mutex_lock(ev->api->lock);
 	pthread_mutex_lock(&ev->lock);
 	s->next = ev->head.next;
 	s->prev = &ev->head;
@@ -465,6 +467,7 @@ static void stream_insert(struct events *ev, struct stream *s)
 	if (s->traffic)
 		loud_want(ev->api->loud, 1);
 	pthread_mutex_unlock(&ev->lock);
+	pthread_mutex_unlock(ev->api->lock);
 }
 
 enum MHD_Result events_serve(struct request *r)

@@ -76,14 +76,13 @@ void api_audit(struct request *r, const char *what, const char *name, const char
 
 void rule_audit(struct request *r, const struct rule_entry *e)
 {
-	json_t *rule = sq_rule_to_json(&e->rule, 0);
-	char change[700];
+	bool named = strcmp(e->source, "api") != 0;
+	char text[SQ_RULE_CANONICAL_MAX], change[700];
 
-	snprintf(change, sizeof(change), "set to %s%s%s",
-		 json_string_value(json_object_get(rule, "text")),
-		 strcmp(e->source, "api") == 0 ? "" : " by ",
-		 strcmp(e->source, "api") == 0 ? "" : e->source);
-	json_decref(rule);
+	if (sq_rule_to_text(&e->rule, text, sizeof(text)) < 0)
+		text[0] = 0;
+	snprintf(change, sizeof(change), "set to %s%s%s", text, named ? " by " : "",
+		 named ? e->source : "");
 	api_audit(r, "rule of", e->name, change);
 }
 
@@ -378,12 +377,11 @@ int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error
 	return rc;
 }
 
-int rule_held(struct request *r, const char *name, const struct held *held,
+int rule_held(struct request *r, const char *name, const struct held *held, struct target *ret_t,
 	      struct rule_entry **ret_e, struct sq_error *p)
 {
 	struct api *a = api_of(r);
 	struct selector s;
-	struct target t;
 
 	if (selector_is(name)) {
 		if (selector_parse(name, &s, p) < 0)
@@ -391,12 +389,12 @@ int rule_held(struct request *r, const char *name, const struct held *held,
 		*ret_e = book_find(a->book, s.text);
 		return check_preconditions(r, *ret_e, p);
 	}
-	if (target_resolve(a->targets, name, &t, p) < 0 || target_ready(&t, p) < 0)
+	if (target_resolve(a->targets, name, ret_t, p) < 0 || target_ready(ret_t, p) < 0)
 		return p->code;
-	if (t.id != held->id[0])
+	if (ret_t->id != held->id[0])
 		return sq_error_set(p, -EAGAIN, "target",
-				    "%.200s was started anew just now; try again", t.name);
-	*ret_e = book_find(a->book, t.name);
+				    "%.200s was started anew just now; try again", ret_t->name);
+	*ret_e = book_find(a->book, ret_t->name);
 	return check_preconditions(r, *ret_e, p);
 }
 
@@ -407,6 +405,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, struct sq_r
 	struct api *a = api_of(r);
 	struct sq_error p = {0};
 	struct rule_entry *e = NULL;
+	struct target t;
 	struct held held;
 	json_t *o = NULL;
 	bool fresh = false, selects = false, keep = false;
@@ -414,7 +413,7 @@ static enum MHD_Result set_rule(struct request *r, const char *name, struct sq_r
 	if (asks_hold(r, &keep, &p) < 0 || rule_hold(a, name, &held, &p) < 0)
 		return reply_problem(r, &p);
 	pthread_mutex_lock(a->lock);
-	if (rule_held(r, name, &held, &e, &p) == 0) {
+	if (rule_held(r, name, &held, &t, &e, &p) == 0) {
 		fresh = !e || e->by;
 		if ((!patch || patched(e, patch, rule, &p) == 0) &&
 		    rule_set(a->book, name, rule, source, &e, &p) == 0) {

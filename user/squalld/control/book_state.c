@@ -76,8 +76,15 @@ json_t *book_save(void *arg, bool clean)
 			 list, "ignored", book->ignored);
 }
 
+struct at_cgroup {
+	uint64_t id;
+	struct rule_entry *e;
+};
+
 struct restore {
 	struct book *book;
+	struct at_cgroup *at; /* what the file told of, by cgroup */
+	size_t n_at;
 	bool same_run; /* the pins of this state file's squalld may still be there */
 	unsigned int adopted, restored, waiting;
 };
@@ -120,12 +127,47 @@ static void whose(struct book *book, struct rule_entry *e, const struct sq_rule 
 		strcpy(e->source, like.found->source);
 }
 
+static int by_cgroup(const void *a, const void *b)
+{
+	const struct at_cgroup *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static int note_cgroup(struct rule_entry *e, void *arg)
+{
+	struct restore *x = arg;
+
+	if (!e->selector)
+		x->at[x->n_at++] = (struct at_cgroup){e->cgroup_id, e};
+	return 0;
+}
+
+/* To look through the book for each was 40 ms for 1,000 rules, and 4 s for 10,000. */
+static int note_cgroups(struct restore *x)
+{
+	x->at = calloc(x->book->n + 1, sizeof(*x->at));
+	if (!x->at)
+		return -ENOMEM;
+	book_each(x->book, note_cgroup, x);
+	qsort(x->at, x->n_at, sizeof(*x->at), by_cgroup);
+	return 0;
+}
+
+static struct rule_entry *noted(const struct restore *x, uint64_t id)
+{
+	const struct at_cgroup key = {.id = id},
+			       *at = bsearch(&key, x->at, x->n_at, sizeof(key), by_cgroup);
+
+	return at ? at->e : NULL;
+}
+
 /* A rule that the kernel has: it is the truth. */
 static int adopt_one(const struct sq_rule *rule, void *arg)
 {
 	struct restore *x = arg;
 	struct book *book = x->book;
-	struct rule_entry *e = book_of_cgroup(book, rule->target);
+	struct rule_entry *e = noted(x, rule->target);
 	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
 
 	if (!e) {
@@ -324,7 +366,10 @@ int book_restore(struct book *book, json_t *saved)
 	}
 	if (json_is_object(ignored))
 		json_object_update(book->ignored, ignored);
-	rc = engine_each_rule(book->engine, adopt_one, &x);
+	rc = note_cgroups(&x);
+	if (rc == 0)
+		rc = engine_each_rule(book->engine, adopt_one, &x);
+	free(x.at);
 	x.same_run = saved && !json_is_true(json_object_get(saved, "clean")) && same_boot;
 	book_each(book, place_one, &x);
 	book_each(book, found_one, &x);

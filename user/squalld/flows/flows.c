@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "squalld/flows/flows.h"
+#include "squalld/flows/put.h"
 
 uint32_t flows_sets(uint32_t links)
 {
@@ -109,13 +110,8 @@ int flows_make(int outer_fd, uint32_t slot, uint32_t sets)
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sq_flow_table", sizeof(uint32_t),
 				sizeof(struct sq_flow_set), sets + 1, &o);
-	int res;
 
-	if (fd < 0)
-		return fd;
-	res = bpf_map_update_elem(outer_fd, &slot, &fd, BPF_ANY);
-	close(fd);
-	return res;
+	return fd < 0 ? fd : flows_put(outer_fd, slot, fd);
 }
 
 int flows_drop(int outer_fd, uint32_t slot)

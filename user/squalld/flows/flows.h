@@ -4,8 +4,9 @@
  * one and freed with it. Layout and reasons: squall/abi.h.
  *
  * No state and no lock: any thread; two calls for one slot are the caller's to keep apart.
- * Functions return 0 or a negative errno. Putting a table in and taking it out each wait for a
- * grace period of RCU, 5 to 25 ms on an idle machine and up to 1 s on a loaded one: hold no lock.
+ * Functions return 0 or a negative errno. Taking a table out, and before 6.8 putting one in
+ * (put.h), waits for a grace period of RCU, 5 to 25 ms on an idle machine and up to 1 s on a loaded
+ * one: hold no lock.
  */
 #ifndef SQUALLD_FLOWS_H
 #define SQUALLD_FLOWS_H

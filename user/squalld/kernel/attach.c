@@ -53,13 +53,16 @@ int att_publish(struct engine *e, const struct attachment *a)
 /* What the pinned map says at the start: the attachments of a squalld before us. */
 int attach_remember(struct engine *e)
 {
-	int fd = bpf_map__fd(e->skel->maps.sq_att);
+	uint32_t *keys = calloc(SQ_MAX_ATTACH, sizeof(*keys)), next, n = SQ_MAX_ATTACH;
+	int res = -ENOMEM;
 
 	e->before = calloc(SQ_MAX_ATTACH, sizeof(*e->before));
-	for (uint32_t key = 1; e->before && key < SQ_MAX_ATTACH; key++)
-		if (bpf_map_lookup_elem(fd, &key, &e->before[key]))
-			e->before[key].ifindex = 0;
-	return e->before ? 0 : -ENOMEM;
+	/* An array: in their order. */
+	if (keys && e->before)
+		res = bpf_map_lookup_batch(bpf_map__fd(e->skel->maps.sq_att), NULL, &next, keys,
+					   e->before, &n, NULL);
+	free(keys);
+	return res == -ENOENT ? 0 : res; /* that was the last one */
 }
 
 /* The slot that an interface had then, or 0. */
@@ -157,9 +160,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 	err = nl_filter_set(link->ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
 			    "squall_ingress", classid);
 	if (!err)
-		err = nl_filter_set(link->ifindex, true,
-				    bpf_program__fd(e->skel->progs.squall_egress), "squall_egress",
-				    classid);
+		err = nl_filter_set(link->ifindex, true, e->egress_fd, "squall_egress", classid);
 	if (!err) {
 		filters_there(a);
 		return 0;

@@ -6,13 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,111 +99,6 @@ static int choose_lane(struct engine *e, const char *asked, struct sq_error *err
 	return 0;
 }
 
-static char last_libbpf_line[400];
-
-static __attribute__((format(printf, 2, 0))) int keep_libbpf_line(enum libbpf_print_level level,
-								  const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN) {
-		vsnprintf(last_libbpf_line, sizeof(last_libbpf_line), fmt, ap);
-		last_libbpf_line[strcspn(last_libbpf_line, "\n")] = 0;
-	}
-	return 0;
-}
-
-/* Is what is pinned the map that this squalld has? The kernel would say EINVAL. */
-static int same_layout(const struct bpf_map *map, const char *path, struct sq_error *err)
-{
-	struct bpf_map_info info = {0};
-	uint32_t len = sizeof(info);
-	int fd = bpf_obj_get(path), res;
-
-	if (fd < 0)
-		return 0;
-	res = bpf_obj_get_info_by_fd(fd, &info, &len);
-	close(fd);
-	if (res || (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-		    info.value_size == bpf_map__value_size(map) &&
-		    info.max_entries == bpf_map__max_entries(map)))
-		return 0;
-	return sq_error_set(err, -EPROTO, "--pin-dir",
-			    "the map %s there has another layout (another squalld's: "
-			    "value of %u bytes, here %u); remove it: squalld --cleanup",
-			    bpf_map__name(map), info.value_size, bpf_map__value_size(map));
-}
-
-static int load(struct engine *e, struct sq_error *err)
-{
-	struct bpf_map *map;
-	struct utsname un;
-	char path[512];
-	int res;
-
-	libbpf_set_print(keep_libbpf_line);
-	e->skel = squall_bpf__open();
-	if (!e->skel)
-		return sq_error_set(err, -errno, NULL, "cannot open the BPF programs: %s",
-				    strerror(errno));
-	bpf_object__for_each_map(map, e->skel->obj)
-	{
-		if (strncmp(bpf_map__name(map), "sq_", 3))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", e->pin_dir, bpf_map__name(map));
-		bpf_map__set_pin_path(map, path);
-		res = same_layout(map, path, err);
-		if (res)
-			return res;
-	}
-	res = squall_bpf__load(e->skel);
-	if (res)
-		return sq_error_set(
-			err, res, NULL,
-			"kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
-			uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
-	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
-		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
-	if (e->cfg == MAP_FAILED) {
-		e->cfg = NULL;
-		return sq_error_set(err, -errno, NULL, "cannot map sq_cfg: %s", strerror(errno));
-	}
-	e->lane_state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
-			     bpf_map__fd(e->skel->maps.sq_lane), 0);
-	if (e->lane_state == MAP_FAILED) {
-		e->lane_state = NULL;
-		return sq_error_set(err, -errno, NULL, "cannot map sq_lane: %s", strerror(errno));
-	}
-	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
-		return sq_error_set(err, -EPROTO, "--pin-dir",
-				    "maps there have layout %u, this squalld has %u; "
-				    "remove them: squalld --cleanup",
-				    e->cfg->abi_version, SQ_ABI_VERSION);
-	e->tables =
-		tables_new(bpf_map__fd(e->skel->maps.sq_flows), e->features[F_DESTROY].available);
-	if (!e->tables)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	res = attach_remember(e);
-	if (res)
-		return sq_error_set(err, res, NULL, "out of memory");
-	res = front_init(e);
-	if (res)
-		return sq_error_set(err, res, NULL, "cannot fill sq_hooks: %s", strerror(-res));
-	for (int which = SQ_DIST_NORMAL; which <= SQ_DIST_PARETONORMAL; which++) {
-		int16_t *table = malloc(SQ_DIST_SIZE * sizeof(*table));
-
-		if (!table)
-			return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-		sq_distribution_table(which, table);
-		for (uint32_t i = 0; i < SQ_DIST_SIZE && !res; i++) {
-			uint32_t key = which * SQ_DIST_SIZE + i;
-
-			res = bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_dist), &key,
-						  &table[i], BPF_ANY);
-		}
-		free(table);
-	}
-	return res ? sq_error_set(err, res, NULL, "cannot fill the maps: %s", strerror(-res)) : 0;
-}
-
 static int lock_netns(struct engine *e, struct sq_error *err)
 {
 	e->netns_lock = netns_lock();
@@ -276,8 +169,9 @@ static void engine_free(struct engine *e)
 		free(*p);
 	free(e->ifaces);
 	free(e->pin_dir);
-	for (size_t i = 0; i < 4; i++) {
-		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd}[i];
+	for (size_t i = 0; i < 5; i++) {
+		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd,
+				 e->egress_fd}[i];
 
 		if (fd >= 0)
 			close(fd);
@@ -326,7 +220,7 @@ static struct engine *engine_new(const struct engine_options *o)
 
 	if (!e)
 		return NULL;
-	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = -1;
+	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = e->egress_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
 	/* The wall clock may be set while somebody waits. */
@@ -344,8 +238,8 @@ static struct engine *engine_new(const struct engine_options *o)
 	return e;
 }
 
-/* What this machine can and may, before anything of it is changed. */
-static int look(struct engine *e, const struct engine_options *o, struct sq_error *err)
+/* What is needed before anything is made. */
+static int look(struct engine *e, struct sq_error *err)
 {
 	int res;
 
@@ -353,10 +247,6 @@ static int look(struct engine *e, const struct engine_options *o, struct sq_erro
 		return sq_error_set(err, -EPERM, NULL,
 				    "squalld needs root: it loads BPF programs and attaches them");
 	res = lock_netns(e, err);
-	if (!res)
-		res = probe_all(e, o->probe_missing, err);
-	if (!res)
-		res = choose_lane(e, o->lane ? o->lane : "auto", err);
 	if (res)
 		return res;
 	e->host_fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -369,25 +259,49 @@ static int look(struct engine *e, const struct engine_options *o, struct sq_erro
 	return 0;
 }
 
+/* What this machine can is tried while the kernel verifies the programs: each takes a third of a
+ * second, of two CPUs. */
+static int load_and_probe(struct engine *e, const struct engine_options *o, bool *ret_adopted,
+			  struct sq_error *err)
+{
+	struct sq_error why = {0};
+	struct probe *probe;
+	int res = probe_start(e, o->probe_missing, &probe, err), can;
+
+	if (res)
+		return res;
+	res = pins_ready(o->pin_dir, &e->pin_dir, err);
+	if (!res)
+		res = engine_load(e, err);
+	*ret_adopted = !res && e->cfg->abi_version;
+	can = probe_end(probe, &why);
+	if (!can)
+		can = choose_lane(e, o->lane ? o->lane : "auto", &why);
+	if (can && err)
+		*err = why; /* it says more than the programs' failure */
+	return can ? can : res;
+}
+
 int engine_open(const struct engine_options *o, struct engine **ret, struct sq_error *err)
 {
 	struct engine *e = engine_new(o);
-	bool adopted;
+	bool adopted = false;
 	int res;
 
 	if (!e)
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	res = look(e, o, err);
+	res = look(e, err);
 	if (res) {
 		engine_free(e);
 		return res;
 	}
-	res = pins_ready(o->pin_dir, &e->pin_dir, err);
-	if (!res)
-		res = load(e, err);
-	adopted = !res && e->cfg->abi_version;
-	if (!res)
-		res = rules_adopt(e, err);
+	res = load_and_probe(e, o, &adopted, err);
+	if (!res) {
+		e->tables = tables_new(bpf_map__fd(e->skel->maps.sq_flows),
+				       e->features[F_DESTROY].available);
+		res = e->tables ? rules_adopt(e, err)
+				: sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	}
 	if (!res) {
 		e->cfg->abi_version = SQ_ABI_VERSION;
 		e->cfg->lane = e->lane;

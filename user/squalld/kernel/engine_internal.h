@@ -6,7 +6,7 @@
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost
  *   probe.c     what this kernel can            trace.c   sampled packets
- *   adopt.c     what a squalld before left
+ *   load.c      programs, maps, what a squalld before left
  *   seen.c      who lives where
  *   front.c     who runs before us
  *   view.c      what is attached, for people    clean.c   --cleanup
@@ -116,6 +116,7 @@ struct scan_failure {
 
 struct engine {
 	struct squall_bpf *skel;
+	int egress_fd;			  /* of squall_egress, which may be of no object */
 	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
 	struct sq_lane_state *lane_state; /* likewise */
 	char *pin_dir;			  /* with the ABI version */
@@ -167,7 +168,7 @@ struct engine {
 	struct sq_att *before; /* as a squalld before us left them; plumber only */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
-	int sweep; /* where rules_expire() goes on */
+	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
@@ -188,8 +189,15 @@ static inline uint64_t engine_now(void)
 	return sq_mono_ns();
 }
 
-/* probe.c: trials in a scratch namespace. `missing` is a comma list of names to treat as absent. */
-int probe_all(struct engine *e, const char *missing, struct sq_error *err);
+/* load.c: skel, cfg, lane_state, and what is in the maps from the start; then the rules in them. */
+int engine_load(struct engine *e, struct sq_error *err);
+int rules_adopt(struct engine *e, struct sq_error *err);
+
+/* probe.c: trials in a scratch namespace, by a thread of their own until probe_end(), which fails
+ * where this machine will not do. `missing` is a comma list of names to treat as absent. */
+struct probe;
+int probe_start(struct engine *e, const char *missing, struct probe **ret, struct sq_error *err);
+int probe_end(struct probe *probe, struct sq_error *err);
 const char *feature_name(enum feature f);
 const char *feature_text(enum feature f);
 
@@ -265,8 +273,11 @@ void attach_clean_all(int att_fd);
 int pins_ready(const char *pin_dir, char **ret, struct sq_error *err);
 
 /* rules.c; lock held. */
-bool is_held(const struct engine *e, uint64_t cgroup_id); /* by engine_hold() */
+const struct held *held_find(const struct engine *e, uint64_t cgroup_id); /* by engine_hold() */
 void rules_expire(struct engine *e);
+/* seen.c: where a few of the targets are now, which at the start may have been nowhere; all in
+ * turn, 500 in 16 s. Lock held. */
+void rules_place(struct engine *e);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
@@ -278,11 +289,9 @@ bool rule_keeps_counter(const struct sq_rule *rule, uint32_t counter);
 bool rule_has_down(const struct sq_rule *rule);
 bool rule_over_for(const struct sq_rule *rule, uint64_t ns); /* expired that long ago */
 
-int rules_adopt(struct engine *e, struct sq_error *err); /* adopt.c; lock held */
-
-/* The same, lock not held: engine_set_rule() but for the scan that a fresh one may need. */
+/* The same, lock not held: engine_set_rule() but for the scan that a first one may need. */
 int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
-	      struct sq_rule *ret, bool *ret_fresh, struct sq_error *err);
+	      struct sq_rule *ret, bool *ret_rescan, struct sq_error *err);
 
 void trace_stop(struct engine *e);
 

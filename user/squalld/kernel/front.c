@@ -121,17 +121,16 @@ int front_probe(uint32_t ifindex)
 
 int front_init(struct engine *e)
 {
-	struct bpf_program *hooks[2] = {e->skel->progs.squall_ingress,
-					e->skel->progs.squall_egress};
+	int hooks[2] = {bpf_program__fd(e->skel->progs.squall_ingress), e->egress_fd};
 	struct bpf_program *front[2] = {e->skel->progs.squall_front_i,
 					e->skel->progs.squall_front_e};
 
 	for (uint32_t dir = 0; dir < 2; dir++) {
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
-		int fd = bpf_program__fd(hooks[dir]);
 
-		if (bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_hooks), &dir, &fd, BPF_ANY) ||
+		if (bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_hooks), &dir, &hooks[dir],
+					BPF_ANY) ||
 		    bpf_obj_get_info_by_fd(bpf_program__fd(front[dir]), &info, &len))
 			return -errno;
 		e->front_fd[dir] = bpf_program__fd(front[dir]);

@@ -73,6 +73,7 @@ static void *plumber_main(void *arg)
 			return NULL;
 		}
 		rules_expire(e);
+		rules_place(e);
 		lane_watch(e);
 		asked = e->scans_asked;
 		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
@@ -134,6 +135,7 @@ int plumber_start(struct engine *e, struct sq_error *err)
 	int res;
 
 	e->scans_asked = 1;
+	wake(e); /* or the first scan comes with the first tick */
 	res = -pthread_create(&e->plumber, NULL, plumber_main, e);
 	if (res)
 		return sq_error_set(err, res, NULL, "cannot start a thread: %s", strerror(-res));
@@ -163,32 +165,59 @@ void plumber_stop(struct engine *e)
 
 /* --- attached before it is ruled -------------------------------------------------- */
 
-struct held_at {
+/* Where a cgroup's processes are, by one walk over them. */
+#define PLACES 16
+struct places {
 	const struct engine *e;
-	const char *path;
+	bool here, elsewhere, more; /* more namespaces than fit */
+	int n;
+	uint64_t ino[PLACES]; /* but the host's */
 };
 
-static int unattached(int pid, void *arg)
+static int add_place(int pid, void *arg)
 {
-	const struct held_at *at = arg;
-	const struct engine *e = at->e;
+	struct places *p = arg;
 	uint64_t ino = netns_of(pid);
-	const struct seen_space *sp;
-	size_t n = strlen(at->path);
 
-	if (!ino || ino == e->host_ino)
+	p->here |= ino == p->e->host_ino;
+	if (!ino || ino == p->e->host_ino)
 		return 0;
+	p->elsewhere = true;
+	for (int i = 0; i < p->n; i++)
+		if (p->ino[i] == ino)
+			return 0;
+	if (p->n < PLACES)
+		p->ino[p->n++] = ino;
+	else
+		p->more = true;
+	return 0;
+}
+
+static bool attached(const struct engine *e, const char *path, uint64_t ino)
+{
 	/* Nobody looks into a namespace without rules. */
-	sp = e->seen ? seen_find(e->seen, ino) : NULL;
+	const struct seen_space *sp = e->seen ? seen_find(e->seen, ino) : NULL;
+	size_t n = strlen(path);
+
 	if (!sp || !sp->ruled)
-		return 1;
+		return false;
 	/* When it was looked at, somebody else lived there too: whose it is may be another now. */
-	if (strncmp(sp->common, at->path, n) || (sp->common[n] && sp->common[n] != '/'))
-		return 1;
+	if (strncmp(sp->common, path, n) || (sp->common[n] && sp->common[n] != '/'))
+		return false;
 	for (int i = 0; i < e->n_spaces && !sp->edges; i++)
 		if (e->spaces[i].ino == ino)
-			return 0;
-	return !sp->edges;
+			return true;
+	return sp->edges;
+}
+
+/* att_lock held. */
+static bool all_attached(const struct engine *e, const char *path, const struct places *p)
+{
+	bool all = !p->more;
+
+	for (int i = 0; i < p->n && all; i++)
+		all = attached(e, path, p->ino[i]);
+	return all;
 }
 
 const char *failure_text(const struct scan_failure *f, char *buf, size_t size)
@@ -258,9 +287,9 @@ static int failure_of(struct engine *e, const char *path, struct sq_error *err)
 
 int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 {
-	struct held *h;
+	struct places at = {.e = e};
 	char path[PATH_MAX];
-	struct held_at at = {e, path};
+	struct held *h;
 	bool needed;
 	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
 
@@ -271,16 +300,16 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	if (!h)
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	h->id = cgroup_id;
-	h->elsewhere = lives_elsewhere(e, cgroup_id);
+	cgroup_each_pid(path, add_place, &at);
+	h->elsewhere = at.elsewhere && !at.here;
 	pthread_mutex_lock(&e->lock);
 	e->host_users += !h->elsewhere;
 	h->next = e->held;
 	e->held = h;
 	pthread_mutex_unlock(&e->lock);
 	pthread_mutex_lock(&e->att_lock);
-	needed = cgroup_each_pid(path, unattached, &at) == 1 ||
-		 (!h->elsewhere && !e->lo_off && !e->ifaces &&
-		  !__atomic_load_n(&e->lo_there, __ATOMIC_RELAXED));
+	needed = !all_attached(e, path, &at) || (!h->elsewhere && !e->lo_off && !e->ifaces &&
+						 !__atomic_load_n(&e->lo_there, __ATOMIC_RELAXED));
 	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
 		res = sq_error_set(err, -EAGAIN, "attach",
@@ -312,15 +341,10 @@ void engine_release(struct engine *e, uint64_t cgroup_id)
 int engine_set_rule(struct engine *e, uint64_t cgroup_id, const struct sq_rule *rule,
 		    struct sq_rule *ret, struct sq_error *err)
 {
-	bool fresh, held;
-	int res = rules_put(e, cgroup_id, rule, ret, &fresh, err);
+	bool rescan;
+	int res = rules_put(e, cgroup_id, rule, ret, &rescan, err);
 
-	if (res || !fresh)
-		return res;
-	pthread_mutex_lock(&e->lock);
-	held = is_held(e, cgroup_id);
-	pthread_mutex_unlock(&e->lock);
-	if (!held)
+	if (!res && rescan)
 		engine_rescan(e);
-	return 0;
+	return res;
 }

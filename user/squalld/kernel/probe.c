@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
@@ -112,15 +113,23 @@ static int missing_check(const char *list, struct sq_error *err)
 	return 0;
 }
 
-int probe_all(struct engine *e, const char *missing, struct sq_error *err)
-{
-	struct utsname un;
+struct probe {
+	struct engine *e;
+	const char *missing;
 	pthread_t thread;
+};
+
+int probe_start(struct engine *e, const char *missing, struct probe **ret, struct sq_error *err)
+{
+	struct probe *p;
 	int res = missing_check(missing, err);
 
 	if (res)
 		return res;
-	uname(&un);
+	p = malloc(sizeof(*p));
+	if (!p)
+		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	*p = (struct probe){.e = e, .missing = missing};
 	verdict(e, F_BTF, access("/sys/kernel/btf/vmlinux", R_OK) ? -errno : 0,
 		"a kernel with CONFIG_DEBUG_INFO_BTF=y is needed");
 	verdict(e, F_CGROUP2, cgroup_mount() ? 0 : -ENOENT,
@@ -129,10 +138,22 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 		verdict(e, F_CGROUP2, cgroup_mount_level(),
 			"seen from inside a cgroup namespace, and how deep cannot be told: mount "
 			"the host's");
-	if (pthread_create(&thread, NULL, scratch_main, e))
+	if (pthread_create(&p->thread, NULL, scratch_main, e)) {
+		free(p);
 		return sq_error_set(err, -EAGAIN, NULL, "cannot start a thread");
-	pthread_join(thread, NULL);
+	}
+	*ret = p;
+	return 0;
+}
 
+int probe_end(struct probe *probe, struct sq_error *err)
+{
+	struct engine *e = probe->e;
+	const char *missing = probe->missing;
+	struct utsname un;
+
+	pthread_join(probe->thread, NULL);
+	free(probe);
 	for (int f = 0; missing && f < F_FEATURES; f++) {
 		const char *p = strstr(missing, table[f].name);
 		size_t n = strlen(table[f].name);
@@ -143,6 +164,7 @@ int probe_all(struct engine *e, const char *missing, struct sq_error *err)
 		snprintf(e->features[f].why, sizeof(e->features[f].why),
 			 "taken as missing (--probe-missing)");
 	}
+	uname(&un);
 	for (int f = F_BTF; f <= F_CLSACT; f++)
 		if (!e->features[f].available)
 			return sq_error_set(err, -EOPNOTSUPP, table[f].text,

@@ -21,8 +21,7 @@
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
 
-#define MAX_DELAY_NS   300000000000ull /* half of the fq lane's horizon */
-#define PLACES_AT_ONCE 16	       /* 40 us each, under the lock */
+#define MAX_DELAY_NS 300000000000ull /* half of the fq lane's horizon */
 
 static int map_fd(const struct bpf_map *map)
 {
@@ -43,7 +42,7 @@ struct ruled *ruled_find(struct engine *e, uint64_t id)
 	return r;
 }
 
-bool is_held(const struct engine *e, uint64_t cgroup_id)
+const struct held *held_find(const struct engine *e, uint64_t cgroup_id)
 {
 	const struct held *h = e->held;
 
@@ -214,20 +213,19 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 	return 0;
 }
 
-/* What is kept of a target that gets its first rule. */
-static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret,
-		      struct sq_error *err)
+/* What is kept of a target that gets its first rule, but for where it lives. */
+static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *err)
 {
-	uint64_t chain[SQ_MAX_LEVELS], id = 0;
 	char path[PATH_MAX];
 	struct ruled *r;
+	uint64_t id = 0;
 	int res, level;
 
 	res = cgroup_path_of(cgroup_id, path, sizeof(path));
 	if (res)
 		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
 				    (unsigned long long)cgroup_id, strerror(-res));
-	level = cgroup_chain(path, chain, SQ_MAX_LEVELS);
+	level = cgroup_level(path, SQ_MAX_LEVELS);
 	if (!level)
 		return sq_error_set(err, -EINVAL, "target",
 				    "the root cgroup holds everything; name one below it");
@@ -245,7 +243,6 @@ static int ruled_make(struct engine *e, uint64_t cgroup_id, struct ruled **ret,
 		return sq_error_set(err, -ENOENT, "target", "the cgroup was removed just now");
 	}
 	r->level = level;
-	r->elsewhere = lives_elsewhere(e, cgroup_id);
 	*ret = r;
 	return 0;
 }
@@ -298,6 +295,8 @@ void ruled_insert(struct engine *e, struct ruled *r, uint64_t id)
 static int prepare(struct engine *e, uint64_t cgroup_id, struct sq_rule *rule,
 		   struct ruled **ret_fresh, struct sq_error *err)
 {
+	const struct held *held;
+	bool elsewhere = false;
 	struct ruled *r;
 	int res = acceptable(e, rule, err);
 
@@ -310,19 +309,24 @@ static int prepare(struct engine *e, uint64_t cgroup_id, struct sq_rule *rule,
 		return res;
 	pthread_mutex_lock(&e->lock);
 	r = ruled_find(e, cgroup_id);
+	held = r ? NULL : held_find(e, cgroup_id);
+	elsewhere = held && held->elsewhere;
 	pthread_mutex_unlock(&e->lock);
-	return r ? 0 : ruled_make(e, cgroup_id, ret_fresh, err);
+	res = r ? 0 : ruled_make(cgroup_id, ret_fresh, err);
+	if (!r && !res)
+		(*ret_fresh)->elsewhere = held ? elsewhere : lives_elsewhere(e, cgroup_id);
+	return res;
 }
 
 int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
-	      struct sq_rule *ret, bool *ret_fresh, struct sq_error *err)
+	      struct sq_rule *ret, bool *ret_rescan, struct sq_error *err)
 {
 	struct sq_rule rule = *asked;
 	struct ruled *r, *fresh = NULL;
 	struct timespec now;
 	int res;
 
-	*ret_fresh = false;
+	*ret_rescan = false;
 	res = prepare(e, cgroup_id, &rule, &fresh, err);
 	if (res)
 		return res;
@@ -361,7 +365,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	} else {
 		r = fresh;
 		fresh = NULL;
-		*ret_fresh = true;
+		*ret_rescan = !held_find(e, cgroup_id);
 		ruled_insert(e, r, cgroup_id);
 	}
 	r->rule = rule;
@@ -522,22 +526,12 @@ static bool removed(const struct ruled *r)
 	return faccessat(r->fd, "cgroup.procs", F_OK, 0) && (errno == ENOENT || errno == ENODEV);
 }
 
-/* Where its processes are now, which at the start may have been nowhere. */
-static void place_again(struct engine *e, struct ruled *r)
-{
-	bool elsewhere = lives_elsewhere(e, r->rule.target);
-
-	e->host_users += r->elsewhere - elsewhere;
-	r->elsewhere = elsewhere;
-}
-
 /* Forgets rules whose time is over (the kernel stopped them on time already),
  * and those whose cgroup was removed. A slice of the table at each call, so
  * that 10,000 rules do not hold up a setter. */
 void rules_expire(struct engine *e)
 {
 	const int slice = RULE_BUCKETS / 8;
-	int places = PLACES_AT_ONCE;
 
 	for (int b = e->sweep; b < e->sweep + slice; b++) {
 		struct ruled *r, *next;
@@ -547,15 +541,12 @@ void rules_expire(struct engine *e)
 			/* Its owner may ask what it did. */
 			if (rule_over_for(&r->rule, 1000000000) || removed(r))
 				forget(e, r);
-			else if (places-- > 0)
-				place_again(e, r);
 		}
 	}
 	e->sweep = (e->sweep + slice) % RULE_BUCKETS;
 	rules_retire_old(e, RETIRE_NS);
 }
 
-/* After a restart: the pinned maps are the truth. */
 void rules_clear(struct engine *e)
 {
 	for (int b = 0; b < RULE_BUCKETS; b++)

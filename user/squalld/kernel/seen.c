@@ -114,7 +114,7 @@ static int see(struct engine *e, struct seen *s, int pid)
 		pthread_mutex_lock(&e->lock);
 		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
 		for (int i = 0; i < depth && !sp->ruled; i++)
-			sp->ruled = is_held(e, chain[i]);
+			sp->ruled = held_find(e, chain[i]);
 		pthread_mutex_unlock(&e->lock);
 	}
 	return 0;
@@ -194,4 +194,25 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 		}
 	}
 	return err;
+}
+
+/* --- where rules' targets live ----------------------------------------------------- */
+
+#define PLACES_AT_ONCE 8 /* 40 us each, under the lock */
+
+void rules_place(struct engine *e)
+{
+	int begin = e->place_sweep,
+	    left = e->n_rules < PLACES_AT_ONCE ? e->n_rules : PLACES_AT_ONCE;
+
+	for (int n = 0; n < RULE_BUCKETS && left > 0; n++) {
+		e->place_sweep = (begin + n + 1) % RULE_BUCKETS;
+		for (struct ruled *r = e->rules[(begin + n) % RULE_BUCKETS]; r;
+		     r = r->next, left--) {
+			bool elsewhere = lives_elsewhere(e, r->rule.target);
+
+			e->host_users += r->elsewhere - elsewhere;
+			r->elsewhere = elsewhere;
+		}
+	}
 }
