@@ -43,13 +43,35 @@ const struct opt sim_experiment_opts[] = {
 	{.name = NULL},
 };
 
+/* As a shell takes it. */
+static void quoted(FILE *f, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "-_=+,./:@%";
+
+	if (*word && !word[strspn(word, plain)]) {
+		fprintf(f, " %s", word);
+		return;
+	}
+	fputs(" '", f);
+	for (; *word; word++)
+		fputs(*word == '\'' ? "'\\''" : (char[]){*word, 0}, f);
+	fputc('\'', f);
+}
+
 static int parse(struct cli *cli, int argc, char **argv, struct exp_cmd *c, struct sq_error *err)
 {
-	size_t n = (size_t)snprintf(c->command, sizeof(c->command), "squall-sim experiment");
+	FILE *f = fmemopen(c->command, sizeof(c->command), "w");
 	int rc;
 
-	for (int i = 0; i < argc && n < sizeof(c->command); i++)
-		n += (size_t)snprintf(c->command + n, sizeof(c->command) - n, " %s", argv[i]);
+	if (!f)
+		return sq_bad(err, "out of memory");
+	fputs("squall-sim experiment", f);
+	for (int i = 0; i < argc; i++)
+		quoted(f, argv[i]);
+	if (fclose(f))
+		return sq_bad(err, "the command line is longer than %zu bytes",
+			      sizeof(c->command) - 1);
 	rc = sim_cli_take(cli, c, NULL, argc, argv, err);
 	if (rc)
 		return rc;

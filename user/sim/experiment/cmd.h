@@ -8,7 +8,7 @@
 
 struct exp_cmd {
 	char file[256], compare[256], hunt[256], html[256], junit[256], json_file[256], metrics[64],
-		command[1024], id[96]; /* id: as others know its runs */
+		command[4096], id[96]; /* id: as others know its runs */
 	bool check, dry_run, json, quiet, progress;
 	uint32_t repeat, seed;
 };

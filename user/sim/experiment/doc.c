@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include "lib/text.h"
 #include "sim/experiment/doc.h"
 #include "sim/sim.h"
 
@@ -92,11 +93,11 @@ static json_t *failures(const struct exp_run *r)
 						    json_integer((json_int_t)f->by_part[p]));
 		}
 		json_array_append_new(list,
-				      json_pack("{s:s,s:s,s:s,s:s,s:I,s:o}", "type",
+				      json_pack("{s:s,s:s,s:s,s:o,s:I,s:o}", "type",
 						r->x->fleet.type[f->e.type].name, "request",
 						sim_name_text(f->e.name), "kind", f->e.kind, "text",
-						f->e.text, "count", (json_int_t)f->e.occurrences,
-						"by_phase", parts));
+						json_text(f->e.text), "count",
+						(json_int_t)f->e.occurrences, "by_phase", parts));
 	}
 	return list;
 }
@@ -122,10 +123,11 @@ static json_t *probes(const struct exp_run *r)
 						  : json_real(round(a[k].value * 1000) / 1000)));
 		free(a);
 		exp_probe_why(r->probes, i, why, sizeof(why));
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:o}", "name", p->name,
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", p->name,
 						      "kind", kinds[p->kind], "of",
 						      p->kind == EXP_COMMAND ? p->argv[0] : p->url,
-						      "last_failure", why, "answers", answers));
+						      "last_failure", json_text(why), "answers",
+						      answers));
 	}
 	return list;
 }
@@ -180,7 +182,7 @@ json_t *exp_doc(const struct exp_run *r, const struct exp_cmd *c, enum exp_end e
 	bool failed = false;
 	json_t *t = thresholds(r, end, &failed), *o;
 	struct utsname u;
-	char again[1100];
+	char again[sizeof(c->command) + 32];
 
 	*ret_code = end == EXP_UNSTEADY				  ? SIM_EXIT_STEADY
 		    : end == EXP_INTERRUPTED || end == EXP_BROKEN ? SIM_EXIT_FAIL
@@ -190,14 +192,16 @@ json_t *exp_doc(const struct exp_run *r, const struct exp_cmd *c, enum exp_end e
 	snprintf(again, sizeof(again), "%s%s", c->command, c->seed ? "" : " --seed ");
 	if (!c->seed)
 		snprintf(again + strlen(again), sizeof(again) - strlen(again), "%u", r->x->seed);
-	o = json_pack("{s:i,s:s,s:s,s:s,s:s,s:i,s:s,s:I,s:f,s:I,s:s,s:s,s:s}", "format", 1, "name",
-		      r->x->name, "description", r->x->description, "file", r->x->path, "verdict",
+	o = json_pack("{s:i,s:s,s:s,s:o,s:s,s:i,s:o,s:I,s:f,s:I,s:s,s:s,s:o}", "format", 1, "name",
+		      r->x->name, "description", r->x->description, "file", json_text(r->x->path),
+		      "verdict",
 		      words[end]  ? words[end]
 		      : *ret_code ? "failed"
 				  : "passed",
-		      "exit", *ret_code, "why", why, "started_ms", (json_int_t)started_ms,
-		      "duration_s", (double)r->rec->last_ns / 1e9, "seed", (json_int_t)r->x->seed,
-		      "version", SQUALL_VERSION, "kernel", u.release, "again", again);
+		      "exit", *ret_code, "why", json_text(why), "started_ms",
+		      (json_int_t)started_ms, "duration_s", (double)r->rec->last_ns / 1e9, "seed",
+		      (json_int_t)r->x->seed, "version", SQUALL_VERSION, "kernel", u.release,
+		      "again", json_text(again));
 	json_object_set_new(o, "thresholds", t);
 	json_object_set_new(o, "phases", phases(r));
 	json_object_set_new(o, "faults", faults(r));

@@ -2,8 +2,11 @@
 /* A run of an experiment: what starts and ends in which order, and the clock between. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 #include "lib/clock.h"
 #include "sim/experiment/announce.h"
@@ -190,6 +193,10 @@ static void watch(struct run *g)
 		next = next > now ? next - now : 0;
 		ts = (struct timespec){(time_t)(next / EXP_NS), (long)(next % EXP_NS)};
 		if (ppoll(&fd, 1, &ts, NULL) > 0) {
+			struct signalfd_siginfo taken;
+
+			/* A second one is for the drain. */
+			(void)!read(g->sigfd, &taken, sizeof(taken));
 			g->end = EXP_INTERRUPTED;
 			snprintf(g->why, sizeof(g->why), "by a signal after %.1fs of %gs",
 				 (double)exp_record_now(g->r.rec) / 1e9, (double)x->total_ns / 1e9);
@@ -256,6 +263,40 @@ static int start(struct run *g, struct sq_error *err)
 	return exp_inject_start(g->r.inject, g->r.rec->start_ns);
 }
 
+struct hurry {
+	struct sim_engine *e;
+	int sigfd, over;
+};
+
+static void *hurry(void *arg)
+{
+	struct hurry *h = arg;
+	struct pollfd fds[] = {{h->sigfd, POLLIN, 0}, {h->over, POLLIN, 0}};
+
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
+		;
+	/* Left where it is: it ends the runs that --repeat would begin as well. */
+	if (fds[0].revents & POLLIN)
+		sim_engine_hurry(h->e);
+	return NULL;
+}
+
+/* What is in flight may come for so long, or until a signal. */
+static void drain(struct run *g)
+{
+	struct hurry h = {g->e, g->sigfd, eventfd(0, EFD_CLOEXEC)};
+	pthread_t thread;
+	bool helped = h.over >= 0 && !pthread_create(&thread, NULL, hurry, &h);
+
+	sim_engine_stop(g->e, g->x->drain_ns);
+	if (helped) {
+		eventfd_write(h.over, 1);
+		pthread_join(thread, NULL);
+	}
+	if (h.over >= 0)
+		close(h.over);
+}
+
 /* Faults off first: what is asked then is asked of a network that is whole. */
 static void finish(struct run *g)
 {
@@ -263,8 +304,11 @@ static void finish(struct run *g)
 	exp_announce_end(g->announce);
 	exp_probes_stop(g->r.probes);
 	if (g->e)
-		sim_engine_stop(g->e, g->x->drain_ns);
+		drain(g);
 	exp_record_end(g->r.rec);
+	/* What was measured then is not what was asked for, so it is no verdict. */
+	if (g->end == EXP_DONE && exp_inject_cut(g->r.inject, g->why, sizeof(g->why)))
+		g->end = EXP_BROKEN;
 	if (g->end == EXP_DONE && g->e && g->r.rec->most_running && !g->r.rec->seen.connects) {
 		g->end = EXP_BROKEN;
 		snprintf(g->why, sizeof(g->why), "no device ever connected%s%s",

@@ -17,12 +17,12 @@
 #include "sim/experiment/peers.h"
 
 /* Every fault that is still ours: what was there before is put back. */
-static void faults_off(const struct experiment *x, json_t *const *prior,
-		       const struct exp_guarded *g)
+static void faults_off(const struct experiment *x, const struct exp_guarded *g)
 {
 	for (unsigned i = 0; i < x->nfaults; i++) {
 		struct sq_error why;
 		struct sq_client *c;
+		json_t *prior;
 
 		if (!__atomic_load_n(&g[i].set, __ATOMIC_ACQUIRE))
 			continue;
@@ -32,8 +32,9 @@ static void faults_off(const struct experiment *x, json_t *const *prior,
 		}
 		if (exp_peer_open(x, i, &c, &why))
 			continue;
-		exp_peer_end(c, x->fault[i].target, g[i].etag, prior[i],
-			     exp_peer_over(x, i, sim_now() - g[i].set_ns), &why);
+		prior = json_loads(g[i].prior, 0, NULL);
+		exp_peer_end(x, i, c, g[i].etag, prior, sim_now() - g[i].set_ns, NULL, &why);
+		json_decref(prior);
 		sq_client_close(c);
 	}
 }
@@ -49,8 +50,7 @@ static void remove_cgroups(const struct experiment *x, const bool *made)
 		}
 }
 
-static void guard(const struct experiment *x, json_t *const *prior, const struct exp_guarded *g,
-		  int fd, const bool *made)
+static void guard(const struct experiment *x, const struct exp_guarded *g, int fd, const bool *made)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char word;
@@ -64,11 +64,11 @@ static void guard(const struct experiment *x, json_t *const *prior, const struct
 		n = read(fd, &word, 1);
 	while (n < 0 && errno == EINTR);
 	/* After a word all is off, but for what the run could not end. */
-	faults_off(x, prior, g);
+	faults_off(x, g);
 	remove_cgroups(x, made);
 }
 
-int exp_guard_start(const struct experiment *x, json_t *const *prior, struct exp_guard *g)
+int exp_guard_start(const struct experiment *x, struct exp_guard *g)
 {
 	bool made[SIM_MAX_TYPES] = {false};
 	struct stat st;
@@ -85,7 +85,7 @@ int exp_guard_start(const struct experiment *x, json_t *const *prior, struct exp
 		return -errno;
 	if (!g->pid) {
 		close(fds[1]);
-		guard(x, prior, g->fault, fds[0], made);
+		guard(x, g->fault, fds[0], made);
 		_exit(0);
 	}
 	close(fds[0]);

@@ -164,18 +164,20 @@ int exp_hunt(struct experiment *x, const struct exp_cmd *c, const struct exp_hun
 		snprintf(said, sizeof(said),
 			 "%s %.6g%s holds, and %.6g%s is the mildest that was found to break",
 			 h->word, holds, h->unit, breaks, h->unit);
+	code = !high ? SIM_EXIT_FAIL : low ? SIM_EXIT_THRESHOLD : SIM_EXIT_OK;
 	o = json_pack("{s:s,s:s,s:s,s:o,s:o,s:o}", "of", c->hunt, "unit", h->unit, "said", said,
 		      "holds", !low ? json_real(high ? holds : h->to) : json_null(), "breaks",
 		      high ? json_real(low ? h->from : breaks) : json_null(), "steps", steps);
 	if (*ret_doc) {
 		json_object_set_new(*ret_doc, "hunt", o);
 		json_object_set_new(*ret_doc, "why", json_string(said));
-		if (high && !low) {
-			json_object_set_new(*ret_doc, "verdict", json_string("found"));
-			json_object_set_new(*ret_doc, "exit", json_integer(0));
-		}
+		json_object_set_new(*ret_doc, "verdict",
+				    json_string(!high ? "not found"
+						: low ? "failed"
+						      : "found"));
+		json_object_set_new(*ret_doc, "exit", json_integer(code));
 	} else {
 		json_decref(o);
 	}
-	return !high ? SIM_EXIT_FAIL : low ? SIM_EXIT_THRESHOLD : SIM_EXIT_OK;
+	return code;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/text.h"
 #include "sim/base/clock.h"
 #include "sim/experiment/agent.h"
 #include "sim/experiment/guard.h"
@@ -15,7 +16,8 @@ struct one {
 	struct exp_inject *all;
 	unsigned i;
 	pthread_t thread;
-	bool running, failed;
+	bool running, failed, back; /* back: what was before is in force again */
+	bool cut; /* somebody else ended it, or nobody knows: it was not what was asked */
 	uint64_t from_ns, to_ns;
 	json_t *flows; /* what the rule did to connections, NULL unless it follows them */
 	json_t *prior, *counters, *base, *rule, *status; /* rule: as squalld has it */
@@ -35,9 +37,8 @@ struct exp_inject {
 int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sq_error *err)
 {
 	struct exp_inject *j = calloc(1, sizeof(*j));
-	json_t *prior[EXP_MAX_FAULTS] = {NULL};
 	pthread_condattr_t at;
-	int rc = 0;
+	int rc;
 
 	if (!j)
 		return sq_bad(err, "out of memory"), -ENOMEM;
@@ -47,28 +48,13 @@ int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct s
 	pthread_condattr_setclock(&at, CLOCK_MONOTONIC);
 	pthread_cond_init(&j->wake, &at);
 	pthread_condattr_destroy(&at);
-	for (unsigned i = 0; i < x->nfaults && !rc; i++) {
-		struct sq_error why = {0};
-		struct sq_client *c = NULL;
-
+	for (unsigned i = 0; i < x->nfaults; i++) {
 		j->one[i].all = j;
 		j->one[i].i = i;
-		if (exp_by_agent(x, i))
-			continue;
-		rc = exp_peer_open(x, i, &c, &why);
-		if (!rc)
-			rc = exp_peer_rule(c, x->fault[i].target, &prior[i], &why);
-		sq_client_close(c);
-		if (rc)
-			sq_bad(err, "fault '%s': %.300s", x->fault[i].name, why.text);
 	}
-	if (!rc) {
-		rc = exp_guard_start(x, prior, &j->guard);
-		if (rc)
-			sq_bad(err, "cannot start the guard: %s", strerror(-rc));
-	}
-	for (unsigned i = 0; i < x->nfaults; i++)
-		json_decref(prior[i]);
+	rc = exp_guard_start(x, &j->guard);
+	if (rc)
+		sq_bad(err, "cannot start the guard: %s", strerror(-rc));
 	if (rc) {
 		exp_inject_free(j);
 		return rc;
@@ -137,6 +123,15 @@ static void subtract(json_t *list, const json_t *base)
 	}
 }
 
+/* To the guard, before there is anything to put back. */
+static bool hand_over(const json_t *prior, struct exp_guarded *g)
+{
+	size_t n = json_dumpb(prior, g->prior, sizeof(g->prior) - 1, JSON_COMPACT);
+
+	g->prior[n < sizeof(g->prior) ? n : 0] = 0;
+	return n && n < sizeof(g->prior);
+}
+
 static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
 {
 	const struct experiment *x = o->all->x;
@@ -146,8 +141,10 @@ static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
 	char *path = sq_client_path("/api/v1/rules/", f->target, *f->profile ? "/profile" : "");
 	int rc = exp_peer_rule(c, f->target, &o->prior, why);
 
-	if (!rc && o->prior)
+	if (!rc && o->prior) {
 		o->base = counters(c, f->target, NULL);
+		rc = hand_over(o->prior, g) ? 0 : sq_bad(why, "the rule in force is too long");
+	}
 	if (!rc)
 		rc = sq_client_request(c, "GET", "/api/v1/status", NULL, &status, why);
 	if (!rc)
@@ -177,29 +174,24 @@ static void finish(struct one *o, struct sq_client *c)
 {
 	const struct exp_fault *f = &o->all->x->fault[o->i];
 	struct exp_guarded *g = &o->all->guard.fault[o->i];
-	uint64_t gone = sim_now() - o->all->start_ns - o->from_ns;
-	json_t *left = json_object_get(o->prior, "for_ns"), *list, *flows = NULL;
+	json_t *list, *flows = NULL;
 	struct sq_error why = {0};
-	bool over = false;
+	bool back = false;
+	int rc;
 
-	/* What was in force and had its own end: it gets what is left of its time. */
-	if (json_integer_value(json_object_get(o->prior, "expires_in_ns")) > 0) {
-		over = json_integer_value(left) <= (json_int_t)gone;
-		if (!over)
-			json_object_set_new(
-				o->prior, "for_ns",
-				json_integer(json_integer_value(left) - (json_int_t)gone));
-	}
 	list = counters(c, f->target, &flows);
 	subtract(list, o->base);
 	pthread_mutex_lock(&o->all->lock);
 	o->counters = list;
 	o->flows = flows;
 	pthread_mutex_unlock(&o->all->lock);
-	if (exp_peer_end(c, f->target, g->etag, over ? NULL : o->prior,
-			 exp_peer_over(o->all->x, o->i, gone), &why))
-		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+	rc = exp_peer_end(o->all->x, o->i, c, g->etag, o->prior, sim_now() - g->set_ns, &back,
+			  &why);
 	pthread_mutex_lock(&o->all->lock);
+	if (rc)
+		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+	o->cut = rc;
+	o->back = back;
 	o->to_ns = sim_now() - o->all->start_ns;
 	pthread_mutex_unlock(&o->all->lock);
 	__atomic_store_n(&g->set, false, __ATOMIC_RELEASE);
@@ -340,6 +332,21 @@ bool exp_inject_failed(struct exp_inject *j, struct sq_error *err)
 	return failed;
 }
 
+bool exp_inject_cut(struct exp_inject *j, char *buf, size_t cap)
+{
+	bool cut = false;
+
+	pthread_mutex_lock(&j->lock);
+	for (unsigned i = 0; i < j->x->nfaults && !cut; i++) {
+		cut = j->one[i].cut;
+		if (cut)
+			snprintf(buf, cap, "fault '%s' was not in force to its end: %s",
+				 j->x->fault[i].name, j->one[i].note);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return cut;
+}
+
 void exp_inject_window(struct exp_inject *j, unsigned i, uint64_t *ret_from, uint64_t *ret_to)
 {
 	pthread_mutex_lock(&j->lock);
@@ -390,7 +397,7 @@ json_t *exp_inject_json(struct exp_inject *j, unsigned i)
 	json_object_set_new(r, "counters",
 			    o->counters ? json_deep_copy(o->counters) : json_array());
 	json_object_set_new(r, "flows", o->flows ? json_deep_copy(o->flows) : json_null());
-	json_object_set_new(r, "put_back", json_boolean(o->prior != NULL));
+	json_object_set_new(r, "put_back", json_boolean(o->back));
 	for (unsigned k = 0; k < 3; k++) {
 		static const char *const keys[] = {"version", "kernel", "lane"};
 		json_t *v = json_object_get(o->status, keys[k]);
@@ -401,7 +408,7 @@ json_t *exp_inject_json(struct exp_inject *j, unsigned i)
 	if (json_object_get(o->rule, "drawn_seed"))
 		json_object_set(r, "seed", json_object_get(o->rule, "drawn_seed"));
 	if (*o->note)
-		json_object_set_new(r, "note", json_string(o->note));
+		json_object_set_new(r, "note", json_text(o->note));
 	pthread_mutex_unlock(&j->lock);
 	return r;
 }

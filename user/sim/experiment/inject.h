@@ -13,8 +13,8 @@
 struct exp_inject;
 
 /*
- * Notes the rules in force and starts the guard: call it before there are threads
- * and before the fleet's processes. 0 or -errno.
+ * Starts the guard: call it before there are threads and before the fleet's processes. 0 or
+ * -errno.
  */
 int exp_inject_new(const struct experiment *x, struct exp_inject **ret, struct sq_error *err);
 /* start_ns: 0 of the run's clock. No fault is set before exp_inject_allow(). */
@@ -26,6 +26,9 @@ void exp_inject_stop(struct exp_inject *j);
 void exp_inject_free(struct exp_inject *j);
 /* True with the reason when a fault could not be set. */
 bool exp_inject_failed(struct exp_inject *j, struct sq_error *err);
+/* True with the reason when somebody else ended a fault or replaced it, or nobody could be asked.
+ */
+bool exp_inject_cut(struct exp_inject *j, char *buf, size_t cap);
 /* When fault i began and ended, of the run's clock; 0: not yet. */
 void exp_inject_window(struct exp_inject *j, unsigned i, uint64_t *ret_from, uint64_t *ret_to);
 /* All that is known of fault i, a new reference: docs/experiments.md. */

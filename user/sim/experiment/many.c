@@ -21,7 +21,7 @@
 
 #define MAX_REPEATS 1000
 
-/* "never" and what could not be measured lie above every number. */
+/* "never" lies above every number. */
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -35,6 +35,8 @@ static void say(const struct exp_threshold *t, double v, char *buf, size_t cap)
 {
 	if (isnan(v))
 		snprintf(buf, cap, "never");
+	else if (isinf(v))
+		snprintf(buf, cap, "nothing to judge it by");
 	else if (t->unit == EXP_TIME && v >= 1000)
 		snprintf(buf, cap, "%.2f s", v / 1000);
 	else
@@ -45,10 +47,14 @@ static void say(const struct exp_threshold *t, double v, char *buf, size_t cap)
 					       : "");
 }
 
-/* Threshold i over all runs: the median is judged, the spread told. */
+/*
+ * Threshold i over all runs: the median is judged, of an even number the worse of the two in the
+ * middle; the spread is told. A run that had nothing to judge it by is worse than any figure.
+ */
 static bool merge_one(const struct exp_threshold *t, json_t *const *doc, unsigned n, unsigned i,
 		      json_t *ret)
 {
+	bool upwards = *t->op == '>';
 	double v[MAX_REPEATS], median;
 	json_t *values = json_array();
 	char mid[40], least[40], most[40], said[160];
@@ -59,20 +65,23 @@ static bool merge_one(const struct exp_threshold *t, json_t *const *doc, unsigne
 		json_t *o = json_array_get(json_object_get(doc[k], "thresholds"), i);
 		json_t *value = json_object_get(o, "value");
 
-		v[k] = json_is_number(value) ? json_number_value(value) : NAN;
+		v[k] = json_is_number(value)		  ? json_number_value(value)
+		       : outcome_number(o, "samples") > 0 ? NAN
+		       : upwards			  ? -INFINITY
+							  : INFINITY;
 		held += !strcmp(outcome_text(o, "verdict"), "ok");
 		json_array_append(values, value);
 	}
 	qsort(v, n, sizeof(*v), by_value);
-	median = v[n / 2];
-	ok = exp_compare(median, t->op, t->value);
+	median = v[upwards ? (n - 1) / 2 : n / 2];
+	ok = !isinf(median) && exp_compare(median, t->op, t->value);
 	say(t, median, mid, sizeof(mid));
 	say(t, v[0], least, sizeof(least));
 	say(t, v[n - 1], most, sizeof(most));
 	snprintf(said, sizeof(said), "median %s, %s to %s, held in %u of %u runs", mid, least, most,
 		 held, n);
 	json_object_set_new(ret, "values", values);
-	json_object_set_new(ret, "value", isnan(median) ? json_null() : json_real(median));
+	json_object_set_new(ret, "value", isfinite(median) ? json_real(median) : json_null());
 	json_object_set_new(ret, "said", json_string(said));
 	json_object_set_new(ret, "held", json_integer(held));
 	json_object_set_new(ret, "verdict", json_string(ok ? "ok" : "crossed"));
@@ -82,13 +91,19 @@ static bool merge_one(const struct exp_threshold *t, json_t *const *doc, unsigne
 static int merge(const struct experiment *x, json_t *const *doc, unsigned n, json_t *ret)
 {
 	json_t *runs = json_array();
-	bool ok = true;
+	unsigned cut = 0;
+	bool ok;
 
-	for (unsigned k = 0; k < n; k++)
+	for (unsigned k = 0; k < n; k++) {
+		/* Its thresholds with abort: ended it, whatever they came to afterwards. */
+		cut += outcome_number(doc[k], "exit") == SIM_EXIT_THRESHOLD &&
+		       *outcome_text(doc[k], "why");
 		json_array_append_new(runs, json_pack("{s:O,s:O,s:O}", "seed",
 						      json_object_get(doc[k], "seed"), "exit",
 						      json_object_get(doc[k], "exit"), "duration_s",
 						      json_object_get(doc[k], "duration_s")));
+	}
+	ok = cut * 2 < n;
 	for (unsigned i = 0; i < x->nthresholds; i++)
 		ok &= merge_one(&x->threshold[i], doc, n, i,
 				json_array_get(json_object_get(ret, "thresholds"), i));
@@ -135,7 +150,8 @@ static struct outcome_files files_of(const struct experiment *x)
 				      .junit = o->junit,
 				      .json = o->json,
 				      .grafana = o->grafana,
-				      .grafana_token_file = o->grafana_token_file};
+				      .grafana_token_file = o->grafana_token_file,
+				      .read = {x->path, x->fleet_file}};
 }
 
 /* Before anything is broken: after an hour's run it would be late. */

@@ -61,35 +61,49 @@ int exp_peer_rule(struct sq_client *c, const char *target, json_t **ret, struct 
 	return 0;
 }
 
-int exp_peer_end(struct sq_client *c, const char *target, const char *etag, const json_t *prior,
-		 bool over, struct sq_error *err)
+/* What was in force and had its own end gets what is left of its time. New reference, or NULL. */
+static json_t *left_of(const json_t *prior, uint64_t ago_ns)
 {
+	json_int_t left = json_integer_value(json_object_get(prior, "for_ns"));
+	json_t *o = json_copy((json_t *)prior);
+
+	if (json_integer_value(json_object_get(prior, "expires_in_ns")) <= 0)
+		return o;
+	if (left > (json_int_t)ago_ns) {
+		json_object_set_new(o, "for_ns", json_integer(left - (json_int_t)ago_ns));
+		return o;
+	}
+	json_decref(o);
+	return NULL;
+}
+
+int exp_peer_end(const struct experiment *x, unsigned i, struct sq_client *c, const char *etag,
+		 const json_t *prior, uint64_t ago_ns, bool *ret_back, struct sq_error *err)
+{
+	const char *target = x->fault[i].target, *now;
 	char *path = sq_client_path("/api/v1/rules/", target, "");
-	const char *now;
-	json_t *o = NULL;
+	/* Then the kernel may have ended it by itself. */
+	bool over = ago_ns >= x->fault[i].for_ns + GRACE_NS;
+	json_t *o = NULL, *back = left_of(prior, ago_ns);
 	int rc = path ? sq_client_request(c, "GET", path, NULL, &o, err) : -ENOMEM;
 
 	now = json_string_value(json_object_get(o, "etag"));
 	if (!rc && now && strcmp(now, etag)) {
 		rc = sq_error_set(err, -ESTALE, NULL,
 				  "%.200s has another rule by now, which is left alone", target);
-	} else if (rc == -ENOENT && prior && !over) {
-		rc = sq_error_set(err, -ESTALE, NULL,
-				  "the rule of %.150s was deleted meanwhile, so the one before it "
-				  "is not put back",
-				  target);
-	} else if (!rc || (rc == -ENOENT && prior)) {
-		rc = prior ? sq_client_request(c, "PUT", path, prior, NULL, err)
-			   : sq_client_request(c, "DELETE", path, NULL, NULL, err);
+	} else if (rc == -ENOENT && !over) {
+		rc = sq_error_set(err, -ESTALE, NULL, "the rule of %.150s was deleted meanwhile%s",
+				  target, back ? ", so the one before it is not put back" : "");
+	} else if (!rc || (rc == -ENOENT && back)) {
+		rc = back ? sq_client_request(c, "PUT", path, back, NULL, err)
+			  : sq_client_request(c, "DELETE", path, NULL, NULL, err);
+		if (ret_back)
+			*ret_back = back && !rc;
 	}
+	json_decref(back);
 	json_decref(o);
 	free(path);
 	return rc == -ENOENT ? 0 : rc;
-}
-
-bool exp_peer_over(const struct experiment *x, unsigned i, uint64_t ago_ns)
-{
-	return ago_ns >= x->fault[i].for_ns + GRACE_NS;
 }
 
 const char *exp_peer_url(const struct experiment *x, unsigned i)

@@ -22,13 +22,12 @@ const char *exp_peer_url(const struct experiment *x, unsigned i);
 /* The ECS agent is asked for fault i (agent.h), and no squalld. */
 bool exp_by_agent(const struct experiment *x, unsigned i);
 /*
- * Ends the rule marked `etag`: puts back `prior`, or deletes. What somebody else has set or
- * deleted meanwhile stays so: -ESTALE. over: its time is up, so the kernel may have ended it.
+ * Ends the rule of fault i, marked `etag` and set ago_ns ago: puts back what is left of `prior`
+ * (as exp_peer_rule() gave it then; NULL: none), or deletes. What somebody else has set or deleted
+ * meanwhile stays so: -ESTALE. ret_back: was it put back? May be NULL.
  */
-int exp_peer_end(struct sq_client *c, const char *target, const char *etag, const json_t *prior,
-		 bool over, struct sq_error *err);
-/* Has the kernel ended fault i by itself, when its rule was set so long ago? */
-bool exp_peer_over(const struct experiment *x, unsigned i, uint64_t ago_ns);
+int exp_peer_end(const struct experiment *x, unsigned i, struct sq_client *c, const char *etag,
+		 const json_t *prior, uint64_t ago_ns, bool *ret_back, struct sq_error *err);
 /* The rule to send for fault i. New reference. */
 json_t *exp_peer_body(const struct experiment *x, unsigned i);
 

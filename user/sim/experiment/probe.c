@@ -70,14 +70,27 @@ static int stopping(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_of
 	return __atomic_load_n(&((struct exp_probes *)ctx)->stop, __ATOMIC_RELAXED);
 }
 
-/* "name{labels} value" at a line's start. */
-static double metric_of(const char *text, const char *name)
+/* "name{labels} value" at a line's start. NAN: ret_why says why it is no number. */
+static double metric_of(const char *text, const char *name, char *ret_why, size_t cap)
 {
 	size_t n = strlen(name);
 
-	for (const char *s = text; s && *s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL)
-		if (!strncmp(s, name, n) && (s[n] == ' ' || s[n] == '\t'))
-			return strtod(s + n, NULL);
+	for (const char *s = text; s && *s; s = strchr(s, '\n') ? strchr(s, '\n') + 1 : NULL) {
+		char *end;
+		double v;
+
+		if (strncmp(s, name, n) || (s[n] != ' ' && s[n] != '\t'))
+			continue;
+		s += n + strspn(s + n, " \t");
+		v = strtod(s, &end);
+		/* NaN and Inf are Prometheus' words for "none": a threshold cannot go by them. */
+		if (end != s && isfinite(v) && strchr(" \t\r\n", *end))
+			return v;
+		snprintf(ret_why, cap, "%.80s is no number: %.*s", name, (int)strcspn(s, " \t\r\n"),
+			 s);
+		return NAN;
+	}
+	snprintf(ret_why, cap, "%.100s is not on the page", name);
 	return NAN;
 }
 
@@ -107,12 +120,12 @@ static void ask_http(struct one *o, struct exp_answer *a)
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_cleanup(c);
 	a->up = !rc && (p->expect ? status == (long)p->expect : status / 100 == 2);
-	a->value = p->kind == EXP_HTTP ? a->up ? (double)(sim_now() - from) / 1e6 : NAN
-				       : metric_of(page.text, p->metric);
-	if (p->kind == EXP_PROMETHEUS && a->up && isnan(a->value)) {
-		a->up = false;
-		snprintf(o->why, sizeof(o->why), "%.100s is not on the page", p->metric);
-	} else if (!a->up) {
+	if (a->up && p->kind == EXP_PROMETHEUS) {
+		a->value = metric_of(page.text, p->metric, o->why, sizeof(o->why));
+		a->up = !isnan(a->value);
+	} else if (a->up) {
+		a->value = (double)(sim_now() - from) / 1e6;
+	} else {
 		if (rc)
 			snprintf(o->why, sizeof(o->why), "%.150s",
 				 *error ? error : curl_easy_strerror(rc));

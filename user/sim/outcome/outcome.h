@@ -14,6 +14,8 @@
 struct outcome_files { /* empty: not wanted */
 	const char *html, *junit, *json;
 	const char *grafana, *grafana_token_file;
+	/* What the experiment is read from, NULL: none. Never written over. */
+	const char *read[2];
 };
 
 /*
@@ -24,8 +26,8 @@ struct outcome_files { /* empty: not wanted */
 int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_error *why);
 
 /*
- * Could outcome_write() write them now? Tried, and nothing of it stays. 0 or -errno with why: the
- * output and what hinders.
+ * Could outcome_write() write them now, the job's summary too, each into a file of its own? Tried,
+ * and nothing of it stays. 0 or -errno with why: the output and what hinders.
  */
 int outcome_check(const struct outcome_files *f, struct sq_error *why);
 

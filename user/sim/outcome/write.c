@@ -3,11 +3,15 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "sim/outcome/outcome.h"
+
+#define SUMMARY "GITHUB_STEP_SUMMARY"
 
 static void as_json(const json_t *doc, FILE *f)
 {
@@ -15,26 +19,46 @@ static void as_json(const json_t *doc, FILE *f)
 	fputc('\n', f);
 }
 
+/* A device, a pipe, a link: what stands there is written into, not replaced. */
+static bool in_place(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+static int close_written(FILE *f)
+{
+	int rc = ferror(f) ? -EIO : 0;
+
+	if (fclose(f) && !rc)
+		rc = -errno;
+	return rc;
+}
+
 /* Beside it first, then in its place: nobody reads half a report. */
 static int to_file(const json_t *doc, const char *path, void (*form)(const json_t *, FILE *),
 		   struct sq_error *why)
 {
+	bool direct = in_place(path);
 	char tmp[512];
 	FILE *f;
-	int rc = 0;
+	int rc;
 
 	snprintf(tmp, sizeof(tmp), "%.480s.%d.tmp", path, (int)getpid());
-	f = fopen(tmp, "we");
+	f = fopen(direct ? path : tmp, "we");
+	rc = f ? 0 : -errno;
 	if (f) {
 		form(doc, f);
-		rc = ferror(f);
-		rc |= fclose(f);
+		rc = close_written(f);
 	}
-	if (f && !rc && !rename(tmp, path))
+	if (!rc && !direct && rename(tmp, path))
+		rc = -errno;
+	if (!rc)
 		return 0;
-	rc = errno ? -errno : -EIO;
 	sq_error_set(why, rc, NULL, "output '%.200s': %s", path, strerror(-rc));
-	unlink(tmp);
+	if (!direct)
+		unlink(tmp);
 	return rc;
 }
 
@@ -42,20 +66,61 @@ static int try_file(const char *path, struct sq_error *why)
 {
 	char tmp[512];
 	struct stat st;
-	int fd, rc;
+	int fd, rc = 0;
 
 	if (!*path)
 		return 0;
-	snprintf(tmp, sizeof(tmp), "%.480s.%d.tmp", path, (int)getpid());
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	rc = fd < 0 ? -errno : 0;
-	if (fd >= 0) {
-		close(fd);
-		unlink(tmp);
-	}
-	if (!rc && !stat(path, &st) && S_ISDIR(st.st_mode))
+	if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
 		rc = -EISDIR;
+	} else if (in_place(path)) {
+		rc = access(path, W_OK) ? -errno : 0;
+	} else {
+		snprintf(tmp, sizeof(tmp), "%.480s.%d.tmp", path, (int)getpid());
+		fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		rc = fd < 0 ? -errno : 0;
+		if (fd >= 0) {
+			close(fd);
+			unlink(tmp);
+		}
+	}
 	return rc ? sq_error_set(why, rc, NULL, "output '%.200s': %s", path, strerror(-rc)) : 0;
+}
+
+/* A job's summary is added to, so trying it changes nothing. */
+static int try_summary(struct sq_error *why)
+{
+	const char *path = getenv(SUMMARY);
+	int fd;
+
+	if (!path || !*path)
+		return 0;
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return sq_error_set(why, -errno, NULL, SUMMARY " '%.200s': %s", path,
+				    strerror(errno));
+	close(fd);
+	return 0;
+}
+
+/* One file by two names, whether it is there yet or not. */
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	char copy[512], one[PATH_MAX], two[PATH_MAX];
+
+	if (!*a || !*b)
+		return false;
+	if (!stat(a, &x) && !stat(b, &y))
+		return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	snprintf(copy, sizeof(copy), "%s", a);
+	if (!realpath(dirname(copy), one))
+		return false;
+	snprintf(copy, sizeof(copy), "%s", b);
+	if (!realpath(dirname(copy), two) || strcmp(one, two))
+		return false;
+	a = strrchr(a, '/') ? strrchr(a, '/') + 1 : a;
+	b = strrchr(b, '/') ? strrchr(b, '/') + 1 : b;
+	return !strcmp(a, b);
 }
 
 int outcome_check(const struct outcome_files *f, struct sq_error *why)
@@ -63,8 +128,22 @@ int outcome_check(const struct outcome_files *f, struct sq_error *why)
 	const char *const paths[] = {f->json, f->html, f->junit}, *token = f->grafana_token_file;
 	int rc = 0;
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths) && !rc; i++)
-		rc = try_file(paths[i], why);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths) && !rc; i++) {
+		for (size_t k = 0; k < sizeof(f->read) / sizeof(*f->read) && !rc; k++)
+			if (f->read[k] && same_file(paths[i], f->read[k]))
+				rc = sq_error_set(why, -EEXIST, NULL,
+						  "output '%.200s': the experiment is read from "
+						  "that file, which would be lost",
+						  paths[i]);
+		for (size_t k = 0; k < i && !rc; k++)
+			if (same_file(paths[i], paths[k]))
+				rc = sq_error_set(why, -EEXIST, NULL,
+						  "output '%.200s': two forms of the report in "
+						  "one file",
+						  paths[i]);
+		rc = rc ? rc : try_file(paths[i], why);
+	}
+	rc = rc ? rc : try_summary(why);
 	if (!rc && *token && access(token, R_OK)) {
 		rc = -errno;
 		sq_error_set(why, rc, NULL, "grafana-token-file '%.200s': %s", token,
@@ -154,10 +233,25 @@ static int grafana(const json_t *doc, const struct outcome_files *to, struct sq_
 	return rc;
 }
 
+static int to_summary(const json_t *doc, struct sq_error *why)
+{
+	const char *path = getenv(SUMMARY);
+	FILE *f;
+	int rc;
+
+	if (!path || !*path)
+		return 0;
+	f = fopen(path, "ae");
+	rc = f ? 0 : -errno;
+	if (f) {
+		outcome_summary(doc, f);
+		rc = close_written(f);
+	}
+	return rc ? sq_error_set(why, rc, NULL, SUMMARY " '%.200s': %s", path, strerror(-rc)) : 0;
+}
+
 int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_error *why)
 {
-	const char *step = getenv("GITHUB_STEP_SUMMARY");
-	FILE *summary = step && *step ? fopen(step, "ae") : NULL;
 	const struct {
 		const char *path;
 		void (*form)(const json_t *, FILE *);
@@ -171,13 +265,8 @@ int outcome_write(const json_t *doc, const struct outcome_files *f, struct sq_er
 		one = to_file(doc, files[i].path, files[i].form, rc ? &more : why);
 		rc = rc ? rc : one;
 	}
-	if (step && *step && !summary)
-		rc = sq_error_set(rc ? &more : why, rc ? rc : -errno, NULL,
-				  "GITHUB_STEP_SUMMARY '%.200s': %s", step, strerror(errno));
-	if (summary) {
-		outcome_summary(doc, summary);
-		fclose(summary);
-	}
+	one = to_summary(doc, rc ? &more : why);
+	rc = rc ? rc : one;
 	if (*f->grafana) {
 		one = grafana(doc, f, rc ? &more : why);
 		rc = rc ? rc : one;

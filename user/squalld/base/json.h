@@ -10,9 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "lib/error.h"
+#include "lib/text.h"
 
-/* A JSON string of bytes from anywhere: what is not UTF-8 becomes '?'. */
-json_t *json_text(const char *bytes);
 /* "10.0.0.1:53", "[fd00::1]:53", without the port where it is 0; family: 4 or 6. */
 json_t *json_endpoint(unsigned int family, const uint8_t *addr, unsigned int port);
 

@@ -144,6 +144,21 @@ static bool take_name(char *text, int *ret)
 	return false;
 }
 
+/* What a probe must not be called, or nobody knows whom a threshold means. NULL: nothing. */
+static const char *taken(const struct experiment *x, const char *name, const char *text)
+{
+	for (unsigned i = 0; i < x->fleet.ntypes; i++)
+		if (!strcmp(x->fleet.type[i].name, name))
+			return "device type";
+	for (int i = 0; i < SIM_DISCONNECT; i++)
+		if (!strcmp(sim_name_text((enum sim_name)i), name))
+			return "request";
+	for (size_t i = 0; i < NMETRICS; i++)
+		if (!strcmp(metrics[i].name, text))
+			return "metric";
+	return NULL;
+}
+
 /* 1 when the text is of a probe, 0 when it is not. */
 static int probe_metric(const struct experiment *x, const char *text, struct exp_threshold *t,
 			struct sq_error *err)
@@ -157,6 +172,11 @@ static int probe_metric(const struct experiment *x, const char *text, struct exp
 		if (strlen(p->name) != (size_t)(dot - text) ||
 		    strncmp(p->name, text, strlen(p->name)))
 			continue;
+		if (taken(x, p->name, text))
+			return sq_bad(err,
+				      "threshold '%.80s': '%s' is a probe and also a %s; give the "
+				      "probe another name",
+				      t->metric, p->name, taken(x, p->name, text));
 		t->probe = (int)i;
 		if (!strcmp(what, "up")) {
 			t->unit = EXP_SHARE;
