@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "sim/experiment/announce.h"
 #include "sim/experiment/doc.h"
+#include "sim/experiment/file/node.h"
 #include "sim/experiment/go.h"
 #include "sim/experiment/live.h"
 #include "sim/experiment/peers.h"
@@ -36,6 +37,20 @@ struct run {
 	char why[400];
 };
 
+/* A probe that can never start would be down all the time. */
+static int commands(const struct experiment *x, struct sq_error *err)
+{
+	for (unsigned i = 0; i < x->nprobes; i++) {
+		const struct exp_probe *p = &x->probe[i];
+
+		if (p->kind == EXP_COMMAND && !exp_probe_can(x, p))
+			return exp_bad_at(x, p->mark, err,
+					  "probes: command '%.100s': no such program%s", p->argv[0],
+					  strchr(p->argv[0], '/') ? "" : " in $PATH");
+	}
+	return 0;
+}
+
 int exp_prepare(struct experiment *x, struct sq_error *err)
 {
 	int rc = 0;
@@ -47,6 +62,7 @@ int exp_prepare(struct experiment *x, struct sq_error *err)
 		rc = sim_run_check(&x->run, &x->fleet, x->count, err);
 	if (!rc && !x->seed)
 		x->seed = (uint32_t)(sq_real_ms() % 1000000000) + 1;
+	rc = rc ? rc : commands(x, err);
 	return rc ? rc : exp_peers_check(x, err);
 }
 

@@ -17,7 +17,7 @@ struct one {
 	unsigned i;
 	pthread_t thread;
 	bool running, failed, back; /* back: what was before is in force again */
-	bool cut; /* somebody else ended it, or nobody knows: it was not what was asked */
+	bool cut; /* not in force as asked: somebody else ended it, squalld was late or gone */
 	uint64_t from_ns, to_ns;
 	json_t *flows; /* what the rule did to connections, NULL unless it follows them */
 	json_t *prior, *counters, *base, *rule, *status; /* rule: as squalld has it */
@@ -170,6 +170,19 @@ static int begin(struct one *o, struct sq_client *c, struct sq_error *why)
 	return rc;
 }
 
+/* A squalld that answered late: what was in force when is not what was asked, nor quite known. */
+static bool late(const struct one *o, const struct exp_fault *f, char *buf, size_t cap)
+{
+	uint64_t end = f->at_ns + f->for_ns;
+
+	if (o->from_ns < f->at_ns + EXP_GRACE_NS && o->to_ns < end + EXP_GRACE_NS)
+		return false;
+	snprintf(buf, cap, "squalld set it at %.1fs and ended it at %.1fs, in place of %gs and %gs",
+		 (double)o->from_ns / 1e9, (double)o->to_ns / 1e9, (double)f->at_ns / 1e9,
+		 (double)end / 1e9);
+	return true;
+}
+
 static void finish(struct one *o, struct sq_client *c)
 {
 	const struct exp_fault *f = &o->all->x->fault[o->i];
@@ -188,11 +201,11 @@ static void finish(struct one *o, struct sq_client *c)
 	rc = exp_peer_end(o->all->x, o->i, c, g->etag, o->prior, sim_now() - g->set_ns, &back,
 			  &why);
 	pthread_mutex_lock(&o->all->lock);
-	if (rc)
-		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
-	o->cut = rc;
 	o->back = back;
 	o->to_ns = sim_now() - o->all->start_ns;
+	if (rc)
+		snprintf(o->note, sizeof(o->note), "%.250s", why.text);
+	o->cut = rc || late(o, f, o->note, sizeof(o->note));
 	pthread_mutex_unlock(&o->all->lock);
 	__atomic_store_n(&g->set, false, __ATOMIC_RELEASE);
 }
@@ -340,7 +353,7 @@ bool exp_inject_cut(struct exp_inject *j, char *buf, size_t cap)
 	for (unsigned i = 0; i < j->x->nfaults && !cut; i++) {
 		cut = j->one[i].cut;
 		if (cut)
-			snprintf(buf, cap, "fault '%s' was not in force to its end: %s",
+			snprintf(buf, cap, "fault '%s' was not in force as asked: %s",
 				 j->x->fault[i].name, j->one[i].note);
 	}
 	pthread_mutex_unlock(&j->lock);

@@ -8,12 +8,6 @@
 #include "sim/experiment/file/node.h"
 #include "sim/experiment/peers.h"
 
-/*
- * The kernel's own end of a rule lies this much behind ours, which reads the
- * counters first: it is what ends the fault when nobody else is left to.
- */
-#define GRACE_NS (2 * EXP_NS)
-
 static const struct exp_peer *peer_of(const struct experiment *x, unsigned i)
 {
 	return *x->fault[i].peer.url ? &x->fault[i].peer : &x->peer;
@@ -83,7 +77,7 @@ int exp_peer_end(const struct experiment *x, unsigned i, struct sq_client *c, co
 	const char *target = x->fault[i].target, *now;
 	char *path = sq_client_path("/api/v1/rules/", target, "");
 	/* Then the kernel may have ended it by itself. */
-	bool over = ago_ns >= x->fault[i].for_ns + GRACE_NS;
+	bool over = ago_ns >= x->fault[i].for_ns + EXP_GRACE_NS;
 	json_t *o = NULL, *back = left_of(prior, ago_ns);
 	int rc = path ? sq_client_request(c, "GET", path, NULL, &o, err) : -ENOMEM;
 
@@ -121,7 +115,7 @@ bool exp_by_agent(const struct experiment *x, unsigned i)
 json_t *exp_peer_body(const struct experiment *x, unsigned i)
 {
 	const struct exp_fault *f = &x->fault[i];
-	json_int_t ns = (json_int_t)(f->for_ns + GRACE_NS);
+	json_int_t ns = (json_int_t)(f->for_ns + EXP_GRACE_NS);
 
 	if (*f->profile)
 		return json_pack("{s:s,s:I}", "name", f->profile, "for_ns", ns);

@@ -6,6 +6,12 @@
 #include <squall/client.h>
 #include "sim/experiment/file/experiment.h"
 
+/*
+ * The kernel's own end of a rule lies this much behind ours, which reads the
+ * counters first: it is what ends the fault when nobody else is left to.
+ */
+#define EXP_GRACE_NS (2 * EXP_NS)
+
 /* The client of fault i's squalld. 0, or -errno. */
 int exp_peer_open(const struct experiment *x, unsigned i, struct sq_client **ret,
 		  struct sq_error *err);

@@ -135,6 +135,25 @@ static void ask_http(struct one *o, struct exp_answer *a)
 	free(page.text);
 }
 
+bool exp_probe_can(const struct experiment *x, const struct exp_probe *p)
+{
+	const char *name = p->argv[0], *path = getenv("PATH"), *end;
+	char full[1024];
+
+	/* As posix_spawnp() looks for it, from the experiment's folder. */
+	if (strchr(name, '/')) {
+		snprintf(full, sizeof(full), "%s/%.700s", *name == '/' ? "" : x->dir, name);
+		return !access(full, X_OK);
+	}
+	for (path = path ? path : "/bin:/usr/bin"; *path; path = end + (*end == ':')) {
+		end = strchrnul(path, ':');
+		snprintf(full, sizeof(full), "%.*s/%.255s", (int)(end - path), path, name);
+		if (!access(full, X_OK))
+			return true;
+	}
+	return false;
+}
+
 static void ask_command(struct one *o, struct exp_answer *a)
 {
 	const struct exp_probe *p = o->p;

@@ -24,4 +24,7 @@ struct exp_answer *exp_probe_answers(struct exp_probes *p, unsigned probe, unsig
 /* The last reason for a probe's being down, "" if there is none. */
 void exp_probe_why(struct exp_probes *p, unsigned probe, char *buf, size_t cap);
 
+/* Is there a program by the name of this command? */
+bool exp_probe_can(const struct experiment *x, const struct exp_probe *p);
+
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What stands under load, faults, probes and thresholds. */
+#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,16 @@ static int probe_name(struct exp_file *f, yaml_node_t *v, void *into)
 	return exp_read_name(f, v, ((struct exp_probe *)into)->name);
 }
 
+/* By the library that will ask it. */
+static bool url_ok(const char *url)
+{
+	CURLU *u = curl_url();
+	bool ok = u && !curl_url_set(u, CURLUPART_URL, url, 0);
+
+	curl_url_cleanup(u);
+	return ok;
+}
+
 static int probe_url(struct exp_file *f, yaml_node_t *v, struct exp_probe *p,
 		     enum exp_probe_kind kind, const char *name)
 {
@@ -225,6 +236,9 @@ static int probe_url(struct exp_file *f, yaml_node_t *v, struct exp_probe *p,
 	p->kind = kind;
 	if (!rc && strncmp(p->url, "http://", 7) && strncmp(p->url, "https://", 8))
 		return exp_bad(f, v, "probes: %s '%.60s': accepted: a URL, http:// or https://",
+			       name, p->url);
+	if (!rc && !url_ok(p->url))
+		return exp_bad(f, v, "probes: %s '%.60s': is not a URL: http://HOST[:PORT][/PATH]",
 			       name, p->url);
 	return rc;
 }
@@ -340,6 +354,8 @@ struct limit {
 
 static int limit_text(struct exp_file *f, yaml_node_t *v, void *into)
 {
+	if (((struct limit *)into)->text)
+		return exp_bad(f, v, "thresholds: limit and threshold: one of them");
 	((struct limit *)into)->text = sim_yaml_scalar(v);
 	return ((struct limit *)into)->text ? 0 : exp_bad(f, v, "limit: accepted: e.g. \"<200ms\"");
 }

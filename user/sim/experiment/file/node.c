@@ -116,8 +116,10 @@ int exp_read_text(struct exp_file *f, yaml_node_t *v, const char *name, char *to
 
 	if (!s || !*s || strlen(s) >= size)
 		return exp_bad(f, v, "%s: accepted: a text of 1 to %zu bytes", name, size - 1);
-	if (!strcmp(name, "name") && strpbrk(s, "\n\t\r"))
-		return exp_bad(f, v, "name: accepted: one line");
+	for (const char *c = s; *c && !strcmp(name, "name"); c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return exp_bad(f, v,
+				       "name: accepted: one line, without control characters");
 	snprintf(to, size, "%s", s);
 	return 0;
 }
