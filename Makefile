@@ -41,7 +41,7 @@ HARDEN   := $(if $(SANFLAGS)$(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2 -fstack
 HARDENLD := $(if $(SANFLAGS),,-Wl,-z,relro,-z,now)
 LDLIBS_lib     := -ljansson -lm
 LDLIBS_squalld := -lbpf -lmnl -lmicrohttpd -lcurl -lcap -lseccomp -lcrypto -lz -lpthread
-LDLIBS_squall  := -lbpf -lncursesw
+LDLIBS_squall  := -lbpf -lncursesw -lresolv
 # Only the program: sanitizers bring an allocator of their own. See user/sim/base/heap.c.
 HEAP_sim       := $(if $(SANFLAGS),,-ljemalloc)
 LDLIBS_sim     := -lssl -lcrypto -lyaml -lzmq -lmsgpackc -lcurl -lmicrohttpd -lpaho-mqtt3as -lpthread

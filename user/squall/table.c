@@ -17,7 +17,8 @@ static const struct opt options[] = {
 	     "($SQUALL_URL); given again: to several hosts at once"),
 	 .kind = OPT_CALL, .call = cli_set_url},
 	{ROW(OPT_ALL_ADDRESSES, 0, "all-addresses", NULL,
-	     "to every address that the URL's name has, each a host"),
+	     "to every address that the URL's name has, or that the "
+	     "hosts of its SRV records have, each a host"),
 	 .kind = OPT_BIT},
 	{ROW(OPT_SOCKET, 0, "socket", "PATH",
 	     "talk to squalld over this unix socket "

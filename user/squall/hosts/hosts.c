@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "lib/error.h"
+#include "squall/hosts/service.h"
 
 static int add(struct host ret[HOSTS_MAX], int n, const char *url, const char *address,
 	       struct sq_error *err)
@@ -35,23 +36,44 @@ static void name_of(const char *url, char *buf, size_t size)
 	snprintf(buf, size, "%.*s", (int)n, at);
 }
 
-static int each_address(const char *url, struct host ret[HOSTS_MAX], int n, struct sq_error *err)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
-	char name[256], text[64];
-	int r;
+struct addresses {
+	const char *url;
+	struct host *hosts;
+	int n, gai; /* hosts, or -errno; what getaddrinfo() said last */
+	struct sq_error *err;
+};
 
-	name_of(url, name, sizeof(name));
-	r = getaddrinfo(name, NULL, &hints, &list);
-	if (r)
-		return sq_error_set(err, -ENOENT, "url", "\"%.200s\" has no address: %s", name,
-				    gai_strerror(r));
-	for (a = list; a && n >= 0; a = a->ai_next)
+static int add_addresses(const char *name, void *arg)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL, *a;
+	struct addresses *all = arg;
+	char text[64];
+
+	all->gai = getaddrinfo(name, NULL, &hints, &list);
+	for (a = all->gai ? NULL : list; a && all->n >= 0; a = a->ai_next)
 		if (!getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof(text), NULL, 0,
 				 NI_NUMERICHOST))
-			n = add(ret, n, url, text, err);
-	freeaddrinfo(list);
-	return n;
+			all->n = add(all->hosts, all->n, all->url, text, all->err);
+	if (!all->gai)
+		freeaddrinfo(list);
+	return all->n;
+}
+
+static int each_address(const char *url, struct host ret[HOSTS_MAX], int n, struct sq_error *err)
+{
+	struct addresses all = {.url = url, .hosts = ret, .n = n, .err = err};
+	char name[256];
+	int why;
+
+	name_of(url, name, sizeof(name));
+	add_addresses(name, &all);
+	why = all.gai;
+	if (why)
+		service_hosts(name, add_addresses, &all);
+	if (all.n != n)
+		return all.n;
+	return sq_error_set(err, -ENOENT, "url", "\"%.200s\" has no address: %s", name,
+			    why ? gai_strerror(why) : "none of its family");
 }
 
 int hosts_of(const char *const *urls, int n_urls, bool all_addresses, struct host ret[HOSTS_MAX],

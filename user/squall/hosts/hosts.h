@@ -20,8 +20,9 @@ struct host {
 	int pid, status;  /* exit status, -1: ended by a signal */
 };
 
-/* The hosts of n URLs; with all_addresses one for each address that a URL's name has. Returns how
- * many, 0 or more, or -errno with err (-ENOENT: a name that does not resolve). */
+/* The hosts of n URLs; with all_addresses one for each address that a URL's name has, or that the
+ * hosts of its SRV records have. Returns how many, 0 or more, or -errno with err (-ENOENT: a name
+ * that does not resolve). */
 int hosts_of(const char *const *urls, int n, bool all_addresses, struct host ret[HOSTS_MAX],
 	     struct sq_error *err);
 
