@@ -69,6 +69,7 @@ def parse(kind, raw):
         raise Bad("unexpected EOF" if e.pos >= len(text.rstrip()) else
                   f"invalid character '{text[e.pos]}' looking for beginning of value")
     name, fields = FIELDS[kind]
+    o = {} if o is None else o
     if not isinstance(o, dict):
         raise Bad(f"json: cannot unmarshal {go_kind(o)} into Go value of type types.{name}")
     o = {k.lower(): v for k, v in o.items()}

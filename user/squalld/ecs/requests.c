@@ -118,6 +118,8 @@ static json_t *decode(const char *body, size_t len, char *text, size_t size)
 	if (at == len)
 		return say(text, size, "required request body is missing");
 	o = json_loadb(body, len, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &error);
+	if (json_is_null(o))
+		return json_object(); /* to Go, null changes nothing of what it is read into */
 	if (o)
 		return o;
 	if (json_error_code(&error) == json_error_premature_end_of_input)
