@@ -74,7 +74,11 @@ export async function download(path, name) {
 	const answer = await fetch(new URL(path, BASE), { headers: headers({ Accept: '*/*' }) });
 	if (!answer.ok)
 		throw new ApiError(answer.status, await answer.json().catch(() => null));
-	const url = URL.createObjectURL(await answer.blob());
+	save(await answer.blob(), name);
+}
+
+export function save(blob, name) {
+	const url = URL.createObjectURL(blob);
 	const a = document.createElement('a');
 	a.href = url;
 	a.download = name;

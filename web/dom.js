@@ -91,7 +91,7 @@ export function toast(message, kind = 'info', action) {
 }
 
 export function empty(title, ...body) {
-	return h('div', { class: 'empty' }, h('h2', {}, title), body.map((b) =>
+	return h('div', { class: 'empty' }, h('h2', {}, title), body.filter(Boolean).map((b) =>
 		b instanceof Node ? b : h('p', {}, b)));
 }
 

@@ -4,10 +4,11 @@
 
 import { h, svg, icon, text, empty, replace, code, toast } from './dom.js';
 import { call, get } from './api.js';
-import { fmtNum, fmtTime, fmtLeft, fmtCount, fmtRate } from './units.js';
+import { fmtNum, fmtTime, fmtLeft, fmtCount, fmtClock, fmtRate } from './units.js';
 import { state, on, ruleText, refreshSoon, inherited, isSelector, list as listening, SPARKS } from './store.js';
 import { Several } from './several.js';
-import { picker } from './selector.js';
+import { picker, there } from './selector.js';
+import { explain, explained } from './explain.js';
 
 const SILENT = [0, 0, 0, 0];
 // More would be cut off at their front, where they matter.
@@ -137,33 +138,60 @@ export function faultsPage(root) {
 		emptiness();
 	}
 
+	// Why nothing is listed. Asked of squalld, so that it is what `squall explain` says.
+	let emptyFor = null;
 	function emptiness() {
 		table.hidden = list.length === 0;
+		const what = view.query.trim();
+		const key = list.length ? null : JSON.stringify([what, view.only, state.targets.size > 0, state.targets.size ? '' : dockerState()]);
+		if (key === emptyFor)
+			return; // what is read is not drawn anew
+		emptyFor = key;
 		if (list.length) {
 			replace(none);
 			return;
 		}
-		const path = /^(?:cgroup:)?(\/\S+)$/.exec(view.query.trim());
-		const many = view.query.trim();
-		if (isSelector(many)) {
-			replace(none, empty('One rule for many', `${many} means all that fit, those that come included.`,
-				h('p', {}, h('a', { class: 'button primary', href: href(many) }, `Rule of ${many}`))));
+		const path = /^(?:cgroup:)?(\/\S+)$/.exec(what);
+		const name = path ? `cgroup:${path[1]}` : what;
+		const why = h('div', { id: 'empty-why', role: 'status' });
+		// When nobody has typed for a moment; what came too late is of another question.
+		const ask = (asked, made) => setTimeout(() => key === emptyFor && asked().then(made).catch((e) => h('p', {}, e.message))
+			.then((said) => key === emptyFor && replace(why, said)), 250);
+		if (isSelector(what)) {
+			replace(none, empty('One rule for many', `${what} means all that fit, those that come included.`, why,
+				h('p', {}, h('a', { class: 'button primary', href: href(what) }, `Rule of ${what}`))));
+			ask(() => get(`targets?match=${encodeURIComponent(what)}`), ({ targets: all }) => h('p', {}, all.length
+				? `It means ${all.length} here: ${all.slice(0, 3).map((t) => t.name || t.target).join(', ')}${all.length > 3 ? ', …' : ''}.` : `It means nobody now. ${there(what)}`));
 		} else if (path) {
-			const name = `cgroup:${path[1]}`;
-			replace(none, empty('Not in the list', 'Any cgroup can be a target, whether something runs in it or not.',
+			replace(none, empty('Not in the list', 'Any cgroup can be a target, whether something runs in it or not.', why,
 				h('p', {}, h('a', { class: 'button primary', href: href(name) }, `Fault ${name}`))));
+			ask(() => explain(name), explained);
 		} else if (state.targets.size) {
-			replace(none, empty('Nothing matches', `No target has “${view.query}” in its name, image, labels or rule${view.only === 'all' ? '' : ` and is ${view.only}`}.`,
-				h('p', {}, h('button', { onclick: () => {
-					view.query = search.value = '';
-					view.only = 'all';
-					refill();
-				} }, 'Show all'))));
+			const all = h('p', {}, h('button', { onclick: () => {
+				view.query = search.value = '';
+				view.only = 'all';
+				refill();
+			} }, 'Show all'));
+			replace(none, what ? empty('Nothing matches', `No target has “${view.query}” in its name, image, labels or rule${view.only === 'all' ? '' : ` and is ${view.only}`}.`, why, all)
+				: empty(`No target is ${view.only}`, why, all));
+			if (what && !/\s/.test(what))
+				ask(() => explain(what), (x) => [h('p', {}, h('a', { href: href(x.target) }, x.target), ' is called so, and is not shown here.'), explained(x)]);
+			else if (!what && view.only === 'faulted')
+				ask(quiet, (said) => said.map((s) => h('p', {}, s)));
 		} else {
 			replace(none, empty('No targets yet', dockerState(),
 				h('p', {}, 'Any cgroup is a target too: type its path below the cgroup v2 mount above, for example ',
 					code('cgroup:/demo'), ', or run ', code('squall fault set cgroup:/demo loss 10%'), '.')));
 		}
+	}
+
+	// Why no target is faulted: what waits, and what ended last.
+	async function quiet() {
+		const n = state.waiting.length + state.selectors.size;
+		const last = (await get('history?type=rule&limit=20').catch(() => ({ events: [] }))).events.find((e) => e.was && !e.rule);
+		return ['Packets of all targets pass untouched.',
+			n ? `${n} ${n > 1 ? 'rules wait' : 'rule waits'} for a target: the line Now names ${n > 1 ? 'them' : 'it'}.` : '',
+			last ? `The last that ended was “${last.was}” on ${last.target}: ${last.action} at ${fmtClock(last.time_ms)}, by ${last.who}.` : ''].filter(Boolean);
 	}
 
 	function layout() {
@@ -352,6 +380,7 @@ export function faultsPage(root) {
 		for (const off of offs)
 			off();
 		clearInterval(tick);
+		emptyFor = null;
 		clearTimeout(asked);
 		listening(false);
 		clearInterval(again);

@@ -11,7 +11,7 @@ const LISTED = 50;
 
 // A part of the line that opens into the list of what it counts.
 function part(id, title, items, open) {
-	const more = items.length > LISTED ? h('li', { class: 'muted' }, `and ${count(items.length - LISTED, 'more')}`) : null;
+	const more = items.length > LISTED ? h('li', { class: 'muted' }, `and ${(items.length - LISTED).toLocaleString('en-US')} more`) : null;
 	const el = h('details', { id }, h('summary', {}, title),
 		h('ul', {}, items.slice(0, LISTED).map(([name, href, said]) => h('li', {}, href ? h('a', { href }, name) : name, said && h('span', { class: 'muted' }, ` ${said}`))), more));
 	el.open = open;

@@ -3,10 +3,11 @@
 
 import { h, icon, replace, text, empty } from './dom.js';
 import { get, seg } from './api.js';
-import { fmtNum } from './units.js';
+import { fmtNum, fmtCount } from './units.js';
 import { state, on, ruleText, setRule, background } from './store.js';
 import { ruleCard, link } from './rule.js';
 import { count } from './now.js';
+import { explainedMany } from './explain.js';
 
 const SHOWN = 100;
 
@@ -24,6 +25,21 @@ export const KINDS = [
 	['ecs-family', 'ECS task family', 'shop', ecs('family')],
 	['cgroup', 'Cgroups below', '/fleet/*', (t) => t.kind === 'cgroup' && t.cgroup && `${t.cgroup.replace(/\/[^/]*$/, '')}/*`],
 ];
+
+// Why a selector means nobody, or less than one thought: what targets here have of its kind, those
+// that begin alike first.
+export function there(name) {
+	const [kind, ...rest] = name.split(':');
+	const found = KINDS.find(([k]) => k === kind);
+	if (!found)
+		return `No kind of selector is called “${kind}”: ${KINDS.map(([k]) => k).join(', ')} are.`;
+	const start = rest.join(':').split(/[=*]/)[0];
+	const [, title, , of] = found;
+	const have = [...new Set([...state.targets.values()].flatMap((t) => of(t) || []))].sort((a, b) => b.startsWith(start) - a.startsWith(start) || (a < b ? -1 : 1));
+	const what = title.split(',')[0].toLowerCase();
+	return have.length ? `Of the kind “${what}” there is here: ${have.slice(0, 5).join(', ')}${have.length > 5 ? `, and ${fmtCount(have.length - 5)} more` : ''}.`
+		: `No target here has one of the kind “${what}”.`;
+}
 
 // The way to such a page: a kind and a value, of those that targets here have.
 export function picker() {
@@ -68,6 +84,7 @@ export function selectorPage(root, name) {
 	const about = h('p', { class: 'muted', id: 'meant' }, 'Looking whom it means …');
 	const rows = h('tbody', { id: 'members' });
 	const notes = h('ul', { class: 'why-list', id: 'member-notes' });
+	const why = h('div', { id: 'why' });
 	const offs = [];
 	const cells = new Map(); // id -> [seen, lost, delayed]
 	let turn = 0;
@@ -91,7 +108,7 @@ export function selectorPage(root, name) {
 			if (own && own.by === name)
 				cells.set(id, num);
 			return h('tr', {}, h('td', {}, link(target)), h('td', { class: 'flow' }, !own ? '' : own.by === name ? 'follows it' : `${ruleText(own)}${own.by ? `, by ${own.by}` : ', its own'}`), num);
-		}), members.length > SHOWN ? h('tr', {}, h('td', { colspan: 5, class: 'muted' }, `and ${count(members.length - SHOWN, 'more')}`)) : null);
+		}), members.length > SHOWN ? h('tr', {}, h('td', { colspan: 5, class: 'muted' }, `and ${fmtCount(members.length - SHOWN)} more`)) : null);
 		figures();
 	}
 	async function look() {
@@ -108,6 +125,9 @@ export function selectorPage(root, name) {
 		text(about, `${meant.targets.length ? `It means ${count(meant.targets.length, 'target')} now, and each that comes` : 'It means nobody now; each that comes has its rule from the start'}. A rule of a target's own goes before it.`);
 		list(meant.targets);
 		replace(notes, (entry?.notes || []).map((n) => h('li', {}, n)));
+		const said = await explainedMany(name, Boolean(set), meant.targets, link);
+		if (mine === turn)
+			replace(why, said, !meant.targets.length && h('p', { class: 'muted' }, there(name)));
 	}
 	let soon = 0;
 	const lookSoon = () => { soon ||= setTimeout(() => { soon = 0; look(); }, 400); };
@@ -119,7 +139,8 @@ export function selectorPage(root, name) {
 	h('div', { class: 'split' }, rule.form, h('div', { class: 'live-col' },
 		h('section', { class: 'card', 'aria-label': 'Targets that it means' }, h('div', { class: 'card-head' }, h('h2', {}, 'Whom it means')), notes,
 			h('div', { class: 'scroll-x', tabindex: 0, role: 'region', 'aria-label': 'Table of targets' }, h('table', {},
-				h('thead', {}, h('tr', {}, ['Target', 'Rule', 'Packets/s', 'Lost/s', 'Delayed/s'].map((t, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, t)))), rows))))));
+				h('thead', {}, h('tr', {}, ['Target', 'Rule', 'Packets/s', 'Lost/s', 'Delayed/s'].map((t, i) => h('th', { scope: 'col', class: i > 1 ? 'num' : null }, t)))), rows))),
+		h('section', { class: 'card', 'aria-label': 'Explanation' }, h('div', { class: 'card-head' }, h('h2', {}, 'Why it acts so, or not')), why))));
 
 	offs.push(on('counters', figures), on('now', rule.show), on('targets', () => { rule.read(); lookSoon(); }), on('rule', (who) => {
 		if (who === name)
@@ -130,8 +151,10 @@ export function selectorPage(root, name) {
 	if (!state.selectors.has(name))
 		get(`rules/${seg(name)}`).then((r) => setRule(name, r)).catch(() => {});
 	look();
+	const again = setInterval(() => state.conn === 'live' && !document.hidden && lookSoon(), 10000);
 	return () => {
 		turn++;
+		clearInterval(again);
 		clearTimeout(soon);
 		rule.stop();
 		for (const off of offs)

@@ -464,7 +464,8 @@ function query() {
 	entries.clear();
 	if (!state.watched)
 		return `?counters=rates${listing ? '&traffic=1' : ''}`;
-	const one = `?counters=brief&target=${seg(state.watched)}`;
+	// traffic: so that the history knows what was before what is set here, and after.
+	const one = `?counters=brief&traffic=1&target=${seg(state.watched)}`;
 	if (!state.trace)
 		return one;
 	// Some twenty a second are enough to watch.

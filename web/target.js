@@ -7,6 +7,7 @@ import { get, seg } from './api.js';
 import { fmtNum, fmtTime, fmtCount, fmtClock, fmtRate } from './units.js';
 import { state, on, OUTCOMES, HISTORY, loadTarget, watch, grainOf, changesOf, inherited, trace, ruleText, putTarget } from './store.js';
 import { ruleCard, link } from './rule.js';
+import { explain, explained } from './explain.js';
 import { flowsCard } from './flows.js';
 import { chart, SERIES } from './chart.js';
 
@@ -29,7 +30,11 @@ export function targetPage(root, asked) {
 		} catch (e) {
 			if (gone || e.status === 401)
 				return;
+			const waits = e.status === 404 && (await get('rules').catch(() => ({ rules: [] }))).rules.find((r) => r.target === name);
+			if (gone)
+				return;
 			replace(root, back(), empty(e.status === 409 ? 'Several targets match' : e.status === 404 ? 'No such target' : 'Cannot show this target', e.message,
+				waits && h('p', {}, `Its rule waits until it runs: ${ruleText(waits)}`),
 				h('p', {}, e.status === 404 && name.startsWith('cgroup:')
 					? ['Create the cgroup first, for example ', h('code', {}, `mkdir /sys/fs/cgroup${name.slice(7)}`), ', then ']
 					: null, h('button', { onclick: open }, 'Try again'))));
@@ -108,7 +113,9 @@ function page(root, first) {
 	const name = first.target;
 	const offs = [];
 	const about = h('div', {}, facts(first));
-	const target = () => state.targets.get(name) || first;
+	const waiting = () => state.waiting.find((r) => r.target === name) || null;
+	// One that is gone has no rule but one that waits for it.
+	const target = () => state.targets.get(name) || { ...first, rule: waiting() };
 	watch(name);
 
 	// --- rule ---
@@ -192,16 +199,10 @@ function page(root, first) {
 
 	// --- why ---
 	const why = h('div', { id: 'why' });
-	function explain() {
+	function ask() {
 		if (state.conn !== 'live')
 			return;
-		get(`targets/${seg(name)}/explain`).then((x) => replace(why,
-			h('p', {}, x.summary.charAt(0).toUpperCase() + x.summary.slice(1), '.'),
-			h('p', { class: 'muted' }, x.seen.interfaces.length
-				? `Seen at ${x.seen.interfaces.slice(0, 6).map((i) => i.name).join(', ')}${x.seen.interfaces.length > 6 ? ', …' : ''}; ${x.seen.processes} processes, ${x.seen.connections} connections.`
-				: `Seen nowhere; ${x.seen.processes} processes.`),
-			x.reasons.length ? h('dl', { class: 'why-list' }, x.reasons.map((r) => [h('dt', {}, r.text), h('dd', { class: 'muted' }, r.do)]))
-				: x.in_force && h('p', { class: 'muted' }, 'Nothing is known that escapes the rule.'))).catch(() => {});
+		explain(name).then((x) => replace(why, explained(x))).catch(() => {});
 	}
 
 	const connections = flowsCard(name, () => target().rule && target().rule.rule);
@@ -261,12 +262,12 @@ function page(root, first) {
 	}), on('now', rule.show), on('targets', () => {
 		// The list was read again: an unlisted cgroup stays known.
 		if (!state.targets.has(name))
-			loadTarget(name).then(rule.show).catch(() => {});
+			loadTarget(name).then(rule.show, rule.show);
 		else
 			rule.read();
 	}));
-	const explaining = setInterval(explain, 5000);
-	explain();
+	const explaining = setInterval(ask, 5000);
+	ask();
 	// Where a target is seen changes as its processes come and go, without an event.
 	const looking = setInterval(() => state.conn === 'live' && get(`targets/${seg(name)}`).then((t) => {
 		const now = facts(t);

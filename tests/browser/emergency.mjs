@@ -3,9 +3,9 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step as plain, browse, axe, sleep, until, finish, run, stop, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
+import { ok, note, shaded, step as plain, browse, axe, sleep, until, end, run, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
 
-const { dev, fleet, CG2 } = process.env;
+const { dev, fleet, CG2, TMP } = process.env;
 const name = (leaf) => `cgroup:/${fleet}/${leaf}`;
 const seg = encodeURIComponent;
 const rulePath = (who) => `rules/${seg(who)}`;
@@ -67,6 +67,8 @@ await step('one rule for many', async () => {
 	await says('now-rules', /^1 rule on 2 targets/);
 	ok('Now counts it once, with whom it rules', /pump-\*.*on 2 targets/.test(await page.textContent('#now-rules')) && await page.locator('#now-rules li').count() === 1, await page.textContent('#now'));
 	await page.waitForFunction(() => /follows it/.test(document.getElementById('members').textContent));
+	await says('why', /In force on 2 of 2 that it means.*No packet was seen of 1 of 2: cgroup:.*pump-07/);
+	ok('it is explained: who has met nothing, and why', /no process.*\(cgroup:.*pump-07/.test(await page.textContent('#why')), await page.textContent('#why'));
 	fs.mkdirSync(path.join(CG2, fleet, 'pump-09'));
 	await says('members', /pump-09/);
 	await says('now-rules', /^1 rule on 3 targets/);
@@ -126,8 +128,72 @@ await step('a target that follows a selector', async () => {
 	await set('label:app=late', 'up loss 9%');
 	await says('now-waiting', /^1 waiting rule.*label:app=late.*as soon as there is a target/);
 	ok('one that means nobody waits, and Now says so', true);
+	await page.goto(pageOf('label:app=late'));
+	await says('why', /It means nobody\.No target here has one of the kind “label”/);
+	ok('and its page explains it', true);
 	await api('DELETE', 'rules');
+	await page.goto(`${URL}/ui/#/faults`);
 	await page.getByText('Choose none').click();
+});
+
+await step('a rule that waits', async () => {
+	const who = name('pump-09');
+	fs.mkdirSync(path.join(CG2, fleet, 'pump-09'));
+	await set(who, 'up loss 12%');
+	await open(who);
+	fs.rmdirSync(path.join(CG2, fleet, 'pump-09'));
+	await says('now-waiting', /^1 waiting rule.*pump-09.*loss 12%, as soon as the target runs/);
+	await says('in-force', /loss 12%/);
+	await page.waitForFunction(() => /waits until the target runs/.test(document.querySelector('.force').textContent));
+	ok('Now and its page say that it waits', true);
+	await page.reload();
+	await page.waitForFunction(() => /No such target.*Its rule waits until it runs: up loss 12%/s.test(document.getElementById('main').textContent));
+	ok('the link in Now leads to a page that says it, too', true);
+	await page.click('#clear-all');
+	await page.waitForSelector('.toast.ok .link');
+	ok('ended with the others', /^Cleared 1 rule\./.test(await page.textContent('.toast.ok')) && (await api('GET', 'rules')).rules.length === 0, await page.textContent('.toast.ok'));
+	await undo();
+	await says('now-waiting', /pump-09/);
+	ok('and put back, it waits on', (await api('GET', 'rules')).rules[0].in_force === false);
+	await api('DELETE', 'rules');
+});
+
+await step('nothing to list, explained', async () => {
+	await set(name('gateway'), 'up loss 41%');
+	await api('DELETE', 'rules');
+	await page.goto(`${URL}/ui/#/faults`);
+	await page.fill('#search', '');
+	await page.click('[data-only=faulted]');
+	await says('empty-why', /pass untouched.*The last that ended was “up loss 41%” on cgroup:.*gateway: deleted at/);
+	ok('no target is faulted: what ended last, when, by whom', /by .*127\.0\.0\.1/.test(await page.textContent('#empty-why')), await page.textContent('#empty-why'));
+	await set('label:app=late', 'up loss 9%');
+	await page.click('[data-only=all]');
+	await page.click('[data-only=faulted]');
+	await says('empty-why', /1 rule waits for a target/);
+	ok('and what waits', true);
+	await page.click('[data-only=all]');
+	await page.fill('#search', 'label:app=late');
+	await says('empty-why', /It means nobody now\. No target here/);
+	await page.fill('#search', 'label:app');
+	await says('empty-why', /KEY=VALUE is expected/);
+	ok('a selector: whom it means, or why none', true);
+	await page.fill('#search', 'colour:red');
+	await says('empty-why', /colour/);
+	await page.fill('#search', 'cgroup:/not/there');
+	await says('empty-why', /\/not\/there/);
+	ok('a cgroup that is not there: why', /no such|not there|does not exist|No such/i.test(await page.textContent('#empty-why')), await page.textContent('#empty-why'));
+	await page.fill('#search', 'pmup-07');
+	await says('empty-why', /pmup-07/);
+	ok('a name that is none: what squalld says of it', true);
+	await axe(page, 'an empty list, explained');
+	await page.setViewportSize({ width: 360, height: 740 });
+	ok('at 360 px, too', await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+	await page.setViewportSize({ width: 1280, height: 900 });
+	await page.fill('#search', fleet);
+	await page.waitForFunction(() => document.querySelectorAll('.rows .row').length > 5 && !document.getElementById('empty-why'));
+	ok('with something to list it is gone', true);
+	await page.fill('#search', '');
+	await api('DELETE', 'rules');
 });
 
 await step('a timeline in the way', async () => {
@@ -156,6 +222,20 @@ await step('a timeline in the way', async () => {
 	ok('a target’s Clear stops its timeline: nothing comes back', await textOf(who) === undefined && await running() === false);
 	await undo();
 	ok('its Undo starts it again', await running() === true);
+	await says('now-schedules', /^1 schedule running.*gateway/);
+	ok('Now names the schedule that runs', true);
+	await set(name('pump-07'), 'up loss 3% for 10m');
+	await sleep(1200);
+	await page.evaluate(() => document.getElementById('toasts').replaceChildren());
+	await page.click('#clear-all');
+	await page.waitForSelector('.toast.ok .link');
+	ok('one stop ends rules and schedules, and says how many of each', /^Cleared 2 rules, 1 schedule stopped\./.test(await page.textContent('.toast.ok')), await page.textContent('.toast.ok'));
+	await sleep(1500);
+	ok('nothing comes back', (await api('GET', 'rules')).rules.length === 0 && await running() === false);
+	await undo();
+	const back = (await ruleOf(name('pump-07'))).rule;
+	ok('Undo: the schedule as a schedule, the rule with the time it had left', await running() === true && back.expires_in_ns > 500e9 && back.expires_in_ns < 599e9, String(back.expires_in_ns));
+	await api('DELETE', rulePath(name('pump-07')));
 	await page.goto(`${URL}/ui/#/faults`);
 	await page.fill('#search', fleet);
 	await page.locator(`.row:has(a[title="${who}"]) .c-choose input`).check();
@@ -188,6 +268,7 @@ await step('under the form: another’s rule, the list read again, a restart', a
 	await page.waitForSelector('#stale:not([hidden])', { timeout: 30000 });
 	await page.waitForFunction(() => / s old/.test(document.getElementById('stale').textContent));
 	ok('a stale page says what became of the faults', /If it has died, its faults end within 2 s \(on-crash clear\)/.test(await page.textContent('#stale')), await page.textContent('#stale'));
+	fs.writeFileSync(path.join(TMP, 'state', 'profiles.json'), '{"squall":');
 	daemon = await squalld('va');
 	await page.waitForFunction(() => document.getElementById('conn').textContent === 'Live');
 	ok('the form outlives the daemon', await up('loss').inputValue() === '7 %');
@@ -196,6 +277,8 @@ await step('under the form: another’s rule, the list read again, a restart', a
 	if (await page.locator('.notice:not([hidden])').count())
 		await page.getByText('Apply mine').click();
 	await says('in-force', /loss 7%/);
+	await says('now-health', /squalld is degraded.*profiles\.json is torn/);
+	ok('health is in the header, with its reason', await page.evaluate(() => document.getElementById('conn').classList.contains('ill')) && /profiles\.json is torn/.test(await page.getAttribute('#conn', 'title')), await page.getAttribute('#conn', 'title'));
 	ok('and applies to the next one', /loss 7%/.test(await textOf(who)));
 	await api('DELETE', 'rules');
 });
@@ -262,6 +345,35 @@ await step('words of the rule', async () => {
 	await api('DELETE', 'rules');
 });
 
+await step('while a rule was set the charts are shaded', async () => {
+	const who = name('boiler-west');
+	await open(who, /No fault set/);
+	await page.waitForSelector('.live canvas');
+	ok('not without one', await shaded(page, 'Live packets') === 0 && await page.locator('.live .band-key:visible').count() === 0);
+	await set(who, 'up loss 5% delay 10ms');
+	await until('the shade', 30000, async () => await shaded(page, 'Live packets') > 0.05);
+	ok('while it is in force, and told in the legend', await page.locator('.live .band-key:visible').count() >= 1);
+	const up0 = await page.locator('.live .band-key:visible').count();
+	ok('both directions', up0 === 2, String(up0));
+	await page.click('#chart-unit');
+	ok('bit/s too', await shaded(page, 'Live packets') > 0.05);
+	await page.click('#chart-span');
+	await until('the last hour', 20000, async () => await page.getAttribute('#chart-span', 'aria-pressed') === 'true' && await shaded(page, 'Live packets') > 0.02);
+	ok('the last hour too', true);
+	await page.click('#chart-span');
+	await api('DELETE', rulePath(who));
+	await says('in-force', /Nothing/);
+	await sleep(2500);
+	const once = await shaded(page, 'Live packets');
+	await sleep(3500);
+	const later = await shaded(page, 'Live packets');
+	ok('when it has ended the shade stays, and grows no more', once > 0.05 && Math.abs(later - once) < 0.03, `${once} then ${later}`);
+	await page.reload();
+	await page.waitForSelector('.live canvas');
+	await until('the shade again', 20000, async () => await shaded(page, 'Live packets') > 0.05);
+	ok('a reload loses none of it', true);
+});
+
 await step('added delay', async () => {
 	const who = name('gateway');
 	await set(who, 'up delay 40ms');
@@ -270,6 +382,8 @@ await step('added delay', async () => {
 	await page.click('#chart-unit');
 	await page.click('#chart-unit');
 	await page.waitForFunction(() => /mean40 ms/.test(document.querySelector('#delay-up .legend')?.textContent));
+	await page.waitForSelector('#delay-up .band-key:visible');
+	ok('shaded too', true);
 	ok('the charts show the delay that was added', /longest40 ms/.test(await page.textContent('#delay-up .legend')), await page.textContent('#delay-up .legend'));
 	await page.click('#chart-unit');
 	ok('and packets again', await page.isHidden('#delay-up') && await page.textContent('#chart-unit') === 'Show bit/s');
@@ -325,13 +439,4 @@ await step('on a phone', async () => {
 	await page.setViewportSize({ width: 1280, height: 900 });
 });
 
-ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
-ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
-ok('no script failed', b.errors.length === 0, b.errors.join(' '));
-await b.close();
-daemon.kill('SIGTERM');
-await daemon.ended;
-await stop();
-note('done');
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await end(b, daemon);

@@ -170,6 +170,8 @@ export function start({ targets = [], ruled = 0, token = '', eventMs = 1000, sta
 			throw Object.assign(new Error('not here'), { status: 404 });
 		if (kind === 'status' || kind === 'capabilities')
 			return status;
+		if (kind === 'targets' && verb === 'explain')
+			return { target: find(name).target, ruled: false, in_force: false, inherited_from: null, summary: 'no rule: its packets pass untouched', seen: { mode: 'bridge', interfaces: [], processes: 1, connections: 0, up: { pkts: 0 }, down: { pkts: 0 } }, reasons: [] };
 		if (kind === 'targets')
 			return name ? { ...find(name), rule: now(find(name).rule) } : { targets: [...state.targets.values()].map((t) => ({ ...t, rule: now(t.rule) })) };
 		if (kind === 'rules' && !name && method === 'DELETE') {

@@ -179,4 +179,30 @@ export async function api(method, what, body) {
 	return { status: r.status, ...(await r.json().catch(() => ({}))) };
 }
 
-export const finish = () => { process.exitCode = bad ? 1 : 0; };
+// How much of a chart's width has the colour of a band, which nothing else paints so near its top.
+export const shaded = (page, card) => page.evaluate((of) => {
+	const c = document.querySelector(`[aria-label="${of}"] .u-wrap canvas`);
+	const row = c.getContext('2d').getImageData(0, Math.round(20 * devicePixelRatio), c.width, 1).data;
+	let n = 0;
+	for (let i = 0; i < row.length; i += 4)
+		n += row[i] > 150 && row[i + 1] < 80 && row[i + 3] > 15 && row[i + 3] < 60 ? 1 : 0;
+	return n / c.width;
+}, card);
+
+// The end of a test, and of what it started. daemon may be none.
+export async function leave(b, daemon) {
+	await b.close();
+	daemon?.kill('SIGTERM');
+	await daemon?.ended;
+	await stop();
+	process.exitCode = bad ? 1 : 0;
+	setTimeout(() => process.exit(), 500).unref();
+}
+
+// And before it what must hold of all pages of the panel.
+export function end(b, daemon) {
+	ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
+	ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
+	ok('no script failed', b.errors.length === 0, b.errors.join(' '));
+	return leave(b, daemon);
+}

@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step, browse, axe, shot, sleep, until, finish, watchdog, run, stop, squalld, api, SQUALLD } from './lib.mjs';
+import { ok, note, shaded, step, browse, axe, shot, sleep, until, end, watchdog, run, squalld, api, SQUALLD } from './lib.mjs';
 
 const URL = 'http://127.0.0.1:4081';
 const target = `cgroup:/${process.env.fleet}`;
@@ -50,20 +50,11 @@ await step('a fleet', async () => {
 	ok('Apply changes the running fleet', now.settings.devices === 60 && now.settings.interval_ms === 100, JSON.stringify(now.settings));
 });
 
-// How much of the chart's width has the colour of a band (shaded parts have no other paint at this height).
-const shaded = (label) => page.evaluate((l) => {
-	const c = document.querySelector(`[aria-label="${l}"] .u-wrap canvas`);
-	const row = c.getContext('2d').getImageData(0, Math.round(20 * devicePixelRatio), c.width, 1).data;
-	let n = 0;
-	for (let i = 0; i < row.length; i += 4)
-		n += row[i] > 150 && row[i + 1] < 80 && row[i + 3] > 15 && row[i + 3] < 60 ? 1 : 0;
-	return n / c.width;
-}, label);
 const p50 = async () => (await load()).latency_ms.p50;
 let daemon;
 
 await step('fault windows', async () => {
-	ok('no band without a fault', await shaded('Publish latency') === 0 && await page.locator('.band-key:visible').count() === 0);
+	ok('no band without a fault', await shaded(page, 'Publish latency') === 0 && await page.locator('.band-key:visible').count() === 0);
 	daemon = await squalld('va');
 	await page.waitForFunction(() => /^Shaded: faults of cgroup/.test(document.getElementById('squalld-note').textContent));
 	ok('a squalld that comes is followed, at the fleet’s own cgroup', (await page.textContent('#squalld-note')).includes(`${target} at ${SQUALLD}`), await page.textContent('#squalld-note'));
@@ -76,14 +67,15 @@ await step('fault windows', async () => {
 	ok('the fleet feels it', true);
 	await page.waitForSelector('.band-key:visible');
 	await sleep(process.env.SHOTS ? 12000 : 4000);
-	const [open, devices] = [await shaded('Publish latency'), await shaded('Devices')];
+	const [open, devices] = [await shaded(page, 'Publish latency'), await shaded(page, 'Devices')];
 	ok('the charts shade it up to now', open > 0.02 && devices > 0.02, `${open} ${devices}`);
 	await api('DELETE', `rules/${encodeURIComponent(target)}`);
 	const closed = await until('the window to close', 10000, async () => (await load()).faults[0].to_ms && (await load()).faults[0]);
 	ok('cleared: the window has its end', closed.to_ms - closed.from_ms > 3000 && Date.now() - closed.to_ms < 3000, JSON.stringify(closed));
 	await until('latency to fall', 30000, async () => await p50() < 100);
 	await sleep(process.env.SHOTS ? 15000 : 3000);
-	const after = await shaded('Publish latency');
+	const after = await shaded(page, 'Publish latency');
+	ok('its panel is a link', (await page.getAttribute('#squalld-panel', 'href') || '').startsWith(`${SQUALLD}/ui/`) && await page.isVisible('#squalld-panel'), await page.getAttribute('#squalld-panel', 'href'));
 	ok('and stays shaded, no longer growing', after > 0 && after <= open + 0.06, `${open} then ${after}`);
 	ok('the table lists it', (await page.textContent('#windows')).includes(target));
 	await page.setViewportSize({ width: 1280, height: 1340 });
@@ -115,6 +107,29 @@ await step('downloads', async () => {
 	const p = await b.context.newPage();
 	await p.goto(`${URL}/api/v1/load/report.html`);
 	ok('which a browser draws', await p.locator('svg rect.fault').count() === 6 && await p.locator('#faults tr').count() === 3);
+	await p.close();
+});
+
+await step('the connections of the fleet', async () => {
+	const p = await b.context.newPage();
+	const devices = (n) => fetch(`${URL}/api/v1/load`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ devices: n }) });
+	// A rule that asks for MQTT's packets, and none that these devices get: they do not subscribe.
+	await api('PUT', `rules/${encodeURIComponent(target)}`, { text: 'up delay 1ms hang at suback match proto tcp dport 1883' });
+	await devices(100);
+	await until('100 devices connected', 30000, async () => (await load()).devices.connected === 100);
+	await p.goto(`${SQUALLD}/ui/#/faults/${encodeURIComponent(target)}`);
+	await p.waitForFunction(() => [...document.querySelectorAll('#flows .what')].some((e) => e.textContent === 'connected'));
+	const rows = await p.locator('#flows tbody tr').allTextContents();
+	ok('the table tells how far MQTT is on each', rows.filter((r) => /tcp 10\.78\.0\.1:\d+ → 10\.78\.0\.2:1883.*connected/.test(r)).length > 3, rows.slice(0, 3).join(' | '));
+	ok('and of whom nobody knows it, nothing', rows.some((r) => /1883/.test(r) && !/connected|hung/.test(r)));
+	await p.waitForSelector('.live .u-wrap canvas');
+	await until('the shade', 20000, async () => await shaded(p, 'Live packets') > 0.02);
+	ok('its charts are shaded meanwhile', true);
+	await api('PUT', `rules/${encodeURIComponent(target)}`, { text: 'up delay 1ms hang at connack match proto tcp dport 1883' });
+	await devices(110);
+	await p.waitForFunction(() => [...document.querySelectorAll('#flows .what.lost')].some((e) => e.textContent === 'hung') || /[1-9]\d* hung/.test(document.getElementById('flow-counts').textContent));
+	ok('who never heard a CONNACK hangs', true);
+	await api('DELETE', 'rules');
 	await p.close();
 });
 
@@ -162,10 +177,4 @@ await step('stop', async () => {
 	ok('pages that are squalld’s say where they are', /squalld/.test(await page.textContent('.empty')));
 });
 
-ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
-ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
-ok('no script failed', b.errors.length === 0, b.errors.join(' '));
-await b.close();
-await stop();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await end(b, daemon);

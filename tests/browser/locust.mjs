@@ -3,7 +3,7 @@
 // from it, nothing of it is judged but what our workers put there.
 
 import fs from 'node:fs';
-import { ok, note, step, browse, shot, sleep, until, finish } from './lib.mjs';
+import { ok, note, step, browse, shot, sleep, until, leave } from './lib.mjs';
 
 const URL = process.env.WEB;
 const b = await browse();
@@ -90,6 +90,4 @@ await step('a worker dies', async () => {
 });
 
 note(`scripts of Locust's page that failed: ${b.errors.length}`);
-await b.close();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await leave(b);

@@ -2,7 +2,7 @@
 // See pages.test.
 
 import { start, target, fleet, STATUS } from './fixture.mjs';
-import { ok, note, step, browse, axe, sleep, until, finish } from './lib.mjs';
+import { ok, note, step, browse, axe, sleep, until, end } from './lib.mjs';
 
 const b = await browse();
 const PAGES = ['faults', 'faults/worker-1', 'timeline/worker-1', 'load', 'kernel'];
@@ -259,9 +259,4 @@ await step('an hour open', async () => {
 	fx.stop();
 });
 
-ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
-ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
-ok('no script failed', b.errors.length === 0, b.errors.join(' '));
-await b.close();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await end(b);

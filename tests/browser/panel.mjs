@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step, browse, axe, shot, sleep, until, finish, run, stop, crowding, watchdog, squalld as start, api, SQUALLD as URL } from './lib.mjs';
+import { ok, note, step, browse, axe, shot, sleep, until, end, run, crowding, watchdog, squalld as start, api, SQUALLD as URL } from './lib.mjs';
 
 const { dev, fleet, TMP, CG2 } = process.env;
 let daemon;
@@ -258,6 +258,7 @@ await step('kernel', async () => {
 		const said = await page.textContent('.map-dump');
 		ok(`${map} is decoded`, want.test(said), said.slice(0, 200));
 	};
+	ok('and how late a packet left its lane', /late ns\s*\d/.test(await page.textContent('[aria-label="Lane"]')), await page.textContent('[aria-label="Lane"]'));
 	await opened('sq_rules', /up loss 12\.5%/);
 	await opened('sq_cfg', /lane(tap|fq)/);
 	await opened('sq_att', /ingress|edge|host/);
@@ -338,6 +339,13 @@ await step('the form: what would change, kept, copied, own profiles', async () =
 	await page.press('[aria-label="Name of the new profile"]', 'Enter');
 	await page.waitForSelector('.profile.is-set:has-text("my link")');
 	ok('a profile of one’s own is kept, and marked as in force', /up delay 50ms/.test(await page.textContent('.profile.is-set')));
+	const groups = await page.locator('#profiles h3, #profiles summary').allTextContents();
+	ok('in groups, each with its figures', ['Own', 'Mobile', 'IoT', 'Other links'].every((g) => groups.includes(g)) && (await page.locator('#profiles .profile button > small').allTextContents()).every((t) => /\d|blackhole/.test(t)), groups.join());
+	await page.fill('[data-field="up.delay"] input[type=text]', '55 ms');
+	await page.locator('.profile', { hasText: 'my link' }).getByText('Replace by the form').click();
+	await page.waitForSelector('.profile:has-text("my link"):has-text("delay 55ms")');
+	ok('edited', /delay 55ms/.test((await api('GET', 'profiles')).profiles.find((x) => x.name === 'my link').rule.text));
+	await page.click('text=Revert');
 	await page.locator('.profile', { hasText: 'my link' }).getByText('Rename').click();
 	await page.fill('[aria-label="New name of my link"]', 'our link');
 	await page.press('[aria-label="New name of my link"]', 'Enter');
@@ -545,11 +553,4 @@ await step('token', async () => {
 	await p.close();
 });
 
-ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
-ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
-ok('no script failed', b.errors.length === 0, b.errors.join(' '));
-await b.close();
-await kill('SIGTERM').catch(() => {});
-await stop();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await end(b, daemon);

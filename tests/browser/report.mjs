@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // See report.test. Arguments: pages of experiments.
 
-import { ok, step, browse, axe, finish, watchdog } from './lib.mjs';
+import { ok, step, browse, axe, leave, watchdog } from './lib.mjs';
 
 const b = await browse();
 watchdog(120, b.close);
@@ -25,6 +25,4 @@ for (const file of process.argv.slice(2))
 	});
 const asked = b.foreign.filter((u) => !process.argv.slice(2).includes(u.replace('file://', '')));
 ok('no page asked anybody', asked.length === 0, asked.join(' '));
-await b.close();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await leave(b);

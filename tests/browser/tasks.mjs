@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import { ok, note, step, browse, axe, sleep, until, finish, shot, run, stop, crowding, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
+import { ok, note, step, browse, axe, sleep, until, end, shot, run, crowding, watchdog, squalld, api, SQUALLD as URL } from './lib.mjs';
 
 const { dev, fleet, CG2 } = process.env;
 const name = (leaf) => `cgroup:/${fleet}/${leaf}`;
@@ -78,6 +78,7 @@ await task('see the effect', async () => {
 	const seen = () => page.textContent('[data-total="up.delayed"]').then((t) => Number(t.replace(/,/g, '')));
 	await until('delayed packets', 20000, async () => await seen() > 20);
 	ok('the charts run', await page.locator('.chart canvas').count() === 2);
+	await sleep(5000); // the history tells rates of what lasted a few seconds
 });
 await task('worse', async () => {
 	await type(loss, '20 %');
@@ -144,6 +145,44 @@ await step('history page', async () => {
 	await page.locator('#history-rows tr', { hasText: 'loss 20%' }).first().getByText('Do it again').click();
 	await until('the rule', 20000, async () => Boolean(await ruleOf('boiler-west')));
 	ok('do it again does', true);
+	await page.locator('.toast .link').last().click();
+	await until('its undo', 20000, async () => await ruleOf('boiler-west') === undefined);
+	ok('and can be undone', true);
+	const cell = (rule, which) => page.locator('#history-rows tr', { has: page.locator('.flow:nth-child(4)', { hasText: rule }) }).first().locator(`[data-window=${which}]`).textContent();
+	// 50 pings a second of 1,000 bytes, and their answers.
+	const before = await cell(/^up loss 5% delay 200ms/, 'before');
+	ok('what it sent and received before', /^↑ (\d+) packets\/s, \d+ kbit\/s↓ \d+ packets\/s/.test(before) && parseInt(before.slice(2), 10) > 10, before);
+	const during = await cell(/^up loss 5% delay 200ms/, 'during');
+	ok('during', /packets, \d+ lost \(.*%\), \d+ delayed.*↑ \d+ packets\/s/.test(during), during);
+	const after = await cell(/blackhole/, 'after');
+	await page.evaluate(() => document.getElementById('toasts').replaceChildren());
+	await page.setViewportSize({ width: 1600, height: 620 });
+	await shot(page, 'panel-history');
+	await page.setViewportSize({ width: 1280, height: 900 });
+	ok('and after', /^↑ \d+ packets\/s/.test(after) && parseInt(after.slice(2), 10) > 10, after);
+	await api('PUT', rulePath('boiler-west'), { text: 'up loss 77%' });
+	await api('DELETE', 'rules');
+	fs.mkdirSync(path.join(CG2, fleet, 'newcomer'));
+	await api('PUT', rulePath('newcomer'), { text: 'up loss 78%' });
+	await api('DELETE', 'rules');
+	await page.fill('#history-target', '');
+	await page.press('#history-target', 'Enter');
+	await page.waitForFunction(() => /loss 78%/.test(document.getElementById('history-rows').textContent));
+	ok('what is not over is no 0', await cell(/loss 77%/, 'after') === 'not over yet', await cell(/loss 77%/, 'after'));
+	ok('nor what nobody counted', await cell(/loss 78%/, 'before') === 'not counted', await cell(/loss 78%/, 'before'));
+	ok('which says why', /looked at|--traffic on/.test(await page.locator('[data-window=before] [title]', { hasText: 'not counted' }).first().getAttribute('title')));
+	fs.rmdirSync(path.join(CG2, fleet, 'newcomer'));
+	// Page by page, here of three.
+	await page.route(/history\?.*limit=1000/, (r) => r.continue({ url: r.request().url().replace('limit=1000', 'limit=3') }));
+	const [file] = await Promise.all([page.waitForEvent('download'), page.click('#history-json')]);
+	await page.unroute(/history\?.*limit=1000/);
+	const { events } = JSON.parse(fs.readFileSync(await file.path(), 'utf8'));
+	const { events: all } = await api('GET', 'history?type=rule&limit=1000');
+	ok('export as JSON: all of them, once each, with figures', events.length > 6 && events.map((e) => e.id).join() === all.map((e) => e.id).join() && events.some((e) => e.counters && e.traffic?.before.up?.pkts_per_s > 10), `${events.length} of ${all.length}`);
+	await page.fill('#history-target', 'no-such-thing');
+	await page.press('#history-target', 'Enter');
+	await page.waitForFunction(() => /Nothing of that kind/.test(document.getElementById('main').textContent));
+	ok('nothing is said to be nothing', await page.locator('#history-rows tr').count() === 0);
 	await api('DELETE', 'rules');
 });
 
@@ -183,7 +222,7 @@ thresholds: { "up.up": ">50%", "up.p95": "<0.001ms" }
 	ok('its time line', await card.locator('.exp-part.fault').textContent() === 'lossy');
 	ok('Now names it', /1 experiment running/.test(await page.textContent('#now')));
 	await axe(page, 'experiments, one runs');
-	await shot(page, 'experiments');
+	await shot(page, 'panel-experiments');
 	for (const width of [360, 800, 1600]) {
 		await page.setViewportSize({ width, height: 800 });
 		await sleep(150);
@@ -228,7 +267,7 @@ await step('charts survive a reload', async () => {
 await step('axe, in both themes, at three widths', async () => {
 	for (const theme of ['light', 'dark']) {
 		await page.emulateMedia({ colorScheme: theme });
-		for (const [hash, there] of [['faults', '.rows .row'], [`faults/${encodeURIComponent(name('pump-07'))}`, '#apply'], [`timeline/${encodeURIComponent(name('pump-07'))}`, '.tl-bar'], ['history', '#history-rows tr'], ['load', 'h1'], ['kernel', '.stats b']]) {
+		for (const [hash, there] of [['faults', '.rows .row'], [`faults/${encodeURIComponent(name('pump-07'))}`, '#apply'], [`timeline/${encodeURIComponent(name('pump-07'))}`, '.tl-bar'], ['history', '#history-rows tr'], ['experiments', 'h1'], ['load', 'h1'], ['kernel', '.stats b']]) {
 			await page.goto(`${URL}/ui/#/${hash}`);
 			await page.waitForSelector(there);
 			for (const width of [360, 1024, 1600]) {
@@ -297,12 +336,4 @@ await step('what a page costs, with 500 targets and 100 rules', async () => {
 	await p.close();
 });
 
-ok('no page asked another host for anything', b.foreign.length === 0, b.foreign.join(' '));
-ok('no page broke its Content-Security-Policy', b.violations.length === 0, b.violations.join(' '));
-ok('no script failed', b.errors.length === 0, b.errors.join(' '));
-await b.close();
-daemon.kill('SIGTERM');
-await daemon.ended;
-await stop();
-finish();
-setTimeout(() => process.exit(), 500).unref();
+await end(b, daemon);

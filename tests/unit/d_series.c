@@ -98,6 +98,41 @@ static void gaps(void **state)
 	json_decref(o);
 }
 
+/* Between two moments only what is wholly of them: a fault's packets are none of the minute before.
+ */
+static void between(void **state)
+{
+	const uint64_t from = START + 60 * SECOND, to = START + 120 * SECOND;
+	double sum[SERIES_COLUMNS];
+	uint64_t total = 0;
+	unsigned int n;
+
+	(void)state;
+	put("a", 0, 0, 0, true);
+	for (unsigned int i = 1; i <= 180; i++) /* 3 a second, 1,000 in the minute between */
+		put("a", i, total += i > 60 && i <= 120 ? 1000 : 3, i, false);
+	n = series_between(s, "a", START + 180 * SECOND, from, to, sum);
+	assert_in_range(n, 56, 60);
+	assert_true(sum[0] == n * 1000.0 && sum[1] == 0 && sum[2] == n);
+	n = series_between(s, "a", START + 180 * SECOND, START, from, sum);
+	assert_in_range(n, 56, 60);
+	assert_true(sum[0] == n * 3.0);
+	/* Later by tens, which are longer, and not of the minute beside either. */
+	n = series_between(s, "a", START + 1800 * SECOND, from, to, sum);
+	assert_in_range(n, 30, 60);
+	assert_true(sum[0] == n * 1000.0);
+	n = series_between(s, "a", START + 1800 * SECOND, to, START + 180 * SECOND, sum);
+	assert_in_range(n, 30, 60);
+	assert_true(sum[0] == n * 3.0);
+	/* Nothing, and not 0 of something: of whom nobody knows, of a gap, of what has not been. */
+	assert_int_equal(series_between(s, "b", START + 180 * SECOND, from, to, sum), 0);
+	assert_int_equal(series_between(s, "a", START + 600 * SECOND, START + 400 * SECOND,
+					START + 460 * SECOND, sum),
+			 0);
+	assert_int_equal(series_between(s, "a", START + 180 * SECOND, to, from, sum), 0);
+	assert_int_equal(series_between(s, "a", START + 10000 * SECOND, 0, to, sum), 0);
+}
+
 static void bounded(void **state)
 {
 	unsigned int kept = 0, n = 1000;
@@ -135,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_hour, setup, teardown),
 		cmocka_unit_test_setup_teardown(gaps, setup, teardown),
+		cmocka_unit_test_setup_teardown(between, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
 	};
 

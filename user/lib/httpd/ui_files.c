@@ -42,6 +42,7 @@
 	X(selector_js, "selector.js", JS)                                                          \
 	X(rule_js, "rule.js", JS)                                                                  \
 	X(undo_js, "undo.js", JS)                                                                  \
+	X(explain_js, "explain.js", JS)                                                            \
 	X(flows_js, "flows.js", JS)                                                                \
 	X(now_js, "now.js", JS)                                                                    \
 	X(icon_svg, "icon.svg", SVG)                                                               \

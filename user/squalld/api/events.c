@@ -164,7 +164,9 @@ static void on_event(void *arg, const char *type, const json_t *data)
 		return;
 	pthread_mutex_lock(&ev->lock);
 	for (struct stream *s = ev->head.next; s != &ev->head; s = s->next)
-		if ((!rates || s->figures == FIGURES_RATES) && (!traffic || s->traffic))
+		/* Who looks at one target has it counted, for the history of what he sets. */
+		if ((!rates || s->figures == FIGURES_RATES) &&
+		    (!traffic || (s->traffic && !s->only[0])))
 			push(s, strdup(line));
 	pthread_mutex_unlock(&ev->lock);
 	free(line);

@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* GET /api/v1/history: filters, a page at a time, as JSON or CSV. */
+/*
+ * GET /api/v1/history: filters, a page at a time, as JSON or CSV; and of the last hour what the
+ * target sent and received before, during and after each rule.
+ */
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "lib/clock.h"
 #include "squalld/api/api.h"
 #include "squalld/control/history.h"
+#include "squalld/control/selector.h"
 #include "squalld/control/targets.h"
+#include "squalld/meter/loud.h"
+#include "squalld/meter/meter.h"
+#include "squalld/meter/series.h"
 
-#define PAGE	 100
-#define PAGE_MAX 1000
-#define CSV_MAX	 100000
+#define PAGE	  100
+#define PAGE_MAX  1000
+#define CSV_MAX	  100000
+#define AROUND_MS 60000	  /* before and after, at most */
+#define LEAST_MS  4000	  /* in less no second lies wholly */
+#define ENOUGH	  3	  /* seconds of all traffic, for more of what rules met to be left */
+#define HOUR_MS	  3600000 /* of the series */
 
 /* A whole number of milliseconds or an event's id. False: it is there, and is none. */
 static bool number(struct request *r, const char *key, uint64_t *ret)
@@ -79,6 +92,92 @@ static void name_target(struct request *r, struct asked *a)
 	json_decref(ignored.candidates);
 }
 
+/* --- traffic around a rule -------------------------------------------------------------- */
+
+struct now {
+	uint64_t mono_ns, real_ms;
+};
+
+static uint64_t mono_of(const struct now *now, uint64_t real_ms)
+{
+	uint64_t ago_ns = real_ms < now->real_ms ? (now->real_ms - real_ms) * 1000000u : 0;
+
+	return ago_ns < now->mono_ns ? now->mono_ns - ago_ns : 0;
+}
+
+/* The first half of a series' columns is up, the other down; packets and bytes come first. */
+static json_t *window_json(const double *sum, unsigned int columns, unsigned int seconds,
+			   const char *of)
+{
+	static const char *const dirs[] = {"up", "down"};
+	json_t *o = json_pack("{s:i,s:s}", "seconds", (int)seconds, "of", of);
+
+	for (unsigned int d = 0; d < 2; d++) {
+		const double *v = sum + d * columns / 2;
+
+		json_object_set_new(o, dirs[d],
+				    json_pack("{s:f,s:I}", "pkts_per_s",
+					      round(v[0] / seconds * 10) / 10, "bits_per_s",
+					      (json_int_t)(v[1] / seconds * 8 + 0.5)));
+	}
+	return o;
+}
+
+/* All that the target sent and received, where that was counted; else what rules met, which is no
+ * more than they match. The lock is held. */
+static json_t *window(struct api *a, const char *target, const struct now *now, uint64_t from_ms,
+		      uint64_t to_ms)
+{
+	double all[SERIES_COLUMNS], met[SERIES_COLUMNS];
+	uint64_t from = mono_of(now, from_ms), to = mono_of(now, to_ms);
+	unsigned int n_all, n_met;
+	const char *why;
+
+	n_all = series_between(loud_series(a->loud), target, now->mono_ns, from, to, all);
+	n_met = series_between(meter_series(a->meter), target, now->mono_ns, from, to, met);
+	if (n_all && (n_all >= ENOUGH || n_all >= n_met))
+		return window_json(all, LOUD_COLUMNS, n_all, "all");
+	if (n_met)
+		return window_json(met, METER_COLUMNS, n_met, "rules");
+	if (to_ms < from_ms + LEAST_MS)
+		why = to_ms >= now->real_ms ? "it has only just ended" : "too short";
+	else if (from_ms + HOUR_MS < now->real_ms)
+		why = "it is over an hour ago";
+	else
+		why = "it was not counted: it is while the list or the target is looked at, or "
+		      "with --traffic on";
+	return json_pack("{s:i,s:s}", "seconds", 0, "why", why);
+}
+
+/* False: it is too old, as are all that come after it. */
+static bool add_traffic(struct api *a, json_t *e, const struct now *now)
+{
+	const char *type = json_string_value(json_object_get(e, "type")),
+		   *target = json_string_value(json_object_get(e, "target"));
+	uint64_t end = (uint64_t)json_integer_value(json_object_get(e, "time_ms")),
+		 lasted = (uint64_t)json_integer_value(json_object_get(e, "lasted_ms")),
+		 begin = lasted < end ? end - lasted : end,
+		 after = end + AROUND_MS < now->real_ms ? end + AROUND_MS : now->real_ms;
+	json_t *o;
+
+	if (end + HOUR_MS < now->real_ms)
+		return false;
+	if (!type || strcmp(type, "rule") != 0 || !target || selector_is(target))
+		return true;
+	o = json_object();
+	pthread_mutex_lock(a->lock);
+	json_object_set_new(o, "before", window(a, target, now, begin - AROUND_MS, begin));
+	if (json_object_get(e, "counters")) {
+		json_object_set_new(o, "during", window(a, target, now, begin, end));
+		json_object_set_new(o, "after", window(a, target, now, end, after));
+	}
+	pthread_mutex_unlock(a->lock);
+	json_object_set_new(e, "traffic", o);
+	return true;
+}
+
+/* --- answers ---------------------------------------------------------------------------- */
+
 /* RFC 4180; a spreadsheet would run what begins like a formula. */
 static void cell(FILE *f, const char *text, bool last)
 {
@@ -114,7 +213,18 @@ static void csv_line(FILE *f, const json_t *e)
 		(long long)json_integer_value(json_object_get(up, "lost_pkts")),
 		(long long)json_integer_value(json_object_get(down, "seen_pkts")),
 		(long long)json_integer_value(json_object_get(down, "lost_pkts")));
-	cell(f, json_string_value(json_object_get(e, "detail")), true);
+	cell(f, json_string_value(json_object_get(e, "detail")), false);
+	for (int i = 0; i < 4; i++) {
+		const json_t *w =
+			json_object_get(json_object_get(e, "traffic"), i < 2 ? "before" : "after");
+
+		/* What was not counted is empty, and not 0. */
+		if (json_integer_value(json_object_get(w, "seconds")))
+			fprintf(f, "%.1f",
+				json_real_value(json_object_get(
+					json_object_get(w, i % 2 ? "down" : "up"), "pkts_per_s")));
+		fputs(i < 3 ? "," : "\r\n", f);
+	}
 }
 
 static enum MHD_Result reply_csv(struct request *r, const json_t *list)
@@ -128,7 +238,8 @@ static enum MHD_Result reply_csv(struct request *r, const json_t *list)
 	if (!f)
 		return reply_status(r, 503, "", "out of memory");
 	fputs("id,time,type,action,target,who,source,rule,was,lasted_ms,up_seen_pkts,up_lost_pkts,"
-	      "down_seen_pkts,down_lost_pkts,detail\r\n",
+	      "down_seen_pkts,down_lost_pkts,detail,before_up_pkts_per_s,before_down_pkts_per_s,"
+	      "after_up_pkts_per_s,after_down_pkts_per_s\r\n",
 	      f);
 	json_array_foreach(list, i, one) csv_line(f, one);
 	fclose(f);
@@ -141,6 +252,7 @@ enum MHD_Result api_history(struct request *r, const char *name)
 {
 	struct history *h = api_of(r)->history;
 	struct asked *a = calloc(1, sizeof(*a));
+	const struct now now = {sq_mono_ns(), sq_real_ms()};
 	struct sq_error p = {0};
 	enum MHD_Result result;
 	json_t *list;
@@ -155,6 +267,9 @@ enum MHD_Result api_history(struct request *r, const char *name)
 	}
 	name_target(r, a);
 	list = history_query(h, &a->f, &more);
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (!add_traffic(api_of(r), json_array_get(list, i), &now))
+			break;
 	if (a->csv) {
 		result = reply_csv(r, list);
 		json_decref(list);

@@ -21,10 +21,9 @@
 #define HOLD_NS	  60000000000ull /* counting goes on for so long after the last one looked */
 #define WALK_NS	  3000000000ull
 #define A_SECOND  64 /* new ones followed */
-#define COLUMNS	  4
-#define TELL_EACH 2 /* seconds */
+#define TELL_EACH 2  /* seconds */
 
-static const char *const names[COLUMNS] = {"pkts", "bytes", "pkts", "bytes"};
+static const char *const names[LOUD_COLUMNS] = {"pkts", "bytes", "pkts", "bytes"};
 static const char *const modes[] = {"auto", "on", "off", NULL};
 enum { AUTO, ON, OFF };
 
@@ -69,7 +68,7 @@ int loud_new(struct targets *targets, struct bus *bus, const char *mode, struct 
 	l->bus = bus;
 	l->mode = mode_of(mode);
 	l->rates = json_object();
-	if (!l->rates || series_new(LOUD_MAX_BYTES, names, COLUMNS, &l->series) < 0) {
+	if (!l->rates || series_new(LOUD_MAX_BYTES, names, LOUD_COLUMNS, &l->series) < 0) {
 		loud_free(l);
 		return -ENOMEM;
 	}

@@ -18,6 +18,7 @@
 #define LOUD_AUTO      200
 #define LOUD_MAX       1000
 #define LOUD_MAX_BYTES (16u << 20) /* of their series */
+#define LOUD_COLUMNS   4	   /* of their series: packets and bytes, up and down */
 
 struct bus;
 struct loud;

@@ -26,7 +26,8 @@ static const char *const names[SQ_DIRS * COLUMNS] = {
 	"duplicated_pkts", "duplicated_bytes", "corrupted_pkts",  "corrupted_bytes",
 	"reordered_pkts",  "reordered_bytes",  "over_limit_pkts", "over_limit_bytes",
 };
-_Static_assert(SQ_DIRS *COLUMNS == SERIES_COLUMNS, "one for each name");
+_Static_assert(SQ_DIRS *COLUMNS == METER_COLUMNS && METER_COLUMNS == SERIES_COLUMNS,
+	       "one for each name");
 _Static_assert(offsetof(struct sq_counters, errors) == COLUMNS * sizeof(__u64),
 	       "the columns are how sq_counters begins");
 

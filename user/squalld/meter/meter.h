@@ -12,6 +12,7 @@
 /* Reading so many counters takes 3 ms of each second: of more only while somebody listens. */
 #define METER_MANY	1000
 #define METER_MAX_BYTES (32u << 20) /* of all series of rules together */
+#define METER_COLUMNS	28	    /* of them: packets and bytes of each outcome, up and down */
 
 struct book;
 struct bus;

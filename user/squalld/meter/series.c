@@ -267,6 +267,38 @@ json_t *series_json(struct series *s, const char *name, uint64_t now_ns)
 		 : json_pack("{s:b,s:[]}", "kept", 0, "grains");
 }
 
+unsigned int series_between(struct series *s, const char *name, uint64_t now_ns, uint64_t from_ns,
+			    uint64_t to_ns, double *ret_sum)
+{
+	const struct one *o = *find(s, name);
+	uint32_t now = (uint32_t)(now_ns / 1000000000u) + 1, counted = 0;
+	/* A second is counted when the timer ticks, somewhere in the next: it may have begun two
+	 * before its number. */
+	uint32_t first = (uint32_t)(from_ns / 1000000000u) + 3,
+		 last = (uint32_t)(to_ns / 1000000000u);
+	bool tens = first + SERIES_SECONDS <= now;
+	uint32_t width = tens ? SERIES_GRAIN : 1, base = tens ? SERIES_SECONDS : 0,
+		 n = tens ? TENS : SERIES_SECONDS;
+
+	memset(ret_sum, 0, SERIES_COLUMNS * sizeof(*ret_sum));
+	if (!o)
+		return 0;
+	if (first + SERIES_HOUR < now)
+		first = now - SERIES_HOUR;
+	for (uint32_t stamp = (first + width - 1) / width; (stamp + 1) * width <= last + 1;
+	     stamp++) {
+		uint32_t slot = base + stamp % n;
+
+		if (o->stamp[slot] != stamp)
+			continue;
+		counted += tens ? o->counted[stamp % n] : 1;
+		for (unsigned int i = 0; i < s->n; i++)
+			if (o->v[i])
+				ret_sum[i] += (double)o->v[i][slot];
+	}
+	return counted;
+}
+
 size_t series_bytes(const struct series *s)
 {
 	return s->used;

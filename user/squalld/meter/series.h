@@ -42,6 +42,14 @@ bool series_put(struct series *s, const char *name, uint64_t now_ns, const uint6
  * "down"}]}: when each grain began, how many seconds of it were counted, and what, columns that
  * are 0 throughout left out. Of a target of which nothing is kept: no grains. */
 json_t *series_json(struct series *s, const char *name, uint64_t now_ns);
+/*
+ * What was counted of a target between two moments of CLOCK_MONOTONIC, no later than now_ns, into
+ * ret_sum (SERIES_COLUMNS, in units of each column), and of how many seconds; 0: nothing is known.
+ * Only grains that lie wholly between are taken, so up to 3 s at each end are not, and of what is
+ * older than SERIES_SECONDS up to 12 s.
+ */
+unsigned int series_between(struct series *s, const char *name, uint64_t now_ns, uint64_t from_ns,
+			    uint64_t to_ns, double *ret_sum);
 size_t series_bytes(const struct series *s); /* that are taken */
 /* Of targets for which there is no room: how many seconds were not kept. */
 uint64_t series_refused(const struct series *s);
