@@ -39,7 +39,7 @@ const open = async (who, form = /No fault set|As in force/) => {
 
 // What the page said when it went wrong.
 const step = (what, fn) => plain(what, () => fn().catch(async (e) => {
-	note(`${what}: ${(await page.locator('.field-error:not(:empty), .notice:not([hidden]), .toast').allTextContents()).join(' | ')}`);
+	note(`${what}: ${(await page.locator('.field-error:not(:empty), .notice:not([hidden]), .toast').allTextContents()).join(' | ')}; ${await page.textContent('#now')}; ${(await page.textContent('#main')).slice(0, 400)}`);
 	throw e;
 }));
 
