@@ -225,7 +225,8 @@ __noinline int hello_name(struct __sk_buff *skb, __u32 off)
 		return -1;
 	off += 4 + 5;
 	n = bpf_ntohs(two) & 255;
-	return n && off + n <= end ? (int)(off << 8 | n) : -1;
+	/* DNS has no longer name (RFC 1035, 2.3.4), and no rule one. */
+	return n && !(two & bpf_htons(0xff00)) && off + n <= end ? (int)(off << 8 | n) : -1;
 }
 
 /* A segment of a connection, from its client: what it says of the host. `key` has target and
