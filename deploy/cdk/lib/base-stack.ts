@@ -18,7 +18,7 @@ import { Fleet } from './fleet';
 import { containerImage } from './images';
 import { LocustMaster } from './locust-master';
 import { accept } from './nag';
-import { Network } from './network';
+import { Network, NAMESPACE } from './network';
 
 export abstract class SimulatorStack extends Stack {
   protected readonly cluster: ecs.Cluster;
@@ -45,7 +45,7 @@ export abstract class SimulatorStack extends Stack {
     this.alarms = this.makeAlarmTopic();
     this.cluster = new ecs.Cluster(this, 'Cluster', {
       vpc: network.vpc,
-      defaultCloudMapNamespace: { name: 'iot-simulator' },
+      defaultCloudMapNamespace: { name: NAMESPACE },
       // A strategy may name FARGATE and FARGATE_SPOT only where the cluster has them.
       enableFargateCapacityProviders: true,
       containerInsightsV2: ecs.ContainerInsights.ENABLED,

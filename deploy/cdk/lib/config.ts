@@ -277,9 +277,12 @@ export function nearest(word: string, names: string[]): string | undefined {
 /** A `-c NAME=VALUE` that no parameter has would change nothing, silently. */
 export function checkContext(names: string[]): void {
   const known = [...COMMON_KEYS, ...FAULT_KEYS];
-  // CDK's own names have colons, slashes or hyphens.
-  for (const name of names.filter((n) => /^[A-Za-z]\w*$/.test(n) && !known.includes(n))) {
-    const near = nearest(name, known);
+  // CDK's own names have colons, slashes or hyphens (acknowledged-issue-numbers, cli-telemetry);
+  // of those with hyphens allowed-cidrs is none.
+  const plain = (n: string) => n.replace(/[-_.]/g, '').toLowerCase();
+  const ours = (n: string) => /^[A-Za-z]\w*$/.test(n) || known.some((k) => plain(k) === plain(n));
+  for (const name of names.filter((n) => ours(n) && !known.includes(n))) {
+    const near = nearest(plain(name), known);
     throw new ConfigError(name, undefined, 'is not a parameter' +
       (near ? `; did you mean ${near}?` : `; known are ${known.join(' ')}`));
   }

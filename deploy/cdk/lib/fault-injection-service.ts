@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // AWS's Fault Injection Service (FIS) drives squalld: a document of Systems Manager sets a rule with
-// `for` on an instance and deletes it when the command is cancelled, an experiment template runs it
+// `for` on an instance, which goes when the command is cancelled, an experiment template runs it
 // on all instances and stops by the stack's failure alarm. Parameters are named as in AWS's own
 // documents (AWSFIS-Run-Network-Latency-Sources and the others) where those have them.
 import { CfnOutput, Stack } from 'aws-cdk-lib';
@@ -22,32 +22,42 @@ export interface FaultInjectionServiceProps {
   readonly logGroup: logs.LogGroup;
 }
 
-/** What runs on the instance. The rule's own `for` ends it if nothing else does. */
+/**
+ * What runs on the instance. A command that is cancelled or takes too long is ended by SIGKILL, all
+ * of its process group (amazon-ssm-agent, agent/executers/executers_unix.go): no trap of a shell
+ * sees that. The engine closes the standard input of what a killed `docker exec` has started: `cat`
+ * ends, and `squall run` deletes its rule. After the whole time `timeout` ends it, with 124. The
+ * rule's own `for` ends it if nothing else does.
+ */
 export const SCRIPT = [
-  'set -eu',
+  'set -euf',
   "c=$(docker ps -q --filter label=com.amazonaws.ecs.container-name=squalld | head -n 1)",
   '[ -n "$c" ] || { echo "no squalld runs on this instance" >&2; exit 1; }',
-  'q() { docker exec "$c" squall "$@"; }',
-  "trap 'q fault del {{ Target }} || true' EXIT",
-  "trap 'exit 1' INT TERM",
-  'q fault set {{ Target }} {{ Rule }} for {{ DurationSeconds }}s',
-  'sleep {{ DurationSeconds }} & wait $!',
+  // A pipe that nobody writes to, and that ends when this shell does.
+  'p=$(mktemp -u) && mkfifo -m 600 "$p" && exec 3<>"$p" && rm "$p"',
+  'docker exec -i "$c" squall run --container {{ Target }} {{ Rule }} for {{ DurationSeconds }}s ' +
+    '-- timeout {{ DurationSeconds }} cat <&3 || [ $? -eq 124 ]',
 ];
+
+// No word of it is an option of squall's.
+const RULE = '^[a-z0-9][a-z0-9.%/:-]*( [a-z0-9.%/:][a-z0-9.%/:-]*)*$';
+// 1 to 43200, which is also how long the step may take.
+const TWELVE_HOURS = '^([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)$';
 
 const CONTENT = {
   schemaVersion: '2.2',
   description: 'Squall: a network fault on targets of this instance, by its squalld',
   parameters: {
     Target: {
-      type: 'String', default: 'ecs:locust-worker', allowedPattern: '^[A-Za-z0-9:/_.*-]{1,512}$',
+      type: 'String', default: 'ecs:locust-worker', allowedPattern: '^[A-Za-z0-9][A-Za-z0-9:/_.*-]{0,511}$',
       description: 'As `squall target list` names it, or a selector',
     },
     Rule: {
-      type: 'String', default: 'up loss 7%', allowedPattern: '^[a-z0-9 .%/:-]{1,1024}$',
+      type: 'String', default: 'up loss 7%', allowedPattern: RULE,
       description: 'docs/rules.md; without "for", which DurationSeconds is',
     },
     DurationSeconds: {
-      type: 'String', allowedPattern: '^[1-9][0-9]{0,4}$', description: 'How long, up to 12 hours',
+      type: 'String', allowedPattern: TWELVE_HOURS, description: 'How long, up to 12 hours',
     },
   },
   mainSteps: [{

@@ -13,7 +13,8 @@ import { Dashboard } from './dashboard';
 import { FaultInjectionService } from './fault-injection-service';
 import { containerImage } from './images';
 import { WORKER_PORT } from './locust-master';
-import { CONTROL_PORT, SqualldDaemon } from './squalld-daemon';
+import { NAMESPACE } from './network';
+import { CONTROL_NAME, CONTROL_PORT, SqualldDaemon, TOKEN_FILE } from './squalld-daemon';
 import { workerContainer } from './worker';
 
 export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
@@ -138,6 +139,11 @@ export class IoTFaultInjectionSimulatorStack extends SimulatorStack {
       value: `aws ssm start-session --region ${this.region} --target INSTANCE ` +
         '--document-name AWS-StartPortForwardingSession ' +
         `--parameters portNumber=${CONTROL_PORT},localPortNumber=${CONTROL_PORT}`,
+    });
+    new CfnOutput(this, 'TrafficControlAllInstances', {
+      description: 'On one instance, for the squalld of all: then fault set, fault show, fault del...',
+      value: 'docker exec $(docker ps -q --filter label=com.amazonaws.ecs.container-name=squalld) squall ' +
+        `--url http://${CONTROL_NAME}.${NAMESPACE}:${CONTROL_PORT} --all-addresses --token-file ${TOKEN_FILE}`,
     });
     new CfnOutput(this, 'InstancesCommand', {
       description: 'Lists the INSTANCEs to forward to',

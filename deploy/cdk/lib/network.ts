@@ -5,6 +5,8 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
 export const VPC_CIDR = '10.0.0.0/16';
+/** Of the names in Cloud Map. */
+export const NAMESPACE = 'iot-simulator';
 
 export class Network extends Construct {
   readonly vpc: ec2.Vpc;

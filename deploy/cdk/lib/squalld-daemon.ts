@@ -10,12 +10,17 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as secrets from 'aws-cdk-lib/aws-secretsmanager';
+import { DnsRecordType } from 'aws-cdk-lib/aws-servicediscovery';
 import { Construct } from 'constructs';
 import { FaultInjectionConfig } from './config';
-import { VPC_CIDR } from './network';
+import { NAMESPACE, VPC_CIDR } from './network';
 import { accept } from './nag';
 
 export const CONTROL_PORT = 4080;
+/** In the cluster's namespace: each instance's squalld, where the load balancer is any one of them. */
+export const CONTROL_NAME = 'squalld';
+/** Where deploy/docker/squalld-entry puts the token. */
+export const TOKEN_FILE = '/dev/shm/squall/token';
 
 export interface SqualldDaemonProps {
   readonly cluster: ecs.Cluster;
@@ -72,6 +77,10 @@ export class SqualldDaemon extends Construct {
       minHealthyPercent: 0,
       maxHealthyPercent: 100,
       circuitBreaker: { enable: true, rollback: true },
+      // Tasks in the host's network can have records of type SRV only; `squall --all-addresses` asks
+      // for those, too.
+      cloudMapOptions: { name: CONTROL_NAME, dnsRecordType: DnsRecordType.SRV,
+        dnsTtl: Duration.seconds(10), container: this.task.defaultContainer, containerPort: CONTROL_PORT },
     });
 
     this.loadBalancer.logAccessLogs(props.logBucket, 'controlAlbAccessLog');
@@ -81,6 +90,8 @@ export class SqualldDaemon extends Construct {
       this.loadBalancer.connections.allowFrom(ec2.Peer.ipv4(cidr), ec2.Port.tcp(CONTROL_PORT));
     }
     props.instances.connections.allowFrom(this.loadBalancer, ec2.Port.tcp(CONTROL_PORT), 'squalld');
+    // From one instance a command reaches the squalld of all.
+    props.instances.connections.allowFrom(props.instances, ec2.Port.tcp(CONTROL_PORT), 'squall');
     const name = config.controlHostName ?? this.loadBalancer.loadBalancerDnsName;
     this.url = `${secure ? 'https' : 'http'}://${name}:${CONTROL_PORT}`;
   }
@@ -118,6 +129,7 @@ export class SqualldDaemon extends Construct {
       // address, would come with its own.
       command: ['--listen', `0.0.0.0:${CONTROL_PORT}`, '--log-format', 'json',
         '--allow-host', this.loadBalancer.loadBalancerDnsName,
+        '--allow-host', `${CONTROL_NAME}.${NAMESPACE}`,
         ...(config.controlHostName === undefined ? [] : ['--allow-host', config.controlHostName])],
       secrets: { SQUALLD_TOKEN: ecs.Secret.fromSecretsManager(this.tokenSecret) },
       cpu: 128,

@@ -6,6 +6,7 @@ import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Fleet } from './fleet';
 import { MASTER_NAME, WORKER_PORT } from './locust-master';
+import { NAMESPACE } from './network';
 
 /** The group of squall-sim's image (deploy/docker/squall-sim.Dockerfile). */
 export const WORKER_GID = 10001;
@@ -31,7 +32,7 @@ export function workerContainer(task: ecs.TaskDefinition,
   linux.dropCapabilities(ecs.Capability.ALL);
   const container = task.addContainer('locust-worker', {
     image: props.image,
-    command: ['worker', '--master-host', `${MASTER_NAME}.iot-simulator`,
+    command: ['worker', '--master-host', `${MASTER_NAME}.${NAMESPACE}`,
       '--master-port', String(WORKER_PORT),
       ...(props.faults === undefined ? [] : ['--faults', props.faults.targets,
         '--faults-longest', props.faults.longest, '--squalld', props.faults.by])],

@@ -4,6 +4,7 @@
 // the place where AWS (or who met it) says so.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { faultInjection, loadTesting } from '../cdkconfig';
 import { FAULT, fault, LOAD, load, synth, Synthesised } from './helpers';
 
 const made = synth(fault({ locustImage: '111122223333.dkr.ecr.ap-northeast-2.amazonaws.com/locust:1' }),
@@ -141,6 +142,44 @@ const RULES: [string, string, () => void][] = [
       assert.equal(typeof p.documentParameters, 'string');
       assert.match(p.duration, /^PT\d+[MH]$/);
       assert.match(text(p.documentArn), /:document\//);
+    }],
+  ['a cancelled or overdue command is ended by SIGKILL of its process group: no trap can tidy up',
+    'amazon-ssm-agent, agent/executers/executers_unix.go, killProcess', () => {
+      const script = synth(fault({ faultInjectionService: true }), load())[FAULT]
+        .of('AWS::SSM::Document')[0][1].Properties.Content.mainSteps[0].inputs.runCommand.join('\n');
+      assert.ok(!/\btrap\b/.test(script) && /docker exec -i .*squall run /.test(script), script);
+    }],
+  ['a service in the host\'s network has records of type SRV in Cloud Map, with a container\'s name and port',
+    'ECS guide, "Use service discovery": bridge or host mode, "an SRV record is the only supported DNS record type"', () => {
+      const [, service] = f.of('AWS::ECS::Service').find(([id]) => id.startsWith('Squalld'))!;
+      const [registry] = service.Properties.ServiceRegistries;
+      assert.equal(registry.ContainerName, 'squalld');
+      assert.equal(registry.ContainerPort, 4080);
+      const discovery = f.template.Resources[registry.RegistryArn['Fn::GetAtt'][0]].Properties;
+      assert.equal(discovery.Name, 'squalld');
+      assert.deepEqual(discovery.DnsConfig.DnsRecords.map((r: any) => r.Type), ['SRV']);
+    }],
+  ['a rolling update keeps fewer instances in service than the group may have',
+    'CloudFormation, UpdatePolicy attribute, MinInstancesInService', () => {
+      for (const n of [1, 5]) {
+        const [, g] = synth(fault({ ec2InstanceCount: n }), load())[FAULT]
+          .of('AWS::AutoScaling::AutoScalingGroup')[0] as [string, any];
+        const u = g.UpdatePolicy.AutoScalingRollingUpdate;
+        assert.ok(u.MinInstancesInService < Number(g.Properties.MaxSize), String(n));
+        assert.ok(u.MaxBatchSize >= 1);
+      }
+    }],
+  ['a function that waits for IoT Core to detach must be let wait: 20 times 3 s',
+    'IoT API DeleteCertificate (DeleteConflictException); Lambda quotas (timeout at most 900 s)', () => {
+      for (const s of both) {
+        const made = s.of('AWS::Lambda::Function').find(([id]) => id.startsWith('IoTCoreHandler'))!;
+        assert.ok(made[1].Properties.Timeout > 60 && made[1].Properties.Timeout <= 900);
+      }
+    }],
+  ['images are built upon what AWS itself serves, unless another is asked for',
+    'ECR Public Gallery, docker/library (Docker Hub counts pulls of who is not known)', () => {
+      assert.match(faultInjection.baseImage, /^public\.ecr\.aws\//);
+      assert.match(loadTesting.baseImage, /^public\.ecr\.aws\//);
     }],
   ['a client id of IoT Core is at most 128 bytes: iotThingName, the host\'s name, a number',
     'IoT Core quotas, "Client ID size"; VPC guide, "DNS attributes" (ip-10-0-255-255.REGION.compute.internal)', () => {

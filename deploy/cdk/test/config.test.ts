@@ -8,7 +8,7 @@ import * as path from 'node:path';
 import { describe, it } from 'node:test';
 import { checkFaultInjection, checkLoadTesting, ConfigError, uncheckedInstance,
   withContext } from '../lib/config';
-import { CERTIFICATE, fault, load } from './helpers';
+import { CERTIFICATE, FAULT, fault, LOAD, load, synth } from './helpers';
 
 const BIN = path.resolve(__dirname, '../bin/squall.js');
 
@@ -45,7 +45,7 @@ const BAD: [string, object, string, RegExp][] = [
   ['no CIDR', { allowedCidrs: [] }, 'allowedCidrs', /at least one/],
   ['CIDR as it comes', { allowedCidrs: ['127.0.0.1/32'] }, 'allowedCidrs', /checkip.*-c allowedCidrs=/],
   ['fleet file that is not there', { fleetFile: 'no-such.yaml' }, 'fleetFile', /path of a fleet file/],
-  ['fleet file that is none', { fleetFile: __filename }, 'fleetFile', /types:/],
+  ['fleet file that is none', { fleetFile: path.join(__dirname, 'helpers.js') }, 'fleetFile', /types:/],
   ['base with a space', { baseImage: 'a b' }, 'baseImage', /image/],
   ['CIDR without prefix', { allowedCidrs: ['10.0.0.1'] }, 'allowedCidrs', /IPv4 network/],
   ['CIDR with host bits', { allowedCidrs: ['10.0.0.1/8'] }, 'allowedCidrs', /no bits set/],
@@ -178,12 +178,69 @@ describe('the program', () => {
     const r = run({ iotCoreEndpont: 'broker.example.org' });
     assert.equal(r.status, 2);
     assert.match(r.stderr, /^cdkconfig\.ts: iotCoreEndpont: [^\n]*did you mean iotCoreEndpoint\?\n$/);
+    assert.match(run({ 'allowed-cidrs': '[]' }).stderr, /allowed-cidrs: [^\n]*did you mean allowedCidrs\?/);
+    assert.match(run({ mqtt_qos: '1' }).stderr, /mqtt_qos: [^\n]*did you mean mqttQos\?/);
+    const cdks = { 'cli-telemetry': false, 'acknowledged-issue-numbers': [1], '@aws-cdk/x': true,
+      'availability-zones:account=1:region=x': [], iotCoreEndpoint: 'broker.example.org',
+      allowedCidrs: '["198.51.100.7/32"]' };
+    assert.equal(run(cdks).status, 0, 'names of CDK\'s own');
     assert.match(run({ colour: 'red' }).stderr, /colour: [^\n]*known are region/);
   });
   it('given one, makes both stacks with images of this checkout', () => {
     const r = run({ iotCoreEndpoint: 'broker.example.org', allowedCidrs: '["198.51.100.7/32"]' });
     assert.equal(r.status, 0, r.stderr);
     assert.equal(r.stderr, '');
+  });
+});
+
+describe('what only one stack cannot take', () => {
+  it('does not stop the other, and is that one\'s error', () => {
+    for (const [f, l, bad, good] of [[{ workerDesiredCount: 200 }, {}, FAULT, LOAD],
+      [{ cpuArchitecture: 'arm64' }, { cpuArchitecture: 'arm64' }, FAULT, LOAD],
+      [{}, { workerDesiredCount: -1 }, LOAD, FAULT]] as [object, object, string, string][]) {
+      const both = synth(fault(f), load(l));
+      assert.deepEqual(both[good].errors, []);
+      assert.ok(both[good].of('AWS::ECS::Service').length >= 2);
+      assert.match(both[bad].errors.join(), /^cdkconfig\.ts: (workerDesiredCount|ec2InstanceType): /);
+      // An empty template, deployed all the same, would delete the stack.
+      assert.equal(Object.keys(both[bad].template.Resources).length, 1);
+      assert.deepEqual(both[bad].template.Rules.Parameters.Assertions[0].Assert, { 'Fn::Equals': ['refused', 'accepted'] });
+    }
+  });
+  it('what neither can is told at once', () => {
+    assert.throws(() => synth(fault({ mqttQos: 2 }), load({ mqttQos: 2 })), ConfigError);
+  });
+});
+
+describe('npm run preflight', () => {
+  const PREFLIGHT = path.resolve(__dirname, '../bin/preflight.js');
+  const said = (programs: Record<string, string>) => {
+    const bin = fs.mkdtempSync(path.join(os.tmpdir(), 'squall-bin-'));
+    for (const [name, body] of Object.entries(programs)) {
+      fs.writeFileSync(path.join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    }
+    try {
+      return spawnSync(process.execPath, [PREFLIGHT], { encoding: 'utf8', env: { PATH: bin } });
+    } finally {
+      fs.rmSync(bin, { recursive: true, force: true });
+    }
+  };
+  it('nothing is there: each is named with what to do, exit 1', () => {
+    const r = said({});
+    assert.equal(r.status, 1);
+    assert.match(r.stdout, /^NOT OK +Docker, which builds the images: start it, or give simImage/m);
+    assert.match(r.stdout, /^NOT OK +AWS credentials : install the AWS CLI/m);
+    for (const stack of [FAULT, LOAD]) {
+      assert.match(r.stdout, new RegExp(`^NOT OK +parameters of ${stack}: cdkconfig\\.ts: iotCoreEndpoint: `, 'm'));
+    }
+    assert.match(r.stdout, /^ok +Node\.js /m);
+  });
+  it('what is there is ok; an account that is not bootstrapped and has no vCPUs is said', () => {
+    const r = said({ docker: 'exit 0', aws: 'case "$1" in sts) echo 111122223333;; service-quotas) echo 0.0;; *) exit 1;; esac' });
+    assert.match(r.stdout, /^ok +Docker/m);
+    assert.match(r.stdout, /^ok +AWS credentials of account 111122223333$/m);
+    assert.match(r.stdout, /^NOT OK +bootstrapped in ap-northeast-2: npx cdk bootstrap$/m);
+    assert.match(r.stdout, /^NOT OK +vCPUs of standard instances: at most 0\.0: ask for more/m);
   });
 });
 

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after } from 'node:test';
+import { CloudFormationStackArtifact } from 'aws-cdk-lib/cx-api';
 import { IConstruct } from 'constructs';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { faultInjection, loadTesting } from '../cdkconfig';
@@ -32,7 +33,8 @@ export interface Resource {
 }
 
 export class Synthesised {
-  constructor(readonly name: string, readonly template: any, readonly findings: string[]) {}
+  constructor(readonly name: string, readonly template: any, readonly findings: string[],
+    readonly warnings: string[], readonly errors: string[]) {}
 
   of(type: string): [string, Resource][] {
     return Object.entries(this.template.Resources as Record<string, Resource>)
@@ -63,9 +65,14 @@ export function synth(f: FaultInjectionConfig, l: LoadTestingConfig,
   const all: Record<string, Synthesised> = {};
   for (const stack of assembly.stacks) {
     const scope = app.node.findChild(stack.stackName);
-    all[stack.stackName] = new Synthesised(stack.stackName, stack.template, nag(app, scope));
+    all[stack.stackName] = new Synthesised(stack.stackName, stack.template, nag(app, scope),
+      said(stack, 'warning'), said(stack, 'error'));
   }
   return all;
+}
+
+function said(stack: CloudFormationStackArtifact, level: string): string[] {
+  return stack.messages.filter((m) => m.level === level).map((m) => String(m.entry.data));
 }
 
 function nag(app: IConstruct, scope: IConstruct): string[] {

@@ -217,6 +217,26 @@ describe('fault injection', () => {
     assert.deepEqual(ingress(s).filter((i) => i.port === 4080 && i.cidr).map((i) => i.cidr),
       ['10.0.0.0/16']);
   });
+  it('a command on one instance reaches the squalld of all, by one name', () => {
+    const group = s.of('AWS::EC2::SecurityGroup').find(([id]) => id.startsWith('CapacitySecurityGroup'))![0];
+    const own = s.of('AWS::EC2::SecurityGroupIngress').filter(([, r]) => r.Properties.FromPort === 4080 &&
+      r.Properties.GroupId['Fn::GetAtt'][0] === group && r.Properties.SourceSecurityGroupId['Fn::GetAtt'][0] === group);
+    assert.equal(own.length, 1);
+    assert.ok(daemon.Command.includes('squalld.iot-simulator'), 'the name is one that squalld is called by');
+    assert.match(s.template.Outputs.TrafficControlAllInstances.Value,
+      /squall --url http:\/\/squalld\.iot-simulator:4080 --all-addresses --token-file \/dev\/shm\/squall\/token$/);
+  });
+  it('a login over plain HTTP is warned of, and one over HTTPS is not', () => {
+    for (const stack of [FAULT, LOAD]) {
+      assert.match(plain[stack].warnings.join('\n'), /plain HTTP: give certificateArn/);
+      assert.deepEqual(made.get('HTTPS, own password, own token, alarms by mail')![stack].warnings, []);
+    }
+  });
+  it('an instance type that nobody knows is warned of', () => {
+    const odd = synth(fault({ ec2InstanceType: 'x9.8xlarge', certificateArn: CERTIFICATE }), load())[FAULT];
+    assert.equal(odd.warnings.length, 1);
+    assert.match(odd.warnings[0], /x9\.8xlarge.*not checked/);
+  });
   it('health checks tell the truth: /healthz must say 200', () => {
     const [, group] = s.of('AWS::ElasticLoadBalancingV2::TargetGroup')
       .find(([id]) => id.startsWith('Squalld'))!;
@@ -279,19 +299,23 @@ describe('the Fault Injection Service', () => {
     assert.equal(document.DocumentType, 'Command');
     assert.deepEqual(Object.keys(document.Content.parameters), ['Target', 'Rule', 'DurationSeconds']);
     const script = document.Content.mainSteps[0].inputs.runCommand.join('\n');
-    assert.match(script, /fault set \{\{ Target \}\} \{\{ Rule \}\} for \{\{ DurationSeconds \}\}s/);
-    assert.match(script, /trap 'q fault del \{\{ Target \}\}[^']*' EXIT/);
+    assert.match(script, /squall run --container \{\{ Target \}\} \{\{ Rule \}\} for \{\{ DurationSeconds \}\}s/);
+    // tests/deploy/ecs-instances.test runs it, and kills it as the agent does.
+    assert.ok(!script.includes('trap'), 'a cancelled command is ended by SIGKILL');
+    assert.match(script, /docker exec -i .* -- timeout \{\{ DurationSeconds \}\} cat <&3/);
+    assert.equal(document.Content.mainSteps[0].inputs.timeoutSeconds, '43200');
   });
   it('no parameter can be a command of the shell', () => {
     const p = document.Content.parameters;
-    for (const [name, bad] of [['Target', ['a; reboot', '$(id)', '`id`', "a' b", 'a b', '']],
-      ['Rule', ['up loss 1%; id', '$(id)', 'up\nid', '"', '&', '|', '>', '']],
-      ['DurationSeconds', ['5; id', '0', '', '-1', '1e9', '100000']]] as [string, string[]][]) {
+    for (const [name, bad] of [['Target', ['a; reboot', '$(id)', '`id`', "a' b", 'a b', '', '-x', '--url', '*']],
+      ['Rule', ['up loss 1%; id', '$(id)', 'up\nid', '"', '&', '|', '>', '', 'up loss 1% --url http://example.org', '-j', 'up  loss 1%']],
+      ['DurationSeconds', ['5; id', '0', '', '-1', '1e9', '100000', '43201', '50000', '09']]] as [string, string[]][]) {
       for (const value of bad) assert.ok(!new RegExp(p[name].allowedPattern).test(value), `${name} ${value}`);
     }
     for (const [name, good] of [['Target', ['ecs:locust-worker', 'cgroup:/a/b_c.scope', 'name:web-*']],
-      ['Rule', ['up loss 10% delay 100ms 20ms match to 10.0.0.0/8', 'down blackhole match proto tcp sport 80']],
-      ['DurationSeconds', ['1', '300', '43200']]] as [string, string[]][]) {
+      ['Rule', ['up loss 10% delay 100ms 20ms match to 10.0.0.0/8', 'down blackhole match proto tcp sport 80',
+      'up delay 200ms flows 30% match to fd00::/8 except to ::1']],
+      ['DurationSeconds', ['1', '300', '9999', '39999', '42999', '43199', '43200']]] as [string, string[]][]) {
       for (const value of good) assert.ok(new RegExp(p[name].allowedPattern).test(value), `${name} ${value}`);
     }
   });
