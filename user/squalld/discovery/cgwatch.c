@@ -122,7 +122,9 @@ static bool add_dir(struct cgwatch *w, const char *path)
 		return false;
 	dir = malloc(sizeof(*dir) + len);
 	if (!dir || stat(full, &st) < 0) {
-		free(dir); /* gone again, and its watch with it */
+		/* Gone again; on cgroup v2 its watch would stay. */
+		inotify_rm_watch(w->fd, wd);
+		free(dir);
 		return false;
 	}
 	dir->wd = wd;
