@@ -88,10 +88,13 @@ export function save(blob, name) {
 
 // Server-sent events read through fetch(), because EventSource cannot send a
 // token and one in the URL would end up in logs. One stream at a time; where one follows
-// another, the old one ends when the new one is open, so that nothing is missed between.
+// another, the old one ends a moment after the new one is open, so that nothing is missed between:
+// what it was sent before may still be on its way then.
+const OVERLAP_MS = 300;
+
 export class Events {
 	constructor(handler, opened, closed) {
-		Object.assign(this, { handler, opened, closed, query: '', abort: null, seen: 0 });
+		Object.assign(this, { handler, opened, closed, query: '', abort: null, ending: new Set(), seen: 0 });
 	}
 
 	// kept: what was known before holds, as no event was missed.
@@ -103,9 +106,20 @@ export class Events {
 	}
 
 	stop() {
-		if (this.abort)
-			this.abort.abort();
+		for (const one of [this.abort, ...this.ending])
+			one?.abort();
+		this.ending.clear();
 		this.abort = null;
+	}
+
+	end(old) {
+		if (!old)
+			return;
+		this.ending.add(old);
+		setTimeout(() => {
+			this.ending.delete(old);
+			old.abort();
+		}, OVERLAP_MS);
 	}
 
 	async run(signal, old, kept) {
@@ -117,14 +131,14 @@ export class Events {
 				authFailed();
 			if (!answer.ok)
 				throw new ApiError(answer.status, null);
-			old?.abort();
+			this.end(old);
 			this.opened(kept);
 			await this.read(answer.body.getReader(), signal);
 		} catch (e) {
 			why = e.status || 'closed';
+			old?.abort();
 		}
-		old?.abort();
-		if (!signal.aborted)
+		if (this.abort?.signal === signal && !signal.aborted)
 			this.closed(why);
 	}
 

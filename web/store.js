@@ -402,6 +402,7 @@ function gone(name) {
 let retry = 250;
 let current = false;
 let timer = 0;
+let absent = false; // what is watched is not here: there is no stream of its counters
 const events = new Events((name, data, newest) => {
 	state.lastSeen = performance.now();
 	if (name === 'counters' || name === 'rates') {
@@ -411,6 +412,8 @@ const events = new Events((name, data, newest) => {
 	} else if (name === 'rule') {
 		rule(data);
 	} else if (name === 'target') {
+		if (absent && data.action !== 'remove')
+			restart();
 		if (!data.target)
 			refreshSoon();
 		else if (data.action === 'remove' && /^cgroup:/.test(data.target))
@@ -426,7 +429,8 @@ const events = new Events((name, data, newest) => {
 		state.health = data;
 		emit('now');
 	} else if (name === 'packet') {
-		packet(data);
+		if (newest)
+			packet(data);
 	} else {
 		if (name === 'schedule') {
 			state.schedules = state.schedules.filter((s) => s.target !== data.target);
@@ -455,6 +459,11 @@ const events = new Events((name, data, newest) => {
 }, (why) => {
 	if (why === 401)
 		return;
+	if (why === 404 && state.watched && !absent) {
+		absent = true;
+		events.start(query());
+		return;
+	}
 	conn('stale');
 	again();
 });
@@ -462,7 +471,7 @@ const events = new Events((name, data, newest) => {
 function query() {
 	state.rates.clear();
 	entries.clear();
-	if (!state.watched)
+	if (!state.watched || absent)
 		return `?counters=rates${listing ? '&traffic=1' : ''}`;
 	// traffic: so that the history knows what was before what is set here, and after.
 	const one = `?counters=brief&traffic=1&target=${seg(state.watched)}`;
@@ -478,6 +487,7 @@ function query() {
 // that comes are one change.
 let changing = 0;
 function restart() {
+	absent = false;
 	changing ||= setTimeout(() => {
 		changing = 0;
 		if (events.abort)
@@ -509,6 +519,7 @@ function traffic(data) {
 
 function again() {
 	clearTimeout(timer);
+	absent = false;
 	timer = setTimeout(() => events.start(query()), retry);
 	retry = Math.min(retry * 1.6, 2000);
 }

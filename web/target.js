@@ -20,6 +20,8 @@ export function targetPage(root, asked) {
 	let gone = false;
 	root.append(h('p', { class: 'empty' }, 'Looking it up …'));
 	const open = async () => {
+		left();
+		left = () => {};
 		try {
 			const t = state.targets.get(asked) || await loadTarget(asked);
 			if (gone)
@@ -38,6 +40,10 @@ export function targetPage(root, asked) {
 				h('p', {}, e.status === 404 && name.startsWith('cgroup:')
 					? ['Create the cgroup first, for example ', h('code', {}, `mkdir /sys/fs/cgroup${name.slice(7)}`), ', then ']
 					: null, h('button', { onclick: open }, 'Try again'))));
+			left = on('targets', () => {
+				if (state.targets.has(name))
+					open();
+			});
 		}
 	};
 	open();

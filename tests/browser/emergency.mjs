@@ -136,6 +136,37 @@ await step('a target that follows a selector', async () => {
 	await page.getByText('Choose none').click();
 });
 
+await step('a rule that waits', async () => {
+	const who = name('pump-09');
+	fs.mkdirSync(path.join(CG2, fleet, 'pump-09'));
+	await set(who, 'up loss 12%');
+	await open(who);
+	fs.rmdirSync(path.join(CG2, fleet, 'pump-09'));
+	await says('now-waiting', /^1 waiting rule.*pump-09.*loss 12%, as soon as the target runs/);
+	await says('in-force', /loss 12%/);
+	await page.waitForFunction(() => /waits until the target runs/.test(document.querySelector('.force').textContent));
+	ok('Now and its page say that it waits', true);
+	await page.reload();
+	await page.waitForFunction(() => /No such target.*Its rule waits until it runs: up loss 12%/s.test(document.getElementById('main').textContent));
+	ok('the link in Now leads to a page that says it, too', true);
+	// Nobody's counters can be asked for; the page goes on all the same, and with them when they come.
+	await sleep(1500);
+	ok('and is live, though nobody is there', await page.textContent('#conn') === 'Live' && await page.locator('#stale').isHidden(), await page.textContent('#conn'));
+	fs.mkdirSync(path.join(CG2, fleet, 'pump-09'));
+	await says('in-force', /loss 12%/);
+	await page.waitForFunction(() => document.getElementById('now-waiting') === null);
+	ok('back again, its rule is in force on the page', true);
+	fs.rmdirSync(path.join(CG2, fleet, 'pump-09'));
+	await says('now-waiting', /pump-09/);
+	await page.click('#clear-all');
+	await page.waitForSelector('.toast.ok .link');
+	ok('ended with the others', /^Cleared 1 rule\./.test(await page.textContent('.toast.ok')) && (await api('GET', 'rules')).rules.length === 0, await page.textContent('.toast.ok'));
+	await undo();
+	await says('now-waiting', /pump-09/);
+	ok('and put back, it waits on', (await api('GET', 'rules')).rules[0].in_force === false);
+	await api('DELETE', 'rules');
+});
+
 await step('nothing to list, explained', async () => {
 	await set(name('gateway'), 'up loss 41%');
 	await api('DELETE', 'rules');
