@@ -84,7 +84,10 @@ int exp_peer_end(const struct experiment *x, unsigned i, struct sq_client *c, co
 	now = json_string_value(json_object_get(o, "etag"));
 	if (!rc && now && strcmp(now, etag)) {
 		rc = sq_error_set(err, -ESTALE, NULL,
-				  "%.200s has another rule by now, which is left alone", target);
+				  json_is_false(json_object_get(o, "in_force"))
+					  ? "%.150s is gone; its rule waits until its time is over"
+					  : "%.150s has another rule by now, which is left alone",
+				  target);
 	} else if (rc == -ENOENT && !over) {
 		rc = sq_error_set(err, -ESTALE, NULL, "the rule of %.150s was deleted meanwhile%s",
 				  target, back ? ", so the one before it is not put back" : "");
