@@ -278,6 +278,9 @@ int cmd_history(struct cli *cli, int argc, char **argv)
 	events = json_object_get(answer, "events");
 	if (cli->json)
 		print_json(cli, answer);
+	else if (!json_array_size(events))
+		fprintf(stderr, "nothing is kept%s%s\n", argc ? " of " : " yet",
+			argc ? argv[0] : "");
 	else
 		for (size_t i = json_array_size(events); i-- > 0;)
 			print_event(json_array_get(events, i));

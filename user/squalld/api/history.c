@@ -47,8 +47,11 @@ struct asked {
 static int ask(struct request *r, struct asked *a, struct sq_error *p)
 {
 	static const char *const numbers[] = {"since_ms", "until_ms", "before", "limit"};
+	static const char *const types[] = {"rule",   "schedule", "target",	"lane",
+					    "health", "squalld",  "experiment", "profile"};
 	uint64_t value[4] = {0};
 	char format[8] = "";
+	bool known = false;
 
 	for (int i = 0; i < 4; i++)
 		if (!number(r, numbers[i], &value[i]))
@@ -58,9 +61,9 @@ static int ask(struct request *r, struct asked *a, struct sq_error *p)
 	     (strcmp(format, "csv") != 0 && strcmp(format, "json") != 0)))
 		return sq_error_set(p, -EINVAL, "format", "json or csv is accepted");
 	a->csv = strcmp(format, "csv") == 0;
-	if (!value[3])
+	if (!value[3] && !strstr(r->query, "limit="))
 		value[3] = a->csv ? CSV_MAX : PAGE;
-	if (value[3] > (a->csv ? CSV_MAX : PAGE_MAX))
+	if (!value[3] || value[3] > (a->csv ? CSV_MAX : PAGE_MAX))
 		return sq_error_set(p, -EINVAL, "limit", "1 to %d are accepted",
 				    a->csv ? CSV_MAX : PAGE_MAX);
 	a->f = (struct history_filter){
@@ -73,6 +76,13 @@ static int ask(struct request *r, struct asked *a, struct sq_error *p)
 		.before = value[2],
 		.limit = (unsigned int)value[3],
 	};
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		known = known || (a->f.type && !strcmp(a->f.type, types[i]));
+	if (a->f.type && *a->f.type && !known)
+		return sq_error_set(p, -EINVAL, "type",
+				    "\"%s\" is not accepted: rule, schedule, target, lane, health, "
+				    "squalld, experiment or profile",
+				    a->f.type);
 	return 0;
 }
 
