@@ -34,6 +34,8 @@
 #include "squalld/dockertc/dockertc.h"
 #include "squalld/ecs/ecs.h"
 #include "squalld/http/http.h"
+#include "squalld/meter/loud.h"
+#include "squalld/meter/meter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -79,7 +81,9 @@ static void wire(void)
 	    history_open(dir, &api.history) || bus_new(&api.bus) ||
 	    targets_new(api.engine, api.bus, &api.targets) ||
 	    book_new(api.engine, api.targets, api.bus, api.state, &api.book) ||
-	    profiles_new(api.state, &api.profiles))
+	    profiles_new(api.state, &api.profiles) ||
+	    meter_new(api.book, api.engine, api.bus, &api.meter) ||
+	    loud_new(api.targets, api.bus, "off", &api.loud))
 		abort();
 	fake_add("/fuzz");
 	bus_record(api.bus, history_hear, api.history);
