@@ -223,6 +223,7 @@ static void *probe(void *arg)
 	struct one *o = arg;
 	struct exp_probes *all = o->all;
 	uint64_t next = all->start_ns;
+	char why[sizeof(o->why)];
 
 	pthread_mutex_lock(&all->lock);
 	while (!all->stop) {
@@ -235,6 +236,7 @@ static void *probe(void *arg)
 		}
 		pthread_mutex_unlock(&all->lock);
 		a.at_ns = sim_now() - all->start_ns;
+		memcpy(why, o->why, sizeof(why));
 		if (o->p->kind == EXP_COMMAND)
 			ask_command(o, &a);
 		else
@@ -242,6 +244,9 @@ static void *probe(void *arg)
 		pthread_mutex_lock(&all->lock);
 		if (!all->stop)
 			note(o, &a);
+		else
+			/* Cut off by the end of the run, which is no failure of it. */
+			memcpy(o->why, why, sizeof(why));
 		/* One that took longer than its time is not asked twice at once. */
 		do
 			next += o->p->every_ns;
