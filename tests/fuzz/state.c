@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <jansson.h>
 #include "../unit/fake_engine.h"
@@ -17,6 +19,7 @@
 #include "squalld/control/history.h"
 #include "squalld/control/profiles.h"
 #include "squalld/control/schedules.h"
+#include "squalld/control/state.h"
 #include "squalld/control/targets.h"
 #include "squalld/ecs/ecs.h"
 
@@ -62,6 +65,17 @@ static void close_parts(struct parts *x)
 	bus_free(x->bus);
 }
 
+/* As text and read again, as the next start has it. */
+static json_t *what_is_written(struct book *book)
+{
+	char *inner = book_saver.tell(book_saver.take(book, false)), *text = NULL;
+	json_t *o = asprintf(&text, "{%s}", inner) < 0 ? NULL : json_loads(text, 0, NULL);
+
+	free(inner);
+	free(text);
+	return o;
+}
+
 /* Takes what the file holds, and returns what would be written. */
 static json_t *take(struct parts *x, char what, json_t *saved)
 {
@@ -78,7 +92,7 @@ static json_t *take(struct parts *x, char what, json_t *saved)
 		return ecs_save(&x->ecs, false);
 	default:
 		book_restore(x->book, saved);
-		return book_save(x->book, false);
+		return what_is_written(x->book);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fake_engine.h"
+#include "lib/boot.h"
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/control/book.h"
@@ -58,7 +59,7 @@ static void open_all(void)
 	assert_int_equal(targets_new(d.engine, d.bus, &d.targets), 0);
 	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
 	assert_int_equal(profiles_new(d.state, &d.profiles), 0);
-	state_register(d.state, STATE_RULES, "rules", book_save, d.book);
+	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
 	state_register(d.state, STATE_PROFILES, "profiles", profiles_save, d.profiles);
 	d.dockertc =
 		(struct dockertc){dockertc_direction("up"), &d.lock, d.engine, d.targets, d.book};
@@ -571,12 +572,13 @@ static void wall_clock(void **state)
 	set("cgroup:/a", "up loss 5% for 1h");
 	fake_of(1000)->here = false;
 	book_tick(d.book, true);
-	saved = book_save(d.book, false);
+	saved = json_pack("{s:b,s:s,s:o}", "clean", 0, "boot_id", sq_boot_id(), "rules",
+			  book_save(d.book));
 	json_object_set_new(json_array_get(json_object_get(saved, "rules"), 0), "expires_ms",
 			    json_integer(1));
 	book_free(d.book);
 	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
-	state_register(d.state, STATE_RULES, "rules", book_save, d.book);
+	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
 	book_restore(d.book, saved);
 	json_decref(saved);
 	assert_non_null(book_find(d.book, "cgroup:/a"));

@@ -199,7 +199,7 @@ static bool healthy(void)
 {
 	struct sq_error err = {0};
 
-	return engine_health(e, &err) == 0;
+	return engine_health(e, true, &err) == 0;
 }
 
 static bool attached(const char *name)
@@ -253,10 +253,12 @@ static void rules(void **state)
 	assert_true(json_array_size(json_object_get(view, "interfaces")) > 0);
 	json_decref(view);
 	/* Held, it is attached where the target lives before the rule is set. */
-	assert_int_equal(engine_hold(e, id, &err), 0);
+	assert_int_equal(engine_hold(e, id, NULL, &err), 0);
 	assert_int_equal(set(id, "up loss 3%", &again), 0);
 	engine_release(e, id);
-	assert_int_equal(engine_hold(e, UINT64_MAX, &err), -ENOENT);
+	assert_int_equal(engine_hold(e, id, "/no such path", &err), 0);
+	engine_release(e, id);
+	assert_int_equal(engine_hold(e, UINT64_MAX, NULL, &err), -ENOENT);
 	/* What is refused changes nothing. */
 	assert_int_equal(set(id, "up delay 400s", NULL), -EOPNOTSUPP);
 	assert_int_equal(set(1, "up loss 1%", NULL), -EINVAL);

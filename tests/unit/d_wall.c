@@ -74,7 +74,7 @@ static void open_all(void)
 	uses.bus = bus;
 	uses.state = state;
 	assert_int_equal(schedules_new(&uses, &schedules), 0);
-	state_register(state, STATE_RULES, "rules", book_save, book);
+	state_register_slow(state, STATE_RULES, "rules", &book_saver, book);
 	state_register(state, STATE_SCHEDULES, "schedules", schedules_save, schedules);
 	bus_record(bus, history_hear, past);
 	assert_int_equal(state_start(state), 0);

@@ -106,9 +106,9 @@ int engine_cgroup_path(uint64_t id, char *ret_path, size_t size)
 	return 0;
 }
 
-int engine_hold(struct engine *engine, uint64_t cgroup_id, struct sq_error *err)
+int engine_hold(struct engine *engine, uint64_t cgroup_id, const char *path, struct sq_error *err)
 {
-	(void)engine, (void)cgroup_id, (void)err;
+	(void)engine, (void)cgroup_id, (void)path, (void)err;
 	return 0;
 }
 
@@ -218,9 +218,10 @@ json_t *engine_status(struct engine *engine)
 	return json_pack("{s:s}", "lane", "none");
 }
 
-int engine_health(struct engine *engine, struct sq_error *err)
+int engine_health(struct engine *engine, bool ask, struct sq_error *err)
 {
 	(void)engine;
+	(void)ask;
 	(void)err;
 	return 0;
 }

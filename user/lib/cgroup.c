@@ -311,14 +311,39 @@ static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), vo
 	return ret;
 }
 
-int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg)
+/* The first of a walk, by its path: its own directory is opened only where it has children. */
+static int each_pid_at(const char *path, uint64_t id, struct todo *t, int (*fn)(int pid, void *arg),
+		       void *arg)
 {
-	int fd = open_below(path), ret;
-	struct todo todo = {0};
+	char procs[PATH_MAX];
+	struct stat st;
+	int fd, ret;
 
-	if (fd < 0)
-		return fd;
-	ret = each_pid_of(fd, &todo, fn, arg);
+	if (!cgroup_mount())
+		return -ENOSYS;
+	path += strspn(path, "/");
+	if ((size_t)snprintf(procs, sizeof(procs), "%s%scgroup.procs", path, *path ? "/" : "") >=
+	    sizeof(procs))
+		return -ENAMETOOLONG;
+	if (fstatat(mount_fd, *path ? path : ".", &st, 0))
+		return -errno;
+	if (id && st.st_ino != id)
+		return -ESTALE;
+	fd = openat(mount_fd, procs, O_RDONLY | O_CLOEXEC);
+	ret = fd < 0 ? 0 : each_number(fd, fn, arg);
+	if (fd >= 0)
+		close(fd);
+	if (ret || st.st_nlink == 2)
+		return ret;
+	fd = open_below(path);
+	return fd < 0 ? 0 : list_children(fd, t); /* else it was removed meanwhile */
+}
+
+int cgroup_each_pid_of(const char *path, uint64_t id, int (*fn)(int pid, void *arg), void *arg)
+{
+	struct todo todo = {0};
+	int fd, ret = each_pid_at(path, id, &todo, fn, arg);
+
 	while (!ret && todo.n) {
 		fd = open_handle(todo.ids[--todo.n], O_RDONLY | O_DIRECTORY);
 		if (fd >= 0) /* else it was removed meanwhile */
@@ -326,6 +351,11 @@ int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg)
 	}
 	free(todo.ids);
 	return ret;
+}
+
+int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg)
+{
+	return cgroup_each_pid_of(path, 0, fn, arg);
 }
 
 int cgroup_of_pid(int pid, char *ret, size_t size)

@@ -170,7 +170,7 @@ static void tell_health(struct daemon *d)
 
 	if (!bus_wanted(d->bus))
 		return;
-	now = health_json(&d->api, &rc);
+	now = health_json(&d->api, false, &rc);
 	if (!json_equal(now, d->health))
 		bus_publish(d->bus, "health", json_incref(now));
 	json_decref(d->health);
@@ -196,9 +196,8 @@ static int serve(struct daemon *d, const sigset_t *signals)
 			next += TICK_MS * 1000000ull;
 			if (next < now)
 				next = now; /* the machine slept */
-			/* Asks each interface for its filters: 30 ms with 500 of them. */
 			if (ticks % (10000 / TICK_MS) == 0) {
-				bool now_ill = engine_health(d->engine, &why) != 0;
+				bool now_ill = engine_health(d->engine, false, &why) != 0;
 
 				if (now_ill != ill)
 					log_line(now_ill ? LOG_L_ERROR : LOG_L_INFO,
@@ -276,7 +275,7 @@ static int wire(struct daemon *d, struct sq_error *error)
 	    meter_new(d->book, d->engine, d->bus, &d->meter) < 0 ||
 	    loud_new(d->targets, d->bus, d->opt->traffic, &d->loud) < 0)
 		return out_of_memory(error);
-	state_register(d->state, STATE_RULES, "rules", book_save, d->book);
+	state_register_slow(d->state, STATE_RULES, "rules", &book_saver, d->book);
 	state_register(d->state, STATE_PROFILES, "profiles", profiles_save, d->profiles);
 	state_register(d->state, STATE_SCHEDULES, "schedules", schedules_save, d->schedules);
 	d->dockertc = (struct dockertc){

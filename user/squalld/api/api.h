@@ -107,8 +107,9 @@ static inline struct api *api_of(const struct request *r)
 	return r->arg;
 }
 
-/* {"status", "reason", "reasons"}; *ret: negative failing, positive degraded, 0 well. */
-json_t *health_json(struct api *a, int *ret);
+/* {"status", "reason", "reasons"}; *ret: negative failing, positive degraded, 0 well. ask: as of
+ * engine_health(). */
+json_t *health_json(struct api *a, bool ask, int *ret);
 
 /* One line in the log: what changed, and who asked. */
 void api_audit(struct request *r, const char *what, const char *name, const char *change);
@@ -117,6 +118,7 @@ void api_audit(struct request *r, const char *what, const char *name, const char
 struct held {
 	uint64_t *id;
 	int n;
+	char *name; /* canonical, of a cgroup that is no container's; NULL of others */
 };
 /* The lock is not held: who is meant is attached where he lives before he gets his rule, so that an
  * answer is about what acts. After 0, *ret is to be released. */

@@ -307,7 +307,7 @@ static void explain_place(struct explain *x, bool at_once)
 		"squalld's",
 		"%s is in front of squalld and may let packets pass", json_string_value(who));
 	/* Asks each interface: 30 ms with 500 of them, too dear for each change. */
-	if (x->ruled && !at_once && engine_health(x->a->engine, &err) != 0 &&
+	if (x->ruled && !at_once && engine_health(x->a->engine, true, &err) != 0 &&
 	    strncmp(err.text, "front:", 6))
 		reason(x, "health", "squall status shows more", "squalld is not well: %.500s",
 		       err.text);

@@ -72,11 +72,11 @@ static void watches(struct api *a, json_t *list)
 	json_decref(o);
 }
 
-json_t *health_json(struct api *a, int *ret)
+json_t *health_json(struct api *a, bool ask, int *ret)
 {
 	json_t *reasons = json_array(), *first;
 	struct sq_error err = {0};
-	int rc = engine_health(a->engine, &err);
+	int rc = engine_health(a->engine, ask, &err);
 
 	if (rc)
 		add(reasons, "%s", err.text[0] ? err.text : strerror(abs(rc)));
@@ -106,7 +106,7 @@ json_t *health_json(struct api *a, int *ret)
 enum MHD_Result api_healthz(struct request *r)
 {
 	int rc;
-	json_t *o = health_json(api_of(r), &rc);
+	json_t *o = health_json(api_of(r), true, &rc);
 
 	return reply_json(r, rc < 0 ? 503 : 200, o);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "squalld/api/api.h"
+#include "squalld/base/log.h"
 #include "squalld/control/book.h"
 #include "squalld/control/clear.h"
 #include "squalld/control/members.h"
@@ -107,7 +108,6 @@ static int begin(struct request *r, struct many *m, struct sq_error *p)
 	return p->code;
 }
 
-/* Looked for once: that is three system calls, and a rule has thirty. */
 static int set_one(struct request *r, struct asked *one, struct rule_entry **ret,
 		   struct sq_error *p)
 {
@@ -128,6 +128,7 @@ static int set_many(struct request *r, struct many *m, struct sq_error *p)
 	json_t *back = NULL;
 	int rc = 0;
 
+	log_keep();
 	pthread_mutex_lock(a->lock);
 	if (m->undo)
 		rc = begin(r, m, p);
@@ -155,6 +156,7 @@ static int set_many(struct request *r, struct many *m, struct sq_error *p)
 		clear_undo(a->clear, m->cleared.undo, &back, &none);
 	}
 	pthread_mutex_unlock(a->lock);
+	log_write();
 	json_decref(back);
 	return rc < 0 ? rc : 0;
 }
@@ -218,7 +220,8 @@ enum MHD_Result api_rules_put(struct request *r, const char *name)
 			     &m.asked[m.n], &p);
 	if (!rc)
 		rc = set_many(r, &m, &p);
-	for (size_t i = 0; m.asked && i < m.all; i++)
+	/* Who was held last is found first. */
+	for (size_t i = m.asked ? m.all : 0; i-- > 0;)
 		rule_release(api_of(r), &m.asked[i].held);
 	/* Of those that come later, and of those that wait, only the file knows. */
 	if (m.selects || m.cleared.undo)

@@ -206,7 +206,7 @@ enum MHD_Result api_metrics(struct request *r)
 	pthread_mutex_unlock(a->lock);
 
 	gauge(f, "squall_up", "gauge", "1 if packets are faulted as the rules say.",
-	      engine_health(a->engine, &err) >= 0);
+	      engine_health(a->engine, true, &err) >= 0);
 	gauge(f, "squall_rules", "gauge", "Rules in the book.", rules);
 	gauge(f, "squall_rule_changes_total", "counter",
 	      "Rules set, replaced, suspended and deleted.", (double)changes);

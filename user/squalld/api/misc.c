@@ -53,7 +53,7 @@ enum MHD_Result api_status(struct request *r, const char *name)
 	json_object_set_new(o, "machine", json_text(uts.machine));
 	json_object_set_new(o, "started_ms", json_integer((json_int_t)a->started_ms));
 	json_object_set_new(o, "time_ms", json_integer((json_int_t)sq_real_ms()));
-	json_object_set_new(o, "health", health_json(a, &health));
+	json_object_set_new(o, "health", health_json(a, true, &health));
 	json_object_set_new(o, "listen", http_listeners(a->http));
 	json_object_set_new(o, "docker", docker_status(a->docker));
 	json_object_set_new(o, "cgroups", cgwatch_status(a->cgwatch));
@@ -306,7 +306,7 @@ enum MHD_Result api_schedule_stop(struct request *r, const char *name)
 enum MHD_Result api_rules_clear(struct request *r, const char *name)
 {
 	struct cleared n;
-	char keep[8] = "", undo[24], change[160], who[96];
+	char keep[8] = "", undo[24], change[160];
 	unsigned int experiments = 0;
 
 	(void)name;
@@ -316,8 +316,7 @@ enum MHD_Result api_rules_clear(struct request *r, const char *name)
 				    "schedules: only \"keep\" is accepted, which lets them go on");
 	/* First: their next fault would be back in seconds. */
 	if (!keep[0])
-		experiments =
-			experiments_stop(api_of(r)->experiments, request_who(r, who, sizeof(who)));
+		experiments = experiments_stop(api_of(r)->experiments, request_who(r));
 	pthread_mutex_lock(api_of(r)->lock);
 	clear_all(api_of(r)->clear, keep[0], &n);
 	pthread_mutex_unlock(api_of(r)->lock);

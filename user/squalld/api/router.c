@@ -188,11 +188,10 @@ static enum MHD_Result answer(struct request *r)
 {
 	bool get = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 	enum MHD_Result result;
-	char who[96];
 
 	if (get)
 		return answer_one(r);
-	history_by(request_who(r, who, sizeof(who)));
+	history_by(request_who(r));
 	result = answer_one(r);
 	history_by(NULL);
 	history_sync(api_of(r)->history);

@@ -69,20 +69,16 @@ enum MHD_Result api_rules(struct request *r, const char *name)
 
 void api_audit(struct request *r, const char *what, const char *name, const char *change)
 {
-	char who[96];
-
-	log_info("%s %s: %s, by %s", what, name, change, request_who(r, who, sizeof(who)));
+	log_info("%s %s: %s, by %s", what, name, change, request_who(r));
 }
 
 void rule_audit(struct request *r, const struct rule_entry *e)
 {
 	bool named = strcmp(e->source, "api") != 0;
-	char text[SQ_RULE_CANONICAL_MAX], change[700];
+	char change[700];
 
-	if (sq_rule_to_text(&e->rule, text, sizeof(text)) < 0)
-		text[0] = 0;
-	snprintf(change, sizeof(change), "set to %s%s%s", text, named ? " by " : "",
-		 named ? e->source : "");
+	snprintf(change, sizeof(change), "set to %s%s%s", e->text ? e->text : "",
+		 named ? " by " : "", named ? e->source : "");
 	api_audit(r, "rule of", e->name, change);
 }
 
@@ -325,7 +321,9 @@ void rule_release(struct api *a, struct held *h)
 	while (h->n)
 		engine_release(a->engine, h->id[--h->n]);
 	free(h->id);
+	free(h->name);
 	h->id = NULL;
+	h->name = NULL;
 }
 
 /* The cgroup of a target, or of each that a selector means. */
@@ -347,6 +345,7 @@ static int find_cgroups(struct api *a, const char *name, struct held *ret, bool 
 	if (!ret->id)
 		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
 	ret->id[ret->n++] = t->id;
+	ret->name = t->c ? NULL : strdup(t->name);
 	*ret_network = wants_network(t);
 	return 0;
 }
@@ -361,9 +360,9 @@ int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error
 	pthread_mutex_lock(a->lock);
 	rc = find_cgroups(a, name, &found, &network, &t, p);
 	pthread_mutex_unlock(a->lock);
-	*ret = (struct held){found.id, 0};
+	*ret = (struct held){found.id, 0, found.name};
 	for (int i = 0; rc == 0 && i < found.n; i++) {
-		rc = engine_hold(a->engine, found.id[i], p);
+		rc = engine_hold(a->engine, found.id[i], selector_is(name) ? NULL : t.cgroup, p);
 		if (rc == 0)
 			found.id[ret->n++] = found.id[i];
 		else if (rc == -ENOENT && selector_is(name))
@@ -375,6 +374,26 @@ int rule_hold(struct api *a, const char *name, struct held *ret, struct sq_error
 	if (rc < 0)
 		rule_release(a, ret);
 	return rc;
+}
+
+/* Which a selector does not name. Of a cgroup that is held it is known: a new one of its name has
+ * the rule with the next tick, as if it had come a moment later. */
+static int the_same(struct api *a, const char *name, const struct held *held, struct target *ret,
+		    struct sq_error *p)
+{
+	if (held->name && !target_is_container(a->targets, held->id[0])) {
+		snprintf(ret->name, sizeof(ret->name), "%s", held->name);
+		snprintf(ret->cgroup, sizeof(ret->cgroup), "%s", held->name + strlen("cgroup:"));
+		ret->id = held->id[0];
+		ret->c = NULL;
+		return 0;
+	}
+	if (target_resolve(a->targets, name, ret, p) < 0 || target_ready(ret, p) < 0)
+		return p->code;
+	return ret->id == held->id[0]
+		       ? 0
+		       : sq_error_set(p, -EAGAIN, "target",
+				      "%.200s was started anew just now; try again", ret->name);
 }
 
 int rule_held(struct request *r, const char *name, const struct held *held, struct target *ret_t,
@@ -389,11 +408,8 @@ int rule_held(struct request *r, const char *name, const struct held *held, stru
 		*ret_e = book_find(a->book, s.text);
 		return check_preconditions(r, *ret_e, p);
 	}
-	if (target_resolve(a->targets, name, ret_t, p) < 0 || target_ready(ret_t, p) < 0)
+	if (the_same(a, name, held, ret_t, p) < 0)
 		return p->code;
-	if (ret_t->id != held->id[0])
-		return sq_error_set(p, -EAGAIN, "target",
-				    "%.200s was started anew just now; try again", ret_t->name);
 	*ret_e = book_find(a->book, ret_t->name);
 	return check_preconditions(r, *ret_e, p);
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,49 @@ static size_t escape(char *out, size_t size, const char *in, bool json)
 	return n;
 }
 
+static void say(const char *text, size_t n)
+{
+	if (write(STDERR_FILENO, text, n) < 0) {
+		/* Nowhere left to say it. */
+	}
+}
+
+#define KEPT 65536
+static _Thread_local char *kept; /* KEPT bytes, while lines are kept */
+static _Thread_local size_t n_kept;
+
+static void put(const char *line, size_t n)
+{
+	if (kept && n_kept + n > KEPT) {
+		say(kept, n_kept);
+		n_kept = 0;
+	}
+	if (!kept || n > KEPT) {
+		say(line, n);
+		return;
+	}
+	memcpy(kept + n_kept, line, n);
+	n_kept += n;
+}
+
+void log_keep(void)
+{
+	if (!kept)
+		kept = malloc(KEPT);
+}
+
+void log_write(void)
+{
+	int saved = errno;
+
+	if (n_kept)
+		say(kept, n_kept);
+	n_kept = 0;
+	free(kept);
+	kept = NULL;
+	errno = saved;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	int saved = errno;
@@ -85,8 +129,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 	}
 	if (n > (int)sizeof(line) - 1)
 		n = sizeof(line) - 1;
-	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
-		/* Nowhere left to say it. */
-	}
+	put(line, (size_t)n);
 	errno = saved;
 }

@@ -13,6 +13,10 @@ enum log_level { LOG_L_ERROR, LOG_L_WARN, LOG_L_INFO, LOG_L_DEBUG };
 /* "error" "warn" "info" "debug" -> level, or -EINVAL. */
 int log_level_from_text(const char *text, enum log_level *ret);
 void log_setup(enum log_level level, bool json);
+/* This thread's lines are kept, and written by log_write() at once: each write() is a system call,
+ * and a thousand rules are a thousand lines. */
+void log_keep(void);
+void log_write(void);
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_L_ERROR, __VA_ARGS__)

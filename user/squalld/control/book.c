@@ -43,6 +43,7 @@ static void entry_free(struct rule_entry *e)
 	for (int i = 0; i < SQ_MAX_CLAUSES; i++)
 		json_decref(e->match[i]);
 	free(e->base);
+	free(e->text);
 	free(e->name);
 	free(e->cgroup);
 	free(e->selector);
@@ -172,12 +173,9 @@ static json_t *rule_json(const struct rule_entry *e)
 }
 
 /* What the record keeps of a rule. */
-static json_t *rule_text(const struct sq_rule *rule)
+static json_t *rule_text(const struct rule_entry *e)
 {
-	char text[SQ_RULE_CANONICAL_MAX];
-
-	return sq_rule_to_text(rule, text, sizeof(text)) < 0 ? json_null()
-							     : json_pack("{s:s}", "text", text);
+	return e->text ? json_pack("{s:s}", "text", e->text) : json_null();
 }
 
 /* rule is stolen */
@@ -210,7 +208,7 @@ json_t *book_ended(struct book *book, const struct rule_entry *e)
 		if (book_counters(book, e, i / SQ_DIRS, (int)(i % SQ_DIRS), &all, &c) == 0)
 			for (size_t w = 0; w < sizeof(c) / sizeof(uint64_t); w++)
 				((__u64 *)&sum[i % SQ_DIRS])[w] += ((__u64 *)&c)[w];
-	rule = rule_text(&e->rule);
+	rule = rule_text(e);
 	o = json_pack("{s:O?,s:I}", "was", json_object_get(rule, "text"), "lasted_ms",
 		      e->rule.set_ns ? (json_int_t)(sq_real_ms() - e->rule.set_ns / 1000000) : 0);
 	counters = json_object();
@@ -237,7 +235,7 @@ void book_publish_more(struct book *book, const char *action, const struct rule_
 	json_t *o;
 
 	if (bus_heard(book->bus)) {
-		o = entry_json(e, bus_wanted(book->bus) ? rule_json(e) : rule_text(&e->rule));
+		o = entry_json(e, bus_wanted(book->bus) ? rule_json(e) : rule_text(e));
 		json_object_set_new(o, "action", json_string(action));
 		if (!with_rule)
 			json_object_set_new(o, "rule", json_null());
@@ -275,6 +273,7 @@ static bool has_filter(const struct sq_rule *rule)
 
 void book_remember(struct rule_entry *e)
 {
+	char text[SQ_RULE_CANONICAL_MAX];
 	json_t *o = has_filter(&e->rule) ? sq_rule_to_json(&e->rule, sq_mono_ns()) : NULL,
 	       *clauses = json_object_get(o, "clauses");
 
@@ -283,6 +282,8 @@ void book_remember(struct rule_entry *e)
 		e->match[i] = json_incref(json_object_get(json_array_get(clauses, i), "match"));
 	}
 	json_decref(o);
+	free(e->text);
+	e->text = sq_rule_to_text(&e->rule, text, sizeof(text)) < 0 ? NULL : strdup(text);
 }
 
 /* A clause that goes on counting where the old rule's was has a past that is not its own. */

@@ -14,6 +14,7 @@ struct bus;
 struct engine;
 struct selector;
 struct state;
+struct state_slow;
 
 struct rule_entry {
 	struct rule_entry *next; /* in its hash bucket */
@@ -26,6 +27,7 @@ struct rule_entry {
 	const void *holder;	       /* with whom this version goes; NULL: nobody */
 	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
 	struct sq_rule rule;	       /* as the kernel has it */
+	char *text;		       /* of the rule; NULL: no memory for it */
 	json_t *match[SQ_MAX_CLAUSES]; /* per clause: its filter as JSON, for counters */
 	uint64_t began_ms;	       /* CLOCK_REALTIME: since when its counters count */
 	/* What they said when this version was set; NULL: nothing. [clause * SQ_DIRS + direction]
@@ -87,7 +89,8 @@ bool book_ignored(struct book *book, const char *name);
 void book_ignore(struct book *book, const char *name, bool on);
 
 /* State. load: before the engine is there; restore: reconciles with what the kernel has. */
-json_t *book_save(void *book, bool clean); /* a state_save_fn */
+json_t *book_save(struct book *book); /* its rules as the file has them, a list */
+extern const struct state_slow book_saver;
 int book_restore(struct book *book, json_t *saved);
 
 #endif

@@ -38,7 +38,7 @@ int book_follow(struct book *book, struct rule_entry *e, struct rule_entry *sele
 /* Out of the kernel and out of the book. */
 void book_remove(struct book *book, struct rule_entry *e, const char *why);
 struct rule_entry *book_of_cgroup(struct book *book, uint64_t id);
-/* Keeps each clause's filter as JSON, for counters. */
+/* Keeps the rule's text, and each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
 void book_changed(struct book *book, struct rule_entry *e);
 /* Begins an event of e: what its rule is, and what it had done. Before the kernel forgets it. NULL

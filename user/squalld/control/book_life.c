@@ -162,6 +162,7 @@ static int in_kernel(struct book *book, struct rule_entry *e, uint64_t for_ns, u
 	e->rule.for_ns = for_ns;
 	if (e->in_force)
 		e->rule.expires_ns = ends_ns;
+	book_remember(e);
 	return 0;
 }
 

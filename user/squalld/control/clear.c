@@ -78,11 +78,9 @@ void clear_free(struct clear *clear)
 /* The rules that are ended or replaced, as the state file would have them. */
 static json_t *former_rules(struct book *book, bool keep_schedules, const json_t *only)
 {
-	json_t *saved = book_save(book, false), *rules = json_object_get(saved, "rules"), *one;
+	json_t *rules = book_save(book), *one;
 	size_t i;
 
-	json_incref(rules);
-	json_decref(saved);
 	for (i = json_array_size(rules); i--;) {
 		one = json_array_get(rules, i);
 		/* A member comes back with its selector. */

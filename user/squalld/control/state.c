@@ -24,6 +24,7 @@ struct state {
 	struct saver {
 		const char *kind;
 		state_save_fn *save;
+		const struct state_slow *slow; /* in its place */
 		void *arg;
 	} saver[KINDS]; /* by the bit's number */
 	const char *dir_name;
@@ -177,12 +178,50 @@ json_t *state_load(struct state *s, const char *kind)
 	return json;
 }
 
-void state_register(struct state *s, unsigned int what, const char *kind, state_save_fn *save,
-		    void *arg)
+static void add_saver(struct state *s, unsigned int what, struct saver saver)
 {
 	for (unsigned int i = 0; i < KINDS; i++)
 		if (what == 1u << i)
-			s->saver[i] = (struct saver){kind, save, arg};
+			s->saver[i] = saver;
+}
+
+void state_register(struct state *s, unsigned int what, const char *kind, state_save_fn *save,
+		    void *arg)
+{
+	add_saver(s, what, (struct saver){.kind = kind, .save = save, .arg = arg});
+}
+
+void state_register_slow(struct state *s, unsigned int what, const char *kind,
+			 const struct state_slow *slow, void *arg)
+{
+	add_saver(s, what, (struct saver){.kind = kind, .slow = slow, .arg = arg});
+}
+
+/* The file's text, or NULL: out of memory. */
+static char *text_of(struct state *s, const struct saver *saver, bool clean)
+{
+	json_t *json = NULL;
+	void *taken = NULL;
+	char *text = NULL, *inner;
+
+	pthread_mutex_lock(s->data);
+	if (saver->slow)
+		taken = saver->slow->take(saver->arg, clean);
+	else
+		json = saver->save(saver->arg, clean);
+	pthread_mutex_unlock(s->data);
+	inner = taken ? saver->slow->tell(taken) : NULL;
+	if (inner && asprintf(&text, "{\n \"squall\": \"%s\",\n \"format\": %d,\n%s\n}\n",
+			      saver->kind, FORMAT, inner) < 0)
+		text = NULL;
+	free(inner);
+	if (json) {
+		json_object_set_new(json, "squall", json_string(saver->kind));
+		json_object_set_new(json, "format", json_integer(FORMAT));
+		text = json_dumps(json, JSON_INDENT(1) | SQ_JSON_FLAGS);
+	}
+	json_decref(json);
+	return text;
 }
 
 static int save(struct state *s, unsigned int what, bool clean)
@@ -192,20 +231,11 @@ static int save(struct state *s, unsigned int what, bool clean)
 	for (unsigned int i = 0; i < KINDS; i++) {
 		const struct saver *saver = &s->saver[i];
 		char name[48], *text;
-		json_t *json;
 		int one;
 
-		if (!(what & 1u << i) || !saver->save)
+		if (!(what & 1u << i) || !saver->kind)
 			continue;
-		pthread_mutex_lock(s->data);
-		json = saver->save(saver->arg, clean);
-		pthread_mutex_unlock(s->data);
-		if (json) {
-			json_object_set_new(json, "squall", json_string(saver->kind));
-			json_object_set_new(json, "format", json_integer(FORMAT));
-		}
-		text = json ? json_dumps(json, JSON_INDENT(1) | SQ_JSON_FLAGS) : NULL;
-		json_decref(json);
+		text = text_of(s, saver, clean);
 		snprintf(name, sizeof(name), "%s.json", saver->kind);
 		one = text ? write_file(s, name, text, strlen(text)) : -ENOMEM;
 		free(text);

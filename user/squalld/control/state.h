@@ -27,6 +27,16 @@ typedef json_t *state_save_fn(void *arg, bool clean);
 void state_register(struct state *s, unsigned int what, const char *kind, state_save_fn *save,
 		    void *arg);
 
+/* The same in two steps, where it is long: a copy is taken with the lock held (NULL: out of
+ * memory), and told without it, and freed: the keys of the object with their values, as text
+ * without its braces, or NULL. */
+struct state_slow {
+	void *(*take)(void *arg, bool clean);
+	char *(*tell)(void *taken);
+};
+void state_register_slow(struct state *s, unsigned int what, const char *kind,
+			 const struct state_slow *slow, void *arg);
+
 /* Makes the directory if needed and proves that it can be written; err: one line. lock is held
  * over each saver. dir and lock outlive it. */
 int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, struct sq_error *err);

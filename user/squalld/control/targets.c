@@ -118,6 +118,11 @@ static struct container *by_cgroup(struct targets *all, uint64_t id)
 	return NULL;
 }
 
+bool target_is_container(struct targets *all, uint64_t cgroup_id)
+{
+	return by_cgroup(all, cgroup_id) != NULL;
+}
+
 struct container *target_by_ecs_id(struct targets *all, const char *id)
 {
 	for (struct container *c = all->first; c; c = c->next)

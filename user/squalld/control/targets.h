@@ -71,6 +71,8 @@ int target_ready(const struct target *t, struct sq_error *p);
 /* Containers only, as docker-tc names them: exact name or id prefix. */
 int target_resolve_container(struct targets *all, const char *text, struct target *ret,
 			     struct sq_error *p);
+/* Is it a container's? */
+bool target_is_container(struct targets *all, uint64_t cgroup_id);
 /* Containers, then cgroups, parents first. Stops when fn returns non-zero, and returns that. */
 int targets_each(struct targets *all, bool cgroups, bool containers,
 		 int (*fn)(const struct target *t, void *arg), void *arg);

@@ -336,7 +336,6 @@ static int set_form(struct dockertc *tc, struct request *r, const struct target 
 {
 	const char *form = r->len ? r->body : r->query;
 	struct sq_rule rule;
-	char who[96];
 	int rc = dockertc_parse_form(form, r->len ? r->len : strlen(form), tc->direction,
 				     link_speed(tc, t), &rule, echo, p);
 
@@ -349,8 +348,7 @@ static int set_form(struct dockertc *tc, struct request *r, const struct target 
 				    t->name, t->c->network_mode ? t->c->network_mode : "unknown");
 	rc = rule_set(tc->book, name, &rule, "docker-tc", NULL, p);
 	if (rc == 0)
-		log_info("rule of %s: set to %s by docker-tc, by %s", name, echo,
-			 request_who(r, who, sizeof(who)));
+		log_info("rule of %s: set to %s by docker-tc, by %s", name, echo, request_who(r));
 	return rc;
 }
 
@@ -368,11 +366,9 @@ static enum MHD_Result set(struct dockertc *tc, struct request *r, struct target
 
 static void mind_labels(struct dockertc *tc, struct request *r, struct container *c, bool ignore)
 {
-	char who[96];
 
 	log_info("labels of %s: %s, by %s", c->name,
-		 ignore ? "ignored, and its rule deleted" : "count again",
-		 request_who(r, who, sizeof(who)));
+		 ignore ? "ignored, and its rule deleted" : "count again", request_who(r));
 	book_ignore(tc->book, c->name, ignore);
 	if (ignore)
 		book_delete(tc->book, c->name, "deleted");
@@ -396,7 +392,7 @@ static int hold(struct dockertc *tc, const char *name, uint64_t *ret_id, struct 
 	json_decref(ignored.candidates);
 	if (rc < 0)
 		return 0;
-	p->code = rc = engine_hold(tc->engine, t.id, p);
+	p->code = rc = engine_hold(tc->engine, t.id, t.cgroup, p);
 	if (rc == 0)
 		*ret_id = t.id;
 	return rc;

@@ -163,7 +163,6 @@ static const json_t *faults_of(struct ecs *ecs, const char *target)
 
 static enum MHD_Result act(struct ecs *ecs, struct request *r, const struct asked *a)
 {
-	char who[96];
 	struct sq_error p = {0};
 	struct container *c;
 	struct target t;
@@ -189,7 +188,7 @@ static enum MHD_Result act(struct ecs *ecs, struct request *r, const struct aske
 		rc = apply(ecs, &t, next, &p);
 		if (rc == 0)
 			log_info("rule of %s: %s %s by its ECS endpoint, by %s", t.name,
-				 types[a->type], ops[a->op], request_who(r, who, sizeof(who)));
+				 types[a->type], ops[a->op], request_who(r));
 		if (rc == 0 && empty(next))
 			json_object_del(ecs->faults, t.name);
 		else if (rc == 0)

@@ -127,9 +127,8 @@ static enum MHD_Result report(struct experiments *e, struct request *r, const ch
 
 static enum MHD_Result stop(struct experiments *e, struct request *r, const char *id)
 {
-	char who[96];
 
-	if (!expreg_stop(e->reg, id, request_who(r, who, sizeof(who))))
+	if (!expreg_stop(e->reg, id, request_who(r)))
 		return reply_status(r, 404, "experiment", "experiment: none of that id runs");
 	return reply_json(r, 202, expreg_get(e->reg, id));
 }

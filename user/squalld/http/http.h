@@ -40,6 +40,7 @@ struct request {
 	bool started, local;	      /* local: came over the unix socket */
 	char etag[48];		      /* sent if set, without quotes */
 	char allow[64];		      /* sent with 405 */
+	char who[96];		      /* request_who(), once it has been asked */
 	/* Set by who answers: called once the request is over, however it ended. */
 	void (*on_done)(struct request *r, void *arg);
 	void *done_arg;
@@ -67,7 +68,7 @@ uint64_t http_requests(const struct http *h);
 json_t *http_listeners(const struct http *h);
 
 /* "uid 1000 (process 77)", "10.1.2.3 with a token", "10.1.2.3 with token NAME": for the log. */
-const char *request_who(struct request *r, char *buf, size_t size);
+const char *request_who(struct request *r);
 const char *request_header(struct request *r, const char *name);
 /* Value of a query parameter, decoded into buf; NULL if absent. */
 const char *request_query(struct request *r, const char *name, char *buf, size_t size);

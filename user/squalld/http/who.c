@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include "squalld/http/http.h"
 
-const char *request_who(struct request *r, char *buf, size_t size)
+static void find(struct request *r)
 {
+	char *buf = r->who;
+	const size_t size = sizeof(r->who);
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(r->conn, r->local ? MHD_CONNECTION_INFO_CONNECTION_FD
 							  : MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -22,7 +24,7 @@ const char *request_who(struct request *r, char *buf, size_t size)
 			snprintf(buf, size, "uid %u (process %d)", peer.uid, peer.pid);
 		else
 			snprintf(buf, size, "the unix socket");
-		return buf;
+		return;
 	}
 	if (info && info->client_addr && info->client_addr->sa_family == AF_INET)
 		inet_ntop(AF_INET, &((struct sockaddr_in *)info->client_addr)->sin_addr, addr,
@@ -35,5 +37,11 @@ const char *request_who(struct request *r, char *buf, size_t size)
 	else
 		snprintf(buf, size, "%s%s", addr,
 			 request_header(r, "Authorization") ? " with a token" : "");
-	return buf;
+}
+
+const char *request_who(struct request *r)
+{
+	if (!r->who[0])
+		find(r);
+	return r->who;
 }

@@ -75,6 +75,7 @@ struct attachment {
 	uint64_t ino; /* of its namespace; 0 = free slot */
 	char name[IFNAMSIZ];
 	bool wanted;	       /* during a scan */
+	bool there;	       /* both filters, by the last look */
 	struct front front[2]; /* ingress, egress */
 };
 
@@ -155,7 +156,7 @@ struct engine {
 	uint64_t late_second;
 	uint32_t hosts; /* known at the last sweep */
 	int pin_error;
-	uint64_t full_ns; /* when the host's links were last looked at; plumber only */
+	uint64_t full_ns; /* when the host's links were last looked at; att_lock */
 	struct space *spaces;
 	int n_spaces;
 	bool lo_there;	    /* the host's lo is attached; atomic, written by the plumber */
@@ -233,6 +234,9 @@ uint32_t lane_wait_ms(const struct sq_rule *rule); /* the longest that a packet 
 void lane_shorten(struct engine *e, uint64_t target, uint32_t ms);
 void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
 
+/* Links change with events only, but for what a container does to its own. */
+#define FULL_EVERY_NS 10000000000ull
+
 /* attach.c. plumber thread; lock not held. */
 static inline int space_enter(const struct space *s)
 {
@@ -265,7 +269,7 @@ void front_clean(uint32_t ifindex);
 
 /* view.c */
 json_t *attach_json(struct engine *e);
-int attach_check(struct engine *e, struct sq_error *err);
+int attach_check(struct engine *e, bool ask, struct sq_error *err);
 
 /* clean.c; att_fd: the pinned sq_att, or -1 */
 void attach_clean_all(int att_fd);

@@ -50,9 +50,10 @@ int engine_cgroup_path(uint64_t id, char *ret_path, size_t size);
  * Attaches wherever this cgroup's packets are, before it gets a rule, and keeps it so until
  * engine_release(). Waits for the plumber, 10 s at most: not for callers with a lock that others
  * need. -ENOENT: no such cgroup. -EIO: some interface of its could not be attached to. -EAGAIN:
- * the plumber did not come. After a failure there is nothing to release.
+ * the plumber did not come. After a failure there is nothing to release. path: where it was a
+ * moment ago, or NULL; by its id it is found in three system calls more.
  */
-int engine_hold(struct engine *engine, uint64_t cgroup_id, struct sq_error *err);
+int engine_hold(struct engine *engine, uint64_t cgroup_id, const char *path, struct sq_error *err);
 void engine_release(struct engine *engine, uint64_t cgroup_id);
 
 /*
@@ -89,8 +90,10 @@ int engine_flows(struct engine *engine, uint64_t cgroup_id,
 json_t *engine_status(struct engine *engine);
 
 /* Health: 0; -errno with the reason (detached, lease stale, pacer behind); or 1, degraded:
- * rules act, but not as everybody would expect (another program is in front). */
-int engine_health(struct engine *engine, struct sq_error *err);
+ * rules act, but not as everybody would expect (another program is in front). ask: each interface
+ * is asked for its filters, 10 ms for 500; else what the plumber saw in the last 20 s counts, who
+ * hears of each change. */
+int engine_health(struct engine *engine, bool ask, struct sq_error *err);
 
 /* Is a program of somebody else in front of ours at any interface? Cheap. */
 bool engine_in_front(struct engine *engine);

@@ -285,14 +285,21 @@ static int failure_of(struct engine *e, const char *path, struct sq_error *err)
 	return res;
 }
 
-int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
+int engine_hold(struct engine *e, uint64_t cgroup_id, const char *path, struct sq_error *err)
 {
 	struct places at = {.e = e};
-	char path[PATH_MAX];
+	char found[PATH_MAX];
 	struct held *h;
 	bool needed;
-	int res = cgroup_path_of(cgroup_id, path, sizeof(path));
+	int res = 0;
 
+	if (!path || cgroup_each_pid_of(path, cgroup_id, add_place, &at) < 0) {
+		at = (struct places){.e = e};
+		res = cgroup_path_of(cgroup_id, found, sizeof(found));
+		path = found;
+		if (!res)
+			cgroup_each_pid(path, add_place, &at);
+	}
 	if (res)
 		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
 				    (unsigned long long)cgroup_id, strerror(-res));
@@ -300,7 +307,6 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, struct sq_error *err)
 	if (!h)
 		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	h->id = cgroup_id;
-	cgroup_each_pid(path, add_place, &at);
 	h->elsewhere = at.elsewhere && !at.here;
 	pthread_mutex_lock(&e->lock);
 	e->host_users += !h->elsewhere;

@@ -158,15 +158,29 @@ static bool filter_there(uint32_t ifindex, bool egress)
 	return nl_filter_present(ifindex, egress);
 }
 
+static int check_filters(const struct attachment *a, struct sq_error *err)
+{
+	char name[IF_NAMESIZE];
+
+	for (int egress = 0; egress < 2; egress++)
+		if (!filter_there(a->att.ifindex, egress) &&
+		    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
+			return sq_error_set(err, -ENOENT, "detached",
+					    "somebody removed our %s filter from %s",
+					    egress ? "egress" : "ingress", a->name);
+	return 0;
+}
+
 /* Is every filter that should be there still there? Host's namespace only: the
  * caller is not the plumber. */
-int attach_check(struct engine *e, struct sq_error *err)
+int attach_check(struct engine *e, bool ask, struct sq_error *err)
 {
 	const struct attachment *behind = NULL;
-	char name[IF_NAMESIZE];
 	int res = 0, dir = 0;
 
 	pthread_mutex_lock(&e->att_lock);
+	ask |= e->full_ns + 2 * FULL_EVERY_NS < engine_now(); /* the plumber does not look */
+	nl_begin();
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH && !res; i++) {
 		const struct attachment *a = &e->atts[i];
 
@@ -176,13 +190,10 @@ int attach_check(struct engine *e, struct sq_error *err)
 			behind = a;
 			dir = !a->front[0].who[0];
 		}
-		for (int egress = 0; egress < 2 && !res; egress++)
-			if (!filter_there(a->att.ifindex, egress) &&
-			    if_indextoname(a->att.ifindex, name)) /* else it went with its link */
-				res = sq_error_set(err, -ENOENT, "detached",
-						   "somebody removed our %s filter from %s",
-						   egress ? "egress" : "ingress", a->name);
+		if (ask || !a->there)
+			res = check_filters(a, err);
 	}
+	nl_end();
 	if (!res && behind)
 		res = sq_error_set(err, 1, "front",
 				   "%s is in front of squalld at %s of %s, and may let packets "
@@ -281,7 +292,7 @@ json_t *engine_status(struct engine *e)
 			 (json_int_t)e->cfg->stranded_pkts, "pin_dir", e->pin_dir);
 }
 
-int engine_health(struct engine *e, struct sq_error *err)
+int engine_health(struct engine *e, bool ask, struct sq_error *err)
 {
 	uint64_t now = engine_now(), lease = __atomic_load_n(&e->cfg->lease_ns, __ATOMIC_ACQUIRE);
 	uint64_t pacer = __atomic_load_n(&e->cfg->pacer_ns, __ATOMIC_ACQUIRE);
@@ -305,5 +316,5 @@ int engine_health(struct engine *e, struct sq_error *err)
 	if (scan_error)
 		return sq_error_set(err, scan_error == -ENOTUNIQ ? 1 : scan_error, "attach",
 				    "the last scan failed: %s", why);
-	return attach_check(e, err);
+	return attach_check(e, ask, err);
 }

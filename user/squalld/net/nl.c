@@ -24,46 +24,80 @@
 #define SQ_FILTER_NAME	 "squall_"
 #define BUFFER		 65536 /* a dump's message: libmnl wants >= 8 KiB */
 
+/* A socket and what it needs; that of a row of requests is the thread's, see nl_begin(). */
+struct line {
+	struct mnl_socket *nl;
+	char *buf;
+	uint32_t seq;
+};
+static _Thread_local struct line row;
+static _Thread_local bool in_row;
+
+static void line_close(struct line *l)
+{
+	free(l->buf);
+	if (l->nl)
+		mnl_socket_close(l->nl);
+	*l = (struct line){0};
+}
+
+static int line_open(struct line *l)
+{
+	int err = 0;
+
+	l->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	l->buf = malloc(BUFFER);
+	if (!l->nl || mnl_socket_bind(l->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		err = -errno;
+	else if (!l->buf)
+		err = -ENOMEM;
+	if (err)
+		line_close(l);
+	return err;
+}
+
+static int ask(struct line *l, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
+{
+	unsigned int portid = mnl_socket_get_portid(l->nl);
+	int ret;
+
+	nlh->nlmsg_seq = ++l->seq;
+	if (mnl_socket_sendto(l->nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		ssize_t n = mnl_socket_recvfrom(l->nl, l->buf, BUFFER);
+
+		if (n < 0)
+			return -errno;
+		ret = mnl_cb_run(l->buf, (size_t)n, l->seq, portid, cb, arg);
+		if (ret < 0)
+			return errno ? -errno : -EIO;
+	} while (ret > MNL_CB_STOP);
+	return 0;
+}
+
 int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
 {
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	char *buf = malloc(BUFFER);
-	unsigned int portid;
-	ssize_t n;
-	int ret = 0;
+	struct line own = {0}, *l = in_row ? &row : &own;
+	int err = l->nl ? 0 : line_open(l);
 
-	if (!nl || !buf) {
-		ret = nl ? -ENOMEM : -errno;
-		goto out;
-	}
-	nlh->nlmsg_seq = 1;
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
-		ret = -errno;
-		goto out;
-	}
-	portid = mnl_socket_get_portid(nl);
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0) {
-		ret = -errno;
-		goto out;
-	}
-	do {
-		n = mnl_socket_recvfrom(nl, buf, BUFFER);
-		if (n < 0) {
-			ret = -errno;
-			goto out;
-		}
-		ret = mnl_cb_run(buf, n, 1, portid, cb, arg);
-		if (ret < 0) {
-			ret = errno ? -errno : -EIO;
-			goto out;
-		}
-	} while (ret > MNL_CB_STOP);
-	ret = 0;
-out:
-	free(buf);
-	if (nl)
-		mnl_socket_close(nl);
-	return ret;
+	if (!err)
+		err = ask(l, nlh, cb, arg);
+	/* After a failure there may be more to read, which is no answer to what is asked next. */
+	if (err || !in_row)
+		line_close(l);
+	return err;
+}
+
+void nl_begin(void)
+{
+	in_row = true;
+}
+
+void nl_end(void)
+{
+	in_row = false;
+	line_close(&row);
 }
 
 struct links {
@@ -135,6 +169,8 @@ int nl_links(struct nl_link **ret, size_t *ret_n)
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
 	ifm->ifi_family = AF_UNSPEC;
+	/* Else the counters of each link are added up over all CPUs, and sent. */
+	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	err = nl_talk(nlh, link_cb, &l);
 	if (!err)
 		err = l.err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * rtnetlink for what the engine needs, over libmnl. Each call opens a socket
- * in the calling thread's network namespace and closes it. All return 0 or
- * -errno; nothing here is shared between threads.
+ * in the calling thread's network namespace and closes it, but in a row. All
+ * return 0 or -errno; nothing here is shared between threads.
  */
 #ifndef SQUALLD_NL_H
 #define SQUALLD_NL_H
@@ -11,6 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <net/if.h>
+
+/* All that this thread asks until nl_end() goes by one socket, of the namespace in which it asks
+ * first: it stays in that one. Making and closing a socket is most of what a short answer takes. */
+void nl_begin(void);
+void nl_end(void);
 
 struct nl_link {
 	uint32_t ifindex;
