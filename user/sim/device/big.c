@@ -14,6 +14,7 @@ void big_free(struct device *d)
 		return;
 	free(d->x->big);
 	d->x->big = NULL;
+	d->passing = false;
 }
 
 static long begin(struct lean *ln, struct device *d, const uint8_t *p, size_t n)
@@ -37,6 +38,7 @@ static long begin(struct lean *ln, struct device *d, const uint8_t *p, size_t n)
 		dev_fail(d, F_MEMORY, 0);
 		return -1;
 	}
+	d->passing = true;
 	x->big->len = keep;
 	x->big->left = (uint32_t)size - take;
 	memcpy(x->big->p, p, keep);

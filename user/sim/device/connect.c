@@ -362,5 +362,6 @@ bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 		d->alias_max = props->alias_max;
 	if (MQTT_HAS(props, MQTT_P_MAX_PACKET))
 		d->max_packet = props->max_packet;
+	d->limited = d->max_packet;
 	return true;
 }

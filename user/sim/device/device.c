@@ -71,6 +71,7 @@ static void connect_now(struct lean *ln, struct device *d)
 	d->keepalive_s = (uint16_t)ty->p.keepalive_s;
 	d->recv_max = 0;
 	d->max_packet = 0;
+	d->limited = false;
 	d->alias_max = 0;
 	d->aliased = false;
 	set_state(ln, d, D_TCP);

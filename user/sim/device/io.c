@@ -165,5 +165,5 @@ void io_close(struct lean *ln, struct device *d, bool reset)
 		free(d->x->big);
 		d->x->big = NULL;
 	}
-	d->pinging = d->ended = d->unread = false;
+	d->pinging = d->ended = d->unread = d->passing = false;
 }

@@ -148,7 +148,12 @@ struct device {
 	int fd;
 	uint8_t type, state;
 	uint8_t fail; /* enum sim_fail: the connection is lost, and why; see dev_fail() */
+	/* What every turn asks for is here, and no look at a line further down. */
 	bool blocked : 1, ever_online : 1;
+	bool limited : 1; /* there is a max_packet */
+	bool ended : 1;	  /* the broker sends no more: read up to the end */
+	bool unread : 1;  /* the socket may hold more, which is read when the outbox is empty */
+	bool passing : 1; /* a message that is not held, see big.c */
 
 	char *thing;
 	struct window *win;
@@ -171,10 +176,8 @@ struct device {
 	uint16_t cap_n, keepalive_s;
 	uint8_t attempts;
 	bool pinging, connected_once, ticket;
-	bool ended;	     /* the broker sends no more: read up to the end */
-	bool unread;	     /* the socket may hold more, which is read when the outbox is empty */
 	bool timed_out;	     /* draining: what is left has had its time */
-	uint32_t max_packet; /* the broker takes no longer one; 0: any */
+	uint32_t max_packet; /* the broker takes no longer one; 0: any (and not `limited`) */
 	uint32_t up_ms;	     /* when it came online */
 	uint16_t alias_max;  /* topic aliases that the broker takes */
 	uint8_t subacks;     /* bit i: the one of SUBSCRIBE i has not come */
@@ -194,6 +197,7 @@ struct stype {
 	const struct sim_creds *creds;
 	struct mqtt_props props; /* of each message, but what differs between them */
 	uint8_t users[SIM_MAX_USER_PROPS * 264]; /* user properties behind the first, encoded */
+	bool topic_varies;			 /* between a device's messages */
 	bool alias;				 /* the topic is one that an alias can stand for */
 	const char *fixed_payload;
 	size_t fixed_len;
@@ -231,6 +235,7 @@ struct lean {
 	struct device *owner;
 	uint8_t *tx;
 	uint32_t tx_len, tx_n;
+	uint32_t topic_len; /* of `topic`, the schedule's for this device; 0: not rendered yet */
 	struct {
 		uint32_t end, seq;
 		uint64_t sched_ns;
@@ -439,7 +444,7 @@ long big_take(struct lean *ln, struct device *d, const uint8_t *p, size_t n, boo
 void big_free(struct device *d);
 static inline bool big_passing(const struct device *d)
 {
-	return d->x && d->x->big;
+	return d->passing;
 }
 
 /* receive.c */

@@ -13,6 +13,7 @@ void out_begin(struct lean *ln, struct device *d)
 {
 	assert(!ln->owner && !ln->tx_len && !ln->tx_n);
 	ln->owner = d;
+	ln->topic_len = 0;
 }
 
 /* A message has left; QoS 1 and 2 count as published with that, QoS 0 is done. */

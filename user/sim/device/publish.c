@@ -197,13 +197,21 @@ static long render_payload(struct lean *ln, struct device *d, const struct sim_t
 	return sim_tmpl_render(t, &c, buf, cap);
 }
 
-static struct mqtt_slice render_topic(struct lean *ln, const struct stype *ty, struct device *d,
-				      const struct sim_tmpl *t)
+static struct mqtt_slice render_name(const struct stype *ty, struct device *d,
+				     const struct sim_tmpl *t, char *buf, size_t cap)
 {
 	struct sim_tmpl_ctx c = names_of(ty, d);
-	long n = sim_tmpl_render(t, &c, ln->topic, sizeof(ln->topic));
+	long n = sim_tmpl_render(t, &c, buf, cap);
 
-	return mqtt_slice(ln->topic, n < 0 ? 0 : (size_t)n);
+	return mqtt_slice(buf, n < 0 ? 0 : (size_t)n);
+}
+
+/* The schedule's topic: once a turn, unless it is another for each message. */
+static struct mqtt_slice own_topic(struct lean *ln, const struct stype *ty, struct device *d)
+{
+	if (!ln->topic_len || ty->topic_varies)
+		ln->topic_len = render_name(ty, d, ty->topic, ln->topic, sizeof(ln->topic)).n;
+	return mqtt_slice(ln->topic, ln->topic_len);
 }
 
 /* What the next message carries, in m; false when it does not fit. */
@@ -250,16 +258,12 @@ static bool make_payload(struct lean *ln, const struct stype *ty, struct device 
 static const struct mqtt_props *own_props(struct lean *ln, const struct stype *ty, struct device *d,
 					  struct mqtt_props *ret)
 {
-	struct sim_tmpl_ctx c;
-	long n;
-
 	if (ty->p.version != MQTT_V5 || (!ty->props.have && !ty->reply_to && !ty->alias))
 		return NULL;
 	*ret = ty->props;
 	if (ty->reply_to) {
-		c = names_of(ty, d);
-		n = sim_tmpl_render(ty->reply_to, &c, ln->reply_to, sizeof(ln->reply_to));
-		ret->response_topic = mqtt_slice(ln->reply_to, n < 0 ? 0 : (size_t)n);
+		ret->response_topic =
+			render_name(ty, d, ty->reply_to, ln->reply_to, sizeof(ln->reply_to));
 		ret->have |= 1ull << MQTT_P_RESPONSE_TOPIC;
 	}
 	return ret;
@@ -377,7 +381,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
-	m.topic = topic ? *topic : render_topic(ln, ty, d, ty->topic);
+	m.topic = topic ? *topic : own_topic(ln, ty, d);
 	if (!payload)
 		props = own_props(ln, ty, d, &own);
 	if (m.qos) {
@@ -393,7 +397,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	else
 		n = mqtt_enc_publish(ln->tx + ln->tx_len, SIM_TX_CAP - ln->tx_len, ty->p.version,
 				     &m, props);
-	if (n < 0 || (d->max_packet && n + m.more > d->max_packet)) {
+	if (n < 0 || (d->limited && n + m.more > d->max_packet)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
@@ -533,7 +537,7 @@ void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 		props.have = 1ull << MQTT_P_CORRELATION;
 	}
 	if (!topic.p)
-		topic = render_topic(ln, ty, d, ty->response);
+		topic = render_name(ty, d, ty->response, ln->reply_to, sizeof(ln->reply_to));
 	send_message(ln, d, ln->led.now, &topic, &payload, &props);
 	free(text);
 }

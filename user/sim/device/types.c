@@ -77,7 +77,8 @@ static void fixed_props(struct stype *ty)
 		at += n > 0 ? (size_t)n : 0;
 	}
 	to->users = mqtt_slice(ty->users, at);
-	ty->alias = p->topic_alias && !sim_tmpl_per_message(ty->topic);
+	ty->topic_varies = sim_tmpl_per_message(ty->topic);
+	ty->alias = p->topic_alias && !ty->topic_varies;
 }
 
 int stype_compile(struct stype *ty, struct sq_error *err)

@@ -28,28 +28,49 @@ bool mqtt_rd_publish(struct mqtt_rd *r, uint8_t version, uint8_t flags, struct m
 	return !r->bad;
 }
 
+static inline uint8_t *put(uint8_t *at, struct mqtt_slice s)
+{
+	if (s.n)
+		memcpy(at, s.p, s.n);
+	return at + s.n;
+}
+
+/* What a sender makes a hundred thousand of a second: the room is asked for once, not by field. */
 long mqtt_enc_publish(uint8_t *buf, size_t cap, uint8_t version, const struct mqtt_publish *p,
 		      const struct mqtt_props *props)
 {
-	struct mqtt_wr w = {buf, cap, false};
 	bool v5 = version == MQTT_V5;
 	size_t body = 2 + (size_t)p->topic.n + (p->qos ? 2 : 0) + p->payload.n + p->more;
-	int err = 0;
+	uint8_t *at = buf;
+	uint32_t left;
 
 	if (p->topic.n > MQTT_MAX_STRING || (v5 && !mqtt_props_fit(props)))
 		return -EMSGSIZE;
 	if (v5)
 		body += mqtt_props_size(props);
-	if (!wr_head_of(&w, (uint8_t)(MQTT_PUBLISH << 4 | p->dup << 3 | p->qos << 1 | p->retain),
-			body, p->more, &err))
-		return err;
-	wr_bin(&w, p->topic);
-	if (p->qos)
-		wr_int(&w, p->id, 2);
-	if (v5)
+	if (body > MQTT_MAX_REMAINING)
+		return -EMSGSIZE;
+	left = (uint32_t)body;
+	if (cap < 1 + var_size(left) + body - p->more)
+		return -ENOSPC;
+	*at++ = (uint8_t)(MQTT_PUBLISH << 4 | p->dup << 3 | p->qos << 1 | p->retain);
+	for (; left > 127; left >>= 7)
+		*at++ = (uint8_t)(left | 128);
+	*at++ = (uint8_t)left;
+	*at++ = (uint8_t)(p->topic.n >> 8);
+	*at++ = (uint8_t)p->topic.n;
+	at = put(at, p->topic);
+	if (p->qos) {
+		*at++ = (uint8_t)(p->id >> 8);
+		*at++ = (uint8_t)p->id;
+	}
+	if (v5) {
+		struct mqtt_wr w = {at, cap - (size_t)(at - buf), false};
+
 		mqtt_wr_props(&w, props);
-	wr_bytes(&w, p->payload.p, p->payload.n);
-	return w.p - buf;
+		at = w.p;
+	}
+	return put(at, p->payload) - buf;
 }
 
 bool mqtt_rd_ack(struct mqtt_rd *r, uint8_t version, struct mqtt_packet *ret)

@@ -124,27 +124,20 @@ static inline size_t var_size(uint32_t v)
 	return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4;
 }
 
-/* Fixed header of a body whose last `more` bytes are written elsewhere. */
-static inline bool wr_head_of(struct mqtt_wr *w, uint8_t first, size_t body, size_t more,
-			      int *ret_err)
+/* Fixed header. False if the body cannot be sent at all. */
+static inline bool wr_head(struct mqtt_wr *w, uint8_t first, size_t body, int *ret_err)
 {
 	if (body > MQTT_MAX_REMAINING) {
 		*ret_err = -EMSGSIZE;
 		return false;
 	}
-	if (w->left < 1 + var_size((uint32_t)body) + body - more) {
+	if (w->left < 1 + var_size((uint32_t)body) + body) {
 		*ret_err = -ENOSPC;
 		return false;
 	}
 	wr_int(w, first, 1);
 	wr_var(w, (uint32_t)body);
 	return true;
-}
-
-/* Fixed header. False if the body cannot be sent at all. */
-static inline bool wr_head(struct mqtt_wr *w, uint8_t first, size_t body, int *ret_err)
-{
-	return wr_head_of(w, first, body, 0, ret_err);
 }
 
 /* `type` says where a property may stand; 0 is a will's. */
