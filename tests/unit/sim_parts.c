@@ -231,6 +231,90 @@ static void templates(void **state)
 	}
 }
 
+/* The widest that each part can become, rendered, is what sim_tmpl_max() says, and fits in that. */
+static void template_max(void **state)
+{
+	static char thing[SIM_NAME_MAX + 1], type[SIM_TYPE_NAME], mark[SIM_MARK_LEN + 1];
+	static double walk[4] = {NAN, NAN, NAN, NAN};
+	/* Of "now", "now_ms" and numbers in between the widest is not made at will. */
+	static const struct {
+		const char *text;
+		bool name, exact;
+	} all[] = {{"plain", true, true},
+		   {"", true, true},
+		   {"a/{thing}/{index}/{type}", true, true},
+		   {"{client_id}", true, true},
+		   {"77", false, true},
+		   {"{{thing}}{{index}}", false, true},
+		   {"{{type}} {{client_id}}", false, true},
+		   {"{\"n\":{{seq}},{{mark}}}", false, true},
+		   {"{{pick a bb ccc}}", false, false},
+		   {"{{now}}", false, true},
+		   {"{{now_ms}}{{sched_ms}}", false, false},
+		   {"{{rand -1000000000000000 -1000000000000000.000000000}}", false, true},
+		   {"{{rand -1000000000000000.000000000 1000000000000000}}", false, false},
+		   {"{{rand 999999999999999.999999998 999999999999999.999999999}}", false, false},
+		   {"{{rand -0.5 0}}", false, false},
+		   {"{{walk 999999999999999 1000000000000000 0.000000001}}", false, false},
+		   {"{{walk -1000000000000000.0 5 900000000000000}}", false, false}};
+	uint64_t rng = 1;
+	struct sim_tmpl_ctx c = {.thing = thing,
+				 .client_id = thing,
+				 .type = type,
+				 .index = UINT32_MAX,
+				 .seq = UINT32_MAX,
+				 .mark = mark,
+				 .sched_ms = 253402300799999, /* 31 December 9999 */
+				 .rng = &rng,
+				 .walk = walk};
+	static char buf[4096], long_text[SIM_RENDER_MAX + 1];
+	struct sim_tmpl *t;
+	struct sq_error err;
+
+	(void)state;
+	memset(thing, 't', SIM_NAME_MAX);
+	memset(type, 'y', SIM_TYPE_NAME - 1);
+	memset(mark, 'm', SIM_MARK_LEN);
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		size_t max;
+		long n, most = 0;
+
+		assert_int_equal(all[i].name ? sim_tmpl_name(all[i].text, "x", NULL, &t, &err)
+					     : sim_tmpl_payload(all[i].text, "x", NULL, &t, &err),
+				 0);
+		max = sim_tmpl_max(t);
+		walk[0] = NAN;
+		/* In room of just so much, which no number asks more of than it is long. */
+		for (int k = 0; k < 3000; k++) {
+			n = sim_tmpl_render(t, &c, buf, max);
+			if (n < 0)
+				fail_msg("%s: does not fit in %zu", all[i].text, max);
+			most = n > most ? n : most;
+		}
+		if (all[i].exact && (size_t)most != max)
+			fail_msg("%s: %ld bytes, said %zu", all[i].text, most, max);
+		assert_true(most > 0 || !max);
+		if (most > 0 && all[i].exact)
+			assert_int_equal(sim_tmpl_render(t, &c, buf, max - 1), -EMSGSIZE);
+		sim_tmpl_free(t);
+	}
+	/* What is accepted can be sent, up to the last byte: 10 digits at the very end. */
+	memset(long_text, 'x', SIM_RENDER_MAX - 10);
+	strcpy(long_text + SIM_RENDER_MAX - 10, "{{seq}}");
+	assert_int_equal(sim_tmpl_payload(long_text, "x", NULL, &t, &err), 0);
+	assert_int_equal(sim_tmpl_max(t), SIM_RENDER_MAX);
+	{
+		char *room = malloc(SIM_RENDER_MAX);
+
+		assert_int_equal(sim_tmpl_render(t, &c, room, SIM_RENDER_MAX), SIM_RENDER_MAX);
+		free(room);
+	}
+	sim_tmpl_free(t);
+	memset(long_text, 'x', SIM_RENDER_MAX - 9);
+	strcpy(long_text + SIM_RENDER_MAX - 9, "{{seq}}");
+	assert_int_not_equal(sim_tmpl_payload(long_text, "x", NULL, &t, &err), 0);
+}
+
 /* --- options and the whole -------------------------------------------------------------- */
 
 static int try_profile(const char *const *kv, struct sq_error *err)
@@ -564,9 +648,10 @@ int main(void)
 		cmocka_unit_test(sources),	  cmocka_unit_test(wheel_order),
 		cmocka_unit_test(hist_precision), cmocka_unit_test(hist_locust),
 		cmocka_unit_test(ramps),	  cmocka_unit_test(templates),
-		cmocka_unit_test(bad_profiles),	  cmocka_unit_test(good_profiles),
-		cmocka_unit_test(fail_if),	  cmocka_unit_test(grid),
-		cmocka_unit_test(split),	  cmocka_unit_test(one_table),
+		cmocka_unit_test(template_max),	  cmocka_unit_test(bad_profiles),
+		cmocka_unit_test(good_profiles),  cmocka_unit_test(fail_if),
+		cmocka_unit_test(grid),		  cmocka_unit_test(split),
+		cmocka_unit_test(one_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,8 @@ static double uniform(const struct op *o, struct sim_tmpl_ctx *c)
 
 	/* Both ends are as likely as what lies between. */
 	cells = floor((o->max - o->min) / unit + 0.5) + 1;
-	return o->min + unit * floor(cells * sim_rand1(c->rng));
+	/* Nor one above it, where a double has no room for the decimals. */
+	return fmin(o->max, o->min + unit * floor(cells * sim_rand1(c->rng)));
 }
 
 /* A text that stands somewhere already: *ret and *ret_len. False: there is none of that name, or
@@ -91,8 +92,8 @@ static bool text_of(const struct sim_tmpl *t, const struct op *o, struct sim_tmp
 		*ret = c->mark ? c->mark : "";
 		*ret_len = c->mark ? SIM_MARK_LEN : 0;
 		return true;
-	case THING:
-		*ret = c->thing;
+	case THING: /* of a device that has no name yet */
+		*ret = "";
 		break;
 	case TYPE:
 		*ret = c->type;
@@ -134,6 +135,28 @@ static size_t put_number(const struct op *o, struct sim_tmpl_ctx *c, char *buf)
 	}
 }
 
+/* A part that is neither text nor the thing's name: its length, or negative. */
+static long put_part(const struct sim_tmpl *t, const struct op *o, struct sim_tmpl_ctx *c,
+		     char *buf, size_t cap)
+{
+	char number[NUMBER_MAX];
+	const char *s;
+	size_t len;
+
+	if (o->kind == CLIENT && t->client)
+		return sim_tmpl_render(t->client, c, buf, cap);
+	if (!text_of(t, o, c, &s, &len))
+		return -ENOENT;
+	if (!s) {
+		s = number;
+		len = put_number(o, c, number);
+	}
+	if (len > cap)
+		return -EMSGSIZE;
+	memcpy(buf, s, len);
+	return (long)len;
+}
+
 long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf, size_t cap)
 {
 	size_t n = 0;
@@ -150,29 +173,24 @@ long sim_tmpl_render(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *buf
 	}
 	for (unsigned i = 0; i < t->nops; i++) {
 		const struct op *o = &t->op[i];
-		const char *s;
-		size_t len = 0;
+		const char *s = t->text + o->at;
+		size_t len = o->len;
 
-		/* Most of all parts: not by way of the switch. */
-		if (o->kind == TEXT) {
-			s = t->text + o->at;
-			len = o->len;
-		} else if (o->kind == CLIENT && t->client) {
-			long rc = sim_tmpl_render(t->client, c, buf + n, cap - n);
+		/* Most of all parts are these two. */
+		if (o->kind == THING && c->thing) {
+			s = c->thing;
+			len = strlen(s);
+		} else if (o->kind != TEXT) {
+			long rc = put_part(t, o, c, buf + n, cap - n);
 
 			if (rc < 0)
 				return rc;
 			n += (size_t)rc;
 			continue;
-		} else if (!text_of(t, o, c, &s, &len)) {
-			return -ENOENT;
 		}
-		if (len > cap - n || (!s && cap - n < NUMBER_MAX))
+		if (len > cap - n)
 			return -EMSGSIZE;
-		if (s)
-			memcpy(buf + n, s, len);
-		else
-			len = put_number(o, c, buf + n);
+		memcpy(buf + n, s, len);
 		n += len;
 	}
 	return (long)n;
@@ -231,38 +249,64 @@ bool sim_tmpl_has_mark(const struct sim_tmpl *t)
 	return t->mark;
 }
 
+static size_t longest(const struct sim_tmpl *t, unsigned from, unsigned n)
+{
+	size_t most = 0;
+
+	for (unsigned i = from; i < from + n; i++)
+		if (t->word[i].len > most)
+			most = t->word[i].len;
+	return most;
+}
+
+/* The most bytes that a part can become. */
+static size_t part_max(const struct sim_tmpl *t, const struct op *o)
+{
+	char low[NUMBER_MAX], high[NUMBER_MAX];
+	size_t from, to;
+
+	switch (o->kind) {
+	case TEXT:
+		return o->len;
+	case PICK:
+		return longest(t, o->at, o->len);
+	case COLUMN:
+		return sim_creds_longest(t->creds, o->at);
+	case MARK:
+		return SIM_MARK_LEN;
+	case CLIENT:
+		return t->client ? sim_tmpl_max(t->client) : SIM_NAME_MAX;
+	case THING:
+		return SIM_NAME_MAX;
+	case TYPE:
+		return SIM_TYPE_NAME - 1;
+	case SEQ:
+	case INDEX:
+		return 10;
+	case NOW:
+		return 24;
+	case RAND:
+	case WALK:
+		/* Nothing between them is wider than both. */
+		from = put_double(low, sizeof(low), o->min, o->digits);
+		to = put_double(high, sizeof(high), o->max, o->digits);
+		return from > to ? from : to;
+	case NOW_MS:
+	case SCHED_MS:
+		break;
+	}
+	return 20;
+}
+
 size_t sim_tmpl_max(const struct sim_tmpl *t)
 {
-	size_t n = 0, longest = 0;
+	size_t n = 0;
 
 	if (t->bulk)
 		return sim_bulk_len(t->bulk);
-	if (t->lines) {
-		for (unsigned i = 0; i < t->nwords; i++)
-			if (t->word[i].len > longest)
-				longest = t->word[i].len;
-		return longest;
-	}
-	for (unsigned i = 0; i < t->nops; i++) {
-		const struct op *o = &t->op[i];
-
-		if (o->kind == TEXT) {
-			n += o->len;
-		} else if (o->kind == PICK) {
-			longest = 0;
-			for (unsigned k = 0; k < o->len; k++)
-				if (t->word[o->at + k].len > longest)
-					longest = t->word[o->at + k].len;
-			n += longest;
-		} else if (o->kind == COLUMN) {
-			n += sim_creds_longest(t->creds, o->at);
-		} else if (o->kind == MARK) {
-			n += SIM_MARK_LEN;
-		} else if (o->kind == THING || o->kind == CLIENT || o->kind == TYPE) {
-			n += SIM_TYPE_NAME;
-		} else {
-			n += 20;
-		}
-	}
+	if (t->lines)
+		return longest(t, 0, t->nwords);
+	for (unsigned i = 0; i < t->nops; i++)
+		n += part_max(t, &t->op[i]);
 	return n;
 }

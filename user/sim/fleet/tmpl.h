@@ -13,6 +13,7 @@
 
 #define SIM_RENDER_MAX (256 * 1024) /* the longest message that is rendered */
 #define SIM_MARK_LEN   44
+#define SIM_NAME_MAX   255 /* bytes of a thing's name, and of a client identifier */
 
 struct sim_tmpl; /* opaque */
 
@@ -67,7 +68,7 @@ bool sim_tmpl_per_device(const struct sim_tmpl *t);
 /* A size payload, into which a mark may be written. */
 bool sim_tmpl_is_size(const struct sim_tmpl *t);
 bool sim_tmpl_has_mark(const struct sim_tmpl *t);
-/* The longest text it can become, as far as that is known. */
+/* No text that it becomes is longer; a part may be shorter in all devices than it could be. */
 size_t sim_tmpl_max(const struct sim_tmpl *t);
 void sim_tmpl_free(struct sim_tmpl *t);
 
