@@ -222,7 +222,7 @@ void con_hello(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
-	char id[256], user[SIM_USER_MAX], will[1024], will_payload[4096];
+	char id[SIM_NAME_MAX + 1], user[SIM_USER_MAX], will[1024], will_payload[4096];
 	char *password = ln->payload; /* nothing is rendered there while it connects */
 	struct mqtt_connect m = {
 		.version = ty->p.version, .clean = ty->p.clean, .keepalive = d->keepalive_s};

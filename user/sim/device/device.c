@@ -35,18 +35,23 @@ static int name_device(struct stype *ty, struct device *d)
 	struct sim_tmpl_ctx c = {.type = ty->p.name,
 				 .index = d->index + ty->p.first,
 				 .row = d->index + ty->p.credentials_skip};
-	char buf[256];
+	char buf[SIM_NAME_MAX + 1];
 	long n;
 
 	if (ty->creds && c.row >= sim_creds_rows(ty->creds))
 		return -ENOENT;
-	n = sim_tmpl_render(ty->thing, &c, buf, sizeof(buf) - 1);
+	n = sim_tmpl_render(ty->thing, &c, buf, SIM_NAME_MAX);
 	if (n < 0)
 		return (int)n;
 	buf[n] = 0;
 	free(d->thing);
 	d->thing = strdup(buf);
-	return d->thing ? 0 : -ENOMEM;
+	if (!d->thing)
+		return -ENOMEM;
+	/* Only the first device's was tried when the options were checked. */
+	c.thing = d->thing;
+	n = sim_tmpl_render(ty->client, &c, buf, SIM_NAME_MAX);
+	return n < 0 ? (int)n : 0;
 }
 
 /* --- the way up ------------------------------------------------------------------ */
@@ -303,6 +308,7 @@ static void settle(struct lean *ln, struct device *d)
 void dev_start(struct lean *ln, struct device *d, uint64_t sched_ns)
 {
 	struct stype *ty = type_of(ln, d);
+	int rc;
 
 	if (d->state == D_DRAIN) {
 		/* Was on its way out: stays. */
@@ -314,9 +320,12 @@ void dev_start(struct lean *ln, struct device *d, uint64_t sched_ns)
 	}
 	if (d->state != D_OFF)
 		return;
-	if (name_device(ty, d)) {
-		stat_fail(&ln->led, d->type, SIM_CONNECT, F_NAME, 0, NULL);
+	rc = name_device(ty, d);
+	if (rc) {
+		stat_fail(&ln->led, d->type, SIM_CONNECT, rc == -ENOMEM ? F_MEMORY : F_NAME,
+			  rc == -ENOENT, NULL);
 		SIM_ADD(&ln->led.pub->tot.connect_failures, 1);
+		SIM_ADD(&ln->led.pub->tot.not_made, 1);
 		return;
 	}
 	d->connect_ns = sched_ns;

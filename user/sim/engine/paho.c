@@ -40,10 +40,20 @@ static void next_due(struct pdev *d, uint64_t now)
 static void look_after(struct pdev *d, uint64_t now)
 {
 	struct stype *ty = stype_of(d);
-	bool again, first, drained;
+	bool again, first, drained, leave;
 
 	pdev_lock();
-	again = d->lost_pending && !d->up;
+	if (d->nsubs && now - d->asked_ns > ty->p.connect_timeout_ns)
+		pdev_unsubscribed(d, F_SUBACK_TIMEOUT, 0);
+	leave = d->refused && d->linked && !d->leaving;
+	/* Of a connection that was lost meanwhile the library says nothing. */
+	if (d->leaving && now - d->asked_ns > 1000000000)
+		d->lost_pending = true;
+	if (leave) {
+		d->leaving = true;
+		d->asked_ns = now;
+	}
+	again = d->lost_pending && !d->up && (!d->was_up || d->refused);
 	d->lost_pending = false;
 	first = d->was_up && !d->pub.pprev && !finished(d);
 	for (struct pmsg *m = d->msgs; m; m = m->next)
@@ -57,10 +67,12 @@ static void look_after(struct pdev *d, uint64_t now)
 		return;
 	}
 	/*
-	 * Before its first connection the library does not try again by itself;
-	 * after that it does, in its own rhythm.
+	 * Before its first connection the library does not try again by itself, nor
+	 * after one that we ended; else it does, in its own rhythm.
 	 */
-	if (again && !d->was_up && !d->draining) {
+	if (leave && !d->draining)
+		pdev_leave(d);
+	if (again && !d->draining) {
 		pdev_lock();
 		d->connect_ns = ph->led.now;
 		pdev_unlock();

@@ -188,45 +188,164 @@ void pdev_publish(struct pdev *d, uint64_t sched_ns)
 
 /* --- connections --------------------------------------------------------------------------- */
 
-static void on_connected(void *ctx, char *cause)
+/* With the lock: it has all that it asked for. */
+static void online(struct pdev *d)
 {
-	struct pdev *d = ctx;
-	struct stype *ty = stype_of(d);
-	char *topics[SIM_MAX_SUBS + 4], *text = malloc(ty->nsubs * 512 + 1);
-	int qos[SIM_MAX_SUBS + 4];
-	bool all = text && ty->nsubs;
-
-	(void)cause;
-	pdev_lock();
 	stat_ok(&ph->led, d->type, SIM_CONNECT, d->connect_ns, ph->led.now, 0);
 	SIM_ADD(&ph->led.pub->tot.connects, 1);
 	if (d->was_up)
 		SIM_ADD(&ph->led.pub->tot.reconnects, 1);
 	gauge(d, d->on, true);
 	d->was_up = true;
-	pdev_unlock();
-	for (unsigned i = 0; i < ty->nsubs && all; i++) {
-		topics[i] = text + (size_t)i * 512;
-		qos[i] = ty->p.sub_qos;
-		all = render(d, ty->sub[i], 0, topics[i], 512) >= 0;
+}
+
+/* With the lock: an attempt that failed; what is said of a lean device's. */
+static void not_online(struct pdev *d, enum sim_fail kind, uint32_t detail)
+{
+	stat_fail(&ph->led, d->type, SIM_CONNECT, kind, detail, NULL);
+	SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
+	d->nsubs = 0;
+}
+
+void pdev_unsubscribed(struct pdev *d, enum sim_fail kind, uint32_t detail)
+{
+	if (!d->nsubs)
+		return; /* it was told already */
+	not_online(d, kind, detail);
+	d->refused = true;
+}
+
+static void answered(struct pdev *d, int code)
+{
+	pdev_lock();
+	if (code < 0 || code >= 0x80) {
+		pdev_unsubscribed(
+			d, code < 0 ? F_CLOSED : F_SUBACK,
+			code < 0 ? 0
+				 : (uint32_t)code | (stype_of(d)->p.version == MQTT_V5 ? 256u : 0));
+	} else if (d->nsubs) {
+		SIM_ADD(&ph->led.pub->tot.subscribed, 1);
+		if (!--d->nsubs)
+			online(d);
 	}
+	pdev_unlock();
+}
+
+static void on_suback(void *ctx, MQTTAsync_successData *r)
+{
+	answered(ctx, r->alt.qos);
+}
+
+static void on_suback5(void *ctx, MQTTAsync_successData5 *r)
+{
+	answered(ctx, (int)r->reasonCode);
+}
+
+static void on_no_suback(void *ctx, MQTTAsync_failureData *r)
+{
+	answered(ctx, r && r->code >= 0x80 ? r->code : -1);
+}
+
+static void on_no_suback5(void *ctx, MQTTAsync_failureData5 *r)
+{
+	answered(ctx, r && (int)r->reasonCode >= 0x80 ? (int)r->reasonCode : -1);
+}
+
+/* One by one: of several the library hands on a list, and not how long the broker's answer was. */
+static bool subscribe(struct pdev *d, unsigned i)
+{
+	struct stype *ty = stype_of(d);
+	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+	char topic[512];
+
+	o.context = d;
+	if (ty->p.version == MQTT_V5) {
+		o.onSuccess5 = on_suback5;
+		o.onFailure5 = on_no_suback5;
+	} else {
+		o.onSuccess = on_suback;
+		o.onFailure = on_no_suback;
+	}
+	return render(d, ty->sub[i], 0, topic, sizeof(topic)) >= 0 &&
+	       MQTTAsync_subscribe(d->client, topic, ty->p.sub_qos, &o) == MQTTASYNC_SUCCESS;
+}
+
+static void on_connected(void *ctx, char *cause)
+{
+	struct pdev *d = ctx;
+	unsigned nsubs = stype_of(d)->nsubs;
+	bool all = true;
+
+	(void)cause;
+	pdev_lock();
+	d->linked = true;
+	d->refused = d->leaving = false;
+	d->nsubs = (uint8_t)nsubs;
+	d->asked_ns = ph->led.now;
+	if (!nsubs)
+		online(d);
+	pdev_unlock();
+	for (unsigned i = 0; i < nsubs && all; i++)
+		all = subscribe(d, i);
 	if (all)
-		MQTTAsync_subscribeMany(d->client, (int)ty->nsubs, topics, qos, NULL);
-	free(text);
+		return;
+	pdev_lock();
+	pdev_unsubscribed(d, F_MEMORY, 0);
+	pdev_unlock();
+}
+
+/* With the lock: the connection that was there is no more. */
+static void gone(struct pdev *d, enum sim_fail kind, uint32_t detail)
+{
+	if (d->up) {
+		stat_fail(&ph->led, d->type, SIM_DISCONNECT, kind, detail, NULL);
+		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
+		gauge(d, d->on, false);
+	} else if (d->nsubs) {
+		not_online(d, kind, detail);
+	}
+	d->linked = d->leaving = false;
+	d->connect_ns = ph->led.now;
+}
+
+static void left(struct pdev *d)
+{
+	pdev_lock();
+	gone(d, F_CLOSED, 0);
+	d->lost_pending = true;
+	pdev_unlock();
+}
+
+static void on_left(void *ctx, MQTTAsync_successData *r)
+{
+	(void)r;
+	left(ctx);
+}
+
+static void on_left5(void *ctx, MQTTAsync_successData5 *r)
+{
+	(void)r;
+	left(ctx);
+}
+
+void pdev_leave(struct pdev *d)
+{
+	MQTTAsync_disconnectOptions o = MQTTAsync_disconnectOptions_initializer;
+
+	if (stype_of(d)->p.version == MQTT_V5)
+		o.onSuccess5 = on_left5;
+	else
+		o.onSuccess = on_left;
+	o.context = d;
+	o.timeout = 100;
+	MQTTAsync_disconnect(d->client, &o);
 }
 
 static void on_lost(void *ctx, char *cause)
 {
-	struct pdev *d = ctx;
-
 	(void)cause; /* the library does not say */
 	pdev_lock();
-	if (d->up) {
-		stat_fail(&ph->led, d->type, SIM_DISCONNECT, F_CLOSED, 0, NULL);
-		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
-		gauge(d, d->on, false);
-	}
-	d->connect_ns = ph->led.now;
+	gone(ctx, F_CLOSED, 0);
 	pdev_unlock();
 }
 
@@ -246,22 +365,17 @@ static void refused(struct pdev *d, int code)
 {
 	pdev_lock();
 	/* The library tells a server's DISCONNECT as a connect that failed: it is a loss. */
-	if (d->up) {
-		stat_fail(&ph->led, d->type, SIM_DISCONNECT, code >= 0x80 ? F_DISCONNECT : F_CLOSED,
-			  code >= 0x80 ? (uint32_t)code : 0, NULL);
-		SIM_ADD(&ph->led.pub->tot.lost_connections, 1);
-		gauge(d, d->on, false);
-		d->connect_ns = ph->led.now;
+	if (d->linked) {
+		gone(d, code >= 0x80 ? F_DISCONNECT : F_CLOSED, code >= 0x80 ? (uint32_t)code : 0);
 		pdev_unlock();
 		return;
 	}
 	if (code > 0 && code < 6)
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code, NULL);
+		not_online(d, F_CONNACK, (uint32_t)code);
 	else if (code >= 0x80)
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_CONNACK, (uint32_t)code | 256u, NULL);
+		not_online(d, F_CONNACK, (uint32_t)code | 256u);
 	else
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_REFUSED, 0, NULL);
-	SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
+		not_online(d, F_REFUSED, 0);
 	/* Looked at by the schedule's thread: connecting again from here would recurse. */
 	d->lost_pending = true;
 	pdev_unlock();
@@ -360,24 +474,25 @@ void pdev_start(struct pdev *d, uint64_t sched_ns)
 
 	free(d->thing); /* of an attempt that failed below */
 	d->thing = NULL;
-	if (render(d, ty->thing, 0, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
-	    render(d, ty->client, 0, id, sizeof(id)) < 0) {
-		pdev_lock();
-		stat_fail(&ph->led, d->type, SIM_CONNECT, F_NAME, 0, NULL);
-		SIM_ADD(&ph->led.pub->tot.connect_failures, 1);
-		pdev_unlock();
-		return;
-	}
 	snprintf(uri, sizeof(uri), "%s://%s%s%s:%u", ty->p.tls ? "ssl" : "tcp",
 		 strchr(ty->p.host, ':') ? "[" : "", ty->p.host, strchr(ty->p.host, ':') ? "]" : "",
 		 ty->p.port);
-	if (MQTTAsync_createWithOptions(&d->client, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &c))
+	if (render(d, ty->thing, 0, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
+	    render(d, ty->client, 0, id, sizeof(id)) < 0 ||
+	    MQTTAsync_createWithOptions(&d->client, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
+					&c)) {
+		pdev_lock();
+		not_online(d, F_NAME, 0);
+		SIM_ADD(&ph->led.pub->tot.not_made, 1);
+		pdev_unlock();
 		return;
+	}
 	MQTTAsync_setCallbacks(d->client, d, on_lost, on_message, NULL);
 	MQTTAsync_setConnected(d->client, d, on_connected);
 	pdev_lock();
 	d->connect_ns = sched_ns;
-	d->was_up = d->draining = d->lost_pending = false;
+	d->was_up = d->draining = d->lost_pending = d->linked = d->refused = d->leaving = false;
+	d->nsubs = 0;
 	d->published = 0;
 	gauge(d, true, false);
 	pdev_unlock();

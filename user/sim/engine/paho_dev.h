@@ -25,9 +25,12 @@ struct pdev {
 	uint64_t base_ns, due_ns, connect_ns, rng;
 	char *thing;
 	double *walk;
+	uint64_t asked_ns; /* when its SUBSCRIBEs left, or the DISCONNECT of pdev_leave() */
 	uint32_t index, seq, published, nmsgs;
-	uint8_t type;
+	uint8_t type, nsubs; /* SUBSCRIBEs that no SUBACK has come for */
 	bool on, up, draining, was_up, lost_pending;
+	bool linked;	       /* the broker has said CONNACK; up only with its subscriptions */
+	bool refused, leaving; /* one of them was: the connection is given up and made again */
 };
 
 struct paho {
@@ -56,6 +59,10 @@ void pdev_lock(void);
 void pdev_unlock(void);
 void pdev_start(struct pdev *d, uint64_t sched_ns);
 void pdev_connect(struct pdev *d);
+/* Ends the connection, to begin another. */
+void pdev_leave(struct pdev *d);
+/* With the lock: its subscriptions were refused, or not answered, so. */
+void pdev_unsubscribed(struct pdev *d, enum sim_fail kind, uint32_t detail);
 /* The library gives up its messages, we count what it did not tell. */
 void pdev_destroy(struct pdev *d);
 void pdev_publish(struct pdev *d, uint64_t sched_ns);

@@ -303,8 +303,8 @@ static void finish(struct shard *sh)
 		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
 			struct device *d = &ty->dev[i];
 
-			if (!d->thing)
-				break;
+			if (!d->rng)
+				break; /* nor was any behind it ever asked for */
 			held += (d->win ? d->win->n : 0) + (d->back ? d->back->n : 0) +
 				(d->out ? d->out->nmsg : 0) +
 				(d->out && d->out->stream && d->out->stream->count);
@@ -316,7 +316,7 @@ static void finish(struct shard *sh)
 		struct stype *ty = &sh->l.type[t];
 
 		for (uint32_t i = 0; i < ty->cap && ty->lean; i++) {
-			if (!ty->dev[i].thing)
+			if (!ty->dev[i].rng)
 				break;
 			dev_free(&sh->l, &ty->dev[i]);
 		}

@@ -314,8 +314,8 @@ static void take(struct exp_record *r, uint64_t now, enum exp_phase phase, uint3
 		((uint64_t *)&d)[i] = ((const uint64_t *)&tot)[i] - ((const uint64_t *)&r->seen)[i];
 	d.cpu_s = tot.cpu_s - r->seen.cpu_s;
 	r->seen = tot;
-	if (r->counts.running > r->most_running)
-		r->most_running = r->counts.running;
+	if (r->counts.running + (uint32_t)tot.not_made > r->most_running)
+		r->most_running = r->counts.running + (uint32_t)tot.not_made;
 	parts_of(phase, faults, in);
 	for (unsigned p = 0; p < EXP_PARTS; p++) {
 		struct exp_sum *s = &r->part[p];

@@ -35,6 +35,7 @@ struct sim_counts {
 struct sim_totals {
 	uint64_t scheduled, acked, failed, in_flight;
 	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
+	uint64_t not_made; /* devices that could not be made, each time; connect_failures as well */
 	uint64_t subscribed;
 	uint64_t received, unique, duplicates, lost; /* end to end; `lost` after sim_engine_stop */
 	uint64_t late_acks;			     /* PUBACKs after their timeout */

@@ -184,8 +184,9 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 		snprintf(t, cap, "message too long");
 		break;
 	case F_NAME:
-		snprintf(t, cap,
-			 "device not made: its thing name or client identifier is too long");
+		snprintf(t, cap, "device not made: %s",
+			 detail ? "no row of --credentials is left for it"
+				: "its thing name or client identifier is too long");
 		break;
 	case F_DOWNGRADED:
 		snprintf(t, cap, "broker downgrades QoS 2: PUBACK where PUBREC is due");

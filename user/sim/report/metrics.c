@@ -76,6 +76,7 @@ char *sim_metrics_text(struct sim_tally *t)
 	COUNTER("connects", connects,
 		"Connections accepted by the broker, with the subscriptions if there are any.");
 	COUNTER("connect_failures", connect_failures, "Connects that failed.");
+	COUNTER("devices_not_made", not_made, "Devices that could not be made.");
 	COUNTER("reconnects", reconnects, "Connections after a device's first.");
 	COUNTER("connections_lost", lost_connections, "Connections lost.");
 	COUNTER("tls_resumed", resumed, "TLS sessions resumed.");

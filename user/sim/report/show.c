@@ -147,6 +147,8 @@ void sim_show_summary(struct sim_tally *t, FILE *f)
 		(unsigned long long)x->lost_connections, (unsigned long long)x->reconnects);
 	if (x->resumed)
 		fprintf(f, ", %llu TLS sessions resumed", (unsigned long long)x->resumed);
+	if (x->not_made)
+		fprintf(f, "; %llu devices could not be made", (unsigned long long)x->not_made);
 	if (sim_tally_never_connected(t))
 		fprintf(f, "; %u of %u devices never connected", sim_tally_never_connected(t),
 			t->most_running);

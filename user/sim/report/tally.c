@@ -172,8 +172,8 @@ void sim_tally_update(struct sim_tally *t)
 	t->tot = tot;
 	sim_engine_counts(t->e, -1, &t->counts);
 	t->t_s = (double)(now - t->start_ns) / 1e9;
-	if (t->counts.running > t->most_running)
-		t->most_running = t->counts.running;
+	if (t->counts.running + (uint32_t)tot.not_made > t->most_running)
+		t->most_running = t->counts.running + (uint32_t)tot.not_made;
 	if (!tot.scheduled)
 		t->pub_from_s = t->t_s;
 	if (t->counts.target)
@@ -337,6 +337,7 @@ static json_t *totals_json(const struct sim_totals *x)
 	TOTAL(in_flight);
 	TOTAL(connects);
 	TOTAL(connect_failures);
+	TOTAL(not_made);
 	TOTAL(reconnects);
 	TOTAL(lost_connections);
 	TOTAL(resumed);

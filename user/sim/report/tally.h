@@ -34,7 +34,7 @@ struct sim_tally {
 	uint64_t start_ns, last_ns;
 	double t_s, dt_s;
 	double pub_from_s, pub_to_s; /* of t_s: when there were messages and devices */
-	uint32_t most_running;	     /* devices that ran at one time, at most */
+	uint32_t most_running;	     /* devices that ran at one time, or should have, at most */
 	unsigned nrows;
 	struct sim_row *row; /* [type * SIM_NAMES + name] */
 	unsigned nerrors;
