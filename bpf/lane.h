@@ -38,23 +38,21 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 /* skb->cb lives from the judging program to the egress program of the lane or
  * segmenting device, which runs inside the same redirect; cb[3] and cb[4] also
  * through fq, whose own note takes the first three, and through a veth: there
- * they are the time to leave in units of 1,024 ns, 0 if it is now, and the
- * lower half of the target's id, all that there is of it for the first 2^32
- * cgroups. */
+ * they are the time to leave in units of 1,024 ns, 0 if it is now, and the slot
+ * of the packet's target in sq_waiting. */
 #define CB_LANE	      0x53514c4e
 #define CB_SEG	      0x53515347
 #define TICKET_SERIAL 0xffffff /* of ahead.h */
 #define TICKET_SEGS   1023
 
-static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u64 target,
+static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u32 slot,
 					    __u32 tci)
 {
 	skb->tc_index = tci;
 	skb->cb[0] = (__u32)depart_ns;
 	skb->cb[1] = depart_ns >> 32;
 	skb->cb[2] = CB_LANE;
-	skb->cb[3] = (__u32)target;
-	skb->cb[4] = target >> 32;
+	skb->cb[3] = slot;
 }
 
 static __always_inline struct sq_lane_state *lane_state(void)
@@ -64,80 +62,93 @@ static __always_inline struct sq_lane_state *lane_state(void)
 	return bpf_map_lookup_elem(&sq_lane, &zero);
 }
 
-/* The lower half, which is what a packet in fq knows of its target. */
-static __always_inline struct sq_waiting *waiting_of(__u64 target)
+/* Returns what waits in the slot now. *ret_room: the lane as a whole has room for the pages that
+ * this begins. */
+static __always_inline __s64 wait_add(struct sq_waiting *w, struct sq_lane_state *lane, __s64 what,
+				      bool *ret_room)
 {
-	target = (__u32)target;
-	return bpf_map_lookup_elem(&sq_waiting, &target);
+	__s64 was = __sync_fetch_and_add(&w->now, what);
+	__s64 begun = sq_wait_pages(was + what) - sq_wait_pages(was);
+
+	*ret_room = !begun || (__sync_fetch_and_add(&lane->pages, begun) + begun) * SQ_WAIT_PAGE <=
+				      (__s64)lane->max_bytes;
+	return was + what;
 }
 
-/* A place among what waits. */
-static __always_inline bool wait_take(struct sq_waiting *w, __s64 cost, __u64 max, __u64 depart_ns)
-{
-	__s64 before = __sync_fetch_and_add(&w->bytes, cost);
+enum wait_taken { WAIT_TAKEN, WAIT_TARGET_FULL, WAIT_LANE_FULL };
 
-	if (max && before + cost > (__s64)max) {
-		__sync_fetch_and_add(&w->bytes, -cost);
-		if (bpf_ktime_get_ns() < w->last_ns + SQ_LANE_DRAINED_NS) {
-			__sync_fetch_and_add(&w->refused_pkts, 1);
+static __always_inline enum wait_taken wait_take(struct sq_waiting *w, struct sq_lane_state *lane,
+						 __s64 what)
+{
+	bool room, any;
+	__s64 is = wait_add(w, lane, what, &room);
+	bool own = sq_wait_bytes(is) <= (__s64)lane->target_max_bytes;
+
+	if (own && room)
+		return WAIT_TAKEN;
+	wait_add(w, lane, -what, &any);
+	return own ? WAIT_LANE_FULL : WAIT_TARGET_FULL;
+}
+
+/* There was no room: once more without what was lost on its way out, if nothing of the target can
+ * be waiting any more. */
+static __noinline bool wait_refused(struct sq_waiting *w, __s64 what, __u32 why)
+{
+	struct sq_lane_state *lane = lane_state();
+	__s64 lost;
+
+	if (!w || !lane)
+		return true;
+	lost = *(volatile __s64 *)&w->now;
+	if (lost && bpf_ktime_get_ns() >= w->last_ns + SQ_LANE_DRAINED_NS) {
+		if (__sync_val_compare_and_swap(&w->now, lost, 0) == lost)
+			__sync_fetch_and_add(&lane->pages, -sq_wait_pages(lost));
+		why = wait_take(w, lane, what);
+		if (why == WAIT_TAKEN)
 			return false;
-		}
-		/* Nothing can be waiting: those bytes were lost on their way out. */
-		w->bytes = cost;
 	}
+	what = sq_wait_pkts(what);
+	__sync_fetch_and_add(&w->refused_pkts, what);
+	if (why == WAIT_TARGET_FULL)
+		__sync_fetch_and_add(&lane->target_full_pkts, what);
+	else
+		__sync_fetch_and_add(&lane->full_pkts, what);
+	return true;
+}
+
+/* May `pkts` copies of len bytes wait until depart_ns? */
+static __always_inline bool lane_admit(__u32 slot, __u64 len_pkts, __u64 depart_ns, __u64 now)
+{
+	__u32 pkts = len_pkts >> 32;
+	__s64 what = pkts * ((__u32)len_pkts + SQ_LANE_OVERHEAD + SQ_WAIT_PKT);
+	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &slot);
+	struct sq_lane_state *lane = lane_state();
+	__u32 taken;
+
+	if (!w || !lane)
+		return true;
+	if (depart_ns > now + SQ_LANE_HORIZON_NS) {
+		__sync_fetch_and_add(&lane->horizon_pkts, pkts);
+		return false;
+	}
+	taken = wait_take(w, lane, what);
+	if (taken != WAIT_TAKEN && wait_refused(w, what, taken))
+		return false;
 	/* CPUs may overwrite each other's: who is late by a packet is still late enough. */
 	if (depart_ns > w->last_ns)
 		w->last_ns = depart_ns;
 	return true;
 }
 
-/* May `pkts` copies of len bytes wait until depart_ns? */
-static __noinline bool lane_admit(__u64 target, __u64 len_pkts, __u64 depart_ns, __u64 now)
+static __always_inline void lane_give_back(struct __sk_buff *skb, __u32 slot)
 {
-	__u32 pkts = len_pkts >> 32;
-	__s64 cost = (__s64)pkts * ((__u32)len_pkts + SQ_LANE_OVERHEAD);
-	struct sq_lane_state *lane = lane_state();
-	struct sq_waiting *w = waiting_of(target);
-
-	if (!lane)
-		return true;
-	if (!w) {
-		struct sq_waiting fresh = {};
-		__u64 key = (__u32)target;
-
-		bpf_map_update_elem(&sq_waiting, &key, &fresh, BPF_NOEXIST);
-		w = waiting_of(target);
-	}
-	if (depart_ns > now + SQ_LANE_HORIZON_NS) {
-		__sync_fetch_and_add(&lane->horizon_pkts, pkts);
-		return false;
-	}
-	if (w && !wait_take(w, cost, lane->target_max_bytes, depart_ns)) {
-		__sync_fetch_and_add(&lane->target_full_pkts, pkts);
-		return false;
-	}
-	if (!wait_take(&lane->all, cost, lane->max_bytes, depart_ns)) {
-		if (w)
-			__sync_fetch_and_add(&w->bytes, -cost);
-		__sync_fetch_and_add(&lane->full_pkts, pkts);
-		return false;
-	}
-	__sync_fetch_and_add(&lane->all.pkts, pkts);
-	return true;
-}
-
-static __always_inline void lane_give_back(struct __sk_buff *skb, __u64 target)
-{
-	__s64 cost = skb->len + SQ_LANE_OVERHEAD;
-	struct sq_waiting *w = waiting_of(target);
+	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &slot);
 	struct sq_lane_state *lane = lane_state();
 
-	if (w)
-		__sync_fetch_and_add(&w->bytes, -cost);
-	if (lane) {
-		__sync_fetch_and_add(&lane->all.bytes, -cost);
-		__sync_fetch_and_add(&lane->all.pkts, -1);
-	}
+	bool any;
+
+	if (w && lane)
+		wait_add(w, lane, -(SQ_WAIT_PKT + skb->len + SQ_LANE_OVERHEAD), &any);
 }
 
 /* A packet that a program of the lane cannot carry on. */
@@ -155,12 +166,12 @@ static __always_inline int lane_drop(void)
  * (measured: 0.96 Mbit/s at 50 ms). tun orphans what it takes; for fq, a clone
  * has no socket, and the original is consumed as if it had been sent. */
 static __always_inline int lane_enter(struct __sk_buff *skb, const struct sq_cfg *cfg,
-				      const struct sq_att *att, __u64 depart_ns, __u64 target,
+				      const struct sq_att *att, __u64 depart_ns, __u32 slot,
 				      __u32 tci)
 {
 	__u32 ifindex = att->lane_ifindex;
 
-	lane_ticket_set(skb, depart_ns, target, tci);
+	lane_ticket_set(skb, depart_ns, slot, tci);
 	if (cfg->lane == SQ_LANE_FQ && skb->sk) {
 		bpf_clone_redirect(skb, ifindex, 0);
 		return TC_ACT_STOLEN;
@@ -209,17 +220,17 @@ static __always_inline bool lane_ticket(struct __sk_buff *skb, __u64 *depart_ns)
 static __always_inline int fq_out(struct __sk_buff *skb)
 {
 	__u64 depart_ns, now = bpf_ktime_get_ns();
-	__u32 target = skb->cb[3], later = 0;
+	__u32 slot = skb->cb[3], later = 0;
 
 	if (!lane_ticket(skb, &depart_ns))
 		return TC_ACT_SHOT; /* the device's own chatter (router solicitation) */
-	if (depart_ns > now + SQ_LANE_LONG_NS && !skb->cb[4]) {
+	if (depart_ns > now + SQ_LANE_LONG_NS && slot) {
 		later = depart_ns >> 10;
 		later = later ? later : 1;
 		depart_ns = now + SQ_LANE_LOOK_NS;
 	}
 	skb->cb[3] = later;
-	skb->cb[4] = target;
+	skb->cb[4] = slot;
 	/* Set here and not where it was judged: a redirect or a namespace
 	 * crossing clears stamps, and only 5.18+ can type them. fq's clock is
 	 * CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
@@ -242,10 +253,11 @@ static __always_inline int fq_out(struct __sk_buff *skb)
 /* Out of fq before its time: back, unless its rule is gone by now or lets it go earlier. */
 static __always_inline bool fq_again(struct __sk_buff *skb, __u32 *ret_ifindex)
 {
-	__u64 now = bpf_ktime_get_ns(), target = skb->cb[4], wait;
+	__u64 now = bpf_ktime_get_ns(), wait;
 	__s32 left = skb->cb[3] - (__u32)(now >> 10); /* good for 36 minutes */
-	__u32 tci = skb->tc_index, key = TCI_ATT(tci);
-	struct sq_target *t = bpf_map_lookup_elem(&sq_targets, &target);
+	__u32 tci = skb->tc_index, key = TCI_ATT(tci), slot = skb->cb[4];
+	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &slot);
+	struct sq_target *t = w ? bpf_map_lookup_elem(&sq_targets, &w->target) : NULL;
 	struct sq_att *att = bpf_map_lookup_elem(&sq_att, &key);
 
 	if (!skb->cb[3] || left <= 0 || !t || !t->wait_ms || !att || !att->lane_ifindex)
@@ -253,7 +265,7 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u32 *ret_ifindex)
 	wait = (__u64)t->wait_ms * 1000000;
 	if (wait > (__u64)left << 10)
 		wait = (__u64)left << 10;
-	lane_ticket_set(skb, now + wait, target, tci);
+	lane_ticket_set(skb, now + wait, slot, tci);
 	*ret_ifindex = att->lane_ifindex;
 	return true;
 }
@@ -284,11 +296,13 @@ static __always_inline int fq_in(struct __sk_buff *skb)
 
 static __always_inline int tap_out(struct __sk_buff *skb)
 {
-	struct sq_lane_hdr hdr = {};
+	struct sq_lane_hdr hdr = {.slot = skb->cb[3]};
+	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &hdr.slot);
 
 	if (!lane_ticket(skb, &hdr.depart_ns))
 		return TC_ACT_SHOT;
-	hdr.target = skb->cb[3] | (__u64)skb->cb[4] << 32;
+	if (w)
+		hdr.target = w->target;
 	hdr.mark = skb->mark;
 	hdr.tc_index = skb->tc_index;
 	hdr.magic = SQ_LANE_MAGIC;
@@ -318,7 +332,7 @@ static __always_inline int tap_in(struct __sk_buff *skb)
 		return lane_drop();
 	if (hdr.vlan_proto && bpf_skb_vlan_push(skb, hdr.vlan_proto, hdr.vlan_tci))
 		return lane_drop();
-	lane_give_back(skb, hdr.target);
+	lane_give_back(skb, hdr.slot);
 	skb->mark = hdr.mark;
 	return lane_leave(skb, hdr.tc_index);
 }

@@ -55,13 +55,13 @@ struct {
 	__type(value, struct sq_lane_state);
 } sq_lane SEC(".maps");
 
-/* By cgroup id and not by version of a rule: what waits goes on to wait when
- * the rule is replaced. squalld deletes what is drained. */
+/* By sq_rule.wait_slot: an array, since a packet that waits would else pay for
+ * two look-ups in a hash. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 2 * SQ_MAX_RULES);
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SQ_WAIT_SETS *SQ_WAIT_WAYS);
+	__type(key, __u32);
 	__type(value, struct sq_waiting);
 } sq_waiting SEC(".maps");
 

@@ -94,18 +94,18 @@ static __noinline int carry_out(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (j->depart > j->now) {
 		bool twice = j->what & SQ_E_DUPLICATED;
 
-		if (!lane_admit(j->rule->target, skb->len | (twice ? 2ull : 1ull) << 32, j->depart,
-				j->now)) {
+		if (!lane_admit(j->rule->wait_slot, skb->len | (twice ? 2ull : 1ull) << 32,
+				j->depart, j->now)) {
 			j->what = SQ_E_LANE_FULL;
 			ret = TC_ACT_STOLEN;
 			goto out;
 		}
 		/* TCI_HOOK and TCI_ATT are in tci: the caller put them there. */
 		if (twice) {
-			lane_ticket_set(skb, j->depart, j->rule->target, tci);
+			lane_ticket_set(skb, j->depart, j->rule->wait_slot, tci);
 			error |= !!bpf_clone_redirect(skb, att->lane_ifindex, 0);
 		}
-		ret = lane_enter(skb, cfg, att, j->depart, j->rule->target, tci);
+		ret = lane_enter(skb, cfg, att, j->depart, j->rule->wait_slot, tci);
 	} else if (j->what & SQ_E_DUPLICATED) {
 		skb->tc_index = tci & TCI_DONE;
 		error |= !!bpf_clone_redirect(skb, att->ifindex,

@@ -113,6 +113,7 @@ static void set_rule(uint64_t cgroup, const char *text)
 	rule.id = next_id;
 	rule.target = cgroup;
 	rule.seed = 1;
+	rule.wait_slot = 1;
 	rule.expires_ns = rule_expires_ns;
 	if (rule_keep)
 		rule.flags |= SQ_R_KEEP;
@@ -189,6 +190,8 @@ static void bpf_lab_open(void)
 			     .ifindex = 1,
 			     .lane_ifindex = 1,
 			     .seg_ifindex = 1};
+	/* A run's packets never come back from where they wait. */
+	struct sq_lane_state lane = {.max_bytes = 1ull << 38, .target_max_bytes = 1ull << 38};
 	struct ethhdr *eth = (void *)packet;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct udphdr *udp = (void *)(ip + 1);
@@ -205,6 +208,7 @@ static void bpf_lab_open(void)
 	counters = calloc(libbpf_num_possible_cpus(), sizeof(struct sq_counters));
 	bpf_map_update_elem(bpf_map__fd(skel->maps.sq_cfg), &zero, &cfg, BPF_ANY);
 	bpf_map_update_elem(bpf_map__fd(skel->maps.sq_att), &zero, &att, BPF_ANY);
+	bpf_map_update_elem(bpf_map__fd(skel->maps.sq_lane), &zero, &lane, BPF_ANY);
 	bpf_map_update_elem(bpf_map__fd(skel->maps.sq_counters), &one, counters, BPF_ANY);
 	free(counters);
 	eth->h_proto = htons(ETH_P_IP);

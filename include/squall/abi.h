@@ -225,7 +225,8 @@ struct sq_rule {
 	__u32 links;	 /* flows that the table is to hold, as asked; 0 = SQ_LINKS */
 	__u32 flow_slot; /* of the table in sq_flows, given by squalld; 0 = none */
 	__u32 flow_sets; /* sets of the table, likewise */
-	__u32 n_hosts;
+	__u16 n_hosts;
+	__u16 wait_slot;			 /* of its target in sq_waiting, given by squalld */
 	struct sq_clause clause[SQ_MAX_CLAUSES]; /* most specific first */
 	struct sq_match except[SQ_MAX_EXCEPTS];
 	struct sq_dyn dyn[SQ_MAX_CLAUSES][SQ_DIRS];
@@ -364,6 +365,11 @@ struct sq_cfg {
  * bytes, since a clone in fq has no socket that could hold its sender back. Each packet counts as
  * its length and what the kernel keeps beside it. A packet that gets lost on its way out never
  * gives its bytes back, so when last_ns is long past, whatever is left is an error and set to 0.
+ *
+ * A target has a slot of sq_waiting, of the set that its id hashes to, also between two rules: what
+ * waits goes on to wait when its rule is replaced. Slot 0 is shared by those that found none.
+ * Packets and bytes are one word, and the lane's own bound counts the pages that each target fills,
+ * its last one whole: so a packet costs one atomic addition, and a second where a page is begun.
  */
 #define SQ_LANE_OVERHEAD   768
 #define SQ_LANE_DRAINED_NS 1000000000ull
@@ -373,17 +379,35 @@ struct sq_cfg {
 #define SQ_LANE_LOOK_NS                                                                            \
 	500000000ull /* ... comes out so often, to see whether his rule still is                   \
 		      */
+#define SQ_WAIT_WAYS 64
+#define SQ_WAIT_SETS (2 * SQ_MAX_RULES / SQ_WAIT_WAYS)
+#define SQ_WAIT_BITS 40 /* of a word, for bytes */
+#define SQ_WAIT_PKT  (1ll << SQ_WAIT_BITS)
+#define SQ_WAIT_PAGE 4096
 struct sq_waiting {
-	__s64 bytes;
+	__u64 target;	    /* cgroup id; 0 = free */
+	__s64 now;	    /* packets * SQ_WAIT_PKT + bytes; atomic, by squalld too */
 	__u64 last_ns;	    /* when the last one will have left */
-	__s64 pkts;	    /* counted in sq_lane_state only */
 	__u64 refused_pkts; /* no room */
 };
+/* Both may be less than none, for what was set to 0 and left all the same. */
+static inline __attribute__((always_inline)) __s64 sq_wait_bytes(__s64 now)
+{
+	return (__s64)((__u64)now << (64 - SQ_WAIT_BITS)) >> (64 - SQ_WAIT_BITS);
+}
+static inline __attribute__((always_inline)) __s64 sq_wait_pkts(__s64 now)
+{
+	return (now - sq_wait_bytes(now)) >> SQ_WAIT_BITS;
+}
+static inline __attribute__((always_inline)) __s64 sq_wait_pages(__s64 now)
+{
+	return (sq_wait_bytes(now) + SQ_WAIT_PAGE - 1) >> 12;
+}
 
 /* One element, memory-mapped by squalld. */
 struct sq_lane_state {
-	struct sq_waiting all;
-	__u64 max_bytes; /* --lane-memory; 0 = no bound */
+	__s64 pages;	 /* of all slots; atomic */
+	__u64 max_bytes; /* --lane-memory */
 	__u64 target_max_bytes;
 	__u64 full_pkts;	/* refused since the whole lane was full */
 	__u64 target_full_pkts; /* refused since their target had its share waiting */
@@ -458,13 +482,13 @@ struct sq_event {
  * out. */
 struct sq_lane_hdr {
 	__u64 depart_ns;
-	__u64 target; /* cgroup id of the rule */
+	__u64 target; /* cgroup id of the rule; 0 = in slot 0 */
 	__u32 mark;
 	__u16 tc_index;
 	__u16 magic;
 	__be16 vlan_proto; /* of the tag that stood beside the frame, 0: none */
 	__u16 vlan_tci;
-	__u32 pad;
+	__u32 slot; /* of the target in sq_waiting */
 };
 #define SQ_LANE_MAGIC 0x5153
 
@@ -485,6 +509,6 @@ SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
 SQ_ASSERT_SIZE(sq_lane_hdr, 32);
 SQ_ASSERT_SIZE(sq_waiting, 32);
-SQ_ASSERT_SIZE(sq_lane_state, 104);
+SQ_ASSERT_SIZE(sq_lane_state, 80);
 
 #endif

@@ -68,7 +68,9 @@ def status_of(key):
 
 
 def entries(which):
-    out = subprocess.run(["squall", "--pin-dir", PINS, "-j", "map", "dump", which, "-r"], capture_output=True, text=True).stdout
+    # Of an array, the elements that mean something.
+    raw = [] if which == "sq_waiting" else ["-r"]
+    out = subprocess.run(["squall", "--pin-dir", PINS, "-j", "map", "dump", which] + raw, capture_output=True, text=True).stdout
     return len(json.loads(out))
 
 

@@ -160,12 +160,83 @@ static void not_in_force(void **state)
 	del_rule(my_id);
 }
 
+static void waiting_is(uint32_t slot, int64_t pkts, int64_t each, int64_t pages)
+{
+	struct sq_waiting w;
+	struct sq_lane_state lane;
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.sq_waiting), &slot, &w);
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.sq_lane), &zero, &lane);
+	assert_int_equal(sq_wait_pkts(w.now), pkts);
+	assert_int_equal(sq_wait_bytes(w.now), pkts * each);
+	assert_int_equal(lane.pages, pages);
+}
+
+/* Neither a target nor the lane gets a packet more than its bound. */
+static void bounded(void **state)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = PACKET_SIZE);
+	const int64_t each = PACKET_SIZE + SQ_LANE_OVERHEAD;
+	struct sq_lane_state lane = {.max_bytes = 1 << 20, .target_max_bytes = 10 * each}, was;
+	struct sq_waiting w = {0};
+	uint32_t zero = 0, one = 1;
+	int fd, lanes, slots;
+
+	(void)state;
+	if (!ready)
+		skip();
+	fd = fresh_packet_then(bpf_program__fd(skel->progs.squall_egress));
+	lanes = bpf_map__fd(skel->maps.sq_lane);
+	slots = bpf_map__fd(skel->maps.sq_waiting);
+	bpf_map_lookup_elem(lanes, &zero, &was);
+	bpf_map_update_elem(slots, &one, &w, BPF_ANY);
+	bpf_map_update_elem(lanes, &zero, &lane, BPF_ANY);
+	set_rule(my_id, "up delay 1s");
+	o.repeat = 10;
+	assert_int_equal(bpf_prog_test_run_opts(fd, &o), 0);
+	assert_int_equal((int)o.retval, TC_ACT_REDIRECT);
+	o.repeat = 5;
+	assert_int_equal(bpf_prog_test_run_opts(fd, &o), 0);
+	assert_int_equal((int)o.retval, TC_ACT_STOLEN);
+	waiting_is(1, 10, each, (10 * each + 4095) / 4096);
+	bpf_map_lookup_elem(lanes, &zero, &lane);
+	assert_int_equal(lane.target_full_pkts, 5);
+	assert_int_equal(lane.full_pkts, 0);
+
+	/* Five pages of the lane, of which others have one. */
+	lane = (struct sq_lane_state){
+		.max_bytes = 5 * 4096 + 100, .target_max_bytes = 1 << 20, .pages = 1};
+	bpf_map_update_elem(slots, &one, &w, BPF_ANY);
+	bpf_map_update_elem(lanes, &zero, &lane, BPF_ANY);
+	o.repeat = 30;
+	assert_int_equal(bpf_prog_test_run_opts(fd, &o), 0);
+	assert_int_equal((int)o.retval, TC_ACT_STOLEN);
+	waiting_is(1, 4 * 4096 / each, each, 5);
+	bpf_map_lookup_elem(lanes, &zero, &lane);
+	assert_int_equal(lane.full_pkts, 30 - 4 * 4096 / each);
+	assert_int_equal(lane.target_full_pkts, 0);
+
+	/* They were to leave long ago: lost on their way, and no longer in the way. */
+	bpf_map_lookup_elem(slots, &one, &w);
+	w.last_ns = now_ns() - SQ_LANE_DRAINED_NS;
+	bpf_map_update_elem(slots, &one, &w, BPF_ANY);
+	o.repeat = 2;
+	assert_int_equal(bpf_prog_test_run_opts(fd, &o), 0);
+	assert_int_equal((int)o.retval, TC_ACT_REDIRECT);
+	waiting_is(1, 2, each, 2);
+	del_rule(my_id);
+	bpf_map_update_elem(lanes, &zero, &was, BPF_ANY);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(left_alone),
 		cmocka_unit_test(not_in_force),
+		cmocka_unit_test(bounded),
 	};
 
 	if (geteuid() == 0) {

@@ -204,25 +204,28 @@ static json_t *lane_entry(const void *key, const void *value, size_t n)
 	const struct sq_lane_state *s = value;
 
 	(void)key, (void)n;
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "waiting_pkts",
-			 (json_int_t)s->all.pkts, "waiting_bytes", (json_int_t)s->all.bytes,
-			 "max_bytes", (json_int_t)s->max_bytes, "target_max_bytes",
-			 (json_int_t)s->target_max_bytes, "full_pkts", (json_int_t)s->full_pkts,
-			 "target_full_pkts", (json_int_t)s->target_full_pkts, "horizon_pkts",
-			 (json_int_t)s->horizon_pkts, "verdict_pkts", (json_int_t)s->verdict_pkts,
-			 "vanished_pkts", (json_int_t)s->vanished_pkts, "mended",
-			 (json_int_t)s->mended);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "waiting_pages",
+		(json_int_t)s->pages, "max_bytes", (json_int_t)s->max_bytes, "target_max_bytes",
+		(json_int_t)s->target_max_bytes, "full_pkts", (json_int_t)s->full_pkts,
+		"target_full_pkts", (json_int_t)s->target_full_pkts, "horizon_pkts",
+		(json_int_t)s->horizon_pkts, "verdict_pkts", (json_int_t)s->verdict_pkts,
+		"vanished_pkts", (json_int_t)s->vanished_pkts, "mended", (json_int_t)s->mended);
 }
 
 static json_t *waiting_entry(const void *key, const void *value, size_t n)
 {
 	const struct sq_waiting *w = value;
-	uint64_t id;
+	uint32_t slot;
 
 	(void)n;
-	memcpy(&id, key, sizeof(id));
-	return json_pack("{s:o, s:I, s:I}", "cgroup_id", u64_text(id), "waiting_bytes",
-			 (json_int_t)w->bytes, "refused_pkts", (json_int_t)w->refused_pkts);
+	memcpy(&slot, key, sizeof(slot));
+	if (!w->target && !w->now)
+		return NULL; /* free, as most are */
+	return json_pack("{s:I, s:o, s:I, s:I, s:I}", "slot", (json_int_t)slot, "cgroup_id",
+			 u64_text(w->target), "waiting_pkts", (json_int_t)sq_wait_pkts(w->now),
+			 "waiting_bytes", (json_int_t)sq_wait_bytes(w->now), "refused_pkts",
+			 (json_int_t)w->refused_pkts);
 }
 
 const struct sq_map_def sq_map_defs[] = {
@@ -236,7 +239,8 @@ const struct sq_map_def sq_map_defs[] = {
 	{"sq_scratch", "a word of working memory", 4, 8, false, word_entry},
 	{"sq_lane", "what waits in the lanes, and what they lost", 4, sizeof(struct sq_lane_state),
 	 false, lane_entry},
-	{"sq_waiting", "what waits of a target", 8, sizeof(struct sq_waiting), true, waiting_entry},
+	{"sq_waiting", "what waits of a target", 4, sizeof(struct sq_waiting), false,
+	 waiting_entry},
 	{"sq_events", "sampled packets", 0, 0, false, NULL},
 };
 const size_t sq_n_maps = sizeof(sq_map_defs) / sizeof(sq_map_defs[0]);

@@ -201,7 +201,7 @@ static bool lo_wanted(struct engine *e)
 {
 	if (e->lo_off || e->ifaces)
 		return !e->lo_off && named(e, "lo");
-	return e->host_users > 0 || (e->lo_there && e->lane_state->all.pkts > 0);
+	return e->host_users > 0 || (e->lo_there && e->lane_state->pages > 0);
 }
 
 static bool iface_wanted(struct engine *e, const struct space *s, const struct nl_link *link)
@@ -546,7 +546,7 @@ int attach_scan(struct engine *e, bool links_changed)
 		lo_is_ill(e, NULL);
 	/* What waits for an interface comes back to it before it is left. */
 	for (int i = 0; i < e->n_spaces; i++)
-		e->spaces[i].wanted = e->spaces[i].host || (e->lane_state->all.pkts > 0 &&
+		e->spaces[i].wanted = e->spaces[i].host || (e->lane_state->pages > 0 &&
 							    seen_find(seen, e->spaces[i].ino));
 	if (!e->n_spaces) {
 		err = space_add(e, e->host_ino, dup(e->host_fd), true);

@@ -162,6 +162,8 @@ static void engine_free(struct engine *e)
 	if (e->cfg)
 		munmap(e->cfg, sysconf(_SC_PAGESIZE));
 	squall_bpf__destroy(e->skel);
+	if (e->waiting)
+		munmap(e->waiting, WAITING_SIZE);
 	if (e->lane_state)
 		munmap(e->lane_state, sysconf(_SC_PAGESIZE));
 	free(e->before);
@@ -196,7 +198,7 @@ static void engine_shut(struct engine *e, bool keep)
 	if (!keep && e->skel && e->skel->maps.sq_targets)
 		rules_clear(e);
 	/* New packets pass from here on; with `keep`, fq goes on without us. */
-	if (e->lane_state && (!keep || e->lane == SQ_LANE_TAP))
+	if (e->waiting && (!keep || e->lane == SQ_LANE_TAP))
 		lane_drain(e);
 	attach_stop(e, keep);
 	stuck = pacer_stop(e->pacer);
@@ -303,6 +305,7 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct sq_e
 				: sq_error_set(err, -ENOMEM, NULL, "out of memory");
 	}
 	if (!res) {
+		lane_adopt(e);
 		e->cfg->abi_version = SQ_ABI_VERSION;
 		e->cfg->lane = e->lane;
 		e->cfg->control_port = o->control_port;

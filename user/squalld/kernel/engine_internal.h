@@ -114,12 +114,14 @@ struct scan_failure {
 };
 
 #define LATE_SECONDS 60
+#define WAITING_SIZE (SQ_WAIT_SETS * SQ_WAIT_WAYS * sizeof(struct sq_waiting))
 
 struct engine {
 	struct squall_bpf *skel;
 	int egress_fd;			  /* of squall_egress, which may be of no object */
 	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
 	struct sq_lane_state *lane_state; /* likewise */
+	struct sq_waiting *waiting;	  /* likewise: sq_waiting */
 	char *pin_dir;			  /* with the ABI version */
 	char **ifaces;
 	bool lo_off;
@@ -154,6 +156,8 @@ struct engine {
 	 */
 	_Atomic uint64_t late_ns[LATE_SECONDS];
 	uint64_t late_second;
+	/* Slots of each set of sq_waiting that are some target's: changed with the lock. */
+	_Atomic uint8_t waiting_used[SQ_WAIT_SETS];
 	uint32_t hosts; /* known at the last sweep */
 	int pin_error;
 	uint64_t full_ns; /* when the host's links were last looked at; att_lock */
@@ -232,6 +236,9 @@ void lane_sweep(struct engine *e); /* plumber: finds what never came out, and te
 uint32_t lane_wait_ms(const struct sq_rule *rule); /* the longest that a packet waits, rounded up */
 /* What waits of the target leaves within ms; any thread. In fq it finds out by itself. */
 void lane_shorten(struct engine *e, uint64_t target, uint32_t ms);
+/* The target's slot in sq_waiting, 0 if there is none for it; lock held. */
+uint32_t lane_slot(struct engine *e, uint64_t target);
+void lane_adopt(struct engine *e); /* the slots of a squalld before; once, at the start */
 void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
 
 /* Links change with events only, but for what a container does to its own. */

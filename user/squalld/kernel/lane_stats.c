@@ -21,12 +21,75 @@ static uint64_t positive(int64_t v)
 	return v > 0 ? (uint64_t)v : 0;
 }
 
+/* Is there a slot that somebody may have, from *slot on? */
+static bool slot_next(const struct engine *e, uint32_t *slot)
+{
+	while (*slot < SQ_WAIT_SETS * SQ_WAIT_WAYS) {
+		/* Slot 0 is nobody's, and what waits there is not in waiting_used. */
+		if (e->waiting_used[*slot / SQ_WAIT_WAYS] || !*slot)
+			return true;
+		*slot = (*slot / SQ_WAIT_WAYS + 1) * SQ_WAIT_WAYS;
+	}
+	return false;
+}
+
+/* All targets' together. */
+static void waiting_sum(const struct engine *e, int64_t *ret_pkts, int64_t *ret_bytes,
+			uint64_t *ret_last_ns)
+{
+	*ret_pkts = *ret_bytes = *ret_last_ns = 0;
+	for (uint32_t i = 0; slot_next(e, &i); i++) {
+		int64_t now = __atomic_load_n(&e->waiting[i].now, __ATOMIC_RELAXED);
+		uint64_t last = __atomic_load_n(&e->waiting[i].last_ns, __ATOMIC_RELAXED);
+
+		*ret_pkts += sq_wait_pkts(now);
+		*ret_bytes += sq_wait_bytes(now);
+		if (now && last > *ret_last_ns)
+			*ret_last_ns = last;
+	}
+}
+
+static void slot_forget(struct engine *e, struct sq_waiting *w)
+{
+	int64_t now = __atomic_exchange_n(&w->now, 0, __ATOMIC_RELAXED);
+
+	__atomic_fetch_sub(&e->lane_state->pages, sq_wait_pages(now), __ATOMIC_RELAXED);
+}
+
+uint32_t lane_slot(struct engine *e, uint64_t target)
+{
+	uint32_t set = (target * 0x9e3779b97f4a7c15ull >> 32) % SQ_WAIT_SETS;
+	struct sq_waiting *w = &e->waiting[set * SQ_WAIT_WAYS];
+	int free = -1;
+
+	for (int i = SQ_WAIT_WAYS - 1; i >= 0; i--) {
+		if (w[i].target == target)
+			return set * SQ_WAIT_WAYS + i;
+		if (!w[i].target && (set || i))
+			free = i;
+	}
+	if (free < 0)
+		return 0;
+	e->waiting_used[set]++;
+	w[free].target = target;
+	return set * SQ_WAIT_WAYS + free;
+}
+
+void lane_adopt(struct engine *e)
+{
+	for (uint32_t i = 0; i < SQ_WAIT_SETS * SQ_WAIT_WAYS; i++)
+		e->waiting_used[i / SQ_WAIT_WAYS] += e->waiting[i].target != 0;
+}
+
 void engine_lane_stats(struct engine *e, struct engine_lane *ret)
 {
 	const volatile struct sq_lane_state *s = e->lane_state;
+	int64_t pkts, bytes;
+	uint64_t last;
 
-	*ret = (struct engine_lane){.waiting_pkts = positive(s->all.pkts),
-				    .waiting_bytes = positive(s->all.bytes),
+	waiting_sum(e, &pkts, &bytes, &last);
+	*ret = (struct engine_lane){.waiting_pkts = positive(pkts),
+				    .waiting_bytes = positive(bytes),
 				    .max_bytes = s->max_bytes,
 				    .target_max_bytes = s->target_max_bytes,
 				    .mended = s->mended,
@@ -142,39 +205,45 @@ void lane_shorten(struct engine *e, uint64_t target, uint32_t ms)
 		pacer_shorten(e->pacer, target, engine_now() + ms * 1000000ull);
 }
 
-/* Of the targets that have nothing waiting any more. A packet that comes in between is counted
- * less, which the next drain mends. */
+/* Of the targets that have nothing waiting any more, and the slots of those without a rule. A
+ * packet that comes in between is counted less, which the next drain mends. */
 static void targets_sweep(struct engine *e, uint64_t now)
 {
-	int fd = bpf_map__fd(e->skel->maps.sq_waiting);
-	struct sq_waiting w;
-	uint64_t key, next;
-	bool more = !bpf_map_get_next_key(fd, NULL, &next);
+	pthread_mutex_lock(&e->lock);
+	for (uint32_t i = 0; slot_next(e, &i); i++) {
+		struct sq_waiting *w = &e->waiting[i];
 
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(fd, &key, &next);
-		if (!bpf_map_lookup_elem(fd, &key, &w) && now > w.last_ns + SQ_LANE_DRAINED_NS)
-			bpf_map_delete_elem(fd, &key);
+		if (now <= w->last_ns + SQ_LANE_DRAINED_NS)
+			continue;
+		slot_forget(e, w);
+		if (!w->target || ruled_find(e, w->target))
+			continue;
+		__atomic_store_n(&w->last_ns, 0, __ATOMIC_RELAXED);
+		w->target = w->refused_pkts = 0;
+		e->waiting_used[i / SQ_WAIT_WAYS]--;
 	}
+	pthread_mutex_unlock(&e->lock);
 }
 
 void lane_sweep(struct engine *e)
 {
 	struct sq_lane_state *s = e->lane_state;
 	struct pacer_stats p = {0};
-	uint64_t now = engine_now();
+	uint64_t now = engine_now(), last;
 	struct engine_lane st;
+	int64_t pkts, bytes;
 
 	if (e->pacer)
 		pacer_get_stats(e->pacer, &p);
-	if (s->all.bytes && now > s->all.last_ns + SQ_LANE_DRAINED_NS && !p.queued) {
+	waiting_sum(e, &pkts, &bytes, &last);
+	if (last && now > last + SQ_LANE_DRAINED_NS && !p.queued) {
 		uint64_t known = p.dropped - e->pacer_dropped_seen;
-		uint64_t gone = positive(s->all.pkts);
+		uint64_t gone = positive(pkts);
 
 		s->vanished_pkts += gone > known ? gone - known : 0;
 		e->pacer_dropped_seen = p.dropped;
-		s->all.pkts = s->all.bytes = 0;
+		for (uint32_t i = 0; slot_next(e, &i); i++)
+			slot_forget(e, &e->waiting[i]);
 	}
 	if (now > e->swept_ns + 10000000000ull) {
 		e->swept_ns = now;
@@ -198,14 +267,15 @@ void lane_sweep(struct engine *e)
 
 void lane_drain(struct engine *e)
 {
-	const volatile struct sq_lane_state *s = e->lane_state;
-	uint64_t until = engine_now() + DRAIN_NS;
+	uint64_t until = engine_now() + DRAIN_NS, last;
 	struct timespec nap = {.tv_nsec = 10000000};
+	int64_t pkts, bytes;
 
-	while (s->all.pkts > 0 && engine_now() < until &&
-	       engine_now() < s->all.last_ns + SQ_LANE_DRAINED_NS)
+	for (waiting_sum(e, &pkts, &bytes, &last);
+	     pkts > 0 && engine_now() < until && engine_now() < last + SQ_LANE_DRAINED_NS;
+	     waiting_sum(e, &pkts, &bytes, &last))
 		nanosleep(&nap, NULL);
-	if (s->all.pkts > 0)
+	if (pkts > 0)
 		log_warn("lane: %lld packets that had to wait for more than %llu s are lost",
-			 (long long)s->all.pkts, DRAIN_NS / 1000000000ull);
+			 (long long)pkts, DRAIN_NS / 1000000000ull);
 }

@@ -238,6 +238,13 @@ int engine_load(struct engine *e, struct sq_error *err)
 		e->lane_state = NULL;
 		return sq_error_set(err, -errno, NULL, "cannot map sq_lane: %s", strerror(errno));
 	}
+	e->waiting = mmap(NULL, WAITING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  bpf_map__fd(e->skel->maps.sq_waiting), 0);
+	if (e->waiting == MAP_FAILED) {
+		e->waiting = NULL;
+		return sq_error_set(err, -errno, NULL, "cannot map sq_waiting: %s",
+				    strerror(errno));
+	}
 	if (e->cfg->abi_version && e->cfg->abi_version != SQ_ABI_VERSION)
 		return sq_error_set(err, -EPROTO, "--pin-dir",
 				    "maps there have layout %u, this squalld has %u; "

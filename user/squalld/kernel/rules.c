@@ -349,6 +349,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	rule.set_ns = now.tv_sec * 1000000000ull + now.tv_nsec;
 	rule.expires_ns = rule.for_ns ? engine_now() + rule.for_ns : 0;
 	rule.id = ++e->next_rule_id;
+	rule.wait_slot = lane_slot(e, cgroup_id);
 	res = assign_counters(e, r ? &r->rule : NULL, &rule);
 	if (res) {
 		sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
