@@ -370,6 +370,8 @@ struct sq_cfg {
  * waits goes on to wait when its rule is replaced. Slot 0 is shared by those that found none.
  * Packets and bytes are one word, and the lane's own bound counts the pages that each target fills,
  * its last one whole: so a packet costs one atomic addition, and a second where a page is begun.
+ * The lane's bound is never passed, and met early by up to a page for each target with packets
+ * waiting.
  */
 #define SQ_LANE_OVERHEAD   768
 #define SQ_LANE_DRAINED_NS 1000000000ull

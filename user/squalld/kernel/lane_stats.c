@@ -209,6 +209,9 @@ void lane_shorten(struct engine *e, uint64_t target, uint32_t ms)
  * packet that comes in between is counted less, which the next drain mends. */
 static void targets_sweep(struct engine *e, uint64_t now)
 {
+	int ruled = bpf_map__fd(e->skel->maps.sq_targets);
+	struct sq_target t;
+
 	pthread_mutex_lock(&e->lock);
 	for (uint32_t i = 0; slot_next(e, &i); i++) {
 		struct sq_waiting *w = &e->waiting[i];
@@ -216,7 +219,7 @@ static void targets_sweep(struct engine *e, uint64_t now)
 		if (now <= w->last_ns + SQ_LANE_DRAINED_NS)
 			continue;
 		slot_forget(e, w);
-		if (!w->target || ruled_find(e, w->target))
+		if (!w->target || !bpf_map_lookup_elem(ruled, &w->target, &t))
 			continue;
 		__atomic_store_n(&w->last_ns, 0, __ATOMIC_RELAXED);
 		w->target = w->refused_pkts = 0;

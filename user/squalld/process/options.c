@@ -59,7 +59,9 @@ static const struct opt table[] = {
 	TEXT("lane-memory", lane_memory, "SIZE", "256mib", NULL,
 	     "Bytes that may wait in all lanes together, 1mib to 4095mib; of one target half. What "
 	     "is "
-	     "over it is lost, and counted apart from the losses of rules."),
+	     "over it is lost, and counted apart from the losses of rules. Each target with "
+	     "packets "
+	     "waiting takes up to 4 KiB more than they are."),
 	TEXT("traffic", traffic, "WHEN", "auto", "auto on off",
 	     "Count what each target sends and receives, also without a rule, for the panel's list "
 	     "and GET /api/v1/traffic: auto, while somebody looks and there are at most 200 "
