@@ -9,7 +9,6 @@
 
 #define MAX_VALUE_NS (1ull << 62)
 #define MAX_BYTES    (1ull << 50)
-#define MAX_DNS_NS   60000000000ull
 
 const char accepts_each[] = "flow or address";
 const char accepts_share[] = "a percentage above 0%, as in flows 30%";

@@ -69,6 +69,7 @@ int ask_finish(struct sq_clause *c, int clause, struct sq_error *err);
 /* From and into the clause's object; the latter 0 or -1 (out of memory). */
 int ask_from_json(const json_t *o, int clause, struct sq_flow_ask *a, struct sq_error *err);
 int ask_to_json(json_t *o, const struct sq_flow_ask *a);
+#define MAX_DNS_NS 60000000000ull /* of dns slow */
 extern const char accepts_each[], accepts_share[], accepts_trigger[], accepts_links[],
 	accepts_max_flows[], accepts_dns[];
 

@@ -27,6 +27,8 @@ static int parse_after(struct parser *p, const char *field, struct sq_flow_ask *
 	} else {
 		return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);
 	}
+	if (!v)
+		return sq_error_value(p->err, -EINVAL, field, w, accepts_trigger);
 	p->i++;
 	a->value = v;
 	w = peek(p);
@@ -84,10 +86,12 @@ static int parse_dns(struct parser *p, const char *field, struct sq_flow_ask *a)
 		return sq_error_value(p->err, -EINVAL, field, w, accepts_dns);
 	p->i++;
 	a->dns = (uint8_t)r;
-	if (r == SQ_DNS_SLOW)
-		r = take_number(p, field, sq_parse_duration, accepts_dns, 1, &ns);
+	if (r != SQ_DNS_SLOW)
+		return 0;
+	w = peek(p);
+	r = take_number(p, field, sq_parse_duration, accepts_dns, 1, &ns);
 	a->dns_ns = ns;
-	return r < 0 ? r : 0;
+	return !r && ns > MAX_DNS_NS ? sq_error_value(p->err, -EINVAL, field, w, accepts_dns) : r;
 }
 
 static int parse_count(const char *text, uint64_t *ret)
