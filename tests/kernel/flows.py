@@ -28,6 +28,12 @@ def counts():
     return json.loads(out)['flows'][0]
 
 
+def counts_lost():
+    out = subprocess.run(['squall', '-j', 'stats', os.environ['TARGET']], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    return next(c['lost_pkts'] for c in json.loads(out)['counters'] if c['direction'] == 'up')
+
+
 def connect(source=0, timeout=3):
     s = socket.socket(family, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -305,6 +311,64 @@ def each_flow_seed():
     said(len(set(a.values())) == 4, 'and not the same ones in each')
     n = sum(len(x) for x in a.values())
     said(abs(n - 72) <= 3.29 * (240 * 0.3 * 0.7) ** 0.5, f'loss 30%: {n} of 240')
+
+
+def fates(words, n, flows=4):
+    """For each of the flows, which send in turns, whether each of n datagrams was lost: 0 or 1."""
+    rule('up', *words, 'match', 'proto', 'udp', 'seed', '9')
+    socks = []
+    for i in range(flows):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.setsockopt(socket.SOL_SOCKET, 33, 1 << 25)  # SO_RCVBUFFORCE
+        s.bind(('', 32000 + i))
+        s.connect((addr, port))
+        socks.append(s)
+    for k in range(n):
+        for s in socks:
+            s.send(b'%d' % k)
+        if k % 50 == 49:
+            time.sleep(0.002)
+    lost = []
+    for s in socks:
+        s.settimeout(0.5 * SLOW)
+        came = set()
+        try:
+            while len(came) < n:
+                came.add(int(s.recv(100)))
+        except OSError:
+            pass
+        lost.append([k not in came for k in range(n)])
+        s.close()
+    return lost
+
+
+def correlation(x, y):
+    n, a, b = len(x), sum(x) / len(x), sum(y) / len(y)
+    return (sum(p and q for p, q in zip(x, y)) / n - a * b) / (a * (1 - a) * b * (1 - b)) ** 0.5
+
+
+def each_flow_chains():
+    n, p, r = 6000, 0.05, 0.2
+    words = ['loss', 'gemodel', f'{p * 100:g}%', f'{r * 100:g}%']
+    # The chain remembers: each flow's losses follow each other by 1 - p - r, so that of two
+    # independent ones the correlation varies as by fewer packets (Bartlett).
+    memory = (1 - p - r) ** 2
+    bound = 3.29 * ((1 + memory) / (1 - memory) / n) ** 0.5
+    each = fates([*words, 'each', 'flow'], n)
+    lost = counts_lost()
+    said(lost == sum(map(sum, each)), f'each flow: {lost} of {4 * n} lost, and counted')
+    own = [correlation(x[:-1], x[1:]) for x in each]
+    said(all(abs(c - (1 - p - r)) < 0.1 for c in own),
+         'each has its bursts: ' + ' '.join(f'{c:.2f}' for c in own))
+    pairs = [(i, k, lag) for i in range(4) for k in range(i) for lag in (0, 1)]
+    found = [correlation(each[i][:n - lag], each[k][lag:]) for i, k, lag in pairs]
+    said(all(abs(c) <= bound for c in found),
+         f'two flows are independent: correlations of {min(found):.3f} to {max(found):.3f} within '
+         f'{bound:.3f}')
+    one = fates(words, n, 2)
+    got = correlation(*one)
+    said(got > 0.5, f'without it the same bursts meet both: {got:.2f}')
 
 
 def each_address():
