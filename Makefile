@@ -138,7 +138,7 @@ $(foreach t,$(notdir $(unit_bins)),$(eval $(call unit,$(t))))
 
 # tests/{tools,sim,bench}/X.c: one-file programs, build/tests/DIR/X. A first
 # line "// libs: -lfoo" names what they link besides the libraries.
-tool_bins := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c tests/sim/*.c tests/bench/*.c))
+tool_bins := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(wildcard tests/tools/*.c tests/sim/*.c tests/bench/*.c)))
 $(tool_bins): $(B)/%: %.c $(B)/liblib.a $(wildcard tests/tools/*.h tests/sim/*.h) $(skels)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)

@@ -160,11 +160,16 @@ static __always_inline void flow_give_back(struct sq_flow *flow, struct sq_flow_
 	__sync_fetch_and_add(&head->held[flow->clause % SQ_MAX_CLAUSES], -1);
 }
 
+struct flow_found {
+	__u64 tag;
+	bool fresh; /* it had no entry */
+};
+
 /* The flow's entry, made if it has none. NULL: there is no place, which is counted. */
 static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const struct packet *p,
-					   __u32 how, __u64 now, bool *fresh)
+					   __u32 how, __u64 now, struct flow_found *found)
 {
-	__u64 tag = flow_hash(p, rule->seed, how);
+	__u64 tag = found->tag = flow_hash(p, rule->seed, how);
 	__u32 slot = rule->flow_slot, way;
 	__u32 a = flow_index(tag, rule->flow_sets, false);
 	__u32 b = flow_index(tag, rule->flow_sets, true);
@@ -212,7 +217,7 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 	flow_fill(flow, p, how, now);
 	__sync_fetch_and_add(how & FLOW_KEY_ADDRESS ? &head->addresses : &head->seen, 1);
 	__sync_val_compare_and_swap(&set->tag[way], SQ_FLOW_BUSY, tag);
-	*fresh = true;
+	found->fresh = true;
 	return flow;
 }
 
@@ -442,19 +447,18 @@ static __always_inline bool no_flow(const struct packet *p)
 }
 
 /* Clauses and directions draw from streams of their own, as those of the rule do. */
-static __always_inline void flow_own_link(struct judgement *j, const struct packet *p,
-					  struct sq_flow *flow, __u32 how)
+static __always_inline void flow_own_link(struct judgement *j, struct sq_flow *flow, __u64 tag)
 {
-	j->dyn = &flow->dyn[how & 1];
-	j->seed ^= flow_hash(p, j->rule->seed, how);
+	j->dyn = &flow->dyn[j->dir & 1];
+	j->seed ^= tag;
 }
 
 /* Once for each packet, before it is cut. */
 static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
 				   const struct packet *p)
 {
+	struct flow_found found = {};
 	struct sq_flow *flow;
-	bool fresh = false;
 
 	if (no_flow(p))
 		return FLOW_GOES;
@@ -467,30 +471,30 @@ static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
 	/* A flow with a link of its own is followed too: its end gives its place back. */
 	if (!j->ask->act && !j->ask->max_flows && j->ask->each != SQ_EACH_FLOW)
 		return FLOW_GOES;
-	flow = flow_get(j->rule, p, j->dir & 1, j->now, &fresh);
+	flow = flow_get(j->rule, p, j->dir & 1, j->now, &found);
 	if (!flow)
 		return FLOW_SPARED;
 	if (j->ask->each == SQ_EACH_FLOW)
-		flow_own_link(j, p, flow, j->dir & 1);
-	return flow_verdict(skb, j, p, flow, fresh);
+		flow_own_link(j, flow, found.tag);
+	return flow_verdict(skb, j, p, flow, found.fresh);
 }
 
 /* False: it has no place, and passes. */
 static __noinline bool flow_place(struct judgement *j, const struct packet *p)
 {
 	__u32 how = j->dir & 1;
+	struct flow_found found = {};
 	struct sq_flow *flow;
-	bool fresh = false;
 
 	if (!j->ask->each || no_flow(p))
 		return true;
 	if (j->ask->each == SQ_EACH_ADDRESS)
 		how |= FLOW_KEY_ADDRESS;
-	flow = flow_get(j->rule, p, how, j->now, &fresh);
+	flow = flow_get(j->rule, p, how, j->now, &found);
 	if (!flow)
 		return false;
 	flow->last_ns = j->now;
-	flow_own_link(j, p, flow, how);
+	flow_own_link(j, flow, found.tag);
 	return true;
 }
 
