@@ -5,9 +5,11 @@
     bench_pair.py OLD_BUILD [--rounds N] [--worse PERCENT]
 
 OLD_BUILD is the build folder of another tree (`git archive COMMIT | tar x`, make). The figures are
-those of bench_sim.py; each is taken of the old and the new within seconds of each other, in the
-other order each round, and what counts is the median of the rounds' ratios. Exits 1 when one is
-worse by more than PERCENT (3).
+those of bench_sim.py, and what counts is the median of the rounds' ratios. Throughput is taken of
+both at the same time, which share a core as their sinks do: what a message costs changes by a fifth
+from one second to the next on a virtual machine, however quiet, and one after the other that is what
+the ratio would say. Each other figure is taken of the old and the new within seconds of each other,
+in the other order each round. Exits 1 when one is worse by more than PERCENT (3).
 """
 import argparse
 import os
@@ -32,24 +34,56 @@ class Sink(b.Sink):
             b.B = build
 
 
+@b.measured
+def together(builds, kind, conns, qos, warm=0.3, secs=2.0):
+    """{build: messages per second of CPU time}, of all builds at once."""
+    sinks, ps = {}, {}
+    try:
+        for x in builds:
+            sinks[x] = Sink()
+        for x in builds:
+            b.B = x
+            ps[x] = b.sender(kind, sinks[x].port, conns, qos)
+        for x in builds:
+            b.until(f"{conns} connections", lambda x=x: sinks[x].snap()["connected"] >= conns, ps[x])
+            b.until("messages", lambda x=x: sinks[x].snap()["publishes"] > conns, ps[x])
+        time.sleep(warm)
+        took = []
+        for pause in (secs, 0):
+            took.append({x: (sinks[x].snap(), b.cpu_s(ps[x].pid)) for x in builds})
+            time.sleep(pause)
+        for x in builds:
+            if ps[x].poll() is not None or took[1][x][0]["connected"] < conns:
+                sys.exit(f"bench: {x}: lost connections: {took[1][x][0]}")
+            b.stop(ps[x], b.signal.SIGKILL)
+    finally:
+        for x in sinks:
+            sinks[x].stop()
+        b.B = NEW
+    return {x: (took[1][x][0]["publishes"] - took[0][x][0]["publishes"]) / (took[1][x][1] - took[0][x][1])
+            for x in builds}
+
+
 def rows():
-    """(name, more is better, every which round, figure)"""
+    """(name, more is better, every which round, figure, is it one of all builds at once)"""
     for qos in (0, 1):
         for n in SIZES:
-            yield f"QoS {qos}, {n} connections", True, 1, lambda q=qos, c=n: b.throughput("squall-sim", c, q, 0.3, 1.5)
-        yield f"QoS {qos}, 16 per write", True, 1, lambda q=qos: b.throughput("squall-sim16", 100, q, 0.3, 1.5)
-    yield "connects", True, 1, lambda: b.connects_sim(15000)
+            yield f"QoS {qos}, {n} connections", True, 1, lambda builds, q=qos, c=n: together(
+                builds, "squall-sim", c, q), True
+        yield f"QoS {qos}, 16 per write", True, 1, lambda builds, q=qos: together(
+            builds, "squall-sim16", 100, q), True
+    yield "connects", True, 1, lambda: b.connects_sim(15000), False
     for v in ("1.2", "1.3"):
-        yield f"TLS {v}, full handshakes", True, 2, lambda v=v: b.reconnects("full", v, 2)
-        yield f"TLS {v}, resumed", True, 2, lambda v=v: b.reconnects("always", v, 2)
+        yield f"TLS {v}, full handshakes", True, 2, lambda v=v: b.reconnects("full", v, 2), False
+        yield f"TLS {v}, resumed", True, 2, lambda v=v: b.reconnects("always", v, 2), False
     for n in (1000, 10000, 50000):
-        yield f"CPU per device, {n}", False, 4, lambda n=n: b.cpu_each(n, 4)[0]
-    yield "memory, 50,000 idle", False, 8, lambda: b.idle(50000)[0]
+        yield f"CPU per device, {n}", False, 4, lambda n=n: b.cpu_each(n, 4)[0], False
+    yield "memory, 50,000 idle", False, 8, lambda: b.idle(50000)[0], False
     d = b.certs(5000)
     for v in ("1.2", "1.3"):
         args = b.tls_args(d, "--tls-version", v, "--resume", "full")
         yield f"memory, 5,000 idle, TLS {v}", False, 8, lambda v=v, a=args: b.idle(
-            5000, *a, sink_args=b.sink_tls(d, v), tls=True, settle=4.0)[0]
+            5000, *a, sink_args=b.sink_tls(d, v), tls=True, settle=4.0)[0], False
 
 
 def main():
@@ -63,14 +97,18 @@ def main():
     b.certs(5000)
     got, began = {}, time.monotonic()
     for rnd in range(a.rounds):
-        for name, more, every, figure in rows():
+        for name, more, every, figure, at_once in rows():
             if rnd % every:
                 continue
-            pair = {}
-            for build in (old, NEW) if rnd % 2 else (NEW, old):
-                b.B = build
-                pair[build] = figure()
-            b.B = NEW
+            order = (old, NEW) if rnd % 2 else (NEW, old)
+            if at_once:
+                pair = figure(order)
+            else:
+                pair = {}
+                for build in order:
+                    b.B = build
+                    pair[build] = figure()
+                b.B = NEW
             ratio = pair[NEW] / pair[old]
             got.setdefault((name, more), []).append(ratio)
             print(f"  {time.monotonic() - began:4.0f} s, round {rnd + 1}, {name}: old {pair[old]:.4g}, "
