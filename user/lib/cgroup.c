@@ -339,6 +339,18 @@ static int each_pid_at(const char *path, uint64_t id, struct todo *t, int (*fn)(
 	return fd < 0 ? 0 : list_children(fd, t); /* else it was removed meanwhile */
 }
 
+int cgroup_each_pid_in(int dir, int (*fn)(int pid, void *arg), void *arg)
+{
+	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC), ret;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	ret = each_number(fd, fn, arg);
+	close(fd);
+	return ret || (!fstat(dir, &st) && st.st_nlink == 2) ? ret : -EAGAIN;
+}
+
 int cgroup_each_pid_of(const char *path, uint64_t id, int (*fn)(int pid, void *arg), void *arg)
 {
 	struct todo todo = {0};

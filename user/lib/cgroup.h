@@ -33,6 +33,8 @@ int cgroup_of_pid(int pid, char *ret, size_t size);
 /* Calls fn for each process in the cgroup and below. Stops when fn returns non-zero and returns
  * that. */
 int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg);
+/* Of an open cgroup. -EAGAIN: it has children, who are not looked at. */
+int cgroup_each_pid_in(int dir, int (*fn)(int pid, void *arg), void *arg);
 /* -ESTALE: another cgroup is there now than that with this id. */
 int cgroup_each_pid_of(const char *path, uint64_t id, int (*fn)(int pid, void *arg), void *arg);
 

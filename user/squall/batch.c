@@ -81,15 +81,6 @@ static bool for_batch(const struct command *c, uint32_t given)
 	return false;
 }
 
-/* Its text says all of it; clauses beside it are read as well, and compared. */
-static json_t *text_only(json_t *rule)
-{
-	json_t *o = json_pack("{s:O}", "text", json_object_get(rule, "text"));
-
-	json_decref(rule);
-	return o;
-}
-
 /* A line's words to a command, its options and, of a fault set, its rule. */
 static int understand(struct batch *b, struct step *s)
 {
@@ -119,8 +110,7 @@ static int understand(struct batch *b, struct step *s)
 	if (s->command->run != cmd_fault_set || s->given & OPT_WAIT)
 		return 0;
 	s->own = *b->cli;
-	r = rule_of_words(&s->own, s->argc - 1, s->argv + 1, &s->rule);
-	s->rule = r ? NULL : text_only(s->rule);
+	r = text_of_words(&s->own, s->argc - 1, s->argv + 1, &s->rule);
 	return !r && !*s->argv[0]
 		       ? complain_text(b->cli, EXIT_USAGE, "an empty name is not accepted")
 		       : r;

@@ -121,6 +121,8 @@ int api_list(struct cli *cli, const char *path, const char *key, const char *con
 
 /* fault.c: the rule that the words mean, as JSON to send; complains and returns an exit code. */
 int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret);
+/* The same, as a rule's body that has its text only. */
+int text_of_words(const struct cli *cli, int n, char **words, json_t **ret);
 /* What is in force after a change (r: an exit code), unless -q asks for silence; takes the answer.
  */
 int in_force(struct cli *cli, int r, json_t *answer);

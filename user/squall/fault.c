@@ -17,14 +17,13 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
+static int understand(const struct cli *cli, int n, char **words, struct sq_rule *ret)
 {
 	struct sq_error err;
-	struct sq_rule rule;
 	const char *bare;
 	int r;
 
-	r = sq_rule_from_words(n, (const char *const *)words, &rule, &err);
+	r = sq_rule_from_words(n, (const char *const *)words, ret, &err);
 	if (r) {
 		suggest_rule(n, words, &err);
 		return complain(cli, r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE, &err);
@@ -33,10 +32,31 @@ int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
 	if (bare && !(cli->given & OPT_QUIET))
 		fprintf(stderr, "squall: delay %.32s is %.32sus, as in tc; did you mean %.32sms?\n",
 			bare, bare, bare);
-	*ret = sq_rule_to_json(&rule, now_ns());
-	if (!*ret)
-		return complain_text(cli, EXIT_FAILED, "out of memory");
 	return 0;
+}
+
+int rule_of_words(const struct cli *cli, int n, char **words, json_t **ret)
+{
+	struct sq_rule rule;
+	int r = understand(cli, n, words, &rule);
+
+	if (r)
+		return r;
+	*ret = sq_rule_to_json(&rule, now_ns());
+	return *ret ? 0 : complain_text(cli, EXIT_FAILED, "out of memory");
+}
+
+int text_of_words(const struct cli *cli, int n, char **words, json_t **ret)
+{
+	char text[SQ_RULE_CANONICAL_MAX];
+	struct sq_rule rule;
+	int r = understand(cli, n, words, &rule);
+
+	if (r)
+		return r;
+	*ret = sq_rule_to_text(&rule, text, sizeof(text)) < 0 ? NULL
+							      : json_pack("{s:s}", "text", text);
+	return *ret ? 0 : complain_text(cli, EXIT_FAILED, "out of memory");
 }
 
 static const char *text_of(const json_t *object, const char *key)

@@ -229,16 +229,25 @@ json_t *book_ended(struct book *book, const struct rule_entry *e)
 	return o;
 }
 
+/* What the record keeps of an entry; rule (stolen) may be NULL. */
+static json_t *for_record(const struct rule_entry *e, json_t *rule)
+{
+	return json_pack("{s:o,s:o*,s:b,s:o,s:o*}", "target", json_text(e->name), "rule", rule,
+			 "in_force", (int)(e->in_force || e->members), "source",
+			 json_text(e->source), "by", e->by ? json_text(e->by) : NULL);
+}
+
 void book_publish_more(struct book *book, const char *action, const struct rule_entry *e,
 		       bool with_rule, json_t *more)
 {
-	json_t *o;
+	json_t *o, *rule = NULL;
 
 	if (bus_heard(book->bus)) {
-		o = entry_json(e, bus_wanted(book->bus) ? rule_json(e) : rule_text(e));
+		if (with_rule)
+			rule = bus_wanted(book->bus) ? rule_json(e) : rule_text(e);
+		o = bus_wanted(book->bus) ? entry_json(e, rule ? rule : json_null())
+					  : for_record(e, rule);
 		json_object_set_new(o, "action", json_string(action));
-		if (!with_rule)
-			json_object_set_new(o, "rule", json_null());
 		if (more)
 			json_object_update_missing(o, more);
 		bus_publish(book->bus, "rule", o);

@@ -298,31 +298,44 @@ static void append(struct history *h, const char *line, size_t len)
 	h->used += len + 1;
 }
 
+static char *quoted(const char *text)
+{
+	json_t *value = json_text(text);
+	char *q = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+
+	json_decref(value);
+	return q;
+}
+
 void history_add(struct history *h, const char *type, const char *action, const char *target,
 		 json_t *more)
 {
-	json_t *o;
-	char *line;
+	char *who = h ? quoted(whose[0] ? whose : "squalld") : NULL,
+	     *name = h && target ? quoted(target) : NULL,
+	     *rest = h && more ? json_dumps(more, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL, *line;
+	bool has_more = rest && strcmp(rest, "{}") != 0;
+	int n;
 
-	if (!h) {
-		json_decref(more);
-		return;
-	}
-	pthread_mutex_lock(&h->lock);
-	/* In this order: note() reads it. */
-	o = json_pack("{s:I,s:I,s:s,s:s,s:o*,s:o}", "id", (json_int_t)h->next_id++, "time_ms",
-		      (json_int_t)sq_real_ms(), "type", type, "action", action, "target",
-		      target ? json_text(target) : NULL, "who",
-		      json_text(whose[0] ? whose : "squalld"));
-	json_object_update_missing(o, more);
-	line = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
-	if (line && strlen(line) < LINE_BYTES)
-		append(h, line, strlen(line));
-	pthread_cond_signal(&h->wake);
-	pthread_mutex_unlock(&h->lock);
-	free(line);
-	json_decref(o);
 	json_decref(more);
+	if (h && who && !target == !name) {
+		pthread_mutex_lock(&h->lock);
+		/* In this order: note() reads it. */
+		n = asprintf(&line,
+			     "{\"id\":%llu,\"time_ms\":%llu,\"type\":\"%s\",\"action\":\"%s\"%s%s,"
+			     "\"who\":%s%s%s",
+			     (unsigned long long)h->next_id++, (unsigned long long)sq_real_ms(),
+			     type, action, name ? ",\"target\":" : "", name ? name : "", who,
+			     has_more ? "," : "}", has_more ? rest + 1 : "");
+		if (n > 0 && n < LINE_BYTES)
+			append(h, line, (size_t)n);
+		if (n >= 0)
+			free(line);
+		pthread_cond_signal(&h->wake);
+		pthread_mutex_unlock(&h->lock);
+	}
+	free(who);
+	free(name);
+	free(rest);
 }
 
 int history_error(struct history *h)
@@ -432,12 +445,10 @@ static json_t *read_event(struct history *h, const struct place *p, const struct
 
 static uint32_t hash_of(const char *text)
 {
-	json_t *value = text ? json_text(text) : NULL;
-	char *quoted = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
-	uint32_t h = quoted ? hash(quoted + 1, strlen(quoted) - 2) : 0;
+	char *q = text ? quoted(text) : NULL;
+	uint32_t h = q ? hash(q + 1, strlen(q) - 2) : 0;
 
-	free(quoted);
-	json_decref(value);
+	free(q);
 	return h;
 }
 

@@ -30,8 +30,9 @@ void history_close(struct history *h); /* accepts NULL; writes the rest */
 void history_by(const char *who);
 
 /*
- * Remembers an event. Keys of more (an object, stolen, may be NULL) go into it. Only memory is
- * touched, so a lock may be held. Any thread.
+ * Remembers an event. type and action are words. Keys of more (an object, stolen, may be NULL; none
+ * of id, time_ms, type, action, target, who) go into it. Only memory is touched, so a lock may be
+ * held. Any thread.
  */
 void history_add(struct history *h, const char *type, const char *action, const char *target,
 		 json_t *more);

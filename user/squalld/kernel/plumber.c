@@ -285,6 +285,23 @@ static int failure_of(struct engine *e, const char *path, struct sq_error *err)
 	return res;
 }
 
+/* By the directory that its rule keeps open, where it has one: no path is walked. */
+static bool places_of_ruled(struct engine *e, uint64_t cgroup_id, struct places *ret)
+{
+	const struct ruled *r;
+	int dir, res = -ENOENT;
+
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	dir = r ? fcntl(r->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	pthread_mutex_unlock(&e->lock);
+	if (dir >= 0) {
+		res = cgroup_each_pid_in(dir, add_place, ret);
+		close(dir);
+	}
+	return !res;
+}
+
 int engine_hold(struct engine *e, uint64_t cgroup_id, const char *path, struct sq_error *err)
 {
 	struct places at = {.e = e};
@@ -293,7 +310,8 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, const char *path, struct s
 	bool needed;
 	int res = 0;
 
-	if (!path || cgroup_each_pid_of(path, cgroup_id, add_place, &at) < 0) {
+	if (!path || (!places_of_ruled(e, cgroup_id, &at) &&
+		      cgroup_each_pid_of(path, cgroup_id, add_place, &at) < 0)) {
 		at = (struct places){.e = e};
 		res = cgroup_path_of(cgroup_id, found, sizeof(found));
 		path = found;
