@@ -319,7 +319,9 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, const char *path, struct s
 			cgroup_each_pid(path, add_place, &at);
 	}
 	if (res)
-		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
+		return sq_error_set(err, res, "target",
+				    res == -ENOENT ? "no cgroup with id %llu (%s)"
+						   : "cannot look for the cgroup with id %llu: %s",
 				    (unsigned long long)cgroup_id, strerror(-res));
 	h = malloc(sizeof(*h));
 	if (!h)

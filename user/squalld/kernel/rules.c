@@ -223,7 +223,9 @@ static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *e
 
 	res = cgroup_path_of(cgroup_id, path, sizeof(path));
 	if (res)
-		return sq_error_set(err, res, "target", "no cgroup with id %llu (%s)",
+		return sq_error_set(err, res, "target",
+				    res == -ENOENT ? "no cgroup with id %llu (%s)"
+						   : "cannot look for the cgroup with id %llu: %s",
 				    (unsigned long long)cgroup_id, strerror(-res));
 	level = cgroup_level(path, SQ_MAX_LEVELS);
 	if (!level)
