@@ -64,6 +64,36 @@ def together(builds, kind, conns, qos, warm=0.3, secs=2.0):
             for x in builds}
 
 
+@b.measured
+def paced(builds, n, secs=10):
+    """{build: microseconds of CPU per message}, a message a second and device, of all builds at once."""
+    sinks, ps, took = {}, {}, []
+    try:
+        for i, x in enumerate(builds):
+            b.B = x
+            binds = ["--bind", ",".join(f"127.0.{i}.{k}" for k in range(1, 5))] if n > 20000 else []
+            sinks[x] = Sink("--workers", str(-(-n // 18000)), spin=False)
+            ps[x] = b.sim(sinks[x].port, n, "--interval", "1s", "--jitter", "10%", *binds, ramp="5000/s")
+        for x in builds:
+            b.until(f"{n} connections", lambda x=x: sinks[x].snap()["connected"] >= n, ps[x], 300)
+        time.sleep(2)
+        for pause in (secs, 0):
+            took.append({x: (sinks[x].snap()["publishes"], b.cpu_s(ps[x].pid)) for x in builds})
+            time.sleep(pause)
+        for x in builds:
+            b.stop(ps[x])
+    finally:
+        for x in sinks:
+            sinks[x].stop()
+        b.B = NEW
+    return {x: (took[1][x][1] - took[0][x][1]) / (took[1][x][0] - took[0][x][0]) * 1e6 for x in builds}
+
+
+def one_more(n, *args, **kw):
+    """Bytes; what a process holds before its first device is no device's (as in bench_sim)."""
+    return (b.idle(n, *args, **kw)[0] - b.idle(100, *args, **kw)[0]) / (n - 100)
+
+
 def rows():
     """(name, more is better, every which round, figure, is it one of all builds at once)"""
     for qos in (0, 1):
@@ -77,13 +107,13 @@ def rows():
         yield f"TLS {v}, full handshakes", True, 2, lambda v=v: b.reconnects("full", v, 2), False
         yield f"TLS {v}, resumed", True, 2, lambda v=v: b.reconnects("always", v, 2), False
     for n in (1000, 10000, 50000):
-        yield f"CPU per device, {n}", False, 4, lambda n=n: b.cpu_each(n, 4)[0], False
-    yield "memory, 50,000 idle", False, 8, lambda: b.idle(50000)[0], False
+        yield f"CPU per device, {n}", False, 2, lambda builds, n=n: paced(builds, n), True
+    yield "memory of one more, 50,000 idle", False, 8, lambda: one_more(50000), False
     d = b.certs(5000)
     for v in ("1.2", "1.3"):
         args = b.tls_args(d, "--tls-version", v, "--resume", "full")
-        yield f"memory, 5,000 idle, TLS {v}", False, 8, lambda v=v, a=args: b.idle(
-            5000, *a, sink_args=b.sink_tls(d, v), tls=True, settle=4.0)[0], False
+        yield f"memory of one more, 5,000 idle, TLS {v}", False, 8, lambda v=v, a=args: one_more(
+            5000, *a, sink_args=b.sink_tls(d, v), tls=True, settle=4.0), False
 
 
 def main():
