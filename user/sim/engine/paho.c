@@ -166,6 +166,8 @@ static void follow_owner(void)
 			ty->p = a->conf[t];
 			ty->gen = a->conf_gen[t];
 			stype_compile(ty, &err);
+			if (ty->p.qos == 2)
+				pdev_watch_qos();
 		}
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -245,6 +247,8 @@ int sim_paho_start(struct sim_arena *a, unsigned shard, int wakefd)
 			return -ENOMEM;
 		if (stype_compile(&ph->type[t], &err))
 			return -EINVAL;
+		if (a->conf[t].qos == 2)
+			pdev_watch_qos();
 	}
 	rc = pthread_create(&ph->thread, NULL, paho_main, NULL);
 	return -rc;

@@ -2,6 +2,7 @@
 /* A paho device: its messages and its connection, as far as the library tells of them. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "sim/engine/paho_dev.h"
 
 struct paho *ph;
@@ -69,10 +70,36 @@ static void called_back(struct pmsg *m, enum sim_fail kind, uint32_t detail)
 	pdev_unlock();
 }
 
+/* A PUBACK to a message of QoS 2 (RabbitMQ) is a success to the library (1.3.12,
+ * MQTTAsync_cycle()), which says so in its trace alone: by the same thread, before it calls back.
+ */
+static _Thread_local bool wrong_qos;
+
+static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *text)
+{
+	(void)level;
+	if (strstr(text, "PUBACK") && strstr(text, "wrong QoS"))
+		wrong_qos = true;
+}
+
+void pdev_watch_qos(void)
+{
+	MQTTAsync_setTraceCallback(on_trace);
+	MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_MINIMUM);
+}
+
+static void sent(struct pmsg *m)
+{
+	bool wrong = wrong_qos;
+
+	wrong_qos = false;
+	called_back(m, wrong && m->qos == 2 ? F_DOWNGRADED : F_NONE, 0);
+}
+
 static void on_sent(void *ctx, MQTTAsync_successData *r)
 {
 	(void)r;
-	called_back(ctx, F_NONE, 0);
+	sent(ctx);
 }
 
 static void on_sent5(void *ctx, MQTTAsync_successData5 *r)
@@ -80,7 +107,7 @@ static void on_sent5(void *ctx, MQTTAsync_successData5 *r)
 	if (r && r->reasonCode >= 0x80)
 		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
 	else
-		called_back(ctx, F_NONE, 0);
+		sent(ctx);
 }
 
 static void on_unsent(void *ctx, MQTTAsync_failureData *r)

@@ -57,6 +57,8 @@ static inline struct stype *stype_of(const struct pdev *d)
 /* Around counters and messages; never across a call into the library. */
 void pdev_lock(void);
 void pdev_unlock(void);
+/* From now on it is seen when a broker takes QoS 2 for 1; costs a line of text a packet. */
+void pdev_watch_qos(void);
 void pdev_start(struct pdev *d, uint64_t sched_ns);
 void pdev_connect(struct pdev *d);
 /* Ends the connection, to begin another. */
