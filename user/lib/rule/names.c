@@ -52,6 +52,10 @@ void field_name(char *buf, int clause, const char *part, const char *name)
 		snprintf(buf, FIELD_SIZE, "clause[%d].%s%s%s", clause, part, dot, name);
 	else
 		snprintf(buf, FIELD_SIZE, "%s%s%s", part, dot, name);
+	/* A name may be a key of somebody's JSON, and this goes to terminals. */
+	for (char *c = buf; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 }
 
 /* The words of tc-netem(8) that mean nothing here, each with the reason; docs/rules.md says more.
