@@ -148,6 +148,13 @@ static void follow_targets(uint64_t now)
 	}
 }
 
+static int compile(struct stype *ty, struct sq_error *err)
+{
+	if (ty->p.qos == 2)
+		pdev_watch_qos();
+	return stype_compile(ty, err);
+}
+
 static void follow_owner(void)
 {
 	struct sim_arena *a = ph->led.a;
@@ -165,9 +172,7 @@ static void follow_owner(void)
 		if (ph->dev[t] && a->conf_gen[t] != ty->gen) {
 			ty->p = a->conf[t];
 			ty->gen = a->conf_gen[t];
-			stype_compile(ty, &err);
-			if (ty->p.qos == 2)
-				pdev_watch_qos();
+			compile(ty, &err);
 		}
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -245,10 +250,8 @@ int sim_paho_start(struct sim_arena *a, unsigned shard, int wakefd)
 		ph->dev[t] = calloc(SIM_PAHO_MAX, sizeof(*ph->dev[t]));
 		if (!ph->dev[t])
 			return -ENOMEM;
-		if (stype_compile(&ph->type[t], &err))
+		if (compile(&ph->type[t], &err))
 			return -EINVAL;
-		if (a->conf[t].qos == 2)
-			pdev_watch_qos();
 	}
 	rc = pthread_create(&ph->thread, NULL, paho_main, NULL);
 	return -rc;
