@@ -68,6 +68,7 @@ await task('find the noisy device', async () => {
 await task('5 % and 200 ms up', async () => {
 	await click(`.row a[title="${name('boiler-west')}"]`);
 	await page.waitForFunction(() => document.getElementById('form-state')?.textContent === 'No fault set');
+	await sleep(4000); // that there are whole seconds before the rule, of which the history tells
 	await type(loss, '5 %');
 	await type(delay, '200 ms');
 	await click('#apply');

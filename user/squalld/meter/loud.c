@@ -257,7 +257,8 @@ static void read_one(struct loud *l, struct heard *h, uint64_t now, uint64_t pas
 	totals[1] = c.up_bytes;
 	totals[2] = c.down_pkts;
 	totals[3] = c.down_bytes;
-	series_put(l->series, h->name, now, totals, !h->known, NULL);
+	/* Counted since some part of a second, which is no second of silence: never fresh. */
+	series_put(l->series, h->name, now, totals, false, NULL);
 	if (past_ns && h->known &&
 	    (c.up_pkts != h->told.up_pkts || c.down_pkts != h->told.down_pkts)) {
 		double s = (double)past_ns / 1e9;
