@@ -169,6 +169,7 @@ static void on_suback(struct lean *ln, struct device *d, const struct mqtt_packe
 	if (x && !x->ever_subscribed) {
 		x->ever_subscribed = true;
 		x->subscribed_ns = ln->led.now;
+		e2e_subscribed(ln);
 	}
 	online(ln, d);
 }

@@ -181,6 +181,86 @@ static bool publishers_of(const struct lean *ln, struct publishers *ret)
 	return true;
 }
 
+/*
+ * What every device had sent at some moments behind a first SUBACK. One look stands for all
+ * devices that subscribed since the one before, and when all are used every second goes: who
+ * came in its time has the next one, which forgives more and never less.
+ */
+#define LOOKS	      32
+#define LOOK_APART_NS 100000000ull
+
+struct looks {
+	uint64_t apart_ns, ns[LOOKS];
+	unsigned n;
+	bool due;
+	uint32_t *sent[LOOKS];
+};
+
+static void look(struct lean *ln)
+{
+	size_t n = (size_t)ln->led.a->ntypes * ln->led.a->max_devices;
+	struct looks *k = ln->looks;
+	uint32_t *sent = malloc(n * sizeof(*sent));
+
+	if (!sent)
+		return;
+	for (size_t at = 0; at < n; at++)
+		sent[at] = SIM_LOAD(&ln->led.a->sent[at]);
+	if (k->n == LOOKS) {
+		for (unsigned i = 0; i < LOOKS / 2; i++) {
+			free(k->sent[2 * i]);
+			k->sent[i] = k->sent[2 * i + 1];
+			k->ns[i] = k->ns[2 * i + 1];
+		}
+		k->n = LOOKS / 2;
+		k->apart_ns *= 2;
+	}
+	k->ns[k->n] = ln->led.now;
+	k->sent[k->n++] = sent;
+	k->due = false;
+}
+
+void e2e_beat(struct lean *ln)
+{
+	struct looks *k = ln->looks;
+
+	if (k && k->due && (!k->n || ln->led.now - k->ns[k->n - 1] >= k->apart_ns))
+		look(ln);
+}
+
+void e2e_subscribed(struct lean *ln)
+{
+	if (!ln->led.a->acked)
+		return;
+	if (!ln->looks) {
+		ln->looks = calloc(1, sizeof(*ln->looks));
+		if (!ln->looks)
+			return;
+		ln->looks->apart_ns = LOOK_APART_NS;
+	}
+	ln->looks->due = true;
+	e2e_beat(ln);
+}
+
+void e2e_free(struct lean *ln)
+{
+	for (unsigned i = 0; ln->looks && i < ln->looks->n; i++)
+		free(ln->looks->sent[i]);
+	free(ln->looks);
+	ln->looks = NULL;
+}
+
+/* The last of that publisher's messages that may have been sent before this device listened. */
+static uint32_t sent_before(const struct lean *ln, const struct device *d, size_t at)
+{
+	const struct looks *k = ln->looks;
+
+	for (unsigned i = 0; k && i < k->n; i++)
+		if (k->ns[i] >= d->x->subscribed_ns)
+			return k->sent[i][at];
+	return UINT32_MAX;
+}
+
 /* What of that publisher's has not reached this device, which had subscribed to it. */
 static void settle_with(struct lean *ln, struct device *d, const struct published *p)
 {
@@ -190,10 +270,16 @@ static void settle_with(struct lean *ln, struct device *d, const struct publishe
 
 	if (!h)
 		return;
-	/* What was sent before this device listened is not missing. */
-	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) > ln->led.a->first_ms[at])
-		before = h->first ? h->first - 1 : acked;
-	if (acked > before + h->unique)
+	/*
+	 * What was sent before this device listened is not missing. Both are more than that: what
+	 * had been sent at a look behind its SUBACK, and what came before the first that it heard.
+	 */
+	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) > ln->led.a->first_ms[at]) {
+		before = sent_before(ln, d, at);
+		if (h->first && h->first - 1 < before)
+			before = h->first - 1;
+	}
+	if (before < acked && acked > before + h->unique)
 		SIM_ADD(&ln->led.pub->tot.lost, acked - before - h->unique);
 }
 

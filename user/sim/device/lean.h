@@ -249,6 +249,7 @@ struct lean {
 	uint32_t rx_at, rx_len;
 	char note[SIM_NOTE]; /* what the broker said about the loss of this turn's device */
 	bool rx_acks;	     /* the window has got room since the last look at the backlog */
+	struct looks *looks; /* NULL, or at what everybody had sent, see e2e.c */
 	char topic[1024], reply_to[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
 };
 
@@ -431,7 +432,12 @@ static inline bool pub_idle(const struct device *d)
 /* e2e.c */
 /* A message of `bytes`, of which the start, where the mark is, may be all that is there. */
 void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uint32_t bytes);
+/* A device has subscribed for the first time: what others have sent until now is looked at. */
+void e2e_subscribed(struct lean *ln);
+/* To be called now and then: makes up for a look that would have come too soon. */
+void e2e_beat(struct lean *ln);
 void e2e_settle(struct lean *ln);
+void e2e_free(struct lean *ln);
 
 /* big.c */
 /*

@@ -401,6 +401,9 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
 		return;
 	}
+	if (marked && ln->led.a->sent)
+		SIM_STORE(&ln->led.a->sent[(size_t)d->type * ln->led.a->max_devices + d->index],
+			  d->seq);
 	if (slot)
 		in_window(ln, d, slot, sched_ns, &m, props, marked);
 	if (ty->p.publish_cap)

@@ -96,13 +96,14 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 		    (uint32_t)getpid() << 16;
 	if (e2e) {
 		e->e2e_size = (size_t)fleet->ntypes * a->max_devices * sizeof(uint32_t);
-		a->acked = shared(2 * e->e2e_size);
+		a->acked = shared(3 * e->e2e_size);
 		if (!a->acked) {
 			sim_engine_free(e);
 			sq_bad(err, "out of memory");
 			return -ENOMEM;
 		}
-		a->first_ms = a->acked + e->e2e_size / sizeof(uint32_t);
+		a->sent = a->acked + e->e2e_size / sizeof(uint32_t);
+		a->first_ms = a->sent + e->e2e_size / sizeof(uint32_t);
 	}
 	for (unsigned i = 0; i < SIM_MAX_SHARDS; i++)
 		e->wakefd[i] = -1;
@@ -498,7 +499,7 @@ void sim_engine_free(struct sim_engine *e)
 		free(e->shard[i]);
 	}
 	if (e->a->acked)
-		munmap(e->a->acked, 2 * e->e2e_size);
+		munmap(e->a->acked, 3 * e->e2e_size);
 	pthread_mutex_destroy(&e->check);
 	munmap(e->a, e->size);
 	free(e);

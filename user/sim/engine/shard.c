@@ -282,6 +282,7 @@ static void beat(struct shard *sh)
 
 		__atomic_store(&sh->l.led.pub->tot.cpu_s, &s, __ATOMIC_RELAXED);
 	}
+	e2e_beat(&sh->l);
 	/* After a ramp or a storm of TLS connections: handshakes need more than what is left of
 	 * them. */
 	if (sh->l.trim_ns && sh->l.led.now >= sh->l.trim_ns) {
@@ -329,6 +330,7 @@ static void finish(struct shard *sh)
 	free(sh->l.type);
 	free(sh->l.tx);
 	free(sh->l.frame);
+	e2e_free(&sh->l);
 	free(sh->old);
 	munmap(sh->l.rx, SIM_RX_MAX + 65536);
 	SIM_STORE(&sh->l.led.pub->state, 2u);

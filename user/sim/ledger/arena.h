@@ -126,9 +126,9 @@ struct sim_arena {
 	uint64_t seed;
 	int64_t epoch_off_ns; /* wall clock minus monotonic */
 	size_t pub_size, pub_at;
-	/* End to end, [type * max_devices + index]: acknowledged marked messages, ms of the first.
-	 */
-	uint32_t *acked, *first_ms;
+	/* End to end, [type * max_devices + index]: acknowledged marked messages, the sequence
+	 * number of the last that was sent, ms of when the device was first online. */
+	uint32_t *acked, *sent, *first_ms;
 	struct sim_profile conf[];
 };
 
