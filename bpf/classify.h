@@ -6,7 +6,8 @@
  *                                    TIME_WAIT), and down at edge egress; likewise
  *                                    the owner of a namespace entered
  *   the receiving socket             down at host ingress, and where several
- *                                    cgroups share the far side
+ *                                    cgroups share the far side, or nobody knows
+ *                                    yet whose it is
  */
 #ifndef SQUALL_BPF_CLASSIFY_H
 #define SQUALL_BPF_CLASSIFY_H
@@ -177,7 +178,7 @@ __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (hook == AT_EGRESS) {
 		if (!(att->flags & SQ_A_EDGE))
 			return 0;
-		if (att->flags & SQ_A_SHARED)
+		if ((att->flags & SQ_A_SHARED) || (cfg->flags & SQ_C_NOWHERE))
 			t = target_of_receiver(skb, cfg->levels, att->peer_nsid);
 		if (!t)
 			t = target_of_owner(att, cfg->levels);

@@ -332,6 +332,7 @@ struct sq_counters {
 /* sq_cfg.flags */
 #define SQ_C_TRACE     1 /* someone reads the ring buffer */
 #define SQ_C_HOST_DOWN 2 /* some ruled target needs a socket look-up at ingress for "down" */
+#define SQ_C_NOWHERE   4 /* one has no process yet, so an edge may be its: look up there too */
 
 /* Value of sq_targets: which version of the rule is in force. */
 struct sq_target {

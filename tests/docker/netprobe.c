@@ -210,11 +210,13 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "agent") == 0)
 		return agent(argv[2], atoi(argv[3]));
-	if (argc == 2 && strcmp(argv[1], "sleep") == 0)
+	if (argc == 4 && strcmp(argv[1], "first") == 0)
+		transmit(argv[2], atoi(argv[3]), 200, 1000, 100);
+	if (argc >= 2 && (strcmp(argv[1], "sleep") == 0 || strcmp(argv[1], "first") == 0))
 		for (;;)
 			pause();
 	if (argc >= 3)
 		return ask(argv[1], argc - 2, argv + 2);
-	fprintf(stderr, "usage: netprobe agent SOCKET PORT | SOCKET COMMAND... | sleep\n");
+	fprintf(stderr, "usage: netprobe agent SOCKET PORT | SOCKET COMMAND... | first ADDRESS PORT | sleep\n");
 	return 2;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "squall/abi.h"
@@ -390,4 +391,26 @@ int cgroup_of_pid(int pid, char *ret, size_t size)
 	free(line);
 	fclose(f);
 	return rc;
+}
+
+bool cgroup_populated(int dir)
+{
+	int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[256];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return true;
+	text[n] = 0;
+	return strstr(text, "populated 1");
+}
+
+int cgroup_watch(int inotify_fd, int dir)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/cgroup.events", dir);
+	return inotify_add_watch(inotify_fd, path, IN_MODIFY);
 }

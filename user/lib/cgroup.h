@@ -3,6 +3,7 @@
 #ifndef SQUALL_LIB_CGROUP_H
 #define SQUALL_LIB_CGROUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,5 +38,11 @@ int cgroup_each_pid(const char *path, int (*fn)(int pid, void *arg), void *arg);
 int cgroup_each_pid_in(int dir, int (*fn)(int pid, void *arg), void *arg);
 /* -ESTALE: another cgroup is there now than that with this id. */
 int cgroup_each_pid_of(const char *path, uint64_t id, int (*fn)(int pid, void *arg), void *arg);
+
+/* Has the open cgroup, or one below it, a process? True as well when it is gone. */
+bool cgroup_populated(int dir);
+/* Has an inotify instance tell (IN_MODIFY) when that changes. A watch or -1; it stays when the
+ * cgroup goes. */
+int cgroup_watch(int inotify_fd, int dir);
 
 #endif

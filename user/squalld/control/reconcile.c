@@ -122,20 +122,62 @@ void reconcile_restored(struct reconcile *r)
 	members_look_all(r->book);
 }
 
+/* An engine names a container's cgroup by its id: ID, docker-ID.scope, libpod-ID.scope. */
+static struct container *made_for(struct reconcile *r, const char *path)
+{
+	const char *name = strrchr(path, '/');
+	char id[65] = "";
+
+	for (; name && *name; name += strcspn(name, "0123456789abcdef")) {
+		size_t n = strspn(name, "0123456789abcdef");
+
+		if (n == 64) {
+			memcpy(id, name, n);
+			break;
+		}
+		name += n;
+	}
+	return *id ? target_by_id(r->targets, id) : NULL;
+}
+
+/*
+ * A container's cgroup is made some 20 ms before its process runs; its engine tells of it some 10
+ * ms afterwards, and of a process that sends at once as many packets went by.
+ */
+static void begins(struct reconcile *r, struct container *c, const struct target *cgroup)
+{
+	struct container soon = *c;
+
+	if (c->cgroup_id == cgroup->id)
+		return;
+	soon.running = true;
+	soon.cgroup_id = cgroup->id;
+	soon.cgroup = (char *)cgroup->cgroup;
+	on_appeared(r, &soon);
+	c->label_error = soon.label_error;
+}
+
 void reconcile_cgroup(struct reconcile *r, const char *path)
 {
+	struct container *c;
 	char name[TARGET_NAME_MAX + 8];
 	struct sq_error p = {0};
 	struct target t;
 
-	if (!members_selector(r->book, true))
-		return;
 	if (!path) {
-		members_look_all(r->book);
+		if (members_selector(r->book, true))
+			members_look_all(r->book);
 		return;
 	}
+	c = made_for(r, path);
+	if (!c && !members_selector(r->book, true))
+		return;
 	snprintf(name, sizeof(name), "cgroup:%s", path);
-	if (target_resolve(r->targets, name, &t, &p) == 0)
+	if (target_resolve(r->targets, name, &t, &p) < 0)
+		c = NULL;
+	else if (c)
+		begins(r, c, &t);
+	else
 		members_look(r->book, &t);
 	json_decref(p.candidates);
 }

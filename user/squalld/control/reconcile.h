@@ -26,7 +26,7 @@ extern const struct target_events reconcile_events;
 
 /* After a restart: what only a schedule that is gone would ever have ended is ended. */
 void reconcile_restored(struct reconcile *r);
-/* A cgroup was made just now (NULL: any): is there a selector that means it? */
+/* A cgroup was made just now (NULL: any): whose is it, and is there a selector that means it? */
 void reconcile_cgroup(struct reconcile *r, const char *path);
 
 #endif

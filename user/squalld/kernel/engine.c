@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -171,9 +172,9 @@ static void engine_free(struct engine *e)
 		free(*p);
 	free(e->ifaces);
 	free(e->pin_dir);
-	for (size_t i = 0; i < 5; i++) {
-		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd,
-				 e->egress_fd}[i];
+	for (size_t i = 0; i < 6; i++) {
+		int fd = (int[]){e->host_fd,	e->netns_lock, e->wake_fd,
+				 e->monitor_fd, e->egress_fd,  e->life_fd}[i];
 
 		if (fd >= 0)
 			close(fd);
@@ -223,6 +224,7 @@ static struct engine *engine_new(const struct engine_options *o)
 	if (!e)
 		return NULL;
 	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = e->egress_fd = -1;
+	e->life_fd = -1;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
 	/* The wall clock may be set while somebody waits. */
@@ -255,7 +257,8 @@ static int look(struct engine *e, struct sq_error *err)
 	e->host_ino = netns_of(getpid());
 	e->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	e->monitor_fd = nl_monitor_open();
-	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0)
+	e->life_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (e->host_fd < 0 || e->wake_fd < 0 || e->monitor_fd < 0 || e->life_fd < 0)
 		return sq_error_set(err, -EMFILE, NULL,
 				    "cannot open what is needed: out of file descriptors?");
 	return 0;

@@ -92,6 +92,9 @@ struct ruled {
 	int fd;	   /* the cgroup's directory: its id is not given to another while this is open */
 	int level; /* below the root */
 	bool elsewhere; /* no process in the host's namespace, but in others */
+	bool empty;	/* no process, or one that no scan has found yet */
+	bool arrived;	/* empty, and has a process now: the next scan will have found it */
+	int wd;		/* who tells of its first process, -1: nobody */
 	struct ruled *next;
 };
 
@@ -134,7 +137,7 @@ struct engine {
 	int netns_lock; /* abstract socket: one squalld per network namespace */
 	pthread_t plumber, lease;
 	bool plumber_runs, lease_runs;
-	int wake_fd, monitor_fd;
+	int wake_fd, monitor_fd, life_fd;
 
 	/* Order: att_lock, then lock. att_lock: spaces and atts, which only the
 	 * plumber changes. */
@@ -175,7 +178,7 @@ struct engine {
 	int n_rules;
 	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
 	int level_users[SQ_MAX_LEVELS + 1];
-	int down_users;
+	int down_users, empty_users;
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
 	 * read without. */
 	atomic_int host_users;
@@ -188,6 +191,19 @@ struct engine {
 	struct ring_buffer *ring; /* while the trace thread runs */
 	bool trace_running;
 };
+
+/*
+ * A process that starts in a ruled cgroup is found by the next scan, up to a second later, and
+ * until then nobody knows that an edge is its: of `down loss 0.1%` on 6.1 in a guest 187,000 of
+ * 190,000 packets went by, with the rule in force. So the sockets behind all edges are looked up
+ * while there is such a target (SQ_C_NOWHERE), and its first process asks for a scan.
+ */
+static inline void ruled_set_empty(struct engine *e, struct ruled *r, bool empty)
+{
+	e->empty_users += empty - r->empty;
+	r->empty = empty;
+	r->arrived = false;
+}
 
 static inline uint64_t engine_now(void)
 {
@@ -289,6 +305,10 @@ void rules_expire(struct engine *e);
 /* seen.c: where a few of the targets are now, which at the start may have been nowhere; all in
  * turn, 500 in 16 s. Lock held. */
 void rules_place(struct engine *e);
+/* seen.c: reads which ruled cgroups have got their first process or lost their last; after the
+ * scan that follows the former are found. Lock held. */
+void life_read(struct engine *e);
+void life_found(struct engine *e);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);

@@ -23,33 +23,36 @@
 
 #define EVENT_HERE   1 /* in the host's namespace */
 #define EVENT_INSIDE 2
+#define EVENT_LIFE   4 /* a ruled cgroup has its first process, or its last has gone */
 
 /* Waits for a request, an event of some namespace that we are in, or the next tick: EVENT_*. Only
  * this thread changes the list of spaces. */
 static int plumber_wait(struct engine *e)
 {
-	int n = 2 + e->n_spaces;
-	struct pollfd few[2], *fds = calloc(n, sizeof(*fds));
+	int n = 3 + e->n_spaces;
+	struct pollfd few[3], *fds = calloc(n, sizeof(*fds));
 	uint64_t drain;
 	int event = 0;
 
 	if (!fds) {
 		fds = few;
-		n = 2;
+		n = 3;
 	}
 	fds[0] = (struct pollfd){.fd = e->wake_fd, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = e->monitor_fd, .events = POLLIN};
-	for (int i = 2; i < n; i++)
-		fds[i] = (struct pollfd){.fd = e->spaces[i - 2].monitor_fd, .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = e->life_fd, .events = POLLIN};
+	fds[2] = (struct pollfd){.fd = e->monitor_fd, .events = POLLIN};
+	for (int i = 3; i < n; i++)
+		fds[i] = (struct pollfd){.fd = e->spaces[i - 3].monitor_fd, .events = POLLIN};
 	if (poll(fds, n, TICK_MS) > 0) {
 		if (fds[0].revents && read(e->wake_fd, &drain, sizeof(drain)) < 0)
 			drain = 0;
-		for (int i = 1; i < n; i++)
+		event |= fds[1].revents ? EVENT_LIFE : 0;
+		for (int i = 2; i < n; i++)
 			if (fds[i].revents) {
 				nl_monitor_drain(fds[i].fd);
-				event |= i == 1 ? EVENT_HERE : EVENT_INSIDE;
-				if (i > 1)
-					e->spaces[i - 2].changed = true;
+				event |= i == 2 ? EVENT_HERE : EVENT_INSIDE;
+				if (i > 2)
+					e->spaces[i - 3].changed = true;
 			}
 	}
 	if (fds != few)
@@ -73,6 +76,8 @@ static void *plumber_main(void *arg)
 			return NULL;
 		}
 		rules_expire(e);
+		if (event & EVENT_LIFE)
+			life_read(e);
 		rules_place(e);
 		lane_watch(e);
 		asked = e->scans_asked;
@@ -88,6 +93,8 @@ static void *plumber_main(void *arg)
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;
+		if (!n)
+			life_found(e);
 		e->scan_ns = engine_now();
 		pthread_cond_broadcast(&e->scanned);
 		pthread_mutex_unlock(&e->lock);

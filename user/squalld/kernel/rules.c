@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -77,6 +78,10 @@ void rules_publish_levels(struct engine *e)
 		__atomic_or_fetch(&e->cfg->flags, SQ_C_HOST_DOWN, __ATOMIC_RELEASE);
 	else
 		__atomic_and_fetch(&e->cfg->flags, ~SQ_C_HOST_DOWN, __ATOMIC_RELEASE);
+	if (e->down_users && e->empty_users)
+		__atomic_or_fetch(&e->cfg->flags, SQ_C_NOWHERE, __ATOMIC_RELEASE);
+	else
+		__atomic_and_fetch(&e->cfg->flags, ~SQ_C_NOWHERE, __ATOMIC_RELEASE);
 }
 
 static void retire(struct engine *e, uint32_t key, bool counter)
@@ -291,6 +296,8 @@ void ruled_insert(struct engine *e, struct ruled *r, uint64_t id)
 	e->n_rules++;
 	e->level_users[r->level]++;
 	e->host_users += !r->elsewhere;
+	r->wd = cgroup_watch(e->life_fd, r->fd);
+	ruled_set_empty(e, r, !cgroup_populated(r->fd));
 }
 
 /* All that can be done of it without the lock: *ret_fresh is a place for it where it has none. */
@@ -406,6 +413,8 @@ static int forget(struct engine *e, struct ruled *r)
 	e->level_users[r->level]--;
 	e->host_users -= !r->elsewhere;
 	e->down_users -= rule_has_down(&r->rule);
+	inotify_rm_watch(e->life_fd, r->wd);
+	ruled_set_empty(e, r, false);
 	rules_publish_levels(e);
 	if (r->fd >= 0)
 		close(r->fd);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "lib/cgroup.h"
@@ -215,4 +216,47 @@ void rules_place(struct engine *e)
 			r->elsewhere = elsewhere;
 		}
 	}
+}
+
+/* --- targets without a process ------------------------------------------------------ */
+
+static void changed(struct engine *e, int wd)
+{
+	for (int b = 0; b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next) {
+			if (r->wd != wd)
+				continue;
+			if (!cgroup_populated(r->fd))
+				ruled_set_empty(e, r, true);
+			else
+				r->arrived = r->empty;
+		}
+}
+
+void life_read(struct engine *e)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	while ((n = read(e->life_fd, events, sizeof(events))) > 0) {
+		for (char *p = events; p < events + n;) {
+			const struct inotify_event *event = (const void *)p;
+
+			if (!(event->mask & IN_IGNORED))
+				changed(e, event->wd);
+			p += sizeof(*event) + event->len;
+		}
+	}
+	rules_publish_levels(e);
+}
+
+void life_found(struct engine *e)
+{
+	if (!e->empty_users)
+		return;
+	for (int b = 0; b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next)
+			if (r->arrived)
+				ruled_set_empty(e, r, false);
+	rules_publish_levels(e);
 }
