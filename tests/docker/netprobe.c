@@ -217,6 +217,7 @@ int main(int argc, char **argv)
 			pause();
 	if (argc >= 3)
 		return ask(argv[1], argc - 2, argv + 2);
-	fprintf(stderr, "usage: netprobe agent SOCKET PORT | SOCKET COMMAND... | first ADDRESS PORT | sleep\n");
+	fprintf(stderr, "usage: netprobe agent SOCKET PORT | SOCKET COMMAND... | first ADDRESS "
+			"PORT | sleep\n");
 	return 2;
 }
