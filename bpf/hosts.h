@@ -30,7 +30,7 @@
 struct name_walk {
 	__u64 hash;
 	const struct sq_name *name;
-	__u32 labels; /* a DNS name, else plain text */
+	__u32 labels; /* 0: plain text; of a DNS name 1, or 2 when a label has been */
 	__u32 left;   /* bytes of the label */
 	int took;     /* of the name, when it has ended; -1 if it is none */
 };
@@ -59,8 +59,11 @@ static long name_step(__u32 i, void *ctx)
 	} else if (c > LABEL_MAX) {
 		return 1;
 	} else {
-		if (w->hash != SQ_HOST_BASIS)
+		/* Not by the hash: 6.1 took it for what it is in the first step, and removed this.
+		 */
+		if (w->labels > 1)
 			w->hash = name_add(w->hash, '.');
+		w->labels = 2;
 		w->left = c;
 	}
 	return 0;
