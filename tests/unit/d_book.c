@@ -656,10 +656,16 @@ static void deep_tree(void **state)
 static void option_table(void **state)
 {
 	char *good[] = {"squalld", "--listen", "1.2.3.4:5", "--listen=[::1]:6", "--lane=tap"};
-	char *bad[][3] = {{"squalld", "--lane=x"},     {"squalld", "--nope"},
-			  {"squalld", "--socket"},     {"squalld", "x"},
-			  {"squalld", "--tls-cert=a"}, {"squalld", "--socket="},
-			  {"squalld", "--help=1"},     {"squalld", "--lan=tap"}};
+	char *bad[][3] = {{"squalld", "--lane=x"},
+			  {"squalld", "--nope"},
+			  {"squalld", "--socket"},
+			  {"squalld", "x"},
+			  {"squalld", "--tls-cert=a"},
+			  {"squalld", "--socket="},
+			  {"squalld", "--allow-host=-a.example"},
+			  {"squalld", "--allow-host=a:80"},
+			  {"squalld", "--help=1"},
+			  {"squalld", "--lan=tap"}};
 	struct options o;
 	struct sq_error err;
 

@@ -13,6 +13,8 @@
 #include <squall/rule.h>
 #include <squall/units.h>
 
+#define LABEL_61       "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz012345678"
+#define LABEL_63       LABEL_61 "90"
 #define EACH(table, i) for (size_t i = 0; i < sizeof(table) / sizeof((table)[0]); i++)
 
 /* text, canonical text (NULL = the same) */
@@ -77,6 +79,9 @@ static const struct {
 	{"reset at puback match dport 1883", "both reset at puback match dport 1883"},
 	{"max-flows 8", "both max-flows 8"},
 	{"dns nxdomain", "both dns nxdomain"},
+	{"loss 1% match host a--b.c-d", "up loss 1% match host a--b.c-d"},
+	{"loss 1% match host " LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_61 ".",
+	 "up loss 1% match host " LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_61},
 	{"loss 1% match host Broker.Example.com.", "up loss 1% match host broker.example.com"},
 	{"loss 1% match dport 443 host a.b also dns nxdomain match host _x.b except host a.b",
 	 "up loss 1% match dport 443 host a.b also both dns nxdomain match host _x.b except host "
@@ -317,6 +322,16 @@ static const struct {
 	{"loss 1% match host *.example.com", "match.host", "a name with *"},
 	{"loss 1% match host 10.0.0.1", "match.host", "an address is given by to"},
 	{"loss 1% match host a..b", "match.host", "the name of a host"},
+	{"loss 1% match host -a.example", "match.host", "begin nor end with \"-\""},
+	{"loss 1% match host a-.example", "match.host", "begin nor end with \"-\""},
+	{"loss 1% match host a.-b", "match.host", "begin nor end with \"-\""},
+	{"loss 1% match host a.example-.", "match.host", "begin nor end with \"-\""},
+	{"loss 1% match host .a", "match.host", "the name of a host"},
+	{"loss 1% match host a..", "match.host", "the name of a host"},
+	{"loss 1% match host .", "match.host", "the name of a host"},
+	{"loss 1% match host " LABEL_63 "x.example", "match.host", "labels of 1 to 63"},
+	{"loss 1% match host " LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_61 "x", "match.host",
+	 "253 bytes in all"},
 	{"loss 1% match host a host b", "match.host", "twice"},
 	{"loss 1% match host a also loss 2% match host b also loss 3% match host c also loss 4% "
 	 "match "

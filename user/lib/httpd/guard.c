@@ -30,6 +30,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include "lib/hostname.h"
 #include "lib/httpd/peer.h"
 
 #define TOKEN_MIN  16
@@ -242,15 +243,17 @@ static bool host_name(const char *host, char *buf, size_t size)
 static bool host_accepted(const struct httpd_policy *p, const char *host)
 {
 	unsigned char addr[16];
-	char name[256];
+	char name[256], asked[HOSTNAME_SIZE], allowed[HOSTNAME_SIZE];
 
 	if (!host || !host_name(host, name, sizeof(name)))
 		return false;
 	if (strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, addr) == 1 ||
 	    inet_pton(AF_INET6, name, addr) == 1)
 		return true;
+	if (!hostname_take(name, asked))
+		return false;
 	for (size_t i = 0; i < p->n_allow_host; i++)
-		if (strcasecmp(p->allow_host[i], name) == 0)
+		if (hostname_take(p->allow_host[i], allowed) && strcmp(allowed, asked) == 0)
 			return true;
 	return false;
 }

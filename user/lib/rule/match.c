@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Filters: which packets a clause or an exception means. */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -9,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "lib/hostname.h"
 #include "lib/rule/parts.h"
 
 /* Those written by name. Others are shown as numbers, so that what is shown can be read
@@ -220,42 +220,20 @@ char *match_format_port(uint16_t lo, uint16_t hi, char *buf, size_t size)
 
 const char accepts_host[] = "the name of a host, as in host broker.example.com";
 
-/* RFC 1123, 2.1, and the underscore that names of services have: small letters, no dot at the end.
- */
-static bool name_take(const char *value, char name[static SQ_HOST_SIZE])
-{
-	size_t n = strlen(value), label = 0;
-	struct in6_addr addr;
-
-	if (n && value[n - 1] == '.')
-		n--;
-	if (!n || n > 253 || inet_pton(AF_INET, value, &addr) == 1)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)value[i];
-
-		label = c == '.' ? 0 : label + 1;
-		if (label > 63 || (c == '.' && (!i || value[i - 1] == '.')) ||
-		    !(c == '.' || c == '_' || c == '-' || (c < 128 && isalnum(c))))
-			return false;
-		name[i] = (char)tolower(c);
-	}
-	return true;
-}
-
 int match_set_host(struct sq_rule *rule, struct sq_match *m, const char *value, const char *field,
 		   struct sq_error *err)
 {
 	char name[SQ_HOST_SIZE] = "";
 	uint32_t i;
 
-	if (!name_take(value, name))
+	if (!hostname_take(value, name))
 		return sq_error_value(err, -EINVAL, field, value,
 				      strchr(value, '*')
 					      ? "the whole name of one host; a name with * is not "
 						"accepted"
 					      : "the name of a host, as in host "
-						"broker.example.com; an address is given by to");
+						"broker.example.com (" HOSTNAME_LABELS
+						"); an address is given by to");
 	for (i = 0; i < rule->n_hosts && strcmp(rule->host[i].name, name) != 0; i++)
 		;
 	if (i == SQ_MAX_HOSTS)

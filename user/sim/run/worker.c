@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* squall-sim worker: options, the fleet, the engine; then worker.c. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <squall/client.h>
+#include "lib/hostname.h"
 #include "sim/locust/worker.h"
 #include "sim/run/locust.h"
 #include "sim/sim.h"
@@ -32,9 +34,13 @@ static int set_host(void *base, const char *name, struct sq_error *err)
 {
 	struct settings *s = base;
 
-	if (!*name || strlen(name) > 253)
+	char taken[HOSTNAME_SIZE];
+	struct in6_addr addr;
+
+	if (!hostname_take(name, taken) && inet_pton(AF_INET, name, &addr) != 1 &&
+	    inet_pton(AF_INET6, name, &addr) != 1)
 		return sq_error_value(err, -EINVAL, "master-host", name,
-				      "a host name or an address");
+				      "an address or the name of a host (" HOSTNAME_LABELS ")");
 	s->worker.master.host = name;
 	return 0;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "squalld/process/options.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <squall/units.h>
+#include "lib/hostname.h"
 
 #define TEXT(n, field, a, init, ch, h)                                                             \
 	{                                                                                          \
@@ -286,6 +288,24 @@ static int parse_args(int argc, char **argv, struct options *o, struct sq_error 
 	return 0;
 }
 
+/* An address is accepted in the Host header anyway. */
+static int check_names(const struct options *o, struct sq_error *err)
+{
+	char name[HOSTNAME_SIZE];
+	struct in6_addr addr;
+
+	for (size_t i = 0; i < o->n_allow_host; i++)
+		if (!hostname_take(o->allow_host[i], name) &&
+		    inet_pton(AF_INET, o->allow_host[i], &addr) != 1 &&
+		    inet_pton(AF_INET6, o->allow_host[i], &addr) != 1)
+			return sq_bad(
+				err,
+				"--allow-host: \"%.60s\" is not accepted: a name without port "
+				"or scheme, as in squalld.example.com (" HOSTNAME_LABELS ")",
+				o->allow_host[i]);
+	return 0;
+}
+
 int options_parse(int argc, char **argv, struct options *ret, struct sq_error *err)
 {
 	struct options file = {0}, args = {0};
@@ -323,6 +343,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct sq_error *e
 			      "--lane-memory: \"%.60s\" is not accepted: a size from 1mib to "
 			      "4095mib, such as 256mib",
 			      args.lane_memory);
+	rc = check_names(&args, err);
+	if (rc < 0)
+		return rc;
 	log_level_from_text(args.log_level, &args.level);
 	*ret = args;
 	return 0;
