@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which connections a rule resets although they are silent: only where nothing else can meet them.
- */
+ * What a table of flows takes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <squall/rule.h>
+#include "squalld/flows/flows.h"
 #include "squalld/flows/silent.h"
 
 static void clause_of_a_flow(void **state)
@@ -58,9 +59,27 @@ static void clause_of_a_flow(void **state)
 	}
 }
 
+static void bytes_of_a_table(void **state)
+{
+	static const uint32_t links[] = {SQ_LINKS, 100000, 1000000, SQ_LINKS_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+		uint32_t sets = flows_sets(links[i]);
+
+		if (flows_bytes(sets) > 180ull * links[i])
+			fail_msg("%u links: %.6f bytes each", links[i],
+				 (double)flows_bytes(sets) / links[i]);
+		assert_true(sets * SQ_FLOW_WAYS > links[i] * 1.248);
+	}
+	assert_int_equal(flows_sets(1), 1);
+	assert_int_equal(flows_sets(7), 2);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(clause_of_a_flow)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(clause_of_a_flow),
+					   cmocka_unit_test(bytes_of_a_table)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,9 @@
 uint32_t flows_sets(uint32_t links)
 {
 	uint64_t places = (uint64_t)links + (links + 3) / 4;
+	uint32_t sets = (uint32_t)((places + SQ_FLOW_WAYS - 1) / SQ_FLOW_WAYS);
 
-	return (uint32_t)((places + SQ_FLOW_WAYS - 1) / SQ_FLOW_WAYS);
+	return sets - (sets >> 10);
 }
 
 static size_t map_bytes(uint32_t sets)
@@ -29,7 +30,7 @@ static size_t map_bytes(uint32_t sets)
 
 uint64_t flows_bytes(uint32_t sets)
 {
-	return map_bytes(sets);
+	return map_bytes(sets) + (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static bool read_number(const char *path, const char *key, uint64_t *ret)
