@@ -15,22 +15,32 @@ static int lost(struct device *d, enum sim_fail kind, uint32_t detail)
 	return -1;
 }
 
-/* What connect() or the socket's error means. */
-static int refused(struct device *d, int e)
+enum sim_fail con_errno(int e, uint32_t *ret_detail)
 {
+	*ret_detail = 0;
 	switch (e) {
 	case ECONNREFUSED:
-		return lost(d, F_REFUSED, 0);
+		return F_REFUSED;
 	case ECONNRESET:
-		return lost(d, F_RESET, 0);
+		return F_RESET;
 	case ETIMEDOUT:
-		return lost(d, F_TCP_TIMEOUT, 0);
+		return F_TCP_TIMEOUT;
 	case ENETUNREACH:
 	case EHOSTUNREACH:
-		return lost(d, F_UNREACHABLE, (uint32_t)e);
+		*ret_detail = (uint32_t)e;
+		return F_UNREACHABLE;
 	default:
-		return lost(d, F_SOCKET, (uint32_t)e);
+		*ret_detail = (uint32_t)e;
+		return F_SOCKET;
 	}
+}
+
+static int refused(struct device *d, int e)
+{
+	uint32_t detail;
+	enum sim_fail kind = con_errno(e, &detail);
+
+	return lost(d, kind, detail);
 }
 
 /* A server's references are for the devices it sends away; its own host is for all. */
@@ -316,9 +326,8 @@ void con_subscribe(struct lean *ln, struct device *d)
 }
 
 /* What the device does and this broker says it has not; -1: nothing. */
-static int lacks(struct stype *ty, struct device *d, const struct mqtt_props *p)
+static int lacks(const struct stype *ty, struct sim_tmpl_ctx *c, const struct mqtt_props *p)
 {
-	struct sim_tmpl_ctx c = names_of(ty, d);
 	bool wild = MQTT_HAS(p, MQTT_P_WILDCARD_OK) && !p->wildcard_ok,
 	     shared = MQTT_HAS(p, MQTT_P_SHARED_OK) && !p->shared_ok;
 	char text[512];
@@ -327,7 +336,7 @@ static int lacks(struct stype *ty, struct device *d, const struct mqtt_props *p)
 	    (ty->p.retain || (ty->will && ty->p.will_retain)))
 		return LACK_RETAIN;
 	for (unsigned i = 0; (wild || shared) && i < ty->nsubs; i++) {
-		struct mqtt_slice f = render(ty->sub[i], &c, text, sizeof(text));
+		struct mqtt_slice f = render(ty->sub[i], c, text, sizeof(text));
 
 		if (wild && (memchr(f.p, '+', f.n) || memchr(f.p, '#', f.n)))
 			return LACK_WILDCARD;
@@ -337,23 +346,39 @@ static int lacks(struct stype *ty, struct device *d, const struct mqtt_props *p)
 	return -1;
 }
 
+enum sim_fail con_ungranted(const struct stype *ty, struct sim_tmpl_ctx *c, bool session_present,
+			    const struct mqtt_props *p, uint32_t *ret_detail)
+{
+	int lack = lacks(ty, c, p);
+
+	*ret_detail = PROTO_SESSION;
+	if (session_present && ty->p.clean)
+		return F_PROTOCOL;
+	*ret_detail = p->max_qos;
+	if (MQTT_HAS(p, MQTT_P_MAX_QOS) && p->max_qos < ty->p.qos)
+		return F_MAX_QOS;
+	*ret_detail = (uint32_t)lack;
+	return lack >= 0 ? F_UNSUPPORTED : F_NONE;
+}
+
 bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p)
 {
 	struct stype *ty = type_of(ln, d);
 	const struct mqtt_props *props = &p->props;
-	int lack = lacks(ty, d, props);
+	struct sim_tmpl_ctx c = names_of(ty, d);
+	enum sim_fail kind;
+	uint32_t detail;
 
-	if (p->reason)
+	if (p->reason) {
 		dev_fail_props(ln, d, F_CONNACK, p->reason | (ty->p.version == MQTT_V5 ? 256u : 0),
 			       props);
-	else if (p->session_present && ty->p.clean)
-		dev_fail(d, F_PROTOCOL, PROTO_SESSION);
-	else if (MQTT_HAS(props, MQTT_P_MAX_QOS) && props->max_qos < ty->p.qos)
-		dev_fail(d, F_MAX_QOS, props->max_qos);
-	else if (lack >= 0)
-		dev_fail(d, F_UNSUPPORTED, (uint32_t)lack);
-	if (d->fail)
 		return false;
+	}
+	kind = con_ungranted(ty, &c, p->session_present, props, &detail);
+	if (kind) {
+		dev_fail(d, kind, detail);
+		return false;
+	}
 	if (MQTT_HAS(props, MQTT_P_SERVER_KEEPALIVE))
 		d->keepalive_s = props->server_keepalive;
 	if (MQTT_HAS(props, MQTT_P_RECEIVE_MAX))

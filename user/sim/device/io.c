@@ -14,19 +14,28 @@ static long lost(struct device *d, enum sim_fail kind, uint32_t detail)
 	return -1;
 }
 
-/* What the socket's error means of a connection that was there. */
-static long broken(struct device *d, int e)
+enum sim_fail io_errno(int e, uint32_t *ret_detail)
 {
+	*ret_detail = 0;
 	switch (e) {
 	case ETIMEDOUT:
-		return lost(d, F_SILENT, 0);
+		return F_SILENT;
 	case EHOSTUNREACH:
 	case ENETUNREACH:
 		/* TCP gave up as well, and this is what a router said meanwhile. */
-		return lost(d, F_UNREACHABLE, (uint32_t)e);
+		*ret_detail = (uint32_t)e;
+		return F_UNREACHABLE;
 	default:
-		return lost(d, F_RESET, 0);
+		return F_RESET;
 	}
+}
+
+static long broken(struct device *d, int e)
+{
+	uint32_t detail;
+	enum sim_fail kind = io_errno(e, &detail);
+
+	return lost(d, kind, detail);
 }
 
 /* What SSL_read() and SSL_write() that moved nothing mean. */

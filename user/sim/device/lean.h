@@ -483,6 +483,12 @@ int con_tls(struct lean *ln, struct device *d);
 void con_hello(struct lean *ln, struct device *d); /* CONNECT */
 void con_subscribe(struct lean *ln, struct device *d);
 unsigned con_filters(const struct stype *ty, unsigned nth); /* of the nth SUBSCRIBE, from 0 */
+/* What an errno means: of connect(), and of a connection that was there (io.c). */
+enum sim_fail con_errno(int e, uint32_t *ret_detail);
+enum sim_fail io_errno(int e, uint32_t *ret_detail);
+/* What a CONNACK lacks that a device of this type needs; F_NONE: nothing. */
+enum sim_fail con_ungranted(const struct stype *ty, struct sim_tmpl_ctx *c, bool session_present,
+			    const struct mqtt_props *p, uint32_t *ret_detail);
 /* CONNACK's own conditions; false when the device cannot live with them (dev_fail). */
 bool con_granted(struct lean *ln, struct device *d, const struct mqtt_packet *p);
 

@@ -151,7 +151,7 @@ static void follow_targets(uint64_t now)
 static int compile(struct stype *ty, struct sq_error *err)
 {
 	if (ty->p.qos == 2)
-		pdev_watch_qos();
+		pwhy_watch(true);
 	return stype_compile(ty, err);
 }
 
@@ -234,6 +234,7 @@ int sim_paho_start(struct sim_arena *a, unsigned shard, int wakefd)
 	/* OpenSSL is set up by this program already. */
 	init.do_openssl_init = 0;
 	MQTTAsync_global_init(&init);
+	pwhy_watch(false);
 	pthread_mutex_init(&ph->lock, NULL);
 	ph->wakefd = wakefd;
 	ph->led.a = a;

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A paho device: its messages and its connection, as far as the library tells of them. */
-#include <math.h>
+/* A paho device and its connection, as far as the library tells of them. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <openssl/x509.h>
+#include "sim/base/sock_end.h"
 #include "sim/engine/paho_dev.h"
-
-struct paho *ph;
-
-void pdev_lock(void)
-{
-	pthread_mutex_lock(&ph->lock);
-	ph->led.now = sim_now();
-}
-
-void pdev_unlock(void)
-{
-	pthread_mutex_unlock(&ph->lock);
-}
 
 static void gauge(struct pdev *d, bool on, bool up)
 {
@@ -30,190 +19,7 @@ static void gauge(struct pdev *d, bool on, bool up)
 	d->up = up;
 }
 
-/* --- messages --------------------------------------------------------------------------- */
-
-void pdev_end(struct pmsg *m, enum sim_fail kind, uint32_t detail)
-{
-	struct pdev *d = m->d;
-
-	if (m->ended) {
-		SIM_ADD(&ph->led.pub->tot.late_acks, 1);
-		return;
-	}
-	m->ended = true;
-	d->nmsgs--;
-	if (kind) {
-		msg_failed(&ph->led, d->type, m->qos && m->sent_ns ? SIM_PUBACK : SIM_PUBLISH, kind,
-			   detail);
-		return;
-	}
-	if (m->qos)
-		stat_ok(&ph->led, d->type, SIM_PUBACK, m->sched_ns, ph->led.now, 0);
-	else
-		stat_ok(&ph->led, d->type, SIM_PUBLISH, m->sched_ns, ph->led.now, 0);
-	msg_acked(&ph->led);
-}
-
-static void free_msg(struct pmsg *m)
-{
-	*m->pprev = m->next;
-	if (m->next)
-		m->next->pprev = m->pprev;
-	free(m);
-}
-
-static void called_back(struct pmsg *m, enum sim_fail kind, uint32_t detail)
-{
-	pdev_lock();
-	pdev_end(m, kind, detail);
-	free_msg(m);
-	pdev_unlock();
-}
-
-/* A PUBACK to a message of QoS 2 (RabbitMQ) is a success to the library (1.3.12,
- * MQTTAsync_cycle()), which says so in its trace alone: by the same thread, before it calls back.
- */
-static _Thread_local bool wrong_qos;
-
-static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *text)
-{
-	(void)level;
-	if (strstr(text, "PUBACK") && strstr(text, "wrong QoS"))
-		wrong_qos = true;
-}
-
-void pdev_watch_qos(void)
-{
-	MQTTAsync_setTraceCallback(on_trace);
-	MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_MINIMUM);
-}
-
-static void sent(struct pmsg *m)
-{
-	bool wrong = wrong_qos;
-
-	wrong_qos = false;
-	called_back(m, wrong && m->qos == 2 ? F_DOWNGRADED : F_NONE, 0);
-}
-
-static void on_sent(void *ctx, MQTTAsync_successData *r)
-{
-	(void)r;
-	sent(ctx);
-}
-
-static void on_sent5(void *ctx, MQTTAsync_successData5 *r)
-{
-	if (r && r->reasonCode >= 0x80)
-		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
-	else
-		sent(ctx);
-}
-
-static void on_unsent(void *ctx, MQTTAsync_failureData *r)
-{
-	(void)r;
-	called_back(ctx, F_LOST, 0);
-}
-
-static void on_unsent5(void *ctx, MQTTAsync_failureData5 *r)
-{
-	if (r && r->reasonCode >= 0x80)
-		called_back(ctx, F_ACK_REASON, MQTT_PUBACK << 8 | (uint32_t)r->reasonCode);
-	else
-		called_back(ctx, F_LOST, 0);
-}
-
-static long render(struct pdev *d, const struct sim_tmpl *t, uint64_t sched_ns, char *buf,
-		   size_t cap)
-{
-	struct stype *ty = stype_of(d);
-	struct sim_tmpl_ctx c = {.thing = d->thing,
-				 .client_id = d->thing,
-				 .type = ty->p.name,
-				 .index = d->index + ty->p.first,
-				 .seq = d->seq,
-				 .sched_ms =
-					 ((int64_t)sched_ns + ph->led.a->epoch_off_ns) / 1000000,
-				 .rng = &d->rng};
-	long n;
-
-	if (sim_tmpl_walks(t) && !d->walk) {
-		d->walk = malloc(sim_tmpl_walks(t) * sizeof(double));
-		if (!d->walk)
-			return -ENOMEM;
-		for (unsigned i = 0; i < sim_tmpl_walks(t); i++)
-			d->walk[i] = NAN;
-	}
-	c.walk = d->walk;
-	n = sim_tmpl_render(t, &c, buf, cap - 1);
-	if (n >= 0)
-		buf[n] = 0;
-	return n;
-}
-
-void pdev_publish(struct pdev *d, uint64_t sched_ns)
-{
-	struct stype *ty = stype_of(d);
-	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
-	struct pmsg *m = calloc(1, sizeof(*m));
-	char topic[1024];
-	long n;
-	int rc;
-
-	d->seq++;
-	d->published++;
-	n = render(d, ty->topic, sched_ns, topic, sizeof(topic));
-	if (n >= 0)
-		n = render(d, ty->payload, sched_ns, ph->text, sizeof(ph->text));
-	pdev_lock();
-	msg_scheduled(&ph->led);
-	if (!m || n < 0 || !d->up) {
-		msg_failed(&ph->led, d->type, SIM_PUBLISH,
-			   !m	   ? F_MEMORY
-			   : n < 0 ? F_TOO_BIG
-				   : F_NOT_CONNECTED,
-			   0);
-		pdev_unlock();
-		free(m);
-		return;
-	}
-	*m = (struct pmsg){
-		.next = d->msgs, .pprev = &d->msgs, .d = d, .sched_ns = sched_ns, .qos = ty->p.qos};
-	if (m->next)
-		m->next->pprev = &m->next;
-	d->msgs = m;
-	d->nmsgs++;
-	/* As if sent: the call-back may come before the call returns. */
-	m->sent_ns = ph->led.now;
-	pdev_unlock();
-	o.context = m;
-	if (ty->p.version == MQTT_V5) {
-		o.onSuccess5 = on_sent5;
-		o.onFailure5 = on_unsent5;
-	} else {
-		o.onSuccess = on_sent;
-		o.onFailure = on_unsent;
-	}
-	rc = MQTTAsync_send(d->client, topic, (int)n, ph->text, ty->p.qos, ty->p.retain, &o);
-	pdev_lock();
-	if (rc != MQTTASYNC_SUCCESS) {
-		/* Not taken, so no call-back comes. */
-		m->sent_ns = 0;
-		pdev_end(m,
-			 rc == MQTTASYNC_DISCONNECTED		 ? F_NOT_CONNECTED
-			 : rc == MQTTASYNC_MAX_BUFFERED_MESSAGES ? F_BACKLOG
-								 : F_MEMORY,
-			 0);
-		free_msg(m);
-	} else if (ty->p.qos) {
-		/* The library tells when it is acknowledged, not when it is written. */
-		stat_ok(&ph->led, d->type, SIM_PUBLISH, sched_ns, ph->led.now, (uint32_t)n);
-	}
-	pdev_unlock();
-}
-
-/* --- connections --------------------------------------------------------------------------- */
+/* --- subscriptions, once connected ----------------------------------------------------------- */
 
 /* With the lock: it has all that it asked for. */
 static void online(struct pdev *d)
@@ -242,15 +48,32 @@ void pdev_unsubscribed(struct pdev *d, enum sim_fail kind, uint32_t detail)
 	d->refused = true;
 }
 
-static void answered(struct pdev *d, int code)
+/* With the lock: what ended a connection, for what has to be told of it. */
+static void lost_by(struct pdev *d, void (*tell)(struct pdev *, enum sim_fail, uint32_t))
 {
+	struct pwhy why = pwhy_take();
+
+	if (!why.kind && why.tcp == TCP_IS_ESTABLISHED)
+		tell(d, F_MALFORMED, PROTO_MALFORMED); /* why else should the library end it */
+	else
+		tell(d, why.kind ? why.kind : F_CLOSED, why.detail);
+}
+
+/* `n` codes in answer to one filter, of which the first is `code`; n < 0: there is no answer. */
+static void answered(struct pdev *d, int n, int code)
+{
+	bool v5 = stype_of(d)->p.version == MQTT_V5;
+
 	pdev_lock();
-	if (code < 0 || code >= 0x80) {
-		pdev_unsubscribed(
-			d, code < 0 ? F_CLOSED : F_SUBACK,
-			code < 0 ? 0
-				 : (uint32_t)code | (stype_of(d)->p.version == MQTT_V5 ? 256u : 0));
-	} else if (d->nsubs) {
+	if (n < 0 && !d->draining)
+		lost_by(d, pdev_unsubscribed);
+	else if (n >= 0 && n != 1)
+		pdev_unsubscribed(d, F_PROTOCOL, PROTO_SUBACK);
+	else if (code > 2 && (v5 ? code < 0x80 : code != 0x80))
+		pdev_unsubscribed(d, F_MALFORMED, PROTO_MALFORMED);
+	else if (code >= 0x80)
+		pdev_unsubscribed(d, F_SUBACK, (uint32_t)code | (v5 ? 256u : 0));
+	else if (n > 0 && d->nsubs) {
 		SIM_ADD(&ph->led.pub->tot.subscribed, 1);
 		if (!--d->nsubs)
 			online(d);
@@ -260,22 +83,23 @@ static void answered(struct pdev *d, int code)
 
 static void on_suback(void *ctx, MQTTAsync_successData *r)
 {
-	answered(ctx, r->alt.qos);
+	/* Of more codes than one this is half of a pointer to them, and how many is not said. */
+	answered(ctx, (unsigned)r->alt.qos < 256 ? 1 : 2, r->alt.qos);
 }
 
 static void on_suback5(void *ctx, MQTTAsync_successData5 *r)
 {
-	answered(ctx, (int)r->reasonCode);
+	answered(ctx, r->alt.sub.reasonCodeCount, (int)r->reasonCode);
 }
 
 static void on_no_suback(void *ctx, MQTTAsync_failureData *r)
 {
-	answered(ctx, r && r->code >= 0x80 ? r->code : -1);
+	answered(ctx, r && r->code >= 0x80 ? 1 : -1, r ? r->code : 0);
 }
 
 static void on_no_suback5(void *ctx, MQTTAsync_failureData5 *r)
 {
-	answered(ctx, r && (int)r->reasonCode >= 0x80 ? (int)r->reasonCode : -1);
+	answered(ctx, r && !r->code ? 1 : -1, r ? (int)r->reasonCode : 0);
 }
 
 /* One by one: of several the library hands on a list, and not how long the broker's answer was. */
@@ -283,7 +107,10 @@ static bool subscribe(struct pdev *d, unsigned i)
 {
 	struct stype *ty = stype_of(d);
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
-	char topic[512];
+	char topic[512 + 1];
+	long n = pdev_render(d, ty->sub[i], 0, topic, sizeof(topic));
+	enum sim_fail kind = F_TOO_BIG;
+	int rc = 0;
 
 	o.context = d;
 	if (ty->p.version == MQTT_V5) {
@@ -293,32 +120,110 @@ static bool subscribe(struct pdev *d, unsigned i)
 		o.onSuccess = on_suback;
 		o.onFailure = on_no_suback;
 	}
-	return render(d, ty->sub[i], 0, topic, sizeof(topic)) >= 0 &&
-	       MQTTAsync_subscribe(d->client, topic, ty->p.sub_qos, &o) == MQTTASYNC_SUCCESS;
+	if (n >= 0 && !pdev_too_big(d, 5 + (size_t)n)) {
+		rc = MQTTAsync_subscribe(d->client, topic, ty->p.sub_qos, &o);
+		kind = rc == MQTTASYNC_SUCCESS ? F_NONE : F_FAILED;
+	}
+	if (!kind)
+		return true;
+	pdev_lock();
+	pdev_unsubscribed(d, kind, (uint32_t)-rc);
+	pdev_unlock();
+	return false;
+}
+
+/* False: what the standard calls malformed. */
+static bool grants(const MQTTProperties *in, struct mqtt_props *to)
+{
+	for (int i = 0; i < in->count; i++) {
+		const MQTTProperty *p = &in->array[i];
+		uint8_t *flag = NULL;
+
+		if (MQTT_HAS(to, p->identifier) && p->identifier != MQTTPROPERTY_CODE_USER_PROPERTY)
+			return false;
+		to->have |= 1ull << p->identifier;
+		switch ((enum mqtt_prop)p->identifier) {
+		case MQTT_P_RECEIVE_MAX: /* the library keeps to it */
+			if (!p->value.integer2)
+				return false;
+			break;
+		case MQTT_P_MAX_PACKET:
+			to->max_packet = p->value.integer4;
+			if (!to->max_packet)
+				return false;
+			break;
+		case MQTT_P_MAX_QOS:
+			flag = &to->max_qos;
+			break;
+		case MQTT_P_RETAIN_OK:
+			flag = &to->retain_ok;
+			break;
+		case MQTT_P_WILDCARD_OK:
+			flag = &to->wildcard_ok;
+			break;
+		case MQTT_P_SHARED_OK:
+			flag = &to->shared_ok;
+			break;
+		default:
+			break;
+		}
+		if (flag && p->value.byte > 1)
+			return false;
+		if (flag)
+			*flag = p->value.byte;
+	}
+	return true;
+}
+
+/* Before on_connected(), but not for the library's own reconnects, of which only that tells. */
+static void accepted(struct pdev *d, bool session_present, const MQTTProperties *props)
+{
+	struct sim_tmpl_ctx c = names_of_pdev(d);
+	struct mqtt_props p = {0};
+	uint32_t detail = PROTO_MALFORMED;
+	enum sim_fail kind = F_MALFORMED;
+
+	if (!props || grants(props, &p))
+		kind = con_ungranted(stype_of(d), &c, session_present, &p, &detail);
+	pdev_lock();
+	d->ungranted = kind;
+	d->lacks = detail;
+	d->max_packet = p.max_packet;
+	pdev_unlock();
+}
+
+static void on_accepted(void *ctx, MQTTAsync_successData *r)
+{
+	accepted(ctx, r->alt.connect.sessionPresent, NULL);
+}
+
+static void on_accepted5(void *ctx, MQTTAsync_successData5 *r)
+{
+	accepted(ctx, r->alt.connect.sessionPresent, &r->properties);
 }
 
 static void on_connected(void *ctx, char *cause)
 {
 	struct pdev *d = ctx;
 	unsigned nsubs = stype_of(d)->nsubs;
-	bool all = true;
+	enum sim_fail kind;
 
 	(void)cause;
 	pdev_lock();
+	kind = d->ungranted;
+	d->ungranted = F_NONE;
 	d->linked = true;
-	d->refused = d->leaving = false;
+	d->refused = kind;
+	d->leaving = false;
 	d->nsubs = (uint8_t)nsubs;
 	d->asked_ns = ph->led.now;
-	if (!nsubs)
+	if (kind)
+		not_online(d, kind, d->lacks);
+	else if (!nsubs)
 		online(d);
 	pdev_unlock();
-	for (unsigned i = 0; i < nsubs && all; i++)
-		all = subscribe(d, i);
-	if (all)
-		return;
-	pdev_lock();
-	pdev_unsubscribed(d, F_MEMORY, 0);
-	pdev_unlock();
+	for (unsigned i = 0; i < nsubs && !kind && subscribe(d, i);)
+		i++;
 }
 
 /* With the lock: the connection that was there is no more. */
@@ -370,9 +275,21 @@ void pdev_leave(struct pdev *d)
 
 static void on_lost(void *ctx, char *cause)
 {
-	(void)cause; /* the library does not say */
+	(void)cause; /* always NULL */
 	pdev_lock();
-	gone(ctx, F_CLOSED, 0);
+	lost_by(ctx, gone);
+	pdev_unlock();
+}
+
+/* A server's DISCONNECT, of which on_lost() does not tell. */
+static void on_disconnected(void *ctx, MQTTProperties *props, enum MQTTReasonCodes reason)
+{
+	struct pdev *d = ctx;
+
+	(void)props;
+	pdev_lock();
+	if (d->linked)
+		gone(d, F_DISCONNECT, (uint32_t)reason);
 	pdev_unlock();
 }
 
@@ -388,21 +305,45 @@ static int on_message(void *ctx, char *topic, int len, MQTTAsync_message *m)
 	return 1;
 }
 
-static void refused(struct pdev *d, int code)
+/* What a failure to connect was, by the library's code and words (1.3.12), and what was seen. */
+static struct pwhy failure(struct pdev *d, int code, const char *word, int e)
 {
-	pdev_lock();
-	/* The library tells a server's DISCONNECT as a connect that failed: it is a loss. */
-	if (d->linked) {
-		gone(d, code >= 0x80 ? F_DISCONNECT : F_CLOSED, code >= 0x80 ? (uint32_t)code : 0);
-		pdev_unlock();
-		return;
-	}
-	if (code > 0 && code < 6)
-		not_online(d, F_CONNACK, (uint32_t)code);
-	else if (code >= 0x80)
-		not_online(d, F_CONNACK, (uint32_t)code | 256u);
+	bool v5 = stype_of(d)->p.version == MQTT_V5;
+	struct pwhy why = pwhy_take();
+
+	if (code > 0 && !strcmp(word, "CONNACK return code"))
+		return (struct pwhy){F_CONNACK, (uint32_t)code | (v5 ? 256u : 0), 0};
+	if (!strcmp(word, "Received disconnect"))
+		return (struct pwhy){F_PROTOCOL, PROTO_CONNACK, 0};
+	/* OpenSSL had no word against it: it is the host's name that was not in the certificate. */
+	if (stype_of(d)->p.tls && !strcmp(word, "TCP/TLS connect failure") &&
+	    (why.kind == F_CLOSED || (!why.kind && why.tcp)))
+		return (struct pwhy){F_TLS_VERIFY, X509_V_ERR_HOSTNAME_MISMATCH, 0};
+	if (why.kind)
+		return why;
+	if (why.tcp == TCP_IS_ESTABLISHED && !strcmp(word, "TCP connect timeout"))
+		return (struct pwhy){F_CONNACK_TIMEOUT, 0, 0};
+	if (why.tcp == TCP_IS_ESTABLISHED && !strcmp(word, "TCP connect completion failure"))
+		return (struct pwhy){F_MALFORMED, PROTO_MALFORMED, 0};
+	/* There was no socket to be had. */
+	if (!why.tcp && code == MQTTASYNC_FAILURE && e)
+		why.kind = con_errno(e, &why.detail);
 	else
-		not_online(d, F_REFUSED, 0);
+		why = (struct pwhy){F_FAILED, (uint32_t)-code, 0};
+	return why;
+}
+
+static void refused(struct pdev *d, int code, const char *word)
+{
+	struct pwhy why = failure(d, code, word ? word : "", errno);
+	MQTTAsync_disconnectOptions o = MQTTAsync_disconnectOptions_initializer;
+
+	if (code == MQTTASYNC_OPERATION_INCOMPLETE)
+		return; /* we have ended it */
+	/* The library shall not try again by itself, of which it would not tell. */
+	MQTTAsync_disconnect(d->client, &o);
+	pdev_lock();
+	not_online(d, why.kind, why.detail);
 	/* Looked at by the schedule's thread: connecting again from here would recurse. */
 	d->lost_pending = true;
 	pdev_unlock();
@@ -410,12 +351,12 @@ static void refused(struct pdev *d, int code)
 
 static void on_refused(void *ctx, MQTTAsync_failureData *r)
 {
-	refused(ctx, r ? r->code : -1);
+	refused(ctx, r->code, r->message);
 }
 
 static void on_refused5(void *ctx, MQTTAsync_failureData5 *r)
 {
-	refused(ctx, !r ? -1 : (int)r->reasonCode >= 0x80 ? (int)r->reasonCode : r->code);
+	refused(ctx, r->code, r->message);
 }
 
 static uint64_t seconds(uint64_t ns)
@@ -433,7 +374,7 @@ static bool path_of(struct pdev *d, const char *text, char *buf, size_t cap)
 	if (sim_tmpl_name(text, "cert", NULL, &t, &err))
 		return false;
 	sim_tmpl_client(t, stype_of(d)->client);
-	ok = render(d, t, 0, buf, cap) >= 0;
+	ok = pdev_render(d, t, 0, buf, cap) >= 0;
 	sim_tmpl_free(t);
 	return ok;
 }
@@ -459,17 +400,19 @@ void pdev_connect(struct pdev *d)
 	o.context = d;
 	if (ty->p.version == MQTT_V5) {
 		o.cleanstart = ty->p.clean;
+		o.onSuccess5 = on_accepted5;
 		o.onFailure5 = on_refused5;
 	} else {
 		o.cleansession = ty->p.clean;
+		o.onSuccess = on_accepted;
 		o.onFailure = on_refused;
 	}
-	if (*ty->p.username && render(d, ty->user, 0, user, sizeof(user)) >= 0)
+	if (*ty->p.username && pdev_render(d, ty->user, 0, user, sizeof(user)) >= 0)
 		o.username = user;
-	if (*ty->p.password && render(d, ty->password, 0, password, sizeof(password)) >= 0)
+	if (*ty->p.password && pdev_render(d, ty->password, 0, password, sizeof(password)) >= 0)
 		o.password = password;
-	if (ty->will && render(d, ty->will, 0, topic, sizeof(topic)) >= 0 &&
-	    render(d, ty->will_payload, 0, payload, sizeof(payload)) >= 0) {
+	if (ty->will && pdev_render(d, ty->will, 0, topic, sizeof(topic)) >= 0 &&
+	    pdev_render(d, ty->will_payload, 0, payload, sizeof(payload)) >= 0) {
 		will.topicName = topic;
 		will.message = payload;
 		will.qos = ty->p.will_qos;
@@ -479,6 +422,7 @@ void pdev_connect(struct pdev *d)
 	if (ty->p.tls) {
 		ssl.verify = !ty->p.insecure;
 		ssl.enableServerCertAuth = !ty->p.insecure;
+		ssl.ssl_error_cb = pwhy_tls;
 		ssl.trustStore = *ty->p.ca ? ty->p.ca : NULL;
 		if (*ty->p.cert && path_of(d, ty->p.cert, cert, sizeof(cert)))
 			ssl.keyStore = cert;
@@ -487,8 +431,9 @@ void pdev_connect(struct pdev *d)
 		o.ssl = &ssl;
 	}
 	rc = MQTTAsync_connect(d->client, &o);
-	if (rc != MQTTASYNC_SUCCESS)
-		refused(d, -1);
+	/* One that is on its way already has its call-backs. */
+	if (rc != MQTTASYNC_SUCCESS && rc != MQTTASYNC_COMMAND_IGNORED)
+		refused(d, rc, NULL);
 }
 
 void pdev_start(struct pdev *d, uint64_t sched_ns)
@@ -504,8 +449,8 @@ void pdev_start(struct pdev *d, uint64_t sched_ns)
 	snprintf(uri, sizeof(uri), "%s://%s%s%s:%u", ty->p.tls ? "ssl" : "tcp",
 		 strchr(ty->p.host, ':') ? "[" : "", ty->p.host, strchr(ty->p.host, ':') ? "]" : "",
 		 ty->p.port);
-	if (render(d, ty->thing, 0, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
-	    render(d, ty->client, 0, id, sizeof(id)) < 0 ||
+	if (pdev_render(d, ty->thing, 0, id, sizeof(id)) < 0 || !(d->thing = strdup(id)) ||
+	    pdev_render(d, ty->client, 0, id, sizeof(id)) < 0 ||
 	    MQTTAsync_createWithOptions(&d->client, uri, id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
 					&c)) {
 		pdev_lock();
@@ -516,10 +461,14 @@ void pdev_start(struct pdev *d, uint64_t sched_ns)
 	}
 	MQTTAsync_setCallbacks(d->client, d, on_lost, on_message, NULL);
 	MQTTAsync_setConnected(d->client, d, on_connected);
+	if (ty->p.version == MQTT_V5)
+		MQTTAsync_setDisconnected(d->client, d, on_disconnected);
 	pdev_lock();
 	d->connect_ns = sched_ns;
 	d->was_up = d->draining = d->lost_pending = d->linked = d->refused = d->leaving = false;
 	d->nsubs = 0;
+	d->ungranted = F_NONE;
+	d->max_packet = 0;
 	d->published = 0;
 	gauge(d, true, false);
 	pdev_unlock();
@@ -540,12 +489,7 @@ void pdev_destroy(struct pdev *d)
 	MQTTAsync_disconnect(d->client, &o);
 	MQTTAsync_destroy(&d->client);
 	pdev_lock();
-	for (struct pmsg *m = d->msgs, *next; m; m = next) {
-		next = m->next;
-		if (!m->ended)
-			pdev_end(m, F_STOPPED, 0);
-		free_msg(m);
-	}
+	pdev_end_all(d);
 	gauge(d, false, false);
 	free(d->thing);
 	free(d->walk);

@@ -18,6 +18,13 @@ struct pmsg {
 	bool ended;
 };
 
+/* What was seen of a connection's end, or its failure. */
+struct pwhy {
+	enum sim_fail kind; /* F_NONE: nothing, or the library has closed a sound connection */
+	uint32_t detail;
+	uint8_t tcp; /* its state then; 0: there was no socket */
+};
+
 struct pdev {
 	struct timer pub, life;
 	MQTTAsync client;
@@ -27,6 +34,9 @@ struct pdev {
 	double *walk;
 	uint64_t asked_ns; /* when its SUBSCRIBEs left, or the DISCONNECT of pdev_leave() */
 	uint32_t index, seq, published, nmsgs;
+	uint32_t max_packet;	 /* the broker takes no longer one; 0: any */
+	enum sim_fail ungranted; /* what its CONNACK lacks, with a detail; F_NONE: nothing */
+	uint32_t lacks;
 	uint8_t type, nsubs; /* SUBSCRIBEs that no SUBACK has come for */
 	bool on, up, draining, was_up, lost_pending;
 	bool linked;	       /* the broker has said CONNACK; up only with its subscriptions */
@@ -54,11 +64,14 @@ static inline struct stype *stype_of(const struct pdev *d)
 	return &ph->type[d->type];
 }
 
-/* Around counters and messages; never across a call into the library. */
-void pdev_lock(void);
-void pdev_unlock(void);
-/* From now on it is seen when a broker takes QoS 2 for 1; costs a line of text a packet. */
-void pdev_watch_qos(void);
+/* True when its broker does not take a packet of this body. */
+static inline bool pdev_too_big(const struct pdev *d, size_t body)
+{
+	body += stype_of(d)->p.version == MQTT_V5; /* no properties */
+	body += body < 128 ? 2 : body < 16384 ? 3 : body < 2097152 ? 4 : 5;
+	return d->max_packet && body > d->max_packet;
+}
+
 void pdev_start(struct pdev *d, uint64_t sched_ns);
 void pdev_connect(struct pdev *d);
 /* Ends the connection, to begin another. */
@@ -67,8 +80,27 @@ void pdev_leave(struct pdev *d);
 void pdev_unsubscribed(struct pdev *d, enum sim_fail kind, uint32_t detail);
 /* The library gives up its messages, we count what it did not tell. */
 void pdev_destroy(struct pdev *d);
+
+/* paho_why.c; by the thread that calls back: what it has just seen, once */
+struct pwhy pwhy_take(void);
+bool pwhy_downgraded(void); /* a PUBACK came for QoS 2 */
+int pwhy_tls(const char *line, size_t len, void *ctx);
+/* From now on; costs a line of text a packet, with QoS 2 a hundred. */
+void pwhy_watch(bool qos2);
+
+/* paho_msg.c */
+/* Around counters and messages; never across a call into the library. */
+void pdev_lock(void);
+void pdev_unlock(void);
+/* Names for templates, as names_of() makes them of a lean device. */
+struct sim_tmpl_ctx names_of_pdev(struct pdev *d);
+/* As a text with a NUL; negative: longer than `cap` holds. */
+long pdev_render(struct pdev *d, const struct sim_tmpl *t, uint64_t sched_ns, char *buf,
+		 size_t cap);
 void pdev_publish(struct pdev *d, uint64_t sched_ns);
 /* With the lock: m has ended so. */
 void pdev_end(struct pmsg *m, enum sim_fail kind, uint32_t detail);
+/* With the lock: the library has given them up. */
+void pdev_end_all(struct pdev *d);
 
 #endif

@@ -53,8 +53,9 @@ enum sim_fail {
 	F_NAME,	      /* the device could not be made */
 	F_DOWNGRADED, /* PUBACK for QoS 2 */
 	F_UPGRADE, /* to WebSocket: HTTP status, 1: none in time, 0: another reason, in the note */
-	F_UNRESOLVED, /* the name of a server that a redirect named */
+	F_UNRESOLVED, /* the server's name */
 	F_SILENT,     /* a connection that was there: TCP gave up */
+	F_FAILED,     /* paho's library does not say; its code, negated, 0: none */
 	F_KINDS
 };
 

@@ -44,6 +44,7 @@ static const char *const words[F_KINDS] = {
 	[F_UPGRADE] = "upgrade",
 	[F_UNRESOLVED] = "unresolved",
 	[F_SILENT] = "silent",
+	[F_FAILED] = "failed",
 };
 
 const char *sim_name_text(enum sim_name name)
@@ -198,10 +199,13 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 				     : "");
 		break;
 	case F_UNRESOLVED:
-		snprintf(t, cap, "the name of the server redirected to does not resolve");
+		snprintf(t, cap, "the server's name does not resolve");
 		break;
 	case F_SILENT:
 		snprintf(t, cap, "TCP gave up: nothing was acknowledged in time");
+		break;
+	case F_FAILED:
+		snprintf(t, cap, "paho does not say why; its code is %d", -(int)detail);
 		break;
 	case F_MEMORY:
 		snprintf(t, cap, "out of memory");
