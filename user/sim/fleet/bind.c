@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* --bind and --ports: text into ranges, and the n-th address of them. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "sim/fleet/bind.h"
 
 #define MOST (1u << 24) /* addresses of a range that are ever used, as many as devices */
@@ -176,6 +179,45 @@ void sim_bind_at(const struct sim_profile *p, int family, uint64_t i, union sim_
 		}
 		i -= p->bind[k].n;
 	}
+}
+
+/* 0 or an errno, as a device's own bind() has it. */
+static int try_bind(const union sim_addr *a)
+{
+	socklen_t len = a->sa.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
+	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), e = 0;
+
+	if (fd < 0 || bind(fd, &a->sa, len))
+		e = errno;
+	if (fd >= 0)
+		close(fd);
+	return e;
+}
+
+int sim_bind_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
+{
+	static const int families[] = {AF_INET, AF_INET6};
+	char text[INET6_ADDRSTRLEN];
+	union sim_addr a;
+
+	for (unsigned f = 0; f < 2; f++) {
+		for (uint64_t i = 0; i < n && i < sim_bind_count(p, families[f]); i++) {
+			int e;
+
+			sim_bind_at(p, families[f], i, &a);
+			e = try_bind(&a);
+			if (!e || e == EADDRINUSE) /* no port is free now */
+				continue;
+			inet_ntop(families[f],
+				  f ? (void *)&a.in6.sin6_addr : (void *)&a.in.sin_addr, text,
+				  sizeof(text));
+			return sq_bad(err,
+				      "bind '%s': %s; accepted: addresses of this machine, e.g. "
+				      "after ip address add %s dev IF",
+				      text, strerror(e), text);
+		}
+	}
+	return 0;
 }
 
 void sim_local_ports(unsigned *ret_low, unsigned *ret_high)

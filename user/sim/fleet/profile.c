@@ -50,6 +50,7 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 				 .client_id = thing,
 				 .type = p->name,
 				 .index = p->first,
+				 .seq = UINT32_MAX, /* the longest */
 				 .row = p->credentials_skip};
 	struct sim_tmpl *t, *client = NULL;
 	const struct sim_creds *creds;
@@ -73,7 +74,8 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 		return sq_bad(err, "credentials-skip %u: credentials '%.150s' has %u rows",
 			      p->credentials_skip, p->credentials, sim_creds_rows(creds));
 	if (n < 0)
-		return sq_bad(err, "%s: longer than %zu bytes", field, cap - 1);
+		return sq_bad(err, "%s '%.150s': with index %u longer than %zu bytes", field, text,
+			      c.index, cap - 1);
 	buf[n] = 0;
 	return 0;
 }
@@ -136,7 +138,7 @@ static int check_topic(const struct sim_profile *p, const char *text, const char
 static int check_filter(const struct sim_profile *p, const char *text, const char *field,
 			const char *thing, struct sq_error *err)
 {
-	char buf[1024];
+	char buf[512 + 1]; /* as device/connect.c has */
 	int rc;
 
 	if (!*text)
@@ -433,6 +435,27 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (!rc)
 		rc = check_tls(p, thing, err);
 	return rc ? rc : sim_resolve(p, err);
+}
+
+int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err)
+{
+	char thing[256], client[256];
+	struct sim_profile *last;
+	int rc;
+
+	/* Of credentials every row is tried, by sim_creds_check(). */
+	if (n < 2 || *p->credentials)
+		return 0;
+	last = malloc(sizeof(*last));
+	if (!last)
+		return sq_bad(err, "out of memory");
+	*last = *p;
+	last->first += n - 1;
+	rc = check_names(last, NULL, thing, sizeof(thing), client, sizeof(client), err);
+	if (!rc)
+		rc = check_topics(last, thing, err);
+	free(last);
+	return rc;
 }
 
 void sim_fleet_free(struct sim_fleet *f)

@@ -128,6 +128,8 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value,
  * Nothing connects. 0 or -EINVAL.
  */
 int sim_profile_check(struct sim_profile *p, struct sq_error *err);
+/* The names and topics of the last of n devices, whose {index} is the longest. */
+int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 
 struct sim_fleet {
 	unsigned ntypes;

@@ -61,7 +61,7 @@ static int compile(const struct sim_profile *p, const struct sim_creds *creds, s
 		const char *text;
 	} all[] = {
 		{{"thing", 255, TEXT, NULL}, p->thing},
-		{{"client-id", 256, TEXT, NULL}, p->client_id},
+		{{"client-id", 255, TEXT, NULL}, p->client_id},
 		{{"username", SIM_USER_MAX, TEXT, NULL}, p->username},
 		{{"password", SIM_PASSWORD_MAX, TEXT, NULL}, p->password},
 		{{"topic", 1024, TOPIC, NULL}, p->topic},

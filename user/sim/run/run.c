@@ -13,6 +13,7 @@
 #include "sim/base/clock.h"
 #include "sim/sim.h"
 #include "sim/engine/paho.h"
+#include "sim/fleet/bind.h"
 #include "sim/fleet/creds.h"
 #include "sim/fleet/tls.h"
 #include "sim/web/web.h"
@@ -63,6 +64,10 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 		rc = check_identity(p, count[i], err);
 		if (!rc)
 			rc = sim_profile_check(p, err);
+		if (!rc)
+			rc = sim_profile_check_last(p, count[i], err);
+		if (!rc)
+			rc = sim_bind_check(p, count[i], err);
 		if (!rc)
 			rc = sim_creds_check(p, count[i], err);
 		if (!rc)
