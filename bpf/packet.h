@@ -61,8 +61,18 @@ static __always_inline bool tag_beside(struct __sk_buff *skb)
 	       !bpf_skb_vlan_push(skb, proto, bpf_ntohs(tci));
 }
 
-/* False: not IP, or cut short. Such a packet is never faulted. Loads by helper,
- * because headers need not be in the linear part (tun, GRO). Global functions
+/* As skb_header_pointer(): the header where it lies, or a copy of one that is not in the linear
+ * part (tun, GRO). A copy by helper costs 9 ns, where a lost packet costs 85 in all. */
+static __always_inline const void *header(struct __sk_buff *skb, __u32 off, void *copy, __u32 len)
+{
+	const void *at = (const void *)(long)skb->data + off;
+
+	if (at + len <= (const void *)(long)skb->data_end)
+		return at;
+	return bpf_skb_load_bytes(skb, off, copy, len) ? NULL : copy;
+}
+
+/* False: not IP, or cut short. Such a packet is never faulted. Global functions
  * are verified once and not once per path that leads to them: with static
  * ones, loading took seconds. */
 __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
@@ -75,18 +85,19 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		return false;
 	__builtin_memset(p, 0, sizeof(*p));
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		struct iphdr ip;
+		struct iphdr copy;
+		const struct iphdr *ip = header(skb, off, &copy, sizeof(copy));
 
-		if (bpf_skb_load_bytes(skb, off, &ip, sizeof(ip)) || ip.ihl < 5)
+		if (!ip || ip->ihl < 5)
 			return false;
 		p->family = 4;
-		p->saddr[0] = ip.saddr;
-		p->daddr[0] = ip.daddr;
-		p->later_fragment = !!(ip.frag_off & bpf_htons(IP_OFFSET_MASK));
-		in_pieces = !!(ip.frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK));
-		fragment = ip.id;
-		next = ip.protocol;
-		off += ip.ihl * 4;
+		p->saddr[0] = ip->saddr;
+		p->daddr[0] = ip->daddr;
+		p->later_fragment = !!(ip->frag_off & bpf_htons(IP_OFFSET_MASK));
+		in_pieces = !!(ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET_MASK));
+		fragment = ip->id;
+		next = ip->protocol;
+		off += ip->ihl * 4;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr ip6;
 
@@ -131,9 +142,10 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		return true;
 	}
 	if (next == IPPROTO_TCP) {
-		__u8 tcp[14];
+		__u8 copy[14];
+		const __u8 *tcp = header(skb, off, copy, sizeof(copy));
 
-		if (bpf_skb_load_bytes(skb, off, tcp, sizeof(tcp)))
+		if (!tcp)
 			return true;
 		p->sport = tcp[0] << 8 | tcp[1];
 		p->dport = tcp[2] << 8 | tcp[3];
@@ -141,9 +153,10 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		p->tcp_flags = tcp[13];
 	} else if (next == IPPROTO_UDP || next == IPPROTO_SCTP || next == IPPROTO_DCCP ||
 		   next == IPPROTO_UDPLITE) {
-		__u8 udp[4];
+		__u8 copy[4];
+		const __u8 *udp = header(skb, off, copy, sizeof(copy));
 
-		if (bpf_skb_load_bytes(skb, off, udp, sizeof(udp)))
+		if (!udp)
 			return true;
 		p->sport = udp[0] << 8 | udp[1];
 		p->dport = udp[2] << 8 | udp[3];
