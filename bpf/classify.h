@@ -168,6 +168,17 @@ __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	return t ? t->rule_id : 0;
 }
 
+/* Asked before the call: nobody's packet pays for each. */
+static __always_inline bool comes_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
+				       const struct sq_att *att, int hook)
+{
+	if (hook == AT_EGRESS)
+		return att->flags & SQ_A_EDGE;
+	/* PACKET_HOST, or the group's and everybody's: not what only passes by. */
+	return (att->flags & SQ_A_HOST) && (cfg->flags & SQ_C_HOST_DOWN) &&
+	       skb->pkt_type <= PACKET_MULTICAST;
+}
+
 __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			       const struct sq_att *att, int hook)
 {
@@ -176,18 +187,12 @@ __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (!cfg || !att)
 		return 0;
 	if (hook == AT_EGRESS) {
-		if (!(att->flags & SQ_A_EDGE))
-			return 0;
 		if ((att->flags & SQ_A_SHARED) || (cfg->flags & SQ_C_NOWHERE))
 			t = target_of_receiver(skb, cfg->levels, att->peer_nsid);
 		if (!t)
 			t = target_of_owner(att, cfg->levels);
 		return t ? t->rule_id : 0;
 	}
-	/* PACKET_HOST, or the group's and everybody's: not what only passes by. */
-	if (!(att->flags & SQ_A_HOST) || !(cfg->flags & SQ_C_HOST_DOWN) ||
-	    skb->pkt_type > PACKET_MULTICAST)
-		return 0;
 	t = target_of_receiver(skb, cfg->levels, -1);
 	if (t && !delivered_here(skb, att))
 		t = 0;

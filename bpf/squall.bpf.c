@@ -316,7 +316,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 				return taken(skb, at, ret);
 		}
 	}
-	if (!(done & TCI_DOWN_DONE)) {
+	if (!(done & TCI_DOWN_DONE) && comes_down(skb, cfg, att, at)) {
 		rule_id = classify_down(skb, cfg, att, at);
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_DOWN | at << 1);
