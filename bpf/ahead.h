@@ -99,8 +99,8 @@ static __always_inline struct cutting *cutting_here(void)
 	return bpf_map_lookup_elem(&sq_cutting, &zero);
 }
 
-/* Is the packet to be cut? Takes its numbers where they are known before its judgement. */
-static __noinline bool cut_needed(struct judgement *j, const struct packet *p, __u32 att_flags)
+/* Is one that may be to be cut? Takes its numbers where they are known before its judgement. */
+static __noinline bool cut_needed(struct judgement *j, __u32 att_flags)
 {
 	__u32 flags = j->f->flags, segs = j->segs;
 	bool bytes = flags & SQ_F_SUM, cut;
@@ -109,7 +109,7 @@ static __noinline bool cut_needed(struct judgement *j, const struct packet *p, _
 	int what;
 
 	if (!(flags & SQ_F_AHEAD) || !(att_flags & SQ_A_CUTS_NOW) || segs > AHEAD_MAX) {
-		cut = bytes || segs > 1 || p->proto == IPPROTO_TCP;
+		cut = true;
 	} else if (segs == 1 && !bytes) {
 		return false;
 	} else {

@@ -27,9 +27,8 @@ struct judgement {
 	__u64 seed;
 	__u64 n; /* number of this packet in its clause and direction */
 	__u64 now;
-	__u64 depart;
-	__u64 late;  /* a wait of its own: dns slow */
-	__u32 bytes; /* on the wire */
+	__u64 depart; /* until decide(): a wait of its own (dns slow) */
+	__u32 bytes;  /* on the wire */
 	/* SQ_E_*. Not at a multiple of 8 bytes, or the verifier follows its value
 	 * through the stack. Before 6.8 it forgets, for what is read through a
 	 * pointer into a caller's frame, that a branch hung on it, takes states as
@@ -92,7 +91,7 @@ static __noinline bool chain_step(const struct sq_faults *f, __u64 seed, __u64 n
  * chain state change in one atomic word, so no two packets are the same n.
  * Loops are unrolled: up to 6.1 the verifier takes a loop only if a jump, and
  * not the instruction before it, leads back. */
-static __noinline bool lose(struct judgement *j)
+static __always_inline bool lose(struct judgement *j)
 {
 	const struct sq_faults *f = j->f;
 	struct sq_dyn *dyn = j->dyn;
@@ -172,7 +171,7 @@ static __always_inline __u64 jittered(struct judgement *j)
 
 	if (!jitter)
 		return delay;
-	x = draw_correlated(j->seed, j->n, DRAW_DELAY, f->delay_corr);
+	x = draw(j->seed, j->n, DRAW_DELAY, f->delay_corr);
 	if (f->distribution == SQ_DIST_UNIFORM) {
 		/* delay - jitter + 2 * jitter * x/2^32, without leaving 64 bits */
 		d = jitter >> 32 ? ((jitter >> 16) * x) >> 15 : (jitter * x) >> 31;
@@ -197,7 +196,7 @@ static __always_inline bool overtakes(struct judgement *j)
 	if (!f->reorder)
 		return false;
 	if (j->dyn->gap + 1 < f->gap ||
-	    !hit(draw_correlated(j->seed, j->n, DRAW_REORDER, f->reorder_corr), f->reorder)) {
+	    !hit(draw(j->seed, j->n, DRAW_REORDER, f->reorder_corr), f->reorder)) {
 		/* Plain add: CPUs may lose a count to each other, which moves
 		 * one overtaking by a packet. */
 		j->dyn->gap++;
@@ -235,11 +234,11 @@ static __noinline int corrupt(struct __sk_buff *skb, const struct packet *p, __u
 }
 
 /* Fills j->what, j->depart. True: the packet lives. */
-static __noinline bool decide(struct judgement *j)
+static __always_inline bool decide(struct judgement *j)
 {
 	const struct sq_faults *f = j->f;
 
-	j->depart = j->now + j->late;
+	j->depart += j->now;
 	/* Draws nothing: the fate of those that fit is the same without it. */
 	if (f->mtu && j->bytes / j->segs > f->mtu + ETH_HLEN) {
 		j->what = SQ_E_LOST | SQ_E_MTU;
@@ -258,10 +257,10 @@ static __noinline bool decide(struct judgement *j)
 		return false;
 	}
 	if (f->duplicate && j->drawn != DRAWN_NONE &&
-	    hit(draw_correlated(j->seed, j->n, DRAW_DUP, f->duplicate_corr), f->duplicate))
+	    hit(draw(j->seed, j->n, DRAW_DUP, f->duplicate_corr), f->duplicate))
 		j->what |= SQ_E_DUPLICATED;
 	if (f->corrupt && j->drawn != DRAWN_NONE &&
-	    hit(draw_correlated(j->seed, j->n, DRAW_CORRUPT, f->corrupt_corr), f->corrupt))
+	    hit(draw(j->seed, j->n, DRAW_CORRUPT, f->corrupt_corr), f->corrupt))
 		j->what |= SQ_E_CORRUPTED;
 	if (overtakes(j))
 		j->what |= SQ_E_REORDERED;

@@ -116,13 +116,13 @@ static __noinline bool wait_refused(struct sq_waiting *w, __s64 what, __u32 why)
 	return true;
 }
 
-/* May `pkts` copies of len bytes wait until depart_ns? */
-static __always_inline bool lane_admit(__u32 slot, __u64 len_pkts, __u64 depart_ns, __u64 now)
+/* May `pkts` copies of the packet wait until depart_ns? */
+static __always_inline bool lane_admit(struct __sk_buff *skb, __u32 slot, __u32 pkts,
+				       __u64 depart_ns, __u64 now)
 {
-	__u32 pkts = len_pkts >> 32;
-	__s64 what = pkts * ((__u32)len_pkts + SQ_LANE_OVERHEAD + SQ_WAIT_PKT);
 	struct sq_waiting *w = bpf_map_lookup_elem(&sq_waiting, &slot);
 	struct sq_lane_state *lane = lane_state();
+	__s64 what = pkts * (SQ_WAIT_PKT + skb->len + SQ_LANE_OVERHEAD);
 	__u32 taken;
 
 	if (!w || !lane)

@@ -54,6 +54,12 @@ __noinline __u32 draw_correlated(__u64 seed, __u64 n, __u32 what, __u32 corr)
 	return (__u32)z;
 }
 
+/* The same, with no call where nothing is correlated. */
+static __always_inline __u32 draw(__u64 seed, __u64 n, __u32 what, __u32 corr)
+{
+	return corr ? draw_correlated(seed, n, what, corr) : (__u32)draw64(seed, n, what);
+}
+
 static __always_inline bool hit(__u32 random, __u32 fraction)
 {
 	return fraction == SQ_ALWAYS || random < fraction;
