@@ -43,6 +43,9 @@ void httpd_gate_close(struct httpd_gate *gate);
 void httpd_door_event(void *door, struct MHD_Connection *conn, void **ctx,
 		      enum MHD_ConnectionNotificationCode code);
 
+/* What libmicrohttpd logs, said in the thread that accepts; may sleep there. */
+void httpd_heard(const char *said);
+
 /* False: no room for one more stream from that address; the phase stays. Any thread. */
 bool httpd_phase(struct MHD_Connection *conn, enum httpd_phase phase);
 

@@ -446,11 +446,22 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
 
 /* --- start and stop ------------------------------------------------------------------- */
 
+static void on_log(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *cls, const char *fmt, va_list ap)
+{
+	char text[256];
+
+	(void)cls;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	httpd_heard(text);
+}
+
 static int start_listener(struct listener *l, struct sim_web *w, const char *field,
 			  const char *value, struct sq_error *err)
 {
 	const union MHD_DaemonInfo *info;
-	unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD;
+	unsigned flags =
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ERROR_LOG;
 	char local[96];
 
 	/* A port alone is this machine's. */
@@ -467,11 +478,12 @@ static int start_listener(struct listener *l, struct sim_web *w, const char *fie
 	l->door = (struct httpd_door){
 		.gate = w->gate, .total = MAX_CONNECTIONS, .per_address = PER_ADDRESS};
 	l->d = MHD_start_daemon(
-		flags, 0, NULL, NULL, on_request, l, MHD_OPTION_SOCK_ADDR, &l->addr.sa,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS + HTTPD_LEAVING,
-		MHD_OPTION_CONNECTION_TIMEOUT, 15u, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-		MHD_OPTION_NOTIFY_CONNECTION, httpd_door_event, &l->door,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+		flags, 0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_SOCK_ADDR, &l->addr.sa, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)MAX_CONNECTIONS + HTTPD_LEAVING, MHD_OPTION_CONNECTION_TIMEOUT, 15u,
+		MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		httpd_door_event, &l->door, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_END);
 	if (!l->d)
 		return sq_bad(err, "%s '%.60s': cannot listen: %s", field, value,
 			      errno ? strerror(errno) : "refused");

@@ -416,6 +416,7 @@ static void on_log(void *cls, const char *fmt, va_list ap)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	text[strcspn(text, "\n")] = 0;
 	log_debug("http: %s", text);
+	httpd_heard(text);
 }
 
 int http_start(struct http *h, const struct http_app *app, void *arg, struct sq_error *err)
