@@ -5,3 +5,10 @@ K ?=
 test-vm: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) test-bins
 	$(Q)B=$(B) tests/vm/run $(if $(T),-p '$(T)') $(K)
+
+.PHONY: test-flows-vm
+## test-flows-vm: hang and reset against mosquitto, openssl and curl in the guests, on their fq lane; K=6.1 (15 minutes each)
+test-flows-vm: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) test-bins
+	$(Q)B=$(B) VM_TOOLS="mosquitto mosquitto_pub mosquitto_sub openssl curl" \
+		tests/vm/run -t 2400 -p '^kernel/flows-(real|tls)' $(K)
