@@ -60,7 +60,8 @@ struct space {
 	uint64_t mended_ns;
 	bool wanted;  /* during a scan */
 	bool changed; /* there were events of its links or filters */
-	uint64_t looked_ns;
+	uint64_t looked_ns,
+		ruled_ns; /* a ruled process lived there, by the last scan that saw one */
 };
 
 /* Who sees packets of one direction before us. */
@@ -178,10 +179,11 @@ struct engine {
 	int n_rules;
 	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
 	int level_users[SQ_MAX_LEVELS + 1];
-	int down_users, empty_users;
+	int down_users;
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
 	 * read without. */
 	atomic_int host_users;
+	atomic_int empty_users; /* likewise: those without a process */
 	uint32_t next_rule_id, next_counter;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
@@ -208,6 +210,15 @@ static inline void ruled_set_empty(struct engine *e, struct ruled *r, bool empty
 static inline uint64_t engine_now(void)
 {
 	return sq_mono_ns();
+}
+
+/* What waits for an interface comes back to it before it is left; and a target that has no process
+ * for a while finds its lo attached. */
+#define LINGER_NS 60000000000ull
+static inline bool space_awaited(const struct engine *e, const struct space *s)
+{
+	return e->lane_state->pages > 0 ||
+	       (e->empty_users && s->ruled_ns + LINGER_NS > engine_now());
 }
 
 /* load.c: skel, cfg, lane_state, and what is in the maps from the start; then the rules in them. */
@@ -305,9 +316,9 @@ void rules_expire(struct engine *e);
 /* seen.c: where a few of the targets are now, which at the start may have been nowhere; all in
  * turn, 500 in 16 s. Lock held. */
 void rules_place(struct engine *e);
-/* seen.c: reads which ruled cgroups have got their first process or lost their last; after the
- * scan that follows the former are found. Lock held. */
-void life_read(struct engine *e);
+/* seen.c: reads which ruled cgroups have got their first process or lost their last. True: the
+ * former, which the scan that is needed now will find. Lock held. */
+bool life_read(struct engine *e);
 void life_found(struct engine *e);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */

@@ -76,8 +76,8 @@ static void *plumber_main(void *arg)
 			return NULL;
 		}
 		rules_expire(e);
-		if (event & EVENT_LIFE)
-			life_read(e);
+		if ((event & EVENT_LIFE) && !life_read(e))
+			event &= ~EVENT_LIFE;
 		rules_place(e);
 		lane_watch(e);
 		asked = e->scans_asked;

@@ -220,8 +220,10 @@ void rules_place(struct engine *e)
 
 /* --- targets without a process ------------------------------------------------------ */
 
-static void changed(struct engine *e, int wd)
+static bool changed(struct engine *e, int wd)
 {
+	bool arrived = false;
+
 	for (int b = 0; b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next) {
 			if (r->wd != wd)
@@ -230,11 +232,14 @@ static void changed(struct engine *e, int wd)
 				ruled_set_empty(e, r, true);
 			else
 				r->arrived = r->empty;
+			arrived |= r->arrived;
 		}
+	return arrived;
 }
 
-void life_read(struct engine *e)
+bool life_read(struct engine *e)
 {
+	bool arrived = false;
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
 
@@ -243,11 +248,12 @@ void life_read(struct engine *e)
 			const struct inotify_event *event = (const void *)p;
 
 			if (!(event->mask & IN_IGNORED))
-				changed(e, event->wd);
+				arrived |= changed(e, event->wd);
 			p += sizeof(*event) + event->len;
 		}
 	}
 	rules_publish_levels(e);
+	return arrived;
 }
 
 void life_found(struct engine *e)
