@@ -502,7 +502,6 @@ static int scan_inside(struct engine *e, struct seen *seen, bool full)
 			s = space_of(e, sp->ino);
 		}
 		s->wanted = true;
-		s->ruled_ns = engine_now();
 		if (quiet(s, sp, full))
 			continue;
 		res = space_enter(s);
@@ -549,8 +548,9 @@ int attach_scan(struct engine *e, bool links_changed)
 	lo = full || lo_wanted(e) != e->lo_there;
 	if (lo)
 		lo_is_ill(e, NULL);
+	/* What waits for an interface comes back to it before it is left. */
 	for (int i = 0; i < e->n_spaces; i++)
-		e->spaces[i].wanted = e->spaces[i].host || (space_awaited(e, &e->spaces[i]) &&
+		e->spaces[i].wanted = e->spaces[i].host || (e->lane_state->pages > 0 &&
 							    seen_find(seen, e->spaces[i].ino));
 	if (!e->n_spaces) {
 		err = space_add(e, e->host_ino, dup(e->host_fd), true);

@@ -60,8 +60,7 @@ struct space {
 	uint64_t mended_ns;
 	bool wanted;  /* during a scan */
 	bool changed; /* there were events of its links or filters */
-	uint64_t looked_ns,
-		ruled_ns; /* a ruled process lived there, by the last scan that saw one */
+	uint64_t looked_ns;
 };
 
 /* Who sees packets of one direction before us. */
@@ -92,10 +91,10 @@ struct ruled {
 	struct sq_rule rule;
 	int fd;	   /* the cgroup's directory: its id is not given to another while this is open */
 	int level; /* below the root */
-	bool elsewhere; /* no process in the host's namespace, but in others */
-	bool empty;	/* no process, or one that no scan has found yet */
-	bool arrived;	/* empty, and has a process now: the next scan will have found it */
-	int wd;		/* who tells of its first process, -1: nobody */
+	bool elsewhere;	     /* no process in the host's namespace, but in others */
+	bool empty;	     /* no process, or one that no scan has found yet */
+	uint64_t arrived_ns; /* empty, and has had a process since then; 0: none */
+	int wd;		     /* who tells of its first process, -1: nobody */
 	struct ruled *next;
 };
 
@@ -180,10 +179,10 @@ struct engine {
 	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
+	int empty_users; /* whose target has no process */
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
 	 * read without. */
 	atomic_int host_users;
-	atomic_int empty_users; /* likewise: those without a process */
 	uint32_t next_rule_id, next_counter;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
@@ -198,27 +197,20 @@ struct engine {
  * A process that starts in a ruled cgroup is found by the next scan, up to a second later, and
  * until then nobody knows that an edge is its: of `down loss 0.1%` on 6.1 in a guest 187,000 of
  * 190,000 packets went by, with the rule in force. So the sockets behind all edges are looked up
- * while there is such a target (SQ_C_NOWHERE), and its first process asks for a scan.
+ * while there is such a target (SQ_C_NOWHERE), and until a scan SETTLE_NS after its first process:
+ * runc's and nsenter's are in the cgroup before they are in their namespace.
  */
+#define SETTLE_NS 1000000000ull
 static inline void ruled_set_empty(struct engine *e, struct ruled *r, bool empty)
 {
 	e->empty_users += empty - r->empty;
 	r->empty = empty;
-	r->arrived = false;
+	r->arrived_ns = 0;
 }
 
 static inline uint64_t engine_now(void)
 {
 	return sq_mono_ns();
-}
-
-/* What waits for an interface comes back to it before it is left; and a target that has no process
- * for a while finds its lo attached. */
-#define LINGER_NS 60000000000ull
-static inline bool space_awaited(const struct engine *e, const struct space *s)
-{
-	return e->lane_state->pages > 0 ||
-	       (e->empty_users && s->ruled_ns + LINGER_NS > engine_now());
 }
 
 /* load.c: skel, cfg, lane_state, and what is in the maps from the start; then the rules in them. */
@@ -316,10 +308,10 @@ void rules_expire(struct engine *e);
 /* seen.c: where a few of the targets are now, which at the start may have been nowhere; all in
  * turn, 500 in 16 s. Lock held. */
 void rules_place(struct engine *e);
-/* seen.c: reads which ruled cgroups have got their first process or lost their last. True: the
- * former, which the scan that is needed now will find. Lock held. */
-bool life_read(struct engine *e);
-void life_found(struct engine *e);
+/* seen.c: reads which ruled cgroups have got their first process or lost their last; and a scan
+ * that began then has found who had settled. Lock held. */
+void life_read(struct engine *e);
+void life_found(struct engine *e, uint64_t scan_ns);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);

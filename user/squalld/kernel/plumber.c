@@ -63,7 +63,7 @@ static int plumber_wait(struct engine *e)
 static void *plumber_main(void *arg)
 {
 	struct engine *e = arg;
-	uint64_t asked;
+	uint64_t asked, began;
 	int n, event;
 
 	prctl(PR_SET_NAME, "squall-plumber");
@@ -76,8 +76,9 @@ static void *plumber_main(void *arg)
 			return NULL;
 		}
 		rules_expire(e);
-		if ((event & EVENT_LIFE) && !life_read(e))
-			event &= ~EVENT_LIFE;
+		if (event & EVENT_LIFE)
+			life_read(e);
+		event &= ~EVENT_LIFE; /* of which no scan comes: it would see who is on his way */
 		rules_place(e);
 		lane_watch(e);
 		asked = e->scans_asked;
@@ -89,12 +90,13 @@ static void *plumber_main(void *arg)
 		lanes_heal(e);
 		pins_heal(e);
 		lane_sweep(e);
+		began = engine_now();
 		n = attach_scan(e, event & EVENT_HERE);
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;
 		if (!n)
-			life_found(e);
+			life_found(e, began);
 		e->scan_ns = engine_now();
 		pthread_cond_broadcast(&e->scanned);
 		pthread_mutex_unlock(&e->lock);

@@ -220,10 +220,8 @@ void rules_place(struct engine *e)
 
 /* --- targets without a process ------------------------------------------------------ */
 
-static bool changed(struct engine *e, int wd)
+static void changed(struct engine *e, int wd)
 {
-	bool arrived = false;
-
 	for (int b = 0; b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next) {
 			if (r->wd != wd)
@@ -231,15 +229,12 @@ static bool changed(struct engine *e, int wd)
 			if (!cgroup_populated(r->fd))
 				ruled_set_empty(e, r, true);
 			else
-				r->arrived = r->empty;
-			arrived |= r->arrived;
+				r->arrived_ns = r->empty ? engine_now() : 0;
 		}
-	return arrived;
 }
 
-bool life_read(struct engine *e)
+void life_read(struct engine *e)
 {
-	bool arrived = false;
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t n;
 
@@ -248,21 +243,20 @@ bool life_read(struct engine *e)
 			const struct inotify_event *event = (const void *)p;
 
 			if (!(event->mask & IN_IGNORED))
-				arrived |= changed(e, event->wd);
+				changed(e, event->wd);
 			p += sizeof(*event) + event->len;
 		}
 	}
 	rules_publish_levels(e);
-	return arrived;
 }
 
-void life_found(struct engine *e)
+void life_found(struct engine *e, uint64_t scan_ns)
 {
 	if (!e->empty_users)
 		return;
 	for (int b = 0; b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next)
-			if (r->arrived)
+			if (r->arrived_ns && r->arrived_ns + SETTLE_NS < scan_ns)
 				ruled_set_empty(e, r, false);
 	rules_publish_levels(e);
 }
