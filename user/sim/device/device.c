@@ -218,6 +218,7 @@ static void off(struct lean *ln, struct device *d, bool reset)
 	if (d->x) {
 		free(d->x->walk);
 		d->x->walk = NULL;
+		d->x->nwalk = 0;
 		d->x->redirect = NULL;
 		free(d->x->qos2);
 		d->x->qos2 = NULL;

@@ -121,6 +121,7 @@ struct big {
 /* What few devices need. */
 struct extra {
 	double *walk;
+	unsigned nwalk; /* places in it; templates share them */
 	uint16_t *qos2; /* packet ids received and not released yet */
 	uint16_t nqos2;
 	uint64_t subscribed_ns;

@@ -185,12 +185,14 @@ static long render_payload(struct lean *ln, struct device *d, const struct sim_t
 
 		if (!x)
 			return -ENOMEM;
-		if (!x->walk) {
-			x->walk = malloc(walks * sizeof(double));
-			if (!x->walk)
+		if (x->nwalk < walks) {
+			double *grown = realloc(x->walk, walks * sizeof(double));
+
+			if (!grown)
 				return -ENOMEM;
-			for (unsigned i = 0; i < walks; i++)
-				x->walk[i] = NAN;
+			x->walk = grown;
+			while (x->nwalk < walks)
+				x->walk[x->nwalk++] = NAN;
 		}
 		c.walk = x->walk;
 	}

@@ -495,5 +495,6 @@ void pdev_destroy(struct pdev *d)
 	free(d->walk);
 	d->thing = NULL;
 	d->walk = NULL;
+	d->nwalk = 0;
 	pdev_unlock();
 }

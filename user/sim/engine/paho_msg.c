@@ -36,12 +36,14 @@ long pdev_render(struct pdev *d, const struct sim_tmpl *t, uint64_t sched_ns, ch
 	long n;
 
 	c.sched_ms = ((int64_t)sched_ns + ph->led.a->epoch_off_ns) / 1000000;
-	if (sim_tmpl_walks(t) && !d->walk) {
-		d->walk = malloc(sim_tmpl_walks(t) * sizeof(double));
-		if (!d->walk)
+	if (d->nwalk < sim_tmpl_walks(t)) {
+		double *grown = realloc(d->walk, sim_tmpl_walks(t) * sizeof(double));
+
+		if (!grown)
 			return -ENOMEM;
-		for (unsigned i = 0; i < sim_tmpl_walks(t); i++)
-			d->walk[i] = NAN;
+		d->walk = grown;
+		while (d->nwalk < sim_tmpl_walks(t))
+			d->walk[d->nwalk++] = NAN;
 	}
 	c.walk = d->walk;
 	n = sim_tmpl_render(t, &c, buf, cap - 1);

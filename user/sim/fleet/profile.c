@@ -366,6 +366,18 @@ static int check_payloads(const struct sim_profile *p, const struct sim_creds *c
 	if (rc)
 		return rc;
 	sim_tmpl_free(t);
+	rc = sim_tmpl_payload(p->will_payload, "will-payload", creds, &t, err);
+	if (rc)
+		return rc;
+	/* What device/connect.c has room for. */
+	if (sim_tmpl_max(t) > SIM_WILL_MAX || sim_tmpl_walks(t) > SIM_WILL_WALKS)
+		rc = sq_bad(err,
+			    "will-payload: can be %zu bytes, with {{walk}} %u times; accepted: %d "
+			    "bytes, %d times",
+			    sim_tmpl_max(t), sim_tmpl_walks(t), SIM_WILL_MAX, SIM_WILL_WALKS);
+	sim_tmpl_free(t);
+	if (rc)
+		return rc;
 	rc = sim_tmpl_message(p->payload, "payload", creds, &t, err);
 	if (rc)
 		return rc;

@@ -21,6 +21,8 @@
 #define SIM_USER_MAX	   1024 /* a user name and a password as a broker gets them */
 #define SIM_PASSWORD_MAX   8192
 #define SIM_MAX_USER_PROPS 8
+#define SIM_WILL_MAX	   4095
+#define SIM_WILL_WALKS	   16
 #define SIM_PATH_MAX	   1024
 #define SIM_MAX_WS_HEADERS 8
 #define SIM_TYPE_NAME	   64
