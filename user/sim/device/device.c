@@ -427,10 +427,10 @@ static void check_online(struct lean *ln, struct device *d)
 	win_timeouts(ln, d, &next);
 	if (d->keepalive_s)
 		keep_alive(ln, d, &next);
-	win_resend(ln, d);
-	pub_more(ln, d);
 	if (next != UINT64_MAX)
 		wheel_arm(&ln->wheel, &d->life, next + 1000000);
+	win_resend(ln, d);
+	pub_more(ln, d); /* may want to look again before that */
 }
 
 void dev_life(struct lean *ln, struct device *d)

@@ -83,6 +83,15 @@ void pub_schedule(struct lean *ln, struct device *d, bool rephase)
 
 /* --- encoding ---------------------------------------------------------------- */
 
+/* What the cap holds back leaves with the next second, if nothing brings the device back before. */
+static void at_next_second(struct lean *ln, struct device *d)
+{
+	uint64_t at = (d->cap_sec + 1) * 1000000000ull;
+
+	if (d->state == D_ONLINE && (!d->life.pprev || d->life.tick << WHEEL_SHIFT > at))
+		wheel_arm(&ln->wheel, &d->life, at + (1u << WHEEL_SHIFT));
+}
+
 static bool can_send(struct lean *ln, struct device *d)
 {
 	const struct stype *ty = type_of(ln, d);
@@ -101,8 +110,10 @@ static bool can_send(struct lean *ln, struct device *d)
 			d->cap_sec = sec;
 			d->cap_n = 0;
 		}
-		if (d->cap_n >= ty->p.publish_cap)
+		if (d->cap_n >= ty->p.publish_cap) {
+			at_next_second(ln, d);
 			return false;
+		}
 	}
 	return true;
 }
