@@ -136,7 +136,8 @@ static bool topic_of(const struct stype *ty, uint32_t index, char *buf, size_t c
 	char thing[256];
 	struct sim_tmpl_ctx c = {.type = ty->p.name,
 				 .index = index + ty->p.first,
-				 .row = index + ty->p.credentials_skip};
+				 .row = index + ty->p.credentials_skip,
+				 .seq = UINT32_MAX}; /* {seq}: only a wildcard takes them all */
 	long n = sim_tmpl_render(ty->thing, &c, thing, sizeof(thing) - 1);
 
 	if (n < 0)
@@ -273,8 +274,10 @@ static void settle_with(struct lean *ln, struct device *d, const struct publishe
 	/*
 	 * What was sent before this device listened is not missing. Both are more than that: what
 	 * had been sent at a look behind its SUBACK, and what came before the first that it heard.
+	 * (Nobody publishes before its own SUBACK, which is in the same millisecond.)
 	 */
-	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) > ln->led.a->first_ms[at]) {
+	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) >= ln->led.a->first_ms[at] &&
+	    (p->type != d->type || p->index != d->index)) {
 		before = sent_before(ln, d, at);
 		if (h->first && h->first - 1 < before)
 			before = h->first - 1;
