@@ -92,9 +92,9 @@ static void online(struct lean *ln, struct device *d)
 	/* Not at CONNACK: an attempt whose SUBSCRIBE is refused has failed, and only that. */
 	stat_ok(&ln->led, d->type, SIM_CONNECT, ln->led.now - d->connect_ns, ln->led.now, 0);
 	SIM_ADD(&ln->led.pub->tot.connects, 1);
-	if (d->connected_once)
+	if (d->connected_in == SIM_LOAD(&ln->led.a->figures))
 		SIM_ADD(&ln->led.pub->tot.reconnects, 1);
-	d->connected_once = true;
+	d->connected_in = SIM_LOAD(&ln->led.a->figures);
 	set_state(ln, d, D_ONLINE);
 	d->up_ms = ms_of(ln->led.now);
 	d->ever_online = true;

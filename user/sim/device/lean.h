@@ -176,7 +176,8 @@ struct device {
 	uint32_t ping_ms, fail_detail;
 	uint16_t cap_n, keepalive_s;
 	uint8_t attempts;
-	bool pinging, connected_once, ticket;
+	bool pinging, ticket;
+	uint8_t connected_in; /* arena.figures of its last connection; 0: had none */
 	bool timed_out;	     /* draining: what is left has had its time */
 	uint32_t max_packet; /* the broker takes no longer one; 0: any (and not `limited`) */
 	uint32_t up_ms;	     /* when it came online */

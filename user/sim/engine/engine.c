@@ -92,6 +92,7 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	clock_gettime(CLOCK_REALTIME, &wall);
 	a->epoch_off_ns = (int64_t)wall.tv_sec * 1000000000ll + wall.tv_nsec - (int64_t)sim_now();
 	a->seed = opts->seed ? opts->seed : (uint64_t)wall.tv_nsec << 20 ^ (uint64_t)getpid();
+	a->figures = 1;
 	a->run_id = (uint32_t)(wall.tv_sec * 2654435761u) ^ (uint32_t)wall.tv_nsec ^
 		    (uint32_t)getpid() << 16;
 	if (e2e) {
@@ -362,6 +363,11 @@ void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret)
 		sum.cpu_s += cpu;
 	}
 	*ret = sum;
+}
+
+void sim_engine_anew(struct sim_engine *e)
+{
+	SIM_STORE(&e->a->figures, (uint8_t)(e->a->figures % 255 + 1));
 }
 
 int sim_engine_storm(struct sim_engine *e, uint32_t ppm)

@@ -87,6 +87,8 @@ int sim_engine_storm(struct sim_engine *e, uint32_t ppm);
 void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns);
 /* The drain has lasted long enough: somebody asked twice. From a signal handler, too. */
 void sim_engine_hurry(struct sim_engine *e);
+/* The figures are counted anew: a device's next connection is its first. */
+void sim_engine_anew(struct sim_engine *e);
 void sim_engine_free(struct sim_engine *e);
 /* 0, or -EIO with `err` when a shard's process died. */
 int sim_engine_health(struct sim_engine *e, struct sq_error *err);

@@ -114,6 +114,7 @@ struct sim_arena {
 	uint32_t stop, quiet; /* quiet: publish no more, stay connected */
 	uint32_t gen;	      /* any of the below has changed */
 	uint32_t storm, storm_ppm;
+	uint8_t figures; /* the last reset's number, never 0: who connects first counts anew */
 	uint32_t conf_gen[SIM_MAX_TYPES];
 	struct sim_ramp ramp[SIM_MAX_TYPES];
 	pthread_mutex_t lock; /* shared between processes; never held across anything slow */

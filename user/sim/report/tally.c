@@ -104,6 +104,7 @@ void sim_tally_reset(struct sim_tally *t)
 	pthread_mutex_lock(&t->lock);
 	sim_reader_take(t->reader);
 	sim_engine_totals(t->e, &t->base);
+	sim_engine_anew(t->e);
 	/* What is in flight now will be acknowledged after the reset: scheduled again, so to say.
 	 */
 	t->base.scheduled -= t->base.in_flight;

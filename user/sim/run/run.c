@@ -317,7 +317,7 @@ static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connecte
 		return -EIO;
 	}
 	/* A broker that takes connections and throws them away is an outage as well. */
-	if (t->tot.connects && !connected &&
+	if (t->tot.lost_connections && !connected &&
 	    t->tot.lost_connections + t->tot.connect_failures >= t->tot.connects) {
 		sq_bad(err,
 		       "no device stayed connected: %llu connections were made and all lost, the "
@@ -396,9 +396,14 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	struct sim_run *r = l->r;
 	uint32_t connected;
 
-	sim_tally_update(l->t); /* the publishing ends here: what comes now is the drain */
+	/* The publishing ends here: what comes now is the drain. Its last second is shown as well. */
+	if (sim_now() - l->t->last_ns > NS_S / 5)
+		second(l);
+	else
+		sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
-	connected = l->t->counts.connected;
+	/* Whom the page has stopped did not fail to stay. */
+	connected = l->t->counts.target ? l->t->counts.connected : 1;
 	l->t->state = "stopping";
 	pthread_mutex_unlock(&l->t->lock);
 	drain(l);
