@@ -387,6 +387,9 @@ void pdev_connect(struct pdev *d)
 	MQTTAsync_connectOptions o = ty->p.version == MQTT_V5 ? o5 : o3;
 	MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
 	MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
+	MQTTProperties props = MQTTProperties_initializer;
+	MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+			       .value.integer4 = ty->p.session_expiry_s};
 	char user[SIM_USER_MAX], password[2048], topic[1024], payload[4096], cert[512], key[512];
 	int rc;
 
@@ -400,6 +403,9 @@ void pdev_connect(struct pdev *d)
 	o.context = d;
 	if (ty->p.version == MQTT_V5) {
 		o.cleanstart = ty->p.clean;
+		/* Without it the session ends with the connection. */
+		if (!ty->p.clean && !MQTTProperties_add(&props, &expiry))
+			o.connectProperties = &props;
 		o.onSuccess5 = on_accepted5;
 		o.onFailure5 = on_refused5;
 	} else {
@@ -431,6 +437,7 @@ void pdev_connect(struct pdev *d)
 		o.ssl = &ssl;
 	}
 	rc = MQTTAsync_connect(d->client, &o);
+	MQTTProperties_free(&props);
 	/* One that is on its way already has its call-backs. */
 	if (rc != MQTTASYNC_SUCCESS && rc != MQTTASYNC_COMMAND_IGNORED)
 		refused(d, rc, NULL);

@@ -85,6 +85,11 @@ static void free_msg(struct pmsg *m)
 static void called_back(struct pmsg *m, enum sim_fail kind, uint32_t detail)
 {
 	pdev_lock();
+	/* We have ended the connection; before that it was there. */
+	if (kind == F_LOST && m->d->draining && m->d->up)
+		kind = F_STOPPED;
+	if (kind == F_LOST && !m->qos)
+		kind = F_UNSENT;
 	pdev_end(m, kind, detail);
 	free_msg(m);
 	pdev_unlock();
