@@ -194,12 +194,27 @@ static int try_bind(const union sim_addr *a)
 	return e;
 }
 
+static bool overlap(const struct sim_range *a, const struct sim_range *b)
+{
+	uint64_t la = low_of(&a->first), lb = low_of(&b->first);
+
+	return a->first.sa.sa_family == b->first.sa.sa_family &&
+	       (a->first.sa.sa_family == AF_INET ||
+		!memcmp(&a->first.in6.sin6_addr, &b->first.in6.sin6_addr, 8)) &&
+	       la < lb + b->n && lb < la + a->n;
+}
+
 int sim_bind_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	static const int families[] = {AF_INET, AF_INET6};
 	char text[INET6_ADDRSTRLEN];
 	union sim_addr a;
 
+	for (unsigned i = 0; i < p->nbinds && p->port_low; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (overlap(&p->bind[i], &p->bind[k]))
+				return sq_bad(err, "bind: an address is there twice; with ports each "
+						   "is one device's");
 	for (unsigned f = 0; f < 2; f++) {
 		for (uint64_t i = 0; i < n && i < sim_bind_count(p, families[f]); i++) {
 			int e;

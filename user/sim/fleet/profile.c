@@ -321,6 +321,9 @@ static int check_names(const struct sim_profile *p, const struct sim_creds *cred
 	rc = render_sample(p, p->username, "username", thing, user, sizeof(user), err);
 	if (rc)
 		return rc;
+	if (!mqtt_utf8_ok((uint8_t *)client, strlen(client)) ||
+	    !mqtt_utf8_ok((uint8_t *)user, strlen(user)))
+		return sq_bad(err, "client-id or username: not UTF-8, as MQTT wants them");
 	rc = sim_tmpl_password(p->password, "password", creds, &t, err);
 	if (!rc)
 		sim_tmpl_free(t);
@@ -402,6 +405,22 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 {
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sq_bad(err, "backoff: BASE is larger than MAX");
+	if (p->follow_redirect && p->version != MQTT_V5)
+		return sq_bad(err, "follow-redirect: needs protocol 5: only there a server names "
+				   "another");
+	if (p->credentials_skip && !*p->credentials)
+		return sq_bad(err, "credentials-skip: credentials is missing, whose rows it counts");
+	if (!*p->will_topic && strcmp(p->will_payload, "offline"))
+		return sq_bad(err, "will-topic: is missing, and will-payload needs it");
+	if (p->engine == SIM_PAHO &&
+	    (*p->sni || p->tls_min || p->tls_max || p->resume != SIM_RESUME_ALWAYS))
+		return sq_bad(err, "client paho: sni, tls-version and resume are of the lean "
+				   "client only");
+	if (!mqtt_utf8_ok((const uint8_t *)p->content_type, strlen(p->content_type)))
+		return sq_bad(err, "content-type: not UTF-8");
+	for (unsigned i = 0; i < p->nuser_props; i++)
+		if (!mqtt_utf8_ok((const uint8_t *)p->user_prop[i], strlen(p->user_prop[i])))
+			return sq_bad(err, "user-property: not UTF-8");
 	if (p->engine == SIM_PAHO &&
 	    (p->nbinds || p->port_low || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
 	     p->e2e || !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
