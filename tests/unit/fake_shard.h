@@ -191,6 +191,7 @@ static void shard_new(const char *options)
 	arena->ntypes = arena->nlean = 1;
 	arena->max_devices = 2;
 	arena->seed = 7;
+	arena->figures = 1;
 	ln->led = (struct ledger){arena, calloc(1, pub), now_ns};
 	ln->tx = malloc(SIM_TX_CAP);
 	ln->rx = malloc(SIM_RX_CAP);

@@ -232,14 +232,14 @@ void con_hello(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
-	char id[SIM_NAME_MAX + 1], user[SIM_USER_MAX], will[1024], will_payload[4096];
+	char id[SIM_NAME_MAX + 1], user[SIM_USER_MAX], will[1024], will_payload[SIM_WILL_MAX + 1];
 	char *password = ln->payload; /* nothing is rendered there while it connects */
 	struct mqtt_connect m = {
 		.version = ty->p.version, .clean = ty->p.clean, .keepalive = d->keepalive_s};
 	struct mqtt_props props = {0};
 	size_t cap;
 	uint8_t *at;
-	double walks[16];
+	double walks[SIM_WILL_WALKS];
 	long n;
 
 	m.client_id = render(ty->client, &c, id, sizeof(id));
@@ -257,9 +257,9 @@ void con_hello(struct lean *ln, struct device *d)
 		m.will_retain = ty->p.will_retain;
 		m.will_topic = render(ty->will, &c, will, sizeof(will));
 		c.walk = walks;
-		for (int i = 0; i < 16; i++)
+		for (int i = 0; i < SIM_WILL_WALKS; i++)
 			walks[i] = 0;
-		if (sim_tmpl_walks(ty->will_payload) <= 16)
+		if (sim_tmpl_walks(ty->will_payload) <= SIM_WILL_WALKS)
 			m.will_payload =
 				render(ty->will_payload, &c, will_payload, sizeof(will_payload));
 	}
