@@ -88,6 +88,7 @@ udp() {
 	other) tx=in_host rx=in_dev addr=10.9.0.2 ;;
 	esac
 	[ "${FAMILY:-4}" = 6 ] && addr=fd09::${addr##*.}
+	rm -f "$TMP/udp.out" # the receiver of before was ready, too
 	$rx udpseq recv "$port" --bind "$addr" --idle 4 "$@" >"$TMP/udp.out" &
 	local pid=$!
 	wait_for 5 grep -q ready "$TMP/udp.out"
