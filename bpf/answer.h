@@ -44,7 +44,7 @@ static __always_inline bool may_be_told(struct __sk_buff *skb, const struct pack
 		return false;
 	if (p->family == 6)
 		return true;
-	return !bpf_skb_load_bytes(skb, ETH_HLEN + 6, &frag, sizeof(frag)) &&
+	return !bpf_skb_load_bytes(skb, p->l3_off + 6, &frag, sizeof(frag)) &&
 	       (frag & bpf_htons(IP_DONT_FRAGMENT));
 }
 
@@ -65,10 +65,13 @@ __noinline int too_big(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
 		__u32 mtu; /* IPv4: in the lower half, the upper is unused */
 		__u8 quote[TOLD_QUOTE];
 	} icmp = {.mtu = bpf_htonl(mtu)};
-	__u32 off = ETH_HLEN;
+	__u32 off;
 	__s64 sum = 0;
 
-	if (!p || !may_be_told(skb, p) || bpf_skb_load_bytes(skb, off, icmp.quote, TOLD_QUOTE))
+	if (!p)
+		return -1;
+	off = p->l3_off;
+	if (!may_be_told(skb, p) || bpf_skb_load_bytes(skb, off, icmp.quote, TOLD_QUOTE))
 		return -1;
 	if (p->family == 4) {
 		struct iphdr ip = {.version = 4,
@@ -156,10 +159,10 @@ __noinline int dns_answer(struct __sk_buff *skb, const struct packet *p, __u32 r
 	if (p->family == 4) {
 		__u32 ends[2] = {p->daddr[0], p->saddr[0]};
 
-		if (bpf_skb_store_bytes(skb, ETH_HLEN + IP_SADDR, ends, sizeof(ends), 0))
+		if (bpf_skb_store_bytes(skb, p->l3_off + IP_SADDR, ends, sizeof(ends), 0))
 			return -1;
-	} else if (bpf_skb_store_bytes(skb, ETH_HLEN + IP6_SADDR, p->daddr, 16, 0) ||
-		   bpf_skb_store_bytes(skb, ETH_HLEN + IP6_SADDR + 16, p->saddr, 16, 0)) {
+	} else if (bpf_skb_store_bytes(skb, p->l3_off + IP6_SADDR, p->daddr, 16, 0) ||
+		   bpf_skb_store_bytes(skb, p->l3_off + IP6_SADDR + 16, p->saddr, 16, 0)) {
 		return -1;
 	}
 	return swap_macs(skb);
@@ -205,13 +208,13 @@ static __noinline int put_tcp(struct __sk_buff *skb, __u32 l4, struct tcp_head *
 /* Cuts the packet to its headers and says so in them; swapped: from its receiver to its sender. */
 static __noinline int put_ip(struct __sk_buff *skb, const struct packet *p, bool swapped)
 {
-	__u32 len = p->l4_off - ETH_HLEN + TCP_HLEN;
+	__u32 len = p->l4_off - p->l3_off + TCP_HLEN;
 
 	if (p->family == 4) {
 		struct iphdr ip, was;
 		__s64 diff;
 
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &was, sizeof(was)))
+		if (bpf_skb_load_bytes(skb, p->l3_off, &was, sizeof(was)))
 			return -1;
 		ip = was;
 		ip.tot_len = bpf_htons(len);
@@ -221,18 +224,18 @@ static __noinline int put_ip(struct __sk_buff *skb, const struct packet *p, bool
 		ip.saddr = swapped ? p->daddr[0] : p->saddr[0];
 		ip.daddr = swapped ? p->saddr[0] : p->daddr[0];
 		diff = bpf_csum_diff((void *)&was, sizeof(was), (void *)&ip, sizeof(ip), 0);
-		return bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0) ||
-		       bpf_l3_csum_replace(skb, ETH_HLEN + IP_CHECK, 0, diff, 0);
+		return bpf_skb_store_bytes(skb, p->l3_off, &ip, sizeof(ip), 0) ||
+		       bpf_l3_csum_replace(skb, p->l3_off + IP_CHECK, 0, diff, 0);
 	} else {
 		struct ipv6hdr ip;
 
-		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		if (bpf_skb_load_bytes(skb, p->l3_off, &ip, sizeof(ip)))
 			return -1;
 		ip.payload_len = bpf_htons(len - sizeof(ip));
 		ip.hop_limit = 64;
 		__builtin_memcpy(&ip.saddr, swapped ? p->daddr : p->saddr, 16);
 		__builtin_memcpy(&ip.daddr, swapped ? p->saddr : p->daddr, 16);
-		return bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0);
+		return bpf_skb_store_bytes(skb, p->l3_off, &ip, sizeof(ip), 0);
 	}
 }
 

@@ -306,10 +306,11 @@ static __always_inline int tap_out(struct __sk_buff *skb)
 	hdr.mark = skb->mark;
 	hdr.tc_index = skb->tc_index;
 	hdr.magic = SQ_LANE_MAGIC;
-	/* tun would put the tag into the frame, in the middle of our header. */
-	if (skb->vlan_present) {
-		hdr.vlan_proto = skb->vlan_proto;
-		hdr.vlan_tci = skb->vlan_tci;
+	/* tun would put the tag into the frame, in the middle of our header. With the outer one
+	 * gone, the inner one is put beside. */
+	for (int i = 0; i < 2 && skb->vlan_present; i++) {
+		hdr.tag[i].proto = skb->vlan_proto;
+		hdr.tag[i].tci = skb->vlan_tci;
 		if (bpf_skb_vlan_pop(skb))
 			return lane_drop();
 	}
@@ -330,8 +331,9 @@ static __always_inline int tap_in(struct __sk_buff *skb)
 	if (bpf_skb_adjust_room(skb, -(__s32)sizeof(hdr), BPF_ADJ_ROOM_MAC,
 				BPF_F_ADJ_ROOM_FIXED_GSO))
 		return lane_drop();
-	if (hdr.vlan_proto && bpf_skb_vlan_push(skb, hdr.vlan_proto, hdr.vlan_tci))
-		return lane_drop();
+	for (int i = 1; i >= 0; i--)
+		if (hdr.tag[i].proto && bpf_skb_vlan_push(skb, hdr.tag[i].proto, hdr.tag[i].tci))
+			return lane_drop();
 	lane_give_back(skb, hdr.slot);
 	skb->mark = hdr.mark;
 	return lane_leave(skb, hdr.tc_index);

@@ -19,9 +19,10 @@ struct packet {
 	__u8 proto;
 	__u8 icmp_type;
 	__u8 later_fragment;
+	__u16 l3_off; /* behind Ethernet, or behind the inner one of two VLAN tags */
 	__u16 l4_off;
 	__u16 hdr_len; /* Ethernet to end of the TCP/UDP header: repeated in each GSO segment */
-	__u32 tcp_flags;
+	__u16 tcp_flags;
 };
 
 /* Later fragments share what the first said of ports. Two targets whose fragments
@@ -44,18 +45,22 @@ static __always_inline void fragment_ports(struct packet *p, __u32 id)
 	}
 }
 
+static __always_inline bool is_tag(__be16 proto)
+{
+	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
+}
+
 /*
  * A VLAN tag in the bytes of a frame, where the kernel has left it (reorder_hdr off, packet
  * sockets, a port of a bridge), is put beside it, as the receive path does: the frame is the same
- * for everybody who comes after us, and IP for us. Of two tags the inner one stays, and such a
- * frame is not IP. False: the frame is broken.
+ * for everybody who comes after us. Of two tags the inner one stays, see packet_parse(). False:
+ * the frame is broken.
  */
 static __always_inline bool tag_beside(struct __sk_buff *skb)
 {
 	__be16 proto = skb->protocol, tci;
 
-	if ((proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD)) ||
-	    skb->vlan_present)
+	if (!is_tag(proto) || skb->vlan_present)
 		return true;
 	return !bpf_skb_load_bytes(skb, ETH_HLEN, &tci, sizeof(tci)) && !bpf_skb_vlan_pop(skb) &&
 	       !bpf_skb_vlan_push(skb, proto, bpf_ntohs(tci));
@@ -78,13 +83,21 @@ static __always_inline const void *header(struct __sk_buff *skb, __u32 off, void
 __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 {
 	__u32 off = ETH_HLEN, fragment = 0; /* its id, in any form */
+	__be16 proto = skb->protocol;
 	bool in_pieces = false;
 	__u8 next;
 
 	if (!p)
 		return false;
 	__builtin_memset(p, 0, sizeof(*p));
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	/* Of two tags the outer one is beside the frame by now. */
+	if (is_tag(proto)) {
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + VLAN_HLEN - 2, &proto, sizeof(proto)))
+			return false;
+		off += VLAN_HLEN;
+	}
+	p->l3_off = off;
+	if (proto == bpf_htons(ETH_P_IP)) {
 		struct iphdr copy;
 		const struct iphdr *ip = header(skb, off, &copy, sizeof(copy));
 
@@ -98,7 +111,7 @@ __noinline bool packet_parse(struct __sk_buff *skb, struct packet *p)
 		fragment = ip->id;
 		next = ip->protocol;
 		off += ip->ihl * 4;
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+	} else if (proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr ip6;
 
 		if (bpf_skb_load_bytes(skb, off, &ip6, sizeof(ip6)))
@@ -180,11 +193,13 @@ static __always_inline __u32 wire_segs(struct __sk_buff *skb, const struct packe
 	return segs ? segs : 1;
 }
 
-/* Bytes on the wire, the headers of every segment included. skb->wire_len says
- * the same at egress but is not set at ingress. */
+/* Bytes on the wire, the headers of every segment included, without VLAN tags, wherever those are.
+ * skb->wire_len says the same at egress but is not set at ingress. */
 static __always_inline __u32 wire_bytes(struct __sk_buff *skb, const struct packet *p, __u32 segs)
 {
-	return skb->len + (segs - 1) * p->hdr_len;
+	__u32 tag = p->l3_off - ETH_HLEN;
+
+	return skb->len - tag + (segs - 1) * (p->hdr_len - tag);
 }
 
 #endif

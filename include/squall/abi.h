@@ -489,9 +489,12 @@ struct sq_lane_hdr {
 	__u32 mark;
 	__u16 tc_index;
 	__u16 magic;
-	__be16 vlan_proto; /* of the tag that stood beside the frame, 0: none */
-	__u16 vlan_tci;
+	struct {
+		__be16 proto; /* 0: none */
+		__u16 tci;
+	} tag[2];   /* that stood beside the frame, and one in its bytes behind it */
 	__u32 slot; /* of the target in sq_waiting */
+	__u32 unused;
 };
 #define SQ_LANE_MAGIC 0x5153
 
@@ -510,7 +513,7 @@ SQ_ASSERT_SIZE(sq_counters, 128);
 SQ_ASSERT_SIZE(sq_cfg, 72);
 SQ_ASSERT_SIZE(sq_att, 120);
 SQ_ASSERT_SIZE(sq_event, 88);
-SQ_ASSERT_SIZE(sq_lane_hdr, 32);
+SQ_ASSERT_SIZE(sq_lane_hdr, 40);
 SQ_ASSERT_SIZE(sq_waiting, 32);
 SQ_ASSERT_SIZE(sq_lane_state, 80);
 

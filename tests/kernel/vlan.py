@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""UDP in frames with a VLAN tag, between packet sockets: how many arrive with it, and the least
-delay in ms. Usage: vlan.py FROM LINK TO LINK COUNT (FROM and TO: namespaces)"""
+"""UDP in frames with VLAN tags, between packet sockets: how many arrive with them, and the least
+delay in ms. Usage: vlan.py FROM LINK TO LINK COUNT TAG... (FROM and TO: namespaces; TAG: the
+protocols in hex, the outer one first)"""
 import os, socket, struct, sys, time
 
 SRC, OUT, DST, IN, COUNT = *sys.argv[1:5], int(sys.argv[5])
+TAGS = [(int(p, 16), 0x6005 + i) for i, p in enumerate(sys.argv[6:])]
 CLONE_NEWNET, PACKET_AUXDATA, SOL_PACKET, TAG_VALID = 0x40000000, 8, 263, 1 << 4
 MAGIC = b"squall-vlan"
 
@@ -37,7 +39,7 @@ for i in range(COUNT):
     ip = ip[:10] + struct.pack("!H", csum(ip)) + ip[12:]
     udp = struct.pack("!HHHH", 5000, 5001, 8 + len(body), 0)
     # To everybody: a bridge that knows nobody floods it.
-    tx.send(b"\xff" * 6 + b"\x02\0\0\0\0\1" + struct.pack("!HHH", 0x8100, 0x6005, 0x0800) + ip + udp + body)
+    tx.send(b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"".join(struct.pack("!HH", *t) for t in TAGS) + b"\x08\0" + ip + udp + body)
 got, least = 0, 9e9
 while got < COUNT:
     try:
@@ -47,11 +49,13 @@ while got < COUNT:
     at = data.find(MAGIC)
     if at < 0 or where[2] == 4:  # PACKET_OUTGOING
         continue
-    tag = data[12:16] == b"\x81\0\x60\x05"
-    for level, kind, value in aux:
+    tags = []
+    for level, kind, value in aux:  # beside the frame
         if level == SOL_PACKET and kind == PACKET_AUXDATA:
             status, _, _, _, _, tci, proto = struct.unpack("=IIIHHHH", value[:20])
-            tag |= bool(status & TAG_VALID) and tci == 0x6005
-    got += tag
+            if status & TAG_VALID:
+                tags.append((proto, tci))
+    tags += [struct.unpack_from("!HH", data, o) for o in range(12, at - 28 - 2, 4)]  # in its bytes
+    got += tags == TAGS
     least = min(least, time.monotonic() - struct.unpack_from("!Id", data, at + len(MAGIC))[1])
 print(got, f"{least * 1000:.2f}" if got else "-")
