@@ -178,13 +178,13 @@ struct device {
 	uint8_t attempts;
 	bool pinging, ticket;
 	uint8_t connected_in; /* arena.figures of its last connection; 0: had none */
-	bool timed_out;	     /* draining: what is left has had its time */
-	uint32_t max_packet; /* the broker takes no longer one; 0: any (and not `limited`) */
-	uint32_t up_ms;	     /* when it came online */
-	uint16_t alias_max;  /* topic aliases that the broker takes */
-	uint8_t subacks;     /* bit i: the one of SUBSCRIBE i has not come */
-	bool aliased;	     /* on this connection: alias 1 stands for the topic */
-	struct ws *ws;	     /* NULL: plain MQTT */
+	bool timed_out;	      /* draining: what is left has had its time */
+	uint32_t max_packet;  /* the broker takes no longer one; 0: any (and not `limited`) */
+	uint32_t up_ms;	      /* when it came online */
+	uint16_t alias_max;   /* topic aliases that the broker takes */
+	uint8_t subacks;      /* bit i: the one of SUBSCRIBE i has not come */
+	bool aliased;	      /* on this connection: alias 1 stands for the topic */
+	struct ws *ws;	      /* NULL: plain MQTT */
 };
 _Static_assert(sizeof(struct device) == 256, "four cache lines");
 

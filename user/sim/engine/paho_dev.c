@@ -390,7 +390,8 @@ void pdev_connect(struct pdev *d)
 	MQTTProperties props = MQTTProperties_initializer;
 	MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
 			       .value.integer4 = ty->p.session_expiry_s};
-	char user[SIM_USER_MAX], password[2048], topic[1024], payload[SIM_WILL_MAX + 1], cert[512], key[512];
+	char user[SIM_USER_MAX], password[2048], topic[1024], payload[SIM_WILL_MAX + 1], cert[512],
+		key[512];
 	int rc;
 
 	o.MQTTVersion = ty->p.version;

@@ -32,7 +32,7 @@ struct pdev {
 	uint64_t base_ns, due_ns, connect_ns, rng;
 	char *thing;
 	double *walk;
-	unsigned nwalk; /* places in it; templates share them */
+	unsigned nwalk;	   /* places in it; templates share them */
 	uint64_t asked_ns; /* when its SUBSCRIBEs left, or the DISCONNECT of pdev_leave() */
 	uint32_t index, seq, published, nmsgs;
 	uint32_t max_packet;	 /* the broker takes no longer one; 0: any */

@@ -213,8 +213,9 @@ int sim_bind_check(const struct sim_profile *p, uint32_t n, struct sq_error *err
 	for (unsigned i = 0; i < p->nbinds && p->port_low; i++)
 		for (unsigned k = 0; k < i; k++)
 			if (overlap(&p->bind[i], &p->bind[k]))
-				return sq_bad(err, "bind: an address is there twice; with ports each "
-						   "is one device's");
+				return sq_bad(err,
+					      "bind: an address is there twice; with ports each "
+					      "is one device's");
 	for (unsigned f = 0; f < 2; f++) {
 		for (uint64_t i = 0; i < n && i < sim_bind_count(p, families[f]); i++) {
 			int e;

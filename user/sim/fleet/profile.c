@@ -409,7 +409,8 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 		return sq_bad(err, "follow-redirect: needs protocol 5: only there a server names "
 				   "another");
 	if (p->credentials_skip && !*p->credentials)
-		return sq_bad(err, "credentials-skip: credentials is missing, whose rows it counts");
+		return sq_bad(err,
+			      "credentials-skip: credentials is missing, whose rows it counts");
 	if (!*p->will_topic && strcmp(p->will_payload, "offline"))
 		return sq_bad(err, "will-topic: is missing, and will-payload needs it");
 	if (p->engine == SIM_PAHO &&

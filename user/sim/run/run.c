@@ -396,7 +396,8 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	struct sim_run *r = l->r;
 	uint32_t connected;
 
-	/* The publishing ends here: what comes now is the drain. Its last second is shown as well. */
+	/* The publishing ends here: what comes now is the drain. Its last second is shown as well.
+	 */
 	if (sim_now() - l->t->last_ns > NS_S / 5)
 		second(l);
 	else
