@@ -99,9 +99,8 @@ static void online(struct lean *ln, struct device *d)
 	d->up_ms = ms_of(ln->led.now);
 	d->ever_online = true;
 	d->last_out_ms = d->last_in_ms = ms_of(ln->led.now);
-	if (first && ln->led.a->first_ms && ty->p.e2e)
-		SIM_STORE(&ln->led.a->first_ms[(size_t)d->type * ln->led.a->max_devices + d->index],
-			  ms_of(ln->led.now));
+	if (first && ty->p.e2e)
+		e2e_online(ln, d);
 	/* The first look at keep-alive and window; after that they set their own pace. */
 	wheel_arm(&ln->wheel, &d->life, ln->led.now + 1000000000ull);
 	win_resume(ln, d);
@@ -223,6 +222,8 @@ static void off(struct lean *ln, struct device *d, bool reset)
 		free(d->x->qos2);
 		d->x->qos2 = NULL;
 		d->x->nqos2 = 0;
+		if (!ln->quiet)
+			e2e_forget(d->x);
 	}
 }
 

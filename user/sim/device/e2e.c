@@ -65,6 +65,15 @@ static bool heard_add(struct heard *h, uint32_t seq)
 	return true;
 }
 
+void e2e_forget(struct extra *x)
+{
+	free(x->heard);
+	x->heard = NULL;
+	x->nheard = x->capheard = 0;
+	x->ever_subscribed = false;
+	x->again = true;
+}
+
 static bool hex(const uint8_t *p, unsigned digits, uint64_t *ret)
 {
 	uint64_t v = 0;
@@ -229,6 +238,15 @@ void e2e_beat(struct lean *ln)
 		look(ln);
 }
 
+void e2e_online(struct lean *ln, const struct device *d)
+{
+	size_t at = (size_t)d->type * ln->led.a->max_devices + d->index;
+
+	/* One that was stopped and comes back published before. */
+	if (ln->led.a->first_ms && !ln->led.a->first_ms[at])
+		SIM_STORE(&ln->led.a->first_ms[at], ms_of(ln->led.now));
+}
+
 void e2e_subscribed(struct lean *ln)
 {
 	if (!ln->led.a->acked)
@@ -274,10 +292,10 @@ static void settle_with(struct lean *ln, struct device *d, const struct publishe
 	/*
 	 * What was sent before this device listened is not missing. Both are more than that: what
 	 * had been sent at a look behind its SUBACK, and what came before the first that it heard.
-	 * (Nobody publishes before its own SUBACK, which is in the same millisecond.)
+	 * (Nobody publishes before its own first SUBACK, which is in the same millisecond.)
 	 */
 	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) >= ln->led.a->first_ms[at] &&
-	    (p->type != d->type || p->index != d->index)) {
+	    (p->type != d->type || p->index != d->index || d->x->again)) {
 		before = sent_before(ln, d, at);
 		if (h->first && h->first - 1 < before)
 			before = h->first - 1;

@@ -133,7 +133,8 @@ struct extra {
 	uint32_t nheard, capheard;
 	struct big *big;	   /* NULL, or what is being received */
 	struct sim_host *redirect; /* where a server has sent it */
-	bool ever_subscribed, moved /* for good */, sent_away /* by the loss of this turn */;
+	bool ever_subscribed, again /* had been stopped */, moved /* for good */,
+		sent_away /* by the loss of this turn */;
 };
 
 /*
@@ -434,11 +435,15 @@ static inline bool pub_idle(const struct device *d)
 /* e2e.c */
 /* A message of `bytes`, of which the start, where the mark is, may be all that is there. */
 void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uint32_t bytes);
+/* A device is online, and publishes from now on. */
+void e2e_online(struct lean *ln, const struct device *d);
 /* A device has subscribed for the first time: what others have sent until now is looked at. */
 void e2e_subscribed(struct lean *ln);
 /* To be called now and then: makes up for a look that would have come too soon. */
 void e2e_beat(struct lean *ln);
 void e2e_settle(struct lean *ln);
+/* Stopped on the way: what it misses from here on is not lost, so nothing is held against it. */
+void e2e_forget(struct extra *x);
 void e2e_free(struct lean *ln);
 
 /* big.c */

@@ -144,6 +144,21 @@ static int parse(const char *text, struct threshold *ret)
 	return 0;
 }
 
+/* A message to a $share group is for one of its members, whichever: who else lacks it lost nothing.
+ */
+static bool only_shared(const struct sim_fleet *f)
+{
+	bool shared = false;
+
+	for (unsigned i = 0; i < f->ntypes; i++)
+		for (unsigned k = 0; f->type[i].e2e && k < f->type[i].nsubs; k++) {
+			if (strncmp(f->type[i].sub[k], "$share/", 7))
+				return false;
+			shared = true;
+		}
+	return shared;
+}
+
 /* What no run of this fleet could ever measure is refused before anything connects. */
 static int check_fleet(const char *text, const struct threshold *t, const struct sim_fleet *f,
 		       struct sq_error *err)
@@ -169,6 +184,11 @@ static int check_fleet(const char *text, const struct threshold *t, const struct
 		return sq_bad(err,
 			      "fail-if '%.90s': messages are followed to their receivers only "
 			      "with --e2e: set it, or leave the condition out",
+			      text);
+	if (t->m->what == LOST && only_shared(f))
+		return sq_bad(err,
+			      "fail-if '%.90s': what a $share group lost is not known: subscribe "
+			      "to the topic itself, or leave the condition out",
 			      text);
 	return 0;
 }
