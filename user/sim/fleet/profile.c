@@ -413,6 +413,11 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 			      "credentials-skip: credentials is missing, whose rows it counts");
 	if (!*p->will_topic && strcmp(p->will_payload, "offline"))
 		return sq_bad(err, "will-topic: is missing, and will-payload needs it");
+	/* A cap of its own; the preset's is AWS's, which counts it. */
+	if (p->engine == SIM_PAHO &&
+	    ((p->publish_cap && !p->aws) || p->resolve == SIM_RESOLVE_ONCE))
+		return sq_bad(err, "client paho: publish-cap and resolve are of the lean client "
+				   "only");
 	if (p->engine == SIM_PAHO &&
 	    (*p->sni || p->tls_min || p->tls_max || p->resume != SIM_RESUME_ALWAYS))
 		return sq_bad(err, "client paho: sni, tls-version and resume are of the lean "
