@@ -112,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] != 'e') {
 		one_container(o);
 	} else {
+		container_free(container_from_event(o));
 		id = event_container(o, &network);
 		if (id && strlen(id) > size)
 			abort();

@@ -245,7 +245,17 @@ static void one_event(struct docker *k, const char *line, size_t len)
 	json_t *o = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
 	bool network;
 	const char *id = event_container(o, &network);
+	struct container *made = container_from_event(o);
 
+	if (made) {
+		made->engine = k->engine;
+		pthread_mutex_lock(k->use.lock);
+		if (target_by_id(k->use.targets, made->id))
+			container_free(made);
+		else
+			targets_put(k->use.targets, made);
+		pthread_mutex_unlock(k->use.lock);
+	}
 	if (network)
 		engine_rescan(k->use.engine); /* an interface came or went */
 	if (id)

@@ -132,3 +132,27 @@ const char *event_container(const json_t *event, bool *ret_network)
 		return NULL;
 	return id;
 }
+
+struct container *container_from_event(const json_t *event)
+{
+	const json_t *actor = json_object_get(event, "Actor");
+	const char *type = text_at(event, "Type", NULL), *action = text_at(event, "Action", NULL),
+		   *id = text_at(actor, "ID", NULL), *name = text_at(actor, "Attributes", "name"),
+		   *image = text_at(actor, "Attributes", "image");
+	struct container *c = NULL;
+	json_t *labels, *o;
+
+	if (!type || !action || strcmp(type, "container") || strcmp(action, "create") || !id ||
+	    !name)
+		return NULL;
+	labels = json_copy(json_object_get(actor, "Attributes"));
+	json_object_del(labels, "name");
+	json_object_del(labels, "image");
+	o = json_pack("{s:s,s:s,s:{s:s,s:O}}", "Id", id, "Name", name, "Config", "Image",
+		      image ? image : "", "Labels", labels);
+	if (o)
+		c = container_from_inspect(o);
+	json_decref(o);
+	json_decref(labels);
+	return c;
+}
