@@ -415,13 +415,10 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 		return sq_bad(err, "will-topic: is missing, and will-payload needs it");
 	/* A cap of its own; the preset's is AWS's, which counts it. */
 	if (p->engine == SIM_PAHO &&
-	    ((p->publish_cap && !p->aws) || p->resolve == SIM_RESOLVE_ONCE))
-		return sq_bad(err, "client paho: publish-cap and resolve are of the lean client "
-				   "only");
-	if (p->engine == SIM_PAHO &&
-	    (*p->sni || p->tls_min || p->tls_max || p->resume != SIM_RESUME_ALWAYS))
-		return sq_bad(err, "client paho: sni, tls-version and resume are of the lean "
-				   "client only");
+	    (*p->sni || p->tls_min || p->tls_max || p->resume != SIM_RESUME_ALWAYS ||
+	     (p->publish_cap && !p->aws) || p->resolve == SIM_RESOLVE_ONCE))
+		return sq_bad(err, "client paho: sni, tls-version, resume, publish-cap and resolve "
+				   "are of the lean client only");
 	if (!mqtt_utf8_ok((const uint8_t *)p->content_type, strlen(p->content_type)))
 		return sq_bad(err, "content-type: not UTF-8");
 	for (unsigned i = 0; i < p->nuser_props; i++)

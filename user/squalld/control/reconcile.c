@@ -173,11 +173,11 @@ void reconcile_cgroup(struct reconcile *r, const char *path)
 	if (!c && !members_selector(r->book, true))
 		return;
 	snprintf(name, sizeof(name), "cgroup:%s", path);
-	if (target_resolve(r->targets, name, &t, &p) < 0)
-		c = NULL;
-	else if (c)
-		begins(r, c, &t);
-	else
-		members_look(r->book, &t);
+	if (target_resolve(r->targets, name, &t, &p) == 0) {
+		if (c)
+			begins(r, c, &t);
+		else
+			members_look(r->book, &t);
+	}
 	json_decref(p.candidates);
 }

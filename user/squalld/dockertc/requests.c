@@ -246,12 +246,12 @@ void dockertc_labels(void *arg, struct container *c)
 	bool enabled;
 	int rc;
 
-	target_of_container(c, &t);
-	rc = dockertc_parse_labels(c->labels, tc->direction, link_speed(tc, &t), &rule, &enabled,
-				   &p);
 	if (e && !e->by && !strcmp(e->source, "label") && e->in_force &&
 	    e->cgroup_id == c->cgroup_id)
 		return; /* a container's labels do not change */
+	target_of_container(c, &t);
+	rc = dockertc_parse_labels(c->labels, tc->direction, link_speed(tc, &t), &rule, &enabled,
+				   &p);
 	/* What somebody asked for by name goes before the label. */
 	if (e && !e->by && strcmp(e->source, "label") != 0)
 		return;
