@@ -190,13 +190,17 @@ test: deps-test
 clean:
 	rm -rf build
 
+# Without the .d files that the include below adds: with every test built their names are longer
+# than the 128 KiB that the kernel takes as one argument (MAX_ARG_STRLEN), and sh is not begun.
+MAKEFILES_WRITTEN := Makefile $(wildcard deploy/*.mk web/*.mk tests/*/*.mk)
+
 ## help: this list
 help:
-	@grep -hE '^## ' $(MAKEFILE_LIST) | sed 's/^## /  make /' | tee /tmp/squall-help.$$$$; \
-	for t in $$(sed -n 's/^\.PHONY: //p' $(MAKEFILE_LIST)); do \
+	@grep -hE '^## ' $(MAKEFILES_WRITTEN) | sed 's/^## /  make /' | tee /tmp/squall-help.$$$$; \
+	for t in $$(sed -n 's/^\.PHONY: //p' $(MAKEFILES_WRITTEN)); do \
 	  grep -qE "(^|[ ,;])$$t([:,; ]|$$)" /tmp/squall-help.$$$$ || echo "  make $$t"; done; rm -f /tmp/squall-help.$$$$
 
--include $(wildcard deploy/*.mk web/*.mk tests/*/*.mk)
+-include $(filter-out Makefile,$(MAKEFILES_WRITTEN))
 -include $(shell find $(B) \( -path $(B)/vm -o -path $(B)/deploy -o -path $(B)/arm64 -o -path $(B)/root \) -prune \
 	-o -type f -name '*.d' -print 2>/dev/null)
 .DELETE_ON_ERROR:
