@@ -27,10 +27,24 @@ conn = Unix("squall")
 failed = {}
 
 
+def stuck(what):
+    """Where each thread of squalld is, for who has to find out why it does not answer."""
+    print(f"not ok {what}: no answer in 30 s, load {os.getloadavg()[0]:.1f}")
+    for t in os.listdir(f"/proc/{PID}/task"):
+        said = {f: open(f"/proc/{PID}/task/{t}/{f}").read().strip() for f in ("comm", "wchan", "syscall", "stack")}
+        state = next(l.split()[1] for l in open(f"/proc/{PID}/task/{t}/status") if l.startswith("State:"))
+        print(f"#   {t} {said['comm']} {state} {said['wchan']} {said['syscall'].split()[0]}: " + " ".join(said["stack"].split("\n")))
+    subprocess.run(["gdb", "-p", PID, "-batch", "-ex", "thread apply all bt 12"])
+    sys.exit(1)
+
+
 def call(method, path, body=None, may=()):
-    conn.request(method, path, json.dumps(body) if body is not None else None)
-    r = conn.getresponse()
-    text = r.read()
+    try:
+        conn.request(method, path, json.dumps(body) if body is not None else None)
+        r = conn.getresponse()
+        text = r.read()
+    except TimeoutError:
+        stuck(f"{method} {path}")
     if r.status >= 300 and r.status not in may:
         failed[f"{r.status} {text[:160]!r}"] = failed.get(f"{r.status} {text[:160]!r}", 0) + 1
     return json.loads(text) if text else None

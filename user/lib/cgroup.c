@@ -294,6 +294,29 @@ static int list_children(int fd, struct todo *t)
 	return ret;
 }
 
+bool cgroup_populated(int dir)
+{
+	int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[256];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return true;
+	text[n] = 0;
+	return strstr(text, "populated 1");
+}
+
+/* Its children, if anybody is in them or below: with none there is nothing to walk. Closes fd. */
+static int list_populated(int fd, struct todo *t)
+{
+	if (cgroup_populated(fd))
+		return list_children(fd, t);
+	close(fd);
+	return 0;
+}
+
 /* Its processes; its children go to the list. Closes fd. */
 static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), void *arg)
 {
@@ -307,7 +330,7 @@ static int each_pid_of(int fd, struct todo *t, int (*fn)(int pid, void *arg), vo
 	/* kernfs counts a directory's own in its links: most have none, and listing the files that
 	 * every cgroup has was half of the walk. */
 	if (!ret && (fstat(fd, &st) || st.st_nlink != 2))
-		return list_children(fd, t);
+		return list_populated(fd, t);
 	close(fd);
 	return ret;
 }
@@ -337,7 +360,7 @@ static int each_pid_at(const char *path, uint64_t id, struct todo *t, int (*fn)(
 	if (ret || st.st_nlink == 2)
 		return ret;
 	fd = open_below(path);
-	return fd < 0 ? 0 : list_children(fd, t); /* else it was removed meanwhile */
+	return fd < 0 ? 0 : list_populated(fd, t); /* else it was removed meanwhile */
 }
 
 int cgroup_each_pid_in(int dir, int (*fn)(int pid, void *arg), void *arg)
@@ -391,20 +414,6 @@ int cgroup_of_pid(int pid, char *ret, size_t size)
 	free(line);
 	fclose(f);
 	return rc;
-}
-
-bool cgroup_populated(int dir)
-{
-	int fd = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	char text[256];
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return true;
-	text[n] = 0;
-	return strstr(text, "populated 1");
 }
 
 int cgroup_watch(int inotify_fd, int dir)

@@ -2,6 +2,7 @@
 /* Targets, each with how its packets can be seen, and its rule. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "squalld/api/api.h"
 #include "squalld/control/book.h"
@@ -56,11 +57,21 @@ static void add_container(struct api *a, json_t *o, const struct container *c)
 		json_object_set_new(o, "label_error", json_text(c->label_error));
 }
 
+/* What its processes are seen at: it asks each of them, so not under the lock. */
+static void add_view(struct api *a, json_t *o, uint64_t id)
+{
+	json_t *view = id ? engine_target_view(a->engine, id) : NULL;
+
+	json_object_set_new(o, "view",
+			    view ? view : json_pack("{s:s,s:[]}", "mode", "none", "interfaces"));
+}
+
+/* All but the view, under the lock. */
 static json_t *target_json(struct api *a, const struct target *t)
 {
 	struct rule_entry *e = book_find(a->book, t->name);
 	char id[24];
-	json_t *o, *view;
+	json_t *o;
 
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)t->id);
 	o = json_pack("{s:o,s:o,s:s,s:o,s:o,s:b}", "target", json_text(t->name), "id",
@@ -72,9 +83,6 @@ static json_t *target_json(struct api *a, const struct target *t)
 		return NULL;
 	if (t->c)
 		add_container(a, o, t->c);
-	view = t->id ? engine_target_view(a->engine, t->id) : NULL;
-	json_object_set_new(o, "view",
-			    view ? view : json_pack("{s:s,s:[]}", "mode", "none", "interfaces"));
 	json_object_set_new(o, "rule", e ? book_entry_json(e) : json_null());
 	return o;
 }
@@ -101,6 +109,9 @@ enum MHD_Result api_targets(struct request *r, const char *name)
 	struct listing x = {.api = api_of(r)};
 	struct sq_error p = {0};
 	struct selector s;
+	const char *id;
+	json_t *one;
+	size_t i;
 
 	(void)name;
 	if (request_query(r, "kind", kind, sizeof(kind)) && strcmp(kind, "cgroup") != 0 &&
@@ -122,6 +133,11 @@ enum MHD_Result api_targets(struct request *r, const char *name)
 	targets_each(api_of(r)->targets, kind[0] != 'c' || kind[1] == 'g',
 		     kind[0] != 'c' || kind[1] == 'o', list_one, &x);
 	pthread_mutex_unlock(api_of(r)->lock);
+	json_array_foreach(x.list, i, one)
+	{
+		id = json_string_value(json_object_get(one, "id"));
+		add_view(x.api, one, id ? strtoull(id, NULL, 10) : 0);
+	}
 	return reply_json(r, 200, json_pack("{s:o}", "targets", x.list));
 }
 
@@ -135,5 +151,7 @@ enum MHD_Result api_target(struct request *r, const char *name)
 	if (target_resolve(api_of(r)->targets, name, &t, &p) == 0)
 		o = target_json(api_of(r), &t);
 	pthread_mutex_unlock(api_of(r)->lock);
+	if (o)
+		add_view(api_of(r), o, t.id);
 	return p.code ? reply_problem(r, &p) : reply_json(r, 200, o);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "lib/cgroup.h"
 #include "lib/clock.h"
 #include "squalld/base/log.h"
 #include "squalld/base/tree.h"
@@ -352,6 +353,8 @@ static int list_one(const char *path, void *arg)
 	struct sq_error p = {0};
 
 	t.c = NULL;
+	if (cgroup_level(path, SQ_MAX_LEVELS) == -E2BIG)
+		return 1; /* no rule can be there, nor below */
 	return *path && of_cgroup_path(x->all, path, &t, &p) == 0 && !t.c ? x->fn(&t, x->arg) : 0;
 }
 

@@ -137,15 +137,23 @@ static bool add_dir(struct cgwatch *w, const char *path)
 	return true;
 }
 
+/* Nothing so deep can have a rule; who has a cgroup of his own could make as many as he likes. */
+static bool too_deep(const char *path)
+{
+	return cgroup_level(path, SQ_MAX_LEVELS) == -E2BIG;
+}
+
 /* The directory and those below it. They are listed after the watch is set, so none is missed, and
  * one that is met twice is known the second time: what is below it is too. */
 static int visit(const char *path, void *arg)
 {
-	return !add_dir(arg, path);
+	return too_deep(path) || !add_dir(arg, path);
 }
 
 static int visit_again(const char *path, void *arg)
 {
+	if (too_deep(path))
+		return 1;
 	add_dir(arg, path);
 	return 0;
 }

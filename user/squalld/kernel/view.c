@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -14,11 +15,18 @@
 #include "squalld/flows/flows.h"
 #include "squalld/kernel/engine_internal.h"
 
+/* A namespace that processes of the target are in. */
+struct home {
+	uint64_t ino;
+	int32_t nsid; /* as the host's namespace calls it, -1: it has no name for it */
+};
+
 struct view {
 	struct engine *e;
 	json_t *interfaces, *in_front;
-	bool host, edge, inside, any;
-	uint64_t last;
+	bool host, edge, inside;
+	struct home *homes;
+	size_t n, room;
 };
 
 /* Whose programs see packets of this interface before ours. */
@@ -34,48 +42,62 @@ static json_t *front_json(const struct attachment *a)
 	return list;
 }
 
-/* Where the packets of one process can be met. */
 static int view_pid(int pid, void *arg)
 {
 	struct view *v = arg;
-	uint64_t ino = netns_of(pid);
-	const struct engine *e = v->e;
-	int32_t nsid = -1;
-	json_t *front;
+	struct home at = {netns_of(pid), -1};
 	char path[64];
 	int fd;
 
-	if (!ino || ino == v->last)
-		return 0;
-	v->last = ino;
-	v->any = true;
-	if (ino == e->host_ino)
-		v->host = true;
+	for (size_t i = v->n; i--;)
+		if (v->homes[i].ino == at.ino)
+			return 0;
+	if (v->n == v->room) {
+		size_t room = v->room ? 2 * v->room : 4;
+		struct home *grown = at.ino ? reallocarray(v->homes, room, sizeof(*grown)) : NULL;
+
+		if (!grown)
+			return at.ino ? -ENOMEM : 0;
+		v->homes = grown;
+		v->room = room;
+	}
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = at.ino ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd >= 0) {
-		nl_nsid(fd, false, &nsid);
+		nl_nsid(fd, false, &at.nsid);
 		close(fd);
 	}
+	if (at.ino)
+		v->homes[v->n++] = at;
+	return 0;
+}
+
+/* Where the packets of the processes of one namespace can be met. */
+static void view_home(struct view *v, const struct home *at)
+{
+	const struct engine *e = v->e;
+	json_t *front;
+
+	if (at->ino == e->host_ino)
+		v->host = true;
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
 		const struct attachment *a = &e->atts[i];
-		bool edge = a->ino == e->host_ino && (a->att.flags & SQ_A_EDGE) && nsid >= 0 &&
-			    a->att.peer_nsid == nsid && ino != e->host_ino;
+		bool edge = a->ino == e->host_ino && (a->att.flags & SQ_A_EDGE) && at->nsid >= 0 &&
+			    a->att.peer_nsid == at->nsid && at->ino != e->host_ino;
 
-		if (!a->ino || !(edge || a->ino == ino))
+		if (!a->ino || !(edge || a->ino == at->ino))
 			continue;
-		if (ino != e->host_ino && (a->att.flags & SQ_A_LOOP))
+		if (at->ino != e->host_ino && (a->att.flags & SQ_A_LOOP))
 			continue; /* not what makes a network; in_front cannot be inside */
 		if (edge)
 			v->edge = true;
-		else if (ino != e->host_ino)
+		else if (at->ino != e->host_ino)
 			v->inside = true;
-		if (edge || ino != e->host_ino)
+		if (edge || at->ino != e->host_ino)
 			json_array_append_new(v->interfaces, json_string(a->name));
 		json_array_extend(v->in_front, front = front_json(a));
 		json_decref(front);
 	}
-	return 0;
 }
 
 bool engine_on_host(struct engine *e, uint64_t cgroup_id, bool unless_known)
@@ -111,11 +133,14 @@ json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 	struct view v = {.e = e, .interfaces = json_array(), .in_front = json_array()};
 	char path[PATH_MAX];
 
-	if (!cgroup_path_of(cgroup_id, path, sizeof(path))) {
-		pthread_mutex_lock(&e->att_lock);
+	/* A target may have thousands of cgroups: nobody waits for att_lock meanwhile. */
+	if (!cgroup_path_of(cgroup_id, path, sizeof(path)))
 		cgroup_each_pid(path, view_pid, &v);
-		pthread_mutex_unlock(&e->att_lock);
-	}
+	pthread_mutex_lock(&e->att_lock);
+	for (size_t i = 0; i < v.n; i++)
+		view_home(&v, &v.homes[i]);
+	pthread_mutex_unlock(&e->att_lock);
+	free(v.homes);
 	return json_pack("{s:s, s:o, s:o}", "mode",
 			 v.inside ? "netns"
 			 : v.edge ? "bridge"
