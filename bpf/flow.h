@@ -308,6 +308,7 @@ static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *
 		flow->dyn[SQ_UP].bytes = flow->dyn[SQ_DOWN].bytes = 0;
 		flow->dyn[SQ_UP].record = flow->dyn[SQ_DOWN].record = 0;
 		flow->mqtt_left = 0;
+		flow->tls_ticket = 0;
 	}
 }
 

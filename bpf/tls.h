@@ -19,6 +19,8 @@
 #define TLS_WALK	48 /* records of one segment, or of a GSO packet; 24 were seen */
 #define TLS_HLEN	5
 #define TLS_HELLO_FIXED 39 /* of ServerHello, up to the length of its session id */
+#define TLS_TICKET_MIN	49 /* a session ticket, with a session of 32 bytes (RFC 8446, 4.6.1) */
+#define TLS_CONNACK_MAX 96
 #define TLS_MEETS	1
 #define TLS_LOST	2
 #define TLS_QUIET	2 /* beside enum sq_dir: the client has sent nothing for TLS_QUIET_MS */
@@ -65,6 +67,39 @@ __noinline int tls_server_hello(struct __sk_buff *skb, struct sq_flow *flow, __u
 	return 0;
 }
 
+/*
+ * Is the server's record of n bytes CONNACK, where that has not come yet? In TLS 1.3 session
+ * tickets come before it, and after CONNECT if the client has sent that with its Finished. A ticket
+ * that is the number of a session has 57 bytes with OpenSSL, one that is the session itself 200 and
+ * more: what is shorter is CONNACK. All tickets of a server are of one length, so what is of
+ * another one than two before, or than one before CONNECT, is CONNACK too. With a single record
+ * before it that other may be a PUBLISH: then CONNACK has come, and it is late for what was to be
+ * done at it.
+ */
+static __always_inline bool tls_connack(struct sq_flow *flow, __u32 n, __u32 type)
+{
+	__u32 state = flow->state, ticket = flow->tls_ticket, clipped = n < 255 ? n : 255;
+	bool like = (state & SQ_FLOW_TLS_13) && n >= TLS_TICKET_MIN;
+
+	if (like && (!ticket || ticket == clipped || !(state & SQ_FLOW_CONNECT))) {
+		flow->state = (state & SQ_FLOW_CONNECT) && !ticket && n <= TLS_CONNACK_MAX
+				      ? state | SQ_FLOW_TLS_MAYBE
+				      : state & ~SQ_FLOW_TLS_MAYBE;
+		flow->tls_ticket = clipped;
+		return false;
+	}
+	if (!(state & SQ_FLOW_CONNECT) || n < 4 || (!ticket && n > TLS_CONNACK_MAX))
+		return false;
+	flow->state = state | SQ_FLOW_CONNACK | (n > 4 ? SQ_FLOW_MQTT5 : 0);
+	if (type != MQTT_CONNACK)
+		return false;
+	if (n > 4 && (state & SQ_FLOW_TLS_MAYBE)) {
+		flow->state |= SQ_FLOW_TLS_HIDDEN;
+		return false;
+	}
+	return true;
+}
+
 /* Of a record with len bytes: does it carry the control packet of this type? Global, or its many
  * ways would be those of each step of the walk. */
 __noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 len)
@@ -92,6 +127,13 @@ __noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 le
 		return false;
 	}
 	if (dir == SQ_UP) {
+		if ((state & (SQ_FLOW_CONNECT | SQ_FLOW_CONNACK | SQ_FLOW_TLS_MAYBE)) ==
+		    (SQ_FLOW_CONNECT | SQ_FLOW_TLS_MAYBE)) {
+			/* The client goes on: so that was CONNACK, and at connack has missed it. */
+			state |= SQ_FLOW_CONNACK | SQ_FLOW_MQTT5 |
+				 (type == MQTT_CONNACK ? SQ_FLOW_TLS_HIDDEN : 0);
+			flow->state = state;
+		}
 		/* PINGREQ and DISCONNECT are two bytes, and so is the alert that follows the
 		 * latter, which TLS 1.3 hides. PINGREQ comes when there was nothing to say for a
 		 * keep-alive, which is counted in seconds, and is followed by its answer. */
@@ -103,13 +145,8 @@ __noinline bool tls_record(struct sq_flow *flow, __u32 how, __u32 kind, __u32 le
 			flow->state = state | SQ_FLOW_PINGREQ;
 		return false;
 	}
-	if (!(state & SQ_FLOW_CONNACK)) {
-		/* Session tickets, which may come after CONNECT, are longer. */
-		if (!(state & SQ_FLOW_CONNECT) || n < 4 || n > 96)
-			return false;
-		flow->state = state | SQ_FLOW_CONNACK | (n > 4 ? SQ_FLOW_MQTT5 : 0);
-		return type == MQTT_CONNACK;
-	}
+	if (!(state & SQ_FLOW_CONNACK))
+		return tls_connack(flow, n, type);
 	if (n == 2) {
 		flow->state = state & ~SQ_FLOW_PINGREQ;
 		return type == MQTT_PINGRESP && (state & SQ_FLOW_PINGREQ) &&

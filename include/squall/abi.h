@@ -166,7 +166,8 @@ struct sq_dyn {
 	__u32 gap;   /* reorder: packets since the last reordered one */
 	/* Of a flow over TLS: bytes of its record that are still to come; or, from bit 16 on how
 	 * many bytes of a record's header have come, from 8 on its first and from 0 on its fourth.
-	 */
+	 * Of plain MQTT, on the way down: of a cut header how many bytes have come, from bit 29 on,
+	 * from 21 its first, and from 0 its length so far. */
 	__u32 record;
 	__u64 bytes; /* of a flow: payload let through in this direction */
 };
@@ -276,6 +277,7 @@ struct sq_rule {
 #define SQ_FLOW_TLS_13	   0x80000
 #define SQ_FLOW_TLS_SHA384 0x100000 /* 1.3: the hash of its Finished */
 #define SQ_FLOW_TLS_HIDDEN 0x200000 /* by the suite, or ServerHello was not seen */
+#define SQ_FLOW_TLS_MAYBE  0x400000 /* 1.3: CONNACK, or a session ticket, has come */
 #define SQ_FLOW_TLS_ADDS_SHIFT                                                                     \
 	24 /* what the suite adds to a record's length; 0: not known yet                           \
 	    */
@@ -294,9 +296,9 @@ struct sq_flow {
 	__u16 lport;
 	__u16 rport;
 	__u8 family;
-	__u8 proto;  /* 0: an address (SQ_EACH_ADDRESS) */
-	__u8 clause; /* whose max_flows it is one of */
-	__u8 key_pad;
+	__u8 proto;	 /* 0: an address (SQ_EACH_ADDRESS) */
+	__u8 clause;	 /* whose max_flows it is one of */
+	__u8 tls_ticket; /* TLS 1.3: bytes of what may be a session ticket, 255: or more */
 };
 struct sq_flow_set {
 	__u64 tag[SQ_FLOW_WAYS]; /* 0 = free */
