@@ -71,14 +71,15 @@ __noinline int tls_server_hello(struct __sk_buff *skb, struct sq_flow *flow, __u
  * Is the server's record of n bytes CONNACK, where that has not come yet? In TLS 1.3 session
  * tickets come before it, and after CONNECT if the client has sent that with its Finished. A ticket
  * that is the number of a session has 57 bytes with OpenSSL, one that is the session itself 200 and
- * more: what is shorter is CONNACK. All tickets of a server are of one length, so what is of
- * another one than two before, or than one before CONNECT, is CONNACK too. With a single record
- * before it that other may be a PUBLISH: then CONNACK has come, and it is late for what was to be
- * done at it.
+ * more: what is shorter is CONNACK. Such numbers are of one length (sessions are
+ * not), so what is of another one than two before, or than one before CONNECT, is CONNACK too. With
+ * a single record before it that other may be a PUBLISH: then CONNACK has come, and it is late for
+ * what was to be done at it.
  */
 static __always_inline bool tls_connack(struct sq_flow *flow, __u32 n, __u32 type)
 {
-	__u32 state = flow->state, ticket = flow->tls_ticket, clipped = n < 255 ? n : 255;
+	__u32 state = flow->state, ticket = flow->tls_ticket,
+	      clipped = n > TLS_CONNACK_MAX ? 255 : n;
 	bool like = (state & SQ_FLOW_TLS_13) && n >= TLS_TICKET_MIN;
 
 	if (like && (!ticket || ticket == clipped || !(state & SQ_FLOW_CONNECT))) {

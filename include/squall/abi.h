@@ -298,7 +298,7 @@ struct sq_flow {
 	__u8 family;
 	__u8 proto;	 /* 0: an address (SQ_EACH_ADDRESS) */
 	__u8 clause;	 /* whose max_flows it is one of */
-	__u8 tls_ticket; /* TLS 1.3: bytes of what may be a session ticket, 255: or more */
+	__u8 tls_ticket; /* TLS 1.3: bytes of what may be a session ticket, 255: many */
 };
 struct sq_flow_set {
 	__u64 tag[SQ_FLOW_WAYS]; /* 0 = free */

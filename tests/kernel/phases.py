@@ -100,13 +100,13 @@ def receive(s, most):
 def case(what, at, segments, reach, before=b'', unparsed=None):
     """Only the first `reach` of the segments come, None: all; `before` came before the rule."""
     if not before:
-        rule('hang', 'at', at)
+        rule('hang', 'at', at, 'match', 'dport', str(port))
         s = connect()
     else:
         s = connect()
         s.sendall(line([before]))
         receive(s, len(before))
-        rule('hang', 'at', at)
+        rule('hang', 'at', at, 'match', 'dport', str(port))
     s.sendall(line(segments))
     want, most = sum(map(len, segments[:reach])), sum(map(len, segments))
     time.sleep(0.03 * SLOW * len(segments))
@@ -163,7 +163,7 @@ def tls():
     def play(what, at, port_at, first, then, want, unparsed=0):
         """The broker's packets `first` are asked for with Finished, each of `then` after the one
         before it has come."""
-        rule('hang', 'at', at)
+        rule('hang', 'at', at, 'match', 'dport', str(port + port_at))
         s = connect(port_at)
         s.settimeout(0.8 * SLOW)
         into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
