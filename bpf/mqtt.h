@@ -87,7 +87,7 @@ static __always_inline bool mqtt_reason(__u8 code)
 __noinline bool mqtt_plausible(struct __sk_buff *skb, __u32 off, __u32 first, __u32 len)
 {
 	__u8 b[8] = {}; /* as many as there are of the first four, the last, and what follows */
-	__u32 n = len < 4 ? len : 4;
+	__u32 n = (len < 4 ? len : 4) - 1; /* of one at least 6.1 knows by this alone */
 
 	if (len > MQTT_GUESS)
 		return false;
@@ -95,8 +95,8 @@ __noinline bool mqtt_plausible(struct __sk_buff *skb, __u32 off, __u32 first, __
 		return !bpf_skb_load_bytes(skb, off, b, 3) && b[2] >= ' ' && (b[0] | b[1]) &&
 		       (b[0] << 8 | b[1]) + (first & 6 ? 4u : 2u) <= len;
 	barrier_var(n);
-	if (n && (n > 4 || bpf_skb_load_bytes(skb, off, b, n) ||
-		  bpf_skb_load_bytes(skb, off + len - 1, &b[4], 1)))
+	if (len && (n > 3 || bpf_skb_load_bytes(skb, off, b, n + 1) ||
+		    bpf_skb_load_bytes(skb, off + len - 1, &b[4], 1)))
 		return false;
 	off += len;
 	if (off > skb->len ||
