@@ -20,11 +20,15 @@ int opt_parse_time(const char *s, uint64_t *ret_ns)
 
 int opt_parse_percent(const char *s, uint32_t *ret_ppm)
 {
-	uint32_t fraction;
+	uint32_t fraction, ppm;
 
 	if (!strchr(s, '%') || sq_parse_percent(s, &fraction))
 		return -EINVAL;
-	*ret_ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
+	ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
+	/* Not 0 where something was asked for. */
+	if (!ppm && strpbrk(s, "123456789"))
+		return -EINVAL;
+	*ret_ppm = ppm;
 	return 0;
 }
 
