@@ -47,15 +47,14 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 {
 	int rc;
 
-	if (*r->experiments && !*r->web)
-		return sq_bad(err, "experiments: accepted with --web, whose page starts them");
 	sim_fleet_split(fleet, r->devices, count);
 	for (unsigned i = 0; i < r->nfail_if; i++) {
 		rc = sim_failif_check(r->fail_if[i], fleet, err);
 		if (rc)
 			return rc;
 	}
-	rc = sim_creds_shared(fleet, count, err);
+	rc = sim_fleet_needs(fleet, !*r->web, err);
+	rc = rc ? rc : sim_creds_shared(fleet, count, err);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
@@ -117,7 +116,8 @@ int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_flee
 			return sq_bad(err, "out of memory");
 		*fleet->type = *base;
 	}
-	return sim_run_check(r, fleet, count, err);
+	rc = sim_run_needs(r, fleet, err);
+	return rc ? rc : sim_run_check(r, fleet, count, err);
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
