@@ -24,6 +24,8 @@
 #include "random.h"
 #include "tls.h"
 
+#define HELLO_MAX 65536 /* a ClientHello with all that may come again with it */
+
 enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET, FLOW_REFUSED };
 
 /* What a flow is told apart by: the ends as the target sees them, or its own address alone. */
@@ -98,6 +100,16 @@ __noinline __u32 flow_claim(struct sq_flow_set *set)
 	return SQ_FLOW_WAYS;
 }
 
+/* For how long a flow has to be silent before its place is another's. */
+static __always_inline __u64 flow_keeps(const struct sq_flow *flow)
+{
+	if (flow->state & SQ_FLOW_ENDED)
+		return SQ_FLOW_ENDED_NS;
+	if (flow->proto != IPPROTO_TCP)
+		return SQ_FLOW_UDP_NS;
+	return flow->state & SQ_FLOW_HUNG ? SQ_FLOW_OPENING_NS : SQ_FLOW_TCP_NS;
+}
+
 /* Likewise, of a flow that is over. 16 more: it had not said that it was. */
 #define FLOW_EVICTED 16
 __noinline __u32 flow_reclaim(struct sq_flow_set *set, __u64 now)
@@ -107,14 +119,10 @@ __noinline __u32 flow_reclaim(struct sq_flow_set *set, __u64 now)
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++) {
 		__u64 tag = set->tag[i], silent = now - set->flow[i].last_ns;
-		bool ended = set->flow[i].state & SQ_FLOW_ENDED;
-		__u64 after = ended				  ? SQ_FLOW_ENDED_NS
-			      : set->flow[i].proto == IPPROTO_TCP ? SQ_FLOW_TCP_NS
-								  : SQ_FLOW_UDP_NS;
 
-		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)after &&
+		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)flow_keeps(&set->flow[i]) &&
 		    __sync_val_compare_and_swap(&set->tag[i], tag, SQ_FLOW_BUSY) == tag)
-			return ended ? i : i | FLOW_EVICTED;
+			return set->flow[i].state & SQ_FLOW_ENDED ? i : i | FLOW_EVICTED;
 	}
 	return SQ_FLOW_WAYS;
 }
@@ -294,12 +302,12 @@ static __always_inline bool flow_due(const struct sq_flow_ask *ask, const struct
 /* What TCP says of its beginning and end. A SYN on known ports is a new connection: or a device
  * that keeps its port would never come back. Its draws go on, or the SYN that a seed loses would be
  * lost for ever. */
-static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *head,
-				     const struct packet *p, __u64 now, bool old)
+static __always_inline void flow_begin(struct sq_flow *flow, struct sq_flow_head *head, __u64 now,
+				       bool old)
 {
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	    (flow->state & ~(SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN) || flow->dyn[SQ_UP].bytes ||
-	     flow->dyn[SQ_DOWN].bytes)) {
+	const __u32 opening = SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN | SQ_FLOW_HELD;
+
+	if (flow->state & ~opening || flow->dyn[SQ_UP].bytes || flow->dyn[SQ_DOWN].bytes) {
 		if (!(flow->state & SQ_FLOW_ENDED))
 			__sync_fetch_and_add(&head->ended, 1);
 		__sync_fetch_and_add(&head->seen, 1);
@@ -391,22 +399,47 @@ __noinline bool at_phase(struct __sk_buff *skb, const struct packet *p, struct s
 	return !up && mqtt_meets(skb, p, flow, head, how >> 8);
 }
 
+/* What a NAT has so many of. */
+static __always_inline bool has_ports(const struct packet *p)
+{
+	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP;
+}
+
+/* Does a connection begin here for a clause that knows it by the name in its ClientHello? It never
+ * saw the SYN. A ClientHello that comes again begins nothing: it lies before the end of what was
+ * let through. */
+static __always_inline bool named_by_hello(struct __sk_buff *skb, const struct judgement *j,
+					   const struct packet *p, const struct sq_flow *flow,
+					   bool fresh)
+{
+	__u32 seq;
+
+	if ((j->dir & 1) != SQ_UP || p->proto != IPPROTO_TCP ||
+	    !j->rule->clause[j->clause % SQ_MAX_CLAUSES].match.host || !tls_begins(skb, p))
+		return false;
+	if (fresh || !(flow->state & SQ_FLOW_SEQ_UP))
+		return true;
+	return !bpf_skb_load_bytes(skb, p->l4_off + TCP_SEQ, &seq, sizeof(seq)) &&
+	       flow->seq[SQ_UP] - bpf_ntohl(seq) > HELLO_MAX;
+}
+
 static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 				     const struct packet *p, struct sq_flow *flow, bool fresh)
 {
 	struct sq_flow_head *head = flow_head_of(j->rule);
 	__u64 payload = skb->len > p->hdr_len ? skb->len - p->hdr_len : 0, now = j->now;
-	bool opens = fresh || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	bool old = opens && begun_before(skb, p);
+	bool hello = named_by_hello(skb, j, p, flow, fresh);
+	bool opens = fresh || hello || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool old = opens && !hello && begun_before(skb, p);
 	__u32 dir = j->dir & 1, bit;
 
 	if (!head)
 		return FLOW_SPARED;
 	if (fresh)
 		flow->state = old ? SQ_FLOW_OLD : 0;
-	else if (p->proto == IPPROTO_TCP)
-		flow_tcp(flow, head, p, now, old);
-	if (j->ask->max_flows && !(flow->state & SQ_FLOW_HELD) &&
+	else if (opens && p->proto == IPPROTO_TCP)
+		flow_begin(flow, head, now, old);
+	if (j->ask->max_flows && has_ports(p) && !(flow->state & SQ_FLOW_HELD) &&
 	    (!(flow->state & (SQ_FLOW_ENDED | SQ_FLOW_HUNG | SQ_FLOW_RESET)) ||
 	     ((flow->state & SQ_FLOW_REFUSED) && p->proto != IPPROTO_TCP)))
 		flow_admit(flow, head, j->clause, j->ask->max_flows);
@@ -422,6 +455,10 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 	    (j->ask->act == SQ_ACT_HANG || p->proto == IPPROTO_TCP)) {
 		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
 		/* Two CPUs may both come to it: counted twice then. */
+		if (bit == SQ_FLOW_RESET && !(flow->state & SQ_FLOW_ENDED)) {
+			flow->state |= SQ_FLOW_ENDED;
+			__sync_fetch_and_add(&head->ended, 1);
+		}
 		flow->state |= bit;
 		flow_give_back(flow, head);
 		__sync_fetch_and_add(bit == SQ_FLOW_HUNG ? &head->hung : &head->reset, 1);
@@ -469,7 +506,7 @@ static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
 			return FLOW_SPARED;
 	}
 	/* A flow with a link of its own is followed too: its end gives its place back. */
-	if (!j->ask->act && !j->ask->max_flows && j->ask->each != SQ_EACH_FLOW)
+	if (!j->ask->act && !(j->ask->max_flows && has_ports(p)) && j->ask->each != SQ_EACH_FLOW)
 		return FLOW_GOES;
 	flow = flow_get(j->rule, p, j->dir & 1, j->now, &found);
 	if (!flow)
