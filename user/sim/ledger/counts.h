@@ -56,8 +56,9 @@ struct sim_error {
 	unsigned type;
 	enum sim_name name;
 	uint64_t occurrences;
-	char kind[32];	/* stable word: "refused" "reset" "timeout" "no-puback" ... */
-	char text[128]; /* for people, the same for all devices with this failure */
+	uint64_t first_ns; /* when it came first */
+	char kind[32];	   /* stable word: "refused" "reset" "timeout" "no-puback" ... */
+	char text[128];	   /* for people, the same for all devices with this failure */
 };
 
 #endif
