@@ -43,6 +43,22 @@ static void *shared(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* What the fleet's own subscribers need to know of its publishers. */
+static bool e2e_new(struct sim_engine *e)
+{
+	struct sim_arena *a = e->a;
+	size_t n = (size_t)a->ntypes * a->max_devices;
+
+	e->e2e_size = 3 * n * sizeof(uint32_t) + SIM_UNACKED * sizeof(struct sim_unacked);
+	a->sent = shared(e->e2e_size);
+	if (!a->sent)
+		return false;
+	a->first_ms = a->sent + n;
+	a->last_unacked = a->first_ms + n;
+	a->unacked = (struct sim_unacked *)(a->last_unacked + n);
+	return true;
+}
+
 int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *opts,
 		   struct sim_engine **ret, struct sq_error *err)
 {
@@ -98,18 +114,10 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	a->figures = 1;
 	a->run_id = (uint32_t)(wall.tv_sec * 2654435761u) ^ (uint32_t)wall.tv_nsec ^
 		    (uint32_t)getpid() << 16;
-	if (e2e) {
-		at = (size_t)fleet->ntypes * a->max_devices;
-		e->e2e_size = 3 * at * sizeof(uint32_t) + SIM_UNACKED * sizeof(struct sim_unacked);
-		a->sent = shared(e->e2e_size);
-		if (!a->sent) {
-			sim_engine_free(e);
-			sq_bad(err, "out of memory");
-			return -ENOMEM;
-		}
-		a->first_ms = a->sent + at;
-		a->last_unacked = a->first_ms + at;
-		a->unacked = (struct sim_unacked *)(a->last_unacked + at);
+	if (e2e && !e2e_new(e)) {
+		sim_engine_free(e);
+		sq_bad(err, "out of memory");
+		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < SIM_MAX_SHARDS; i++)
 		e->wakefd[i] = -1;
