@@ -303,9 +303,6 @@ void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint3
 		    const struct mqtt_props *props);
 /* A server reference and a reason string as a part of a line (text_shown), cut to SIM_NOTE. */
 void props_note(const struct mqtt_props *p, char *ret);
-/* n bytes that a broker said as a line of a report: whole characters, and none that moves a cursor.
- */
-void note_tidy(char *note, size_t n);
 
 /* NULL without memory. */
 struct extra *dev_extra(struct device *d);
