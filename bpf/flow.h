@@ -65,37 +65,37 @@ __noinline __u64 flow_hash(const struct packet *p, __u64 seed, __u32 how)
 /* Global functions, so that the verifier looks at sixteen comparisons once and not at their
  * combinations: as part of a caller they took it past a million instructions. SQ_FLOW_WAYS: none.
  */
-__noinline __u32 flow_way(const struct sq_flow_set *set, __u64 tag)
+__noinline __u32 flow_way(const struct sq_flow_tags *tags, __u64 tag)
 {
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		if (set->tag[i] == tag)
+		if (tags->tag[i] == tag)
 			return i;
 	return SQ_FLOW_WAYS;
 }
 
-__noinline __u32 flow_used(const struct sq_flow_set *set)
+__noinline __u32 flow_used(const struct sq_flow_tags *tags)
 {
 	__u32 n = 0;
 
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		n += !!set->tag[i];
+		n += !!tags->tag[i];
 	return n;
 }
 
 /* The place is the caller's, who fills it in and then writes its tag. */
-__noinline __u32 flow_claim(struct sq_flow_set *set)
+__noinline __u32 flow_claim(struct sq_flow_tags *tags)
 {
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		if (!set->tag[i] && !__sync_val_compare_and_swap(&set->tag[i], 0, SQ_FLOW_BUSY))
+		if (!tags->tag[i] && !__sync_val_compare_and_swap(&tags->tag[i], 0, SQ_FLOW_BUSY))
 			return i;
 	return SQ_FLOW_WAYS;
 }
@@ -112,16 +112,16 @@ static __always_inline __u64 flow_keeps(const struct sq_flow *flow)
 
 /* Likewise, of a flow that is over. 16 more: it had not said that it was. */
 #define FLOW_EVICTED 16
-__noinline __u32 flow_reclaim(struct sq_flow_set *set, __u64 now)
+__noinline __u32 flow_reclaim(struct sq_flow_tags *tags, const union sq_flow_set *set, __u64 now)
 {
-	if (!set)
+	if (!tags || !set)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++) {
-		__u64 tag = set->tag[i], silent = now - set->flow[i].last_ns;
+		__u64 tag = tags->tag[i], silent = now - set->flow[i].last_ns;
 
 		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)flow_keeps(&set->flow[i]) &&
-		    __sync_val_compare_and_swap(&set->tag[i], tag, SQ_FLOW_BUSY) == tag)
+		    __sync_val_compare_and_swap(&tags->tag[i], tag, SQ_FLOW_BUSY) == tag)
 			return set->flow[i].state & SQ_FLOW_ENDED ? i : i | FLOW_EVICTED;
 	}
 	return SQ_FLOW_WAYS;
@@ -134,12 +134,33 @@ static __always_inline struct sq_flow_head *flow_head(void *table)
 	return bpf_map_lookup_elem(table, &zero);
 }
 
-/* The two sets where a flow may be; element 0 is the head. */
+/* The two sets where a flow may be. */
 static __always_inline __u32 flow_index(__u64 tag, __u32 sets, bool second)
 {
 	__u32 half = second ? tag >> 32 : tag;
 
-	return 1 + (__u32)((__u64)half * sets >> 32);
+	return (__u64)half * sets >> 32;
+}
+
+static __always_inline struct sq_flow_tags *flow_tags(void *table, __u32 sets, __u32 set)
+{
+	__u32 element = SQ_FLOW_TAGS(sets, set);
+	union sq_flow_set *e = bpf_map_lookup_elem(table, &element);
+
+	return e ? &e->tags[set % SQ_FLOW_LINES] : 0;
+}
+
+static __always_inline union sq_flow_set *flow_set(void *table, __u32 set)
+{
+	set++;
+	return bpf_map_lookup_elem(table, &set);
+}
+
+static __always_inline struct sq_flow *flow_at(void *table, __u32 set, __u32 way)
+{
+	union sq_flow_set *e = flow_set(table, set);
+
+	return e ? &e->flow[way & (SQ_FLOW_WAYS - 1)] : 0;
 }
 
 static __always_inline void flow_fill(struct sq_flow *flow, const struct packet *p, __u32 how,
@@ -178,10 +199,10 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 					   __u32 how, __u64 now, struct flow_found *found)
 {
 	__u64 tag = found->tag = flow_hash(p, rule->seed, how);
-	__u32 slot = rule->flow_slot, way;
-	__u32 a = flow_index(tag, rule->flow_sets, false);
-	__u32 b = flow_index(tag, rule->flow_sets, true);
-	struct sq_flow_set *first, *second, *set;
+	__u32 slot = rule->flow_slot, sets = rule->flow_sets, way;
+	__u32 a = flow_index(tag, sets, false), b = flow_index(tag, sets, true);
+	struct sq_flow_tags *first, *second;
+	union sq_flow_set *set, *other;
 	struct sq_flow_head *head;
 	struct sq_flow *flow;
 	void *table;
@@ -189,29 +210,42 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 	table = slot ? bpf_map_lookup_elem(&sq_flows, &slot) : 0;
 	if (!table)
 		return 0;
-	first = bpf_map_lookup_elem(table, &a);
+	first = flow_tags(table, sets, a);
 	if (!first)
 		return 0;
 	way = flow_way(first, tag);
 	if (way < SQ_FLOW_WAYS)
-		return &first->flow[way];
-	second = bpf_map_lookup_elem(table, &b);
+		return flow_at(table, a, way);
+	second = flow_tags(table, sets, b);
 	if (!second)
 		return 0;
 	way = flow_way(second, tag);
 	if (way < SQ_FLOW_WAYS)
-		return &second->flow[way];
+		return flow_at(table, b, way);
 
 	head = flow_head(table);
 	if (!head)
 		return 0;
-	set = flow_used(second) < flow_used(first) ? second : first;
-	way = flow_claim(set);
+	if (flow_used(second) < flow_used(first)) {
+		struct sq_flow_tags *fuller = first;
+		__u32 c = a;
+
+		first = second;
+		second = fuller;
+		a = b;
+		b = c;
+	}
+	set = flow_set(table, a);
+	other = flow_set(table, b);
+	if (!set || !other)
+		return 0;
+	way = flow_claim(first);
 	if (way == SQ_FLOW_WAYS)
-		way = flow_reclaim(set, now);
+		way = flow_reclaim(first, set, now);
 	if (way == SQ_FLOW_WAYS) {
-		set = set == first ? second : first;
-		way = flow_reclaim(set, now);
+		first = second;
+		set = other;
+		way = flow_reclaim(first, set, now);
 	}
 	if (way == SQ_FLOW_WAYS) {
 		__sync_fetch_and_add(&head->full, 1);
@@ -224,7 +258,7 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 	flow_give_back(flow, head);
 	flow_fill(flow, p, how, now);
 	__sync_fetch_and_add(how & FLOW_KEY_ADDRESS ? &head->addresses : &head->seen, 1);
-	__sync_val_compare_and_swap(&set->tag[way], SQ_FLOW_BUSY, tag);
+	__sync_val_compare_and_swap(&first->tag[way], SQ_FLOW_BUSY, tag);
 	found->fresh = true;
 	return flow;
 }

@@ -193,9 +193,26 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sq_e
 	return rc;
 }
 
+long sim_path_bad(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)s[i] <= ' ' || (uint8_t)s[i] >= 127 || s[i] == '#')
+			return (long)i;
+	return -1;
+}
+
+long sim_header_bad(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)s[i] < ' ' || s[i] == 127)
+			return (long)i;
+	return -1;
+}
+
 static int check_ws(const struct sim_profile *p, const char *thing, struct sq_error *err)
 {
 	char buf[SIM_PATH_MAX * 4], host[300], header[4096];
+	long at;
 	int rc;
 
 	if (!p->ws)
@@ -206,11 +223,18 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 	rc = render_sample(p, p->path, "broker", thing, buf, SIM_PATH_MAX, err);
 	if (rc)
 		return rc;
-	if (strpbrk(buf, " \t\r\n"))
-		return sq_bad(err, "broker: the path has a blank in it; write %%20");
-	for (unsigned i = 0; i < p->nws_headers && !rc; i++)
+	at = sim_path_bad(buf, strlen(buf));
+	if (at >= 0)
+		return sq_bad(err, "broker: byte 0x%02x; accepted in %s", (uint8_t)buf[at],
+			      SIM_PATH_WORDS);
+	for (unsigned i = 0; i < p->nws_headers && !rc; i++) {
 		rc = render_sample(p, p->ws_header[i], "ws-header", thing, header, sizeof(header),
 				   err);
+		at = rc ? -1 : sim_header_bad(header, strlen(header));
+		if (at >= 0)
+			return sq_bad(err, "ws-header '%.100s': byte 0x%02x; accepted in %s",
+				      p->ws_header[i], (uint8_t)header[at], SIM_HEADER_WORDS);
+	}
 	if (rc || !*p->sigv4)
 		return rc;
 	if (strchr(buf, '?'))

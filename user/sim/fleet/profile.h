@@ -25,6 +25,8 @@
 #define SIM_WILL_WALKS	   16
 #define SIM_PATH_MAX	   1024
 #define SIM_MAX_WS_HEADERS 8
+#define SIM_PATH_WORDS	   "a path: printable ASCII without blanks and #; write others as %XX"
+#define SIM_HEADER_WORDS   "a header: no control characters"
 #define SIM_TYPE_NAME	   64
 #define SIM_PAYLOAD_MAX	   65536
 #define SIM_MAX_OPTS	   80
@@ -140,6 +142,9 @@ void sim_profile_given(struct sim_profile *p, const struct opt *o);
 int sim_profile_check(struct sim_profile *p, struct sq_error *err);
 /* needs.c; part of that: no option of its own does nothing, whatever may be set later. */
 int sim_profile_needs(const struct sim_profile *p, struct sq_error *err);
+/* Where in n bytes of a request's path, or of a header, is what may not be there; -1: nowhere. */
+long sim_path_bad(const char *s, size_t n);
+long sim_header_bad(const char *s, size_t n);
 /* The names and topics of the last of n devices, whose {index} is the longest. */
 int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 
