@@ -24,6 +24,8 @@
 #include "random.h"
 #include "tls.h"
 
+#define HELLO_MAX 65536 /* a ClientHello with all that may come again with it */
+
 enum flow_fate { FLOW_GOES, FLOW_SPARED, FLOW_HUNG, FLOW_RESET, FLOW_REFUSED };
 
 /* What a flow is told apart by: the ends as the target sees them, or its own address alone. */
@@ -63,58 +65,64 @@ __noinline __u64 flow_hash(const struct packet *p, __u64 seed, __u32 how)
 /* Global functions, so that the verifier looks at sixteen comparisons once and not at their
  * combinations: as part of a caller they took it past a million instructions. SQ_FLOW_WAYS: none.
  */
-__noinline __u32 flow_way(const struct sq_flow_set *set, __u64 tag)
+__noinline __u32 flow_way(const struct sq_flow_tags *tags, __u64 tag)
 {
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		if (set->tag[i] == tag)
+		if (tags->tag[i] == tag)
 			return i;
 	return SQ_FLOW_WAYS;
 }
 
-__noinline __u32 flow_used(const struct sq_flow_set *set)
+__noinline __u32 flow_used(const struct sq_flow_tags *tags)
 {
 	__u32 n = 0;
 
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		n += !!set->tag[i];
+		n += !!tags->tag[i];
 	return n;
 }
 
 /* The place is the caller's, who fills it in and then writes its tag. */
-__noinline __u32 flow_claim(struct sq_flow_set *set)
+__noinline __u32 flow_claim(struct sq_flow_tags *tags)
 {
-	if (!set)
+	if (!tags)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++)
-		if (!set->tag[i] && !__sync_val_compare_and_swap(&set->tag[i], 0, SQ_FLOW_BUSY))
+		if (!tags->tag[i] && !__sync_val_compare_and_swap(&tags->tag[i], 0, SQ_FLOW_BUSY))
 			return i;
 	return SQ_FLOW_WAYS;
 }
 
+/* For how long a flow has to be silent before its place is another's. */
+static __always_inline __u64 flow_keeps(const struct sq_flow *flow)
+{
+	if (flow->state & SQ_FLOW_ENDED)
+		return SQ_FLOW_ENDED_NS;
+	if (flow->proto != IPPROTO_TCP)
+		return SQ_FLOW_UDP_NS;
+	return flow->state & SQ_FLOW_HUNG ? SQ_FLOW_OPENING_NS : SQ_FLOW_TCP_NS;
+}
+
 /* Likewise, of a flow that is over. 16 more: it had not said that it was. */
 #define FLOW_EVICTED 16
-__noinline __u32 flow_reclaim(struct sq_flow_set *set, __u64 now)
+__noinline __u32 flow_reclaim(struct sq_flow_tags *tags, const union sq_flow_set *set, __u64 now)
 {
-	if (!set)
+	if (!tags || !set)
 		return SQ_FLOW_WAYS;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < SQ_FLOW_WAYS; i++) {
-		__u64 tag = set->tag[i], silent = now - set->flow[i].last_ns;
-		bool ended = set->flow[i].state & SQ_FLOW_ENDED;
-		__u64 after = ended				  ? SQ_FLOW_ENDED_NS
-			      : set->flow[i].proto == IPPROTO_TCP ? SQ_FLOW_TCP_NS
-								  : SQ_FLOW_UDP_NS;
+		__u64 tag = tags->tag[i], silent = now - set->flow[i].last_ns;
 
-		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)after &&
-		    __sync_val_compare_and_swap(&set->tag[i], tag, SQ_FLOW_BUSY) == tag)
-			return ended ? i : i | FLOW_EVICTED;
+		if (tag > SQ_FLOW_BUSY && (__s64)silent > (__s64)flow_keeps(&set->flow[i]) &&
+		    __sync_val_compare_and_swap(&tags->tag[i], tag, SQ_FLOW_BUSY) == tag)
+			return set->flow[i].state & SQ_FLOW_ENDED ? i : i | FLOW_EVICTED;
 	}
 	return SQ_FLOW_WAYS;
 }
@@ -126,12 +134,33 @@ static __always_inline struct sq_flow_head *flow_head(void *table)
 	return bpf_map_lookup_elem(table, &zero);
 }
 
-/* The two sets where a flow may be; element 0 is the head. */
+/* The two sets where a flow may be. */
 static __always_inline __u32 flow_index(__u64 tag, __u32 sets, bool second)
 {
 	__u32 half = second ? tag >> 32 : tag;
 
-	return 1 + (__u32)((__u64)half * sets >> 32);
+	return (__u64)half * sets >> 32;
+}
+
+static __always_inline struct sq_flow_tags *flow_tags(void *table, __u32 sets, __u32 set)
+{
+	__u32 element = SQ_FLOW_TAGS(sets, set);
+	union sq_flow_set *e = bpf_map_lookup_elem(table, &element);
+
+	return e ? &e->tags[set % SQ_FLOW_LINES] : 0;
+}
+
+static __always_inline union sq_flow_set *flow_set(void *table, __u32 set)
+{
+	set++;
+	return bpf_map_lookup_elem(table, &set);
+}
+
+static __always_inline struct sq_flow *flow_at(void *table, __u32 set, __u32 way)
+{
+	union sq_flow_set *e = flow_set(table, set);
+
+	return e ? &e->flow[way & (SQ_FLOW_WAYS - 1)] : 0;
 }
 
 static __always_inline void flow_fill(struct sq_flow *flow, const struct packet *p, __u32 how,
@@ -170,10 +199,10 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 					   __u32 how, __u64 now, struct flow_found *found)
 {
 	__u64 tag = found->tag = flow_hash(p, rule->seed, how);
-	__u32 slot = rule->flow_slot, way;
-	__u32 a = flow_index(tag, rule->flow_sets, false);
-	__u32 b = flow_index(tag, rule->flow_sets, true);
-	struct sq_flow_set *first, *second, *set;
+	__u32 slot = rule->flow_slot, sets = rule->flow_sets, way;
+	__u32 a = flow_index(tag, sets, false), b = flow_index(tag, sets, true);
+	struct sq_flow_tags *first, *second;
+	union sq_flow_set *set, *other;
 	struct sq_flow_head *head;
 	struct sq_flow *flow;
 	void *table;
@@ -181,29 +210,42 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 	table = slot ? bpf_map_lookup_elem(&sq_flows, &slot) : 0;
 	if (!table)
 		return 0;
-	first = bpf_map_lookup_elem(table, &a);
+	first = flow_tags(table, sets, a);
 	if (!first)
 		return 0;
 	way = flow_way(first, tag);
 	if (way < SQ_FLOW_WAYS)
-		return &first->flow[way];
-	second = bpf_map_lookup_elem(table, &b);
+		return flow_at(table, a, way);
+	second = flow_tags(table, sets, b);
 	if (!second)
 		return 0;
 	way = flow_way(second, tag);
 	if (way < SQ_FLOW_WAYS)
-		return &second->flow[way];
+		return flow_at(table, b, way);
 
 	head = flow_head(table);
 	if (!head)
 		return 0;
-	set = flow_used(second) < flow_used(first) ? second : first;
-	way = flow_claim(set);
+	if (flow_used(second) < flow_used(first)) {
+		struct sq_flow_tags *fuller = first;
+		__u32 c = a;
+
+		first = second;
+		second = fuller;
+		a = b;
+		b = c;
+	}
+	set = flow_set(table, a);
+	other = flow_set(table, b);
+	if (!set || !other)
+		return 0;
+	way = flow_claim(first);
 	if (way == SQ_FLOW_WAYS)
-		way = flow_reclaim(set, now);
+		way = flow_reclaim(first, set, now);
 	if (way == SQ_FLOW_WAYS) {
-		set = set == first ? second : first;
-		way = flow_reclaim(set, now);
+		first = second;
+		set = other;
+		way = flow_reclaim(first, set, now);
 	}
 	if (way == SQ_FLOW_WAYS) {
 		__sync_fetch_and_add(&head->full, 1);
@@ -216,7 +258,7 @@ static __noinline struct sq_flow *flow_get(const struct sq_rule *rule, const str
 	flow_give_back(flow, head);
 	flow_fill(flow, p, how, now);
 	__sync_fetch_and_add(how & FLOW_KEY_ADDRESS ? &head->addresses : &head->seen, 1);
-	__sync_val_compare_and_swap(&set->tag[way], SQ_FLOW_BUSY, tag);
+	__sync_val_compare_and_swap(&first->tag[way], SQ_FLOW_BUSY, tag);
 	found->fresh = true;
 	return flow;
 }
@@ -294,12 +336,12 @@ static __always_inline bool flow_due(const struct sq_flow_ask *ask, const struct
 /* What TCP says of its beginning and end. A SYN on known ports is a new connection: or a device
  * that keeps its port would never come back. Its draws go on, or the SYN that a seed loses would be
  * lost for ever. */
-static __always_inline void flow_tcp(struct sq_flow *flow, struct sq_flow_head *head,
-				     const struct packet *p, __u64 now, bool old)
+static __always_inline void flow_begin(struct sq_flow *flow, struct sq_flow_head *head, __u64 now,
+				       bool old)
 {
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	    (flow->state & ~(SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN) || flow->dyn[SQ_UP].bytes ||
-	     flow->dyn[SQ_DOWN].bytes)) {
+	const __u32 opening = SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN | SQ_FLOW_HELD;
+
+	if (flow->state & ~opening || flow->dyn[SQ_UP].bytes || flow->dyn[SQ_DOWN].bytes) {
 		if (!(flow->state & SQ_FLOW_ENDED))
 			__sync_fetch_and_add(&head->ended, 1);
 		__sync_fetch_and_add(&head->seen, 1);
@@ -392,22 +434,47 @@ __noinline bool at_phase(struct __sk_buff *skb, const struct packet *p, struct s
 	return !up && mqtt_meets(skb, p, flow, head, how >> 8);
 }
 
+/* What a NAT has so many of. */
+static __always_inline bool has_ports(const struct packet *p)
+{
+	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP;
+}
+
+/* Does a connection begin here for a clause that knows it by the name in its ClientHello? It never
+ * saw the SYN. A ClientHello that comes again begins nothing: it lies before the end of what was
+ * let through. */
+static __always_inline bool named_by_hello(struct __sk_buff *skb, const struct judgement *j,
+					   const struct packet *p, const struct sq_flow *flow,
+					   bool fresh)
+{
+	__u32 seq;
+
+	if ((j->dir & 1) != SQ_UP || p->proto != IPPROTO_TCP ||
+	    !j->rule->clause[j->clause % SQ_MAX_CLAUSES].match.host || !tls_begins(skb, p))
+		return false;
+	if (fresh || !(flow->state & SQ_FLOW_SEQ_UP))
+		return true;
+	return !bpf_skb_load_bytes(skb, p->l4_off + TCP_SEQ, &seq, sizeof(seq)) &&
+	       flow->seq[SQ_UP] - bpf_ntohl(seq) > HELLO_MAX;
+}
+
 static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 				     const struct packet *p, struct sq_flow *flow, bool fresh)
 {
 	struct sq_flow_head *head = flow_head_of(j->rule);
 	__u64 payload = skb->len > p->hdr_len ? skb->len - p->hdr_len : 0, now = j->now;
-	bool opens = fresh || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-	bool old = opens && begun_before(skb, p);
+	bool hello = named_by_hello(skb, j, p, flow, fresh);
+	bool opens = fresh || hello || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	bool old = opens && !hello && begun_before(skb, p);
 	__u32 dir = j->dir & 1, bit;
 
 	if (!head)
 		return FLOW_SPARED;
 	if (fresh)
 		flow->state = old ? SQ_FLOW_OLD : 0;
-	else if (p->proto == IPPROTO_TCP)
-		flow_tcp(flow, head, p, now, old);
-	if (j->ask->max_flows && !(flow->state & SQ_FLOW_HELD) &&
+	else if (opens && p->proto == IPPROTO_TCP)
+		flow_begin(flow, head, now, old);
+	if (j->ask->max_flows && has_ports(p) && !(flow->state & SQ_FLOW_HELD) &&
 	    (!(flow->state & (SQ_FLOW_ENDED | SQ_FLOW_HUNG | SQ_FLOW_RESET)) ||
 	     ((flow->state & SQ_FLOW_REFUSED) && p->proto != IPPROTO_TCP)))
 		flow_admit(flow, head, j->clause, j->ask->max_flows);
@@ -423,6 +490,10 @@ static __noinline __u32 flow_verdict(struct __sk_buff *skb, struct judgement *j,
 	    (j->ask->act == SQ_ACT_HANG || p->proto == IPPROTO_TCP)) {
 		bit = j->ask->act == SQ_ACT_HANG ? SQ_FLOW_HUNG : SQ_FLOW_RESET;
 		/* Two CPUs may both come to it: counted twice then. */
+		if (bit == SQ_FLOW_RESET && !(flow->state & SQ_FLOW_ENDED)) {
+			flow->state |= SQ_FLOW_ENDED;
+			__sync_fetch_and_add(&head->ended, 1);
+		}
 		flow->state |= bit;
 		flow_give_back(flow, head);
 		__sync_fetch_and_add(bit == SQ_FLOW_HUNG ? &head->hung : &head->reset, 1);
@@ -470,7 +541,7 @@ static __noinline __u32 flow_track(struct __sk_buff *skb, struct judgement *j,
 			return FLOW_SPARED;
 	}
 	/* A flow with a link of its own is followed too: its end gives its place back. */
-	if (!j->ask->act && !j->ask->max_flows && j->ask->each != SQ_EACH_FLOW)
+	if (!j->ask->act && !(j->ask->max_flows && has_ports(p)) && j->ask->each != SQ_EACH_FLOW)
 		return FLOW_GOES;
 	flow = flow_get(j->rule, p, j->dir & 1, j->now, &found);
 	if (!flow)

@@ -99,7 +99,7 @@ struct flow_table {
 	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct sq_flow_set));
+	__uint(value_size, sizeof(union sq_flow_set));
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -108,7 +108,7 @@ struct {
 	__array(values, struct flow_table);
 } sq_flows SEC(".maps");
 
-/* Not an LRU hash: see struct sq_flow_set. */
+/* Not an LRU hash: see union sq_flow_set. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -34,11 +34,12 @@ static void make_table(struct table *t)
 	int fd;
 
 	t->sets = (t->links + t->links / 4) / SQ_FLOW_WAYS;
+	t->sets -= t->sets / 200;
 	for (int i = 0; i < 2; i++) {
 		struct bpf_map *outer = i ? alone->maps.sq_flows : skel->maps.sq_flows;
 
 		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "flows", sizeof(uint32_t),
-				    sizeof(struct sq_flow_set), t->sets + 1, &o);
+				    sizeof(union sq_flow_set), SQ_FLOW_ELEMENTS(t->sets), &o);
 		if (fd < 0 || bpf_map_update_elem(bpf_map__fd(outer), &t->slot, &fd, BPF_ANY))
 			DIE("cannot make a table of %u: %s", t->links, strerror(errno));
 		close(fd);

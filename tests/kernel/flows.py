@@ -384,7 +384,9 @@ def each_address():
 def max_flows():
     before = connect()
     rule('max-flows', '3')
-    said(echoes(before) == 'echo', 'max-flows 3: what was there goes on')
+    subprocess.run(['ping', '-q', '-c', '2', '-i', '0.2', addr], stdout=subprocess.DEVNULL)
+    said(counts()['seen'] == 0, 'max-flows 3: a ping is none of them')
+    said(echoes(before) == 'echo', 'what was there goes on')
     two = [connect(), connect()]
     said([echoes(s) for s in two] == ['echo'] * 2, 'and two more make three')
     udp = socket.socket(family, socket.SOCK_DGRAM)
@@ -414,6 +416,24 @@ def max_flows():
     said(any(datagram() for _ in range(10)), 'and so for a flow of UDP, by a RST')
     c = counts()
     said(c['alive'] == 3, f'three are alive: {c}')
+    rule('up', 'loss', '100%', 'max-flows', '3')
+    try:
+        connect(timeout=3.5)
+        said(False, 'its SYNs are lost, and it connects')
+    except socket.timeout:
+        c = counts()
+        said(counts_lost() > 1 and c['seen'] == 1 and c['ended'] == 0, f'a SYN that is sent again is no second flow: {c}')
+
+
+def places():
+    rule('reset', 'after', '1b', 'links', '64')
+    how = [echoes(connect()) for _ in range(80)]
+    c = counts()
+    said(how.count('reset') >= 60 and c['alive'] == 0, f'reset connections are over: {how.count("reset")} of 80, {c}')
+    time.sleep(10.5)
+    how = [echoes(connect()) for _ in range(40)]
+    c = counts()
+    said(how.count('reset') == 40, f'and their places are free soon: {how.count("reset")} of 40, {c}')
 
 
 serve() if name == 'serve' else globals()[name]()

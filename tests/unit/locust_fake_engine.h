@@ -226,6 +226,24 @@ void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 		sim_engine_target(e, t, 0, 0);
 }
 
+void sim_engine_hush(struct sim_engine *e, uint64_t drain_ns)
+{
+	sim_engine_stop(e, drain_ns);
+}
+
+bool sim_engine_hushed(struct sim_engine *e)
+{
+	struct sim_counts c;
+
+	sim_engine_counts(e, -1, &c);
+	return !c.running;
+}
+
+void sim_engine_unhush(struct sim_engine *e)
+{
+	(void)e;
+}
+
 struct sim_reader {
 	struct sim_report report;
 	struct sim_entry entry;

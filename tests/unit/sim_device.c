@@ -157,8 +157,36 @@ static void sends_away(struct device *d, uint8_t type, uint8_t reason, const cha
 #define CONNACK_5 "\x20\x03\0\0\0"
 #define UP_5(d)	  up(d, CONNACK_5, 5)
 
+static void texts(char *buf, size_t cap);
+
 static void redirect(void **state)
 {
+	static const struct {
+		const char *ref, *why;
+	} none[] = {
+		{"", "no server is named"},
+		{" 127.0.0.9", "no server is named"},
+		{":1999", "not a host's name"},
+		{"127.0.0.9:1999x", "the port is not a number: server 127.0.0.9:1999x"},
+		{"127.0.0.9:x", "the port is not a number"},
+		{"127.0.0.9:", "the port is not a number"},
+		{"127.0.0.9:+99", "the port is not a number"},
+		{"127.0.0.9:0", "the port is not 1 to 65535"},
+		{"127.0.0.9:65536", "the port is not 1 to 65535"},
+		{"127.0.0.9:18446744073709551617", "the port is not 1 to 65535"},
+		{"2001:db8::1", "IPv6 needs brackets"},
+		{"::1", "IPv6 needs brackets"},
+		{"[::1", "not HOST:PORT or [ADDRESS]:PORT"},
+		{"[]:1999", "not HOST:PORT or [ADDRESS]:PORT"},
+		{"[::1]1999", "the port is not a number"},
+		{"[::1]:1999:", "the port is not a number"},
+		{"[127.0.0.9]:1999", "not HOST:PORT or [ADDRESS]:PORT"},
+		{"[a:b]:1999", "not a host's name"},
+		{"mqtt://127.0.0.9", "the port is not a number"},
+		{"-a.example", "not a host's name"},
+		{"a/b", "not a host's name"},
+	};
+	char text[1024], want[128];
 	struct device *d;
 
 	(void)state;
@@ -194,10 +222,22 @@ static void redirect(void **state)
 	pass_ms(120);
 	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
 	dev_event(ln, d, EPOLLOUT);
-	sends_away(d, MQTT_CONNACK, 0x9d, "");
-	pass_ms(120);
-	assert_int_equal(ntohs(last_to.in.sin_port), 1883);
 	shard_free();
+	/* What is no server is told, and not followed. */
+	for (unsigned i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		shard_new("protocol 5 follow-redirect true backoff 100ms..100ms interval 1h");
+		d = start(0);
+		dev_event(ln, d, EPOLLOUT);
+		sends_away(d, MQTT_CONNACK, 0x9c + (i & 1), none[i].ref);
+		texts(text, sizeof(text));
+		snprintf(want, sizeof(want), ", not followed: %s", none[i].why);
+		if (!strstr(text, want))
+			fail_msg("%s: %s: %s", none[i].ref, want, text);
+		pass_ms(120);
+		assert_int_equal(ntohs(last_to.in.sin_port), 1883);
+		assert_int_equal(ntohl(last_to.in.sin_addr.s_addr), 0x7f000001);
+		shard_free();
+	}
 	/* Nobody asked to follow. */
 	shard_new("protocol 5 backoff 100ms..100ms");
 	d = start(0);
@@ -606,7 +646,7 @@ static void websocket_wrong(void **state)
 	gives(d, "\x88\x05\x03\xf0no\x1b", 7, 0);
 	assert_int_equal(failed(F_CLOSED), 1);
 	for (unsigned i = 0; i < SIM_ERRORS; i++)
-		said |= !strcmp(ln->led.pub->error[i].note, "WebSocket close 1008: no?");
+		said |= !strcmp(ln->led.pub->error[i].note, "WebSocket close 1008: no\\x1b");
 	assert_true(said);
 	shard_free();
 	shard_new("broker ws://127.0.0.1:8080 connect-timeout 1s");
@@ -1096,7 +1136,10 @@ static void limits(void **state)
 		{"qos 2", "\x20\5\0\0\2\x24\1", 7, "broker grants at most QoS 1"},
 		{"qos 0", "\x20\3\1\0\0", 5, "session present after a clean start"},
 		{"qos 0", "\x20\x0c\0\x9d\x09\x1c\0\6other\n", 14,
-		 "CONNACK 0x9d (server moved): server other?"},
+		 "CONNACK 0x9d (server moved): server other\\x0a"},
+		/* Neither moves a cursor, in either length, nor turns what follows around. */
+		{"qos 0", "\x20\x0e\0\x87\x0b\x1f\0\x08x\xc2\x9b\xe2\x80\xae\x1by", 16,
+		 "CONNACK 0x87 (not authorized): x\\u009b\\u202e\\x1by]"},
 		{"qos 0", "\x20\x08\0\x87\5\x1f\0\2no", 10, "CONNACK 0x87 (not authorized): no"},
 		{"qos 0", "\x20\3\0\x8e\0", 5, "CONNACK 0x8e (unknown reason)"},
 		{"subscribe a", "\x20\3\0\0\0\x90\x09\xff\xff\5\x1f\0\2no\x87", 16,

@@ -9,6 +9,7 @@
 #include <squall/client.h>
 #include "lib/client_internal.h"
 #include "lib/error.h"
+#include "lib/text.h"
 
 #define ANSWER_MAX (64u << 20)
 #define TIMEOUT_MS 30000
@@ -203,6 +204,7 @@ int client_answer_error(const struct sq_client *c, const json_t *body, struct sq
 	const char *title = json_string_value(json_object_get(body, "title"));
 	const char *field = json_string_value(json_object_get(body, "field"));
 	int r = status_errno(c->status);
+	char shown[sizeof(err->text)];
 
 	if (!detail) /* the fault endpoints of the ECS agent */
 		detail = json_string_value(json_object_get(body, "Error"));
@@ -221,8 +223,11 @@ int client_answer_error(const struct sq_client *c, const json_t *body, struct sq
 			     "version, " SQUALL_VERSION ")?",
 			     c->peer);
 	add_candidates(body, err);
+	/* Whoever answers there: its words drive no terminal that they come to. */
+	text_shown(shown, sizeof(shown), err->text, strlen(err->text));
+	snprintf(err->text, sizeof(err->text), "%s", shown);
 	if (field)
-		snprintf(err->field, sizeof(err->field), "%s", field);
+		text_shown(err->field, sizeof(err->field), field, strlen(field));
 	return r;
 }
 

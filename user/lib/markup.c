@@ -4,11 +4,16 @@
 #include <stdarg.h>
 #include <string.h>
 #include "lib/markup.h"
+#include "lib/text.h"
 
 void markup_escape(FILE *f, const char *s)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	char one[TEXT_ONE];
+
+	for (size_t left = strlen(s), n; left; s += n, left -= n) {
+		char c = *s;
+
+		n = text_one(one, s, left);
 
 		if (c == '&')
 			fputs("&amp;", f);
@@ -18,8 +23,8 @@ void markup_escape(FILE *f, const char *s)
 			fputs("&gt;", f);
 		else if (c == '"')
 			fputs("&quot;", f);
-		else if (c >= 0x20 || c == '\n' || c == '\t')
-			fputc(c, f);
+		else
+			fputs(c == '\n' ? "\n" : c == '\t' ? "\t" : one, f);
 	}
 }
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* JSON of bytes that may not be UTF-8: file names, command lines, what others answered. */
+/* JSON, and lines for people, of bytes that may not be UTF-8: file names, command lines, what
+ * others answered. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/text.h"
@@ -49,4 +53,75 @@ json_t *json_text(const char *bytes)
 	text = json_stringn(buf, n);
 	free(buf);
 	return text;
+}
+
+static uint32_t code_point(const unsigned char *s, int len)
+{
+	static const unsigned char first[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	uint32_t c = s[0] & first[len];
+
+	for (int i = 1; i < len; i++)
+		c = c << 6 | (s[i] & 0x3f);
+	return c;
+}
+
+/* Ranges of what acts instead of being seen. */
+static bool acts(uint32_t c)
+{
+	static const uint32_t range[][2] = {
+		{0, 0x1f},	  {0x7f, 0x9f},	    {0xad, 0xad},	{0x61c, 0x61c},
+		{0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},	{0x2060, 0x206f},
+		{0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}, {0xfffe, 0xffff},
+	};
+
+	for (size_t i = 0; i < sizeof(range) / sizeof(*range); i++)
+		if (c >= range[i][0] && c <= range[i][1])
+			return true;
+	return false;
+}
+
+size_t text_one(char ret[static TEXT_ONE], const char *from, size_t n)
+{
+	unsigned char s[5] = {0}; /* what follows is looked at, and that may be past the end */
+	size_t len;
+
+	memcpy(s, from, n < 4 ? n : 4);
+	len = (size_t)utf8_len(s);
+	if (!len || (len == 1 && acts(s[0]))) {
+		snprintf(ret, TEXT_ONE, "\\x%02x", s[0]);
+	} else if (acts(code_point(s, (int)len))) {
+		snprintf(ret, TEXT_ONE, "\\u%04x", code_point(s, (int)len));
+	} else {
+		memcpy(ret, s, len);
+		ret[len] = 0;
+	}
+	return len ? len : 1;
+}
+
+size_t text_shown(char *to, size_t cap, const char *from, size_t n)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < n;) {
+		char one[TEXT_ONE];
+		size_t took = text_one(one, from + i, n - i), len = strlen(one);
+
+		if (at + len >= cap)
+			break;
+		memcpy(to + at, one, len);
+		at += len;
+		i += took;
+	}
+	to[at] = 0;
+	return at;
+}
+
+void text_print(FILE *f, const char *text)
+{
+	char one[TEXT_ONE];
+
+	for (size_t left = strlen(text), n; left; text += n, left -= n) {
+		n = text_one(one, text, left);
+		fputs(one, f);
+	}
 }

@@ -3,23 +3,21 @@
 #include <stdarg.h>
 #include <string.h>
 #include "lib/checkup/checkup.h"
+#include "lib/text.h"
 
 static const char *const states[] = {"ok", "note", "bad"};
 
 void checkup_add(json_t *list, const char *name, enum checkup_state state, const char *remedy,
 		 const char *fmt, ...)
 {
-	char text[512], safe[512];
+	char text[512], safe[1024];
 	va_list ap;
-	size_t i;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	/* Paths and names come from the machine: they must drive no terminal and be JSON. */
-	for (i = 0; text[i]; i++)
-		safe[i] = text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
-	safe[i] = 0;
+	text_shown(safe, sizeof(safe), text, strlen(text));
 	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", name, "state",
 					      states[state], "found", safe, "remedy",
 					      remedy ? remedy : ""));

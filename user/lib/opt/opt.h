@@ -105,6 +105,11 @@ const struct opt *opt_find_key(const struct opt *opts, const char *name);
 /* Stores value in base; base is untouched on failure. */
 int opt_set(const struct opt *o, void *base, const char *value, struct sq_error *err);
 
+/* What is stored, with a blank before it: " 1.5s". "" where it is no single value, or nobody
+ * else's to see. Returns buf. */
+#define OPT_SHOWN 64
+char *opt_show(const struct opt *o, const void *base, char buf[OPT_SHOWN]);
+
 /* 0 or -EINVAL; *ret untouched on failure. A time needs its unit, but 0 needs none; a percentage
  * needs its sign; a rate is events per /s, /m or /h. */
 int opt_parse_time(const char *s, uint64_t *ret_ns);

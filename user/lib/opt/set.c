@@ -20,11 +20,15 @@ int opt_parse_time(const char *s, uint64_t *ret_ns)
 
 int opt_parse_percent(const char *s, uint32_t *ret_ppm)
 {
-	uint32_t fraction;
+	uint32_t fraction, ppm;
 
 	if (!strchr(s, '%') || sq_parse_percent(s, &fraction))
 		return -EINVAL;
-	*ret_ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
+	ppm = (uint32_t)lround(sq_fraction_to_percent(fraction) * 1e4);
+	/* Not 0 where something was asked for. */
+	if (!ppm && strpbrk(s, "123456789"))
+		return -EINVAL;
+	*ret_ppm = ppm;
 	return 0;
 }
 
@@ -191,6 +195,9 @@ int opt_set(const struct opt *o, void *base, const char *value, struct sq_error 
 	case OPT_LIST:
 		return set_list(o, base, value, err);
 	case OPT_STR:
+		if (strlen(value) < o->min)
+			return sq_error_set(err, -EINVAL, o->name, "an empty %s is not accepted",
+					    o->arg);
 		if (strlen(value) >= o->size)
 			return sq_error_set(err, -EINVAL, o->name, "longer than %zu bytes",
 					    o->size - 1);
@@ -225,4 +232,44 @@ int opt_set(const struct opt *o, void *base, const char *value, struct sq_error 
 			       : 0;
 	}
 	return sq_error_set(err, -EINVAL, o->name, "cannot be set");
+}
+
+/* "lean=0 paho=1": the word of a number. */
+static void word_of(const char *choices, int n, char *buf)
+{
+	int i = 0;
+
+	for (const char *c = choices; *c; i++) {
+		size_t word = strcspn(c, "= ");
+
+		if ((c[word] == '=' ? atoi(c + word + 1) : i) == n) {
+			snprintf(buf, OPT_SHOWN, " %.*s", (int)word, c);
+			return;
+		}
+		c += strcspn(c, " ");
+		c += strspn(c, " ");
+	}
+}
+
+char *opt_show(const struct opt *o, const void *base, char buf[OPT_SHOWN])
+{
+	const void *at = (const char *)base + o->at;
+	char quoted[OPT_SHOWN - 1];
+
+	*buf = 0;
+	if (!strcmp(o->name, "password") || !strcmp(o->name, "token"))
+		return buf;
+	if (o->kind == OPT_STR && *(const char *)at)
+		snprintf(buf, OPT_SHOWN, " %s", sq_quote(at, strlen(at), quoted, sizeof(quoted)));
+	else if (o->kind == OPT_CHOICE)
+		word_of(o->choices, *(const uint8_t *)at, buf);
+	else if (o->kind == OPT_U32 || o->kind == OPT_SECONDS)
+		snprintf(buf, OPT_SHOWN, " %u", *(const uint32_t *)at);
+	else if (o->kind == OPT_TIME)
+		snprintf(buf, OPT_SHOWN, " %gs", (double)*(const uint64_t *)at / 1e9);
+	else if (o->kind == OPT_PERCENT)
+		snprintf(buf, OPT_SHOWN, " %g%%", (double)*(const uint32_t *)at / 1e4);
+	else if (o->kind == OPT_RATE)
+		snprintf(buf, OPT_SHOWN, " %g/s", (double)*(const uint64_t *)at / 1e3);
+	return buf;
 }

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <openssl/err.h>
+#include "lib/hostname.h"
+#include "lib/text.h"
 #include "sim/device/lean.h"
 
 static int lost(struct device *d, enum sim_fail kind, uint32_t detail)
@@ -64,42 +66,72 @@ bool con_waits(struct lean *ln, struct device *d)
 	return false;
 }
 
+/* The first of a reference's servers, *port unless it says another; NULL, or why it is none. */
+static const char *server_of(struct mqtt_slice ref, char host[256], uint16_t *port)
+{
+	size_t n = 0, digits;
+	bool v6 = ref.n && *ref.p == '[';
+	char name[HOSTNAME_SIZE];
+	unsigned long at;
+	const char *end;
+
+	while (n < ref.n && ref.p[n] != ' ')
+		n++;
+	if (!n)
+		return "no server is named";
+	if (n > 255)
+		return "the name is too long";
+	/* A list with blanks between: HOST, HOST:PORT, [ADDRESS]:PORT. */
+	memcpy(host, ref.p, n);
+	host[n] = 0;
+	if (v6) {
+		memmove(host, host + 1, n--);
+		if (!strchr(host, ']') || !strchr(host, ':') ||
+		    strchr(host, ':') > strchr(host, ']'))
+			return "not HOST:PORT or [ADDRESS]:PORT";
+	}
+	n = strcspn(host, v6 ? "]" : ":");
+	end = host + n + v6;
+	digits = *end ? strspn(end + 1, "0123456789") : 0;
+	if (*end && (*end != ':' || end[1 + digits] || !digits))
+		return v6 || !strchr(end + 1, ':') ? "the port is not a number"
+						   : "IPv6 needs brackets";
+	at = *end ? strtoul(end + 1, NULL, 10) : *port;
+	if (!at || at > 65535)
+		return "the port is not 1 to 65535";
+	*port = (uint16_t)at;
+	host[n] = 0;
+	return sim_host_literal(host) || (!v6 && hostname_take(host, name)) ? NULL
+									    : "not a host's name";
+}
+
 void con_redirect(struct lean *ln, struct device *d, uint8_t reason, const struct mqtt_props *props)
 {
 	struct stype *ty = type_of(ln, d);
-	struct mqtt_slice ref = props->server_reference;
-	unsigned long port = ty->p.port;
-	char text[256], *host = text, *end;
-	struct sim_host *h;
+	char host[256], note[SIM_NOTE];
+	struct sim_host *h = NULL;
+	uint16_t port = ty->p.port;
 	struct extra *x;
-	size_t n = 0;
+	const char *why;
+	size_t n;
 
 	if (!ty->p.follow_redirect || !MQTT_HAS(props, MQTT_P_SERVER_REFERENCE) ||
 	    (reason != 0x9c && reason != 0x9d))
 		return;
-	/* A list with blanks between: HOST, HOST:PORT, [ADDRESS]:PORT; the first is taken. */
-	while (n < ref.n && n < sizeof(text) - 1 && ref.p[n] != ' ') {
-		text[n] = (char)ref.p[n];
-		n++;
-	}
-	text[n] = 0;
-	end = strrchr(text, ':');
-	if (*text == '[' && strchr(text, ']')) {
-		host++;
-		end = strchr(text, ']');
-		*end++ = 0;
-	} else if (end && strchr(text, ':') != end) {
-		end = text + n; /* an IPv6 address without a port */
-	}
-	if (end && *end == ':') {
-		*end++ = 0;
-		port = strtoul(end, NULL, 10);
-	}
 	x = dev_extra(d);
-	h = *host && port && port < 65536 ? sim_host_get(host, (uint16_t)port, sim_families(&ty->p))
-					  : NULL;
-	if (!x || !h)
+	why = server_of(props->server_reference, host, &port);
+	if (!why)
+		h = sim_host_get(host, port, sim_families(&ty->p));
+	if (!why && (!x || !h))
+		why = "too many servers";
+	if (why) {
+		/* Another failure than one that was followed: each is told with its own words. */
+		d->fail_detail |= SIM_NOT_FOLLOWED;
+		snprintf(note, sizeof(note), "%s", ln->note);
+		n = (size_t)snprintf(ln->note, sizeof(ln->note), "%s: ", why);
+		text_shown(ln->note + n, sizeof(ln->note) - n, note, strlen(note));
 		return;
+	}
 	x->redirect = h;
 	x->moved = reason == 0x9d;
 	x->sent_away = true;

@@ -184,8 +184,8 @@ static void readable(struct lean *ln, struct device *d)
 		else if (p.type == MQTT_SUBACK)
 			on_suback(ln, d, &p);
 		else {
-			con_redirect(ln, d, p.reason, &p.props);
 			dev_fail_props(ln, d, F_DISCONNECT, p.reason, &p.props);
+			con_redirect(ln, d, p.reason, &p.props);
 		}
 	}
 }
@@ -367,14 +367,19 @@ void dev_stop(struct lean *ln, struct device *d)
 	settle(ln, d);
 }
 
-void dev_free(struct lean *ln, struct device *d)
+void dev_end(struct lean *ln, struct device *d)
 {
 	if (d->state != D_OFF)
 		off(ln, d, true);
+}
+
+void dev_free(struct lean *ln, struct device *d)
+{
+	dev_end(ln, d);
 	SSL_SESSION_free(d->session);
 	free(d->thing);
 	if (d->x)
-		free(d->x->heard);
+		e2e_forget(d->x);
 	free(d->x);
 	d->session = NULL;
 	d->thing = NULL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* End to end: what a fleet's own subscribers learn about its messages by their marks. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim/device/lean.h"
@@ -35,41 +36,104 @@ static struct heard *heard_find(struct extra *x, uint32_t key)
 	return &x->heard[i];
 }
 
-/* True when it is new. */
-static bool heard_add(struct heard *h, uint32_t seq)
+/* --- which messages have not come ------------------------------------------------- */
+
+#define GAPS_MAX (1u << 22) /* of one subscriber: 48 MiB */
+
+/* Its place, from 1; 0 when it cannot be kept: what is in it counts as lost if it comes or not. */
+static uint32_t gap_new(struct extra *x, uint32_t from, uint32_t to, uint32_t older)
 {
-	uint32_t behind;
+	uint32_t i = x->free_gap;
 
-	if (!h->first) {
-		h->first = h->high = seq;
-		h->seen = 1;
-		h->unique = 1;
-		return true;
+	if (i) {
+		x->free_gap = x->gap[i - 1].older;
+	} else {
+		if (x->ngap == x->capgap) {
+			uint32_t cap = x->capgap ? x->capgap * 2 : 16;
+			struct gap *grown =
+				cap > GAPS_MAX ? NULL : realloc(x->gap, cap * sizeof(*grown));
+
+			if (!grown) {
+				x->unkept += to - from + 1;
+				return 0;
+			}
+			x->gap = grown;
+			x->capgap = cap;
+		}
+		i = ++x->ngap;
 	}
+	x->gap[i - 1] = (struct gap){from, to, older};
+	return i;
+}
+
+/* True when it was in the gap whose place is at *link; that is then one less, or two. */
+static void gap_fill(struct extra *x, uint32_t *link, uint32_t seq)
+{
+	uint32_t i = *link, lower;
+	struct gap *g = &x->gap[i - 1];
+
+	if (g->from == g->to) {
+		*link = g->older;
+		g->older = x->free_gap;
+		x->free_gap = i;
+	} else if (seq == g->from) {
+		g->from++;
+	} else if (seq == g->to) {
+		g->to--;
+	} else {
+		lower = gap_new(x, g->from, seq - 1, g->older);
+		g = &x->gap[i - 1];
+		g->from = seq + 1;
+		if (lower)
+			g->older = lower;
+	}
+}
+
+/* True when it is new. */
+static bool heard_add(struct extra *x, struct heard *h, uint32_t seq)
+{
+	uint32_t place;
+
 	if (seq > h->high) {
-		uint32_t ahead = seq - h->high;
-
-		h->seen = ahead < 64 ? h->seen << ahead | 1 : 1;
+		place = seq == h->high + 1 ? 0 : gap_new(x, h->high + 1, seq - 1, h->gap);
+		if (place)
+			h->gap = place;
 		h->high = seq;
-		h->unique++;
 		return true;
 	}
-	behind = h->high - seq;
-	/* Older than the window remembers: taken for a duplicate. */
-	if (behind >= 64 || h->seen >> behind & 1)
-		return false;
-	h->seen |= 1ull << behind;
-	if (seq < h->first)
-		h->first = seq;
-	h->unique++;
-	return true;
+	for (uint32_t *link = &h->gap; *link; link = &x->gap[*link - 1].older) {
+		if (seq > x->gap[*link - 1].to)
+			return false;
+		if (seq >= x->gap[*link - 1].from) {
+			gap_fill(x, link, seq);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What came before the first that was heard. */
+static uint32_t heard_before(const struct extra *x, const struct heard *h)
+{
+	const struct gap *g = NULL;
+
+	for (uint32_t i = h->gap; i; i = g->older)
+		g = &x->gap[i - 1];
+	return g && g->from == 1 ? g->to : 0;
+}
+
+static void heard_free(struct extra *x)
+{
+	free(x->heard);
+	free(x->gap);
+	x->heard = NULL;
+	x->gap = NULL;
+	x->nheard = x->capheard = x->ngap = x->capgap = x->free_gap = x->unkept = 0;
 }
 
 void e2e_forget(struct extra *x)
 {
-	free(x->heard);
-	x->heard = NULL;
-	x->nheard = x->capheard = 0;
+	heard_free(x);
 	x->ever_subscribed = false;
 	x->again = true;
 }
@@ -111,13 +175,15 @@ void e2e_heard(struct lean *ln, struct device *d, struct mqtt_slice payload, uin
 	h = x ? heard_find(x, (uint32_t)((who >> 32) << 24 | (who & 0xffffff)) + 1) : NULL;
 	if (!h)
 		return;
-	if (heard_add(h, (uint32_t)seq)) {
+	if (heard_add(x, h, (uint32_t)seq)) {
 		SIM_ADD(&ln->led.pub->tot.unique, 1);
 		stat_ok(&ln->led, d->type, SIM_RECEIVE, us * 1000, ln->led.now, bytes);
 	} else {
 		SIM_ADD(&ln->led.pub->tot.duplicates, 1);
 	}
 }
+
+/* --- who published what --------------------------------------------------------------- */
 
 /* Who publishes what: a filter without a wildcard is not held against all publishers. */
 struct published {
@@ -127,7 +193,8 @@ struct published {
 
 struct publishers {
 	struct published *all; /* by their hash */
-	size_t n;
+	size_t n, nunacked;
+	struct sim_unacked *unacked; /* by device and number */
 };
 
 static uint64_t hash_of(const char *topic)
@@ -167,23 +234,42 @@ static int by_hash(const void *a, const void *b)
 	return p->hash < q->hash ? -1 : p->hash > q->hash;
 }
 
-/* Those of whose messages some were acknowledged, in this shard or another. */
+static int by_number(const void *a, const void *b)
+{
+	const struct sim_unacked *p = a, *q = b;
+
+	if (p->at != q->at)
+		return p->at < q->at ? -1 : 1;
+	return p->from < q->from ? -1 : p->from > q->from;
+}
+
+static void publishers_free(struct publishers *p)
+{
+	free(p->all);
+	free(p->unacked);
+}
+
+/* All that sent something, in this shard or another, and which of it was not acknowledged. */
 static bool publishers_of(const struct lean *ln, struct publishers *ret)
 {
-	uint32_t most = ln->led.a->max_devices;
+	uint32_t most = ln->led.a->max_devices, n = SIM_LOAD(&ln->led.a->nunacked);
 	char topic[1024];
 
+	ret->nunacked = n < SIM_UNACKED ? n : SIM_UNACKED;
 	for (size_t at = 0; at < (size_t)ln->led.a->ntypes * most; at++)
-		ret->n += ln->led.a->acked[at] > 0;
+		ret->n += ln->led.a->sent[at] > 0;
 	ret->all = calloc(ret->n + 1, sizeof(*ret->all));
-	if (!ret->all)
+	ret->unacked = malloc((ret->nunacked + 1) * sizeof(*ret->unacked));
+	if (!ret->all || !ret->unacked)
 		return false;
+	memcpy(ret->unacked, ln->led.a->unacked, ret->nunacked * sizeof(*ret->unacked));
+	qsort(ret->unacked, ret->nunacked, sizeof(*ret->unacked), by_number);
 	ret->n = 0;
 	for (uint32_t t = 0; t < ln->led.a->ntypes; t++) {
 		const struct stype *ty = &ln->type[t];
 
 		for (uint32_t i = 0; ty->p.e2e && *ty->p.topic && ty->topic && i < most; i++)
-			if (ln->led.a->acked[(size_t)t * most + i] &&
+			if (ln->led.a->sent[(size_t)t * most + i] &&
 			    topic_of(ty, i, topic, sizeof(topic)))
 				ret->all[ret->n++] = (struct published){hash_of(topic), t, i};
 	}
@@ -249,7 +335,7 @@ void e2e_online(struct lean *ln, const struct device *d)
 
 void e2e_subscribed(struct lean *ln)
 {
-	if (!ln->led.a->acked)
+	if (!ln->led.a->sent)
 		return;
 	if (!ln->looks) {
 		ln->looks = calloc(1, sizeof(*ln->looks));
@@ -280,11 +366,35 @@ static uint32_t sent_before(const struct lean *ln, const struct device *d, size_
 	return UINT32_MAX;
 }
 
-/* What of that publisher's has not reached this device, which had subscribed to it. */
-static void settle_with(struct lean *ln, struct device *d, const struct published *p)
+/* How many of a device's messages from..to were acknowledged. */
+static uint64_t acked_of(const struct publishers *all, uint32_t at, uint32_t from, uint32_t to)
 {
-	size_t at = (size_t)p->type * ln->led.a->max_devices + p->index;
-	uint32_t acked = ln->led.a->acked[at], before = 0;
+	const struct sim_unacked *r = all->unacked;
+	size_t lo = 0, hi = all->nunacked;
+	uint64_t n;
+
+	if (from > to)
+		return 0;
+	n = to - from + 1;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (r[mid].at < at || (r[mid].at == at && r[mid].to < from))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < all->nunacked && r[lo].at == at && r[lo].from <= to; lo++)
+		n -= (r[lo].to < to ? r[lo].to : to) - (r[lo].from > from ? r[lo].from : from) + 1;
+	return n;
+}
+
+/* What of that publisher's has not reached this device, which had subscribed to it. */
+static void settle_with(struct lean *ln, struct device *d, const struct published *p,
+			const struct publishers *all)
+{
+	uint32_t at = p->type * ln->led.a->max_devices + p->index, before = 0;
+	uint64_t lost;
 	struct heard *h = heard_find(d->x, (p->type << 24 | p->index) + 1);
 
 	if (!h)
@@ -297,11 +407,19 @@ static void settle_with(struct lean *ln, struct device *d, const struct publishe
 	if (ln->led.a->first_ms[at] && ms_of(d->x->subscribed_ns) >= ln->led.a->first_ms[at] &&
 	    (p->type != d->type || p->index != d->index || d->x->again)) {
 		before = sent_before(ln, d, at);
-		if (h->first && h->first - 1 < before)
-			before = h->first - 1;
+		if (h->high && heard_before(d->x, h) < before)
+			before = heard_before(d->x, h);
 	}
-	if (before < acked && acked > before + h->unique)
-		SIM_ADD(&ln->led.pub->tot.lost, acked - before - h->unique);
+	/* Message by message: what arrived without an acknowledgement makes up for no other. */
+	lost = before == UINT32_MAX ? 0
+				    : acked_of(all, at, (h->high > before ? h->high : before) + 1,
+					       ln->led.a->sent[at]);
+	for (uint32_t i = h->gap; i && d->x->gap[i - 1].to > before; i = d->x->gap[i - 1].older) {
+		const struct gap *g = &d->x->gap[i - 1];
+
+		lost += acked_of(all, at, g->from > before ? g->from : before + 1, g->to);
+	}
+	SIM_ADD(&ln->led.pub->tot.lost, lost);
 }
 
 /* Does any of the filters take this publisher's topic? */
@@ -346,13 +464,10 @@ static void settle_exact(struct lean *ln, struct device *d, const struct publish
 			return;
 	for (size_t at = first_of(all, hash); at < all->n && all->all[at].hash == hash; at++)
 		if (wanted(one, ln, &all->all[at]))
-			settle_with(ln, d, &all->all[at]);
+			settle_with(ln, d, &all->all[at], all);
 }
 
-/*
- * At the end: what was acknowledged to its sender and never reached a device of
- * this shard that had subscribed to it. With wildcards it costs subscribers times publishers.
- */
+/* With wildcards it costs subscribers times publishers. */
 static void settle_device(struct lean *ln, struct stype *ty, struct device *d,
 			  const struct publishers *all)
 {
@@ -373,31 +488,51 @@ static void settle_device(struct lean *ln, struct stype *ty, struct device *d,
 	}
 	for (size_t i = 0; wild && i < all->n; i++)
 		if (wanted(filters, ln, &all->all[i]))
-			settle_with(ln, d, &all->all[i]);
+			settle_with(ln, d, &all->all[i], all);
 	for (unsigned i = 0; !wild && i < nfilters; i++)
 		settle_exact(ln, d, all, filters, i);
 	for (unsigned i = 0; i < nfilters; i++)
 		free(filters[i]);
 }
 
+/* Somebody of this shard has. Devices start in order: the first that never did ends the list. */
+static bool listened(const struct lean *ln)
+{
+	for (unsigned t = 0; t < ln->led.a->ntypes; t++) {
+		const struct stype *ty = &ln->type[t];
+
+		for (uint32_t i = 0; ty->lean && ty->nsubs && i < ty->cap && ty->dev[i].thing; i++)
+			if (ty->dev[i].x && ty->dev[i].x->ever_subscribed)
+				return true;
+	}
+	return false;
+}
+
 void e2e_settle(struct lean *ln)
 {
-	struct publishers all = {NULL, 0};
+	struct publishers all = {0};
 
-	if (!ln->led.a->acked || !publishers_of(ln, &all))
+	if (!ln->led.a->sent || !listened(ln))
 		return;
+	if (!publishers_of(ln, &all)) {
+		fputs("squall-sim: out of memory: what was lost end to end is not known\n", stderr);
+		publishers_free(&all);
+		return;
+	}
 	for (unsigned t = 0; t < ln->led.a->ntypes; t++) {
 		struct stype *ty = &ln->type[t];
 
-		for (uint32_t i = 0; ty->lean && ty->nsubs && i < ty->cap; i++) {
+		for (uint32_t i = 0; ty->lean && ty->nsubs && i < ty->cap && ty->dev[i].thing;
+		     i++) {
 			struct device *d = &ty->dev[i];
 
-			/* Devices start in order: the first that never did ends the list. */
-			if (!d->thing)
-				break;
-			if (d->x && d->x->ever_subscribed)
+			if (!d->x)
+				continue;
+			if (d->x->ever_subscribed)
 				settle_device(ln, ty, d, &all);
+			SIM_ADD(&ln->led.pub->tot.lost, d->x->unkept);
+			e2e_forget(d->x);
 		}
 	}
-	free(all.all);
+	publishers_free(&all);
 }

@@ -126,11 +126,15 @@ struct extra {
 	uint16_t nqos2;
 	uint64_t subscribed_ns;
 	struct heard {
-		uint32_t key; /* type << 24 | index, plus 1; 0: free */
-		uint32_t high, first, unique;
-		uint64_t seen; /* bit i: high - i has arrived */
+		uint32_t key;  /* type << 24 | index, plus 1; 0: free */
+		uint32_t high; /* the highest number that arrived */
+		uint32_t gap;  /* the highest numbers below it that did not: a place, from 1 */
 	} * heard;
 	uint32_t nheard, capheard;
+	struct gap {
+		uint32_t from, to, older; /* the next lower one's place; 0: none */
+	} * gap;
+	uint32_t ngap, capgap, free_gap, unkept /* messages */;
 	struct big *big;	   /* NULL, or what is being received */
 	struct sim_host *redirect; /* where a server has sent it */
 	bool ever_subscribed, again /* had been stopped */, moved /* for good */,
@@ -297,11 +301,8 @@ static inline void dev_fail(struct device *d, enum sim_fail kind, uint32_t detai
 /* With what the broker said about it. */
 void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint32_t detail,
 		    const struct mqtt_props *props);
-/* A server reference and a reason string as one line, cut to SIM_NOTE. */
+/* A server reference and a reason string as a part of a line (text_shown), cut to SIM_NOTE. */
 void props_note(const struct mqtt_props *p, char *ret);
-/* n bytes that a broker said as a line of a report: whole characters, and none that moves a cursor.
- */
-void note_tidy(char *note, size_t n);
 
 /* NULL without memory. */
 struct extra *dev_extra(struct device *d);
@@ -441,6 +442,10 @@ void e2e_online(struct lean *ln, const struct device *d);
 void e2e_subscribed(struct lean *ln);
 /* To be called now and then: makes up for a look that would have come too soon. */
 void e2e_beat(struct lean *ln);
+/*
+ * Says what was lost: acknowledged to its sender, and not delivered to a device of this shard
+ * that had subscribed to it. Nobody of any shard runs any more; what was heard is forgotten.
+ */
 void e2e_settle(struct lean *ln);
 /* Stopped on the way: what it misses from here on is not lost, so nothing is held against it. */
 void e2e_forget(struct extra *x);
@@ -480,7 +485,10 @@ int src_open(struct lean *ln, struct device *d, const union sim_addr *to);
 int con_open(struct lean *ln, struct device *d);
 /* True while the address to connect to is being looked up. */
 bool con_waits(struct lean *ln, struct device *d);
-/* A server's DISCONNECT or CONNACK may name another, to go to next (--follow-redirect). */
+/*
+ * A server's DISCONNECT or CONNACK, which has failed, may name another, to go to next
+ * (--follow-redirect); what is none is told with the failure.
+ */
 void con_redirect(struct lean *ln, struct device *d, uint8_t reason,
 		  const struct mqtt_props *props);
 /* The connection is lost, or never was: where to go next may have changed. */
@@ -508,6 +516,7 @@ void dev_busy(struct lean *ln, struct device *d);		    /* its turn in the ring *
 void dev_event(struct lean *ln, struct device *d, uint32_t events); /* its socket */
 /* Drops the connection on purpose; it comes back at once. */
 void dev_drop(struct lean *ln, struct device *d);
+void dev_end(struct lean *ln, struct device *d); /* at once: what is in flight has failed */
 void dev_free(struct lean *ln, struct device *d);
 
 #endif

@@ -18,16 +18,20 @@ void out_begin(struct lean *ln, struct device *d)
 
 /* A message has left; QoS 1 and 2 count as published with that, QoS 0 is done. */
 static void left(struct lean *ln, const struct device *d, uint64_t sched_ns, uint32_t bytes,
-		 bool marked, bool count)
+		 bool count)
 {
-	struct ledger *l = &ln->led;
+	stat_ok(&ln->led, d->type, SIM_PUBLISH, sched_ns, ln->led.now, bytes);
+	if (count)
+		msg_acked(&ln->led);
+}
 
-	stat_ok(l, d->type, SIM_PUBLISH, sched_ns, l->now, bytes);
-	if (!count)
-		return;
-	msg_acked(l);
-	if (marked && l->a->acked)
-		SIM_ADD(&l->a->acked[(size_t)d->type * l->a->max_devices + d->index], 1);
+/* One of QoS 0 never will. */
+static void stayed(struct lean *ln, const struct device *d, uint32_t seq, bool marked,
+		   enum sim_fail kind)
+{
+	msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+	if (marked)
+		msg_unacked(&ln->led, d->type, d->index, seq);
 }
 
 static void free_unsent(struct device *d)
@@ -99,10 +103,9 @@ static void tell(struct lean *ln, struct device *d, uint32_t done)
 		bool whole = ln->tx_msg[i].end <= done, count = ln->tx_msg[i].count;
 
 		if (whole || !count)
-			left(ln, d, ln->tx_msg[i].sched_ns, ln->tx_msg[i].end - start,
-			     ln->tx_msg[i].marked, count);
+			left(ln, d, ln->tx_msg[i].sched_ns, ln->tx_msg[i].end - start, count);
 		else if (d->fail)
-			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_UNSENT, 0);
+			stayed(ln, d, ln->tx_msg[i].seq, ln->tx_msg[i].marked, F_UNSENT);
 		start = ln->tx_msg[i].end;
 	}
 }
@@ -189,7 +192,7 @@ static void streamed(struct lean *ln, struct device *d, struct stream *s)
 	if (slot && slot->id == s->id)
 		slot->sent_ms = ms_of(ln->led.now);
 	if (!s->again)
-		left(ln, d, s->sched_ns, s->bytes, s->marked, s->count);
+		left(ln, d, s->sched_ns, s->bytes, s->count);
 	stream_free(s);
 	d->out->stream = NULL;
 }
@@ -202,7 +205,7 @@ void out_stream(struct lean *ln, struct stream *s)
 	d->out = calloc(1, sizeof(*d->out));
 	if (!d->out) {
 		if (s->count)
-			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
+			stayed(ln, d, d->seq, s->marked, F_MEMORY);
 		stream_free(s);
 		dev_fail(d, F_MEMORY, 0);
 		return;
@@ -231,7 +234,7 @@ void out_writable(struct lean *ln)
 		u->off += (uint32_t)n;
 		d->last_out_ms = ms_of(ln->led.now);
 		for (; gone < u->nmsg && u->msg[gone].end <= u->off; gone++)
-			left(ln, d, u->msg[gone].sched_ns, 0, u->msg[gone].seq >> 31, true);
+			left(ln, d, u->msg[gone].sched_ns, 0, true);
 		u->nmsg -= gone;
 		if (gone)
 			memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));
@@ -242,8 +245,9 @@ void out_writable(struct lean *ln)
 void out_fail(struct lean *ln, struct device *d, enum sim_fail kind)
 {
 	for (uint32_t i = 0; d->out && i < d->out->nmsg; i++)
-		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+		stayed(ln, d, d->out->msg[i].seq & 0x7fffffff, d->out->msg[i].seq >> 31, kind);
+	/* Nothing is sent while it leaves: it is the last. */
 	if (d->out && d->out->stream && d->out->stream->count)
-		msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+		stayed(ln, d, d->seq, d->out->stream->marked, kind);
 	free_unsent(d);
 }

@@ -344,6 +344,14 @@ static void in_window(struct lean *ln, struct device *d, struct inflight *slot, 
 		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
 }
 
+/* The message that d->seq was given to. */
+static void never_sent(struct lean *ln, struct device *d, enum sim_fail kind)
+{
+	msg_failed(&ln->led, d->type, SIM_PUBLISH, kind, 0);
+	if (type_of(ln, d)->p.e2e)
+		msg_unacked(&ln->led, d->type, d->index, d->seq);
+}
+
 /* The head of a message was made at the outbox's end, n bytes; its rest follows it piece by piece.
  */
 static void send_stream(struct lean *ln, struct device *d, uint64_t sched_ns,
@@ -353,7 +361,7 @@ static void send_stream(struct lean *ln, struct device *d, uint64_t sched_ns,
 
 	if (!s) {
 		if (!m->qos)
-			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
+			never_sent(ln, d, F_MEMORY);
 		dev_fail(d, F_MEMORY, 0);
 		return;
 	}
@@ -391,7 +399,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	if (payload) {
 		m.payload = *payload;
 	} else if (!make_payload(ln, ty, d, sched_ns, &m, &marked)) {
-		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
+		never_sent(ln, d, F_TOO_BIG);
 		return;
 	}
 	m.topic = topic ? *topic : own_topic(ln, ty, d);
@@ -400,7 +408,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	if (m.qos) {
 		slot = win_slot(ty, d);
 		if (!slot) {
-			msg_failed(&ln->led, d->type, SIM_PUBLISH, F_MEMORY, 0);
+			never_sent(ln, d, F_MEMORY);
 			return;
 		}
 		m.id = d->next_id;
@@ -411,9 +419,11 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		n = mqtt_enc_publish(ln->tx + ln->tx_len, SIM_TX_CAP - ln->tx_len, ty->p.version,
 				     &m, props);
 	if (n < 0 || (d->limited && n + m.more > d->max_packet)) {
-		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_TOO_BIG, 0);
+		never_sent(ln, d, F_TOO_BIG);
 		return;
 	}
+	if (!marked && ty->p.e2e)
+		msg_unacked(&ln->led, d->type, d->index, d->seq);
 	if (marked && ln->led.a->sent)
 		SIM_STORE(&ln->led.a->sent[(size_t)d->type * ln->led.a->max_devices + d->index],
 			  d->seq);

@@ -132,7 +132,7 @@ static void publish(struct lean *ln, struct device *d, const struct mqtt_packet 
 	}
 	SIM_ADD(&ln->led.pub->tot.received, 1);
 	/* What the broker has kept tells nothing of what it delivers. */
-	if (ln->led.a->acked && !p->retain)
+	if (ln->led.a->sent && !p->retain)
 		e2e_heard(ln, d, p->payload, p->payload_len);
 	answer(ln, d, p);
 }

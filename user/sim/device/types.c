@@ -2,6 +2,7 @@
 /* Device types, compiled: templates parsed once a shard, and where their devices lie. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "lib/text.h"
 #include "sim/fleet/options.h"
 #include "sim/device/lean.h"
 
@@ -169,16 +170,6 @@ struct extra *dev_extra(struct device *d)
 	return d->x;
 }
 
-void note_tidy(char *note, size_t n)
-{
-	while (n && !mqtt_utf8_ok((uint8_t *)note, n))
-		n--;
-	note[n] = 0;
-	for (size_t i = 0; i < n; i++)
-		if ((uint8_t)note[i] < 32 || note[i] == 127)
-			note[i] = '?';
-}
-
 void props_note(const struct mqtt_props *p, char *ret)
 {
 	static const uint64_t bit[] = {1ull << MQTT_P_SERVER_REFERENCE,
@@ -186,16 +177,16 @@ void props_note(const struct mqtt_props *p, char *ret)
 	const struct mqtt_slice *text[] = {&p->server_reference, &p->reason_string};
 	size_t at = 0;
 
+	*ret = 0;
 	for (unsigned i = 0; i < 2; i++) {
-		if (!(p->have & bit[i]))
+		if (!(p->have & bit[i]) || at >= SIM_NOTE)
 			continue;
-		at += (size_t)snprintf(ret + at, SIM_NOTE - at, "%s%s%.*s", at ? ", " : "",
-				       i ? "" : "server ", (int)text[i]->n,
-				       (const char *)text[i]->p);
-		if (at >= SIM_NOTE)
-			at = SIM_NOTE - 1;
+		at += (size_t)snprintf(ret + at, SIM_NOTE - at, "%s%s", at ? ", " : "",
+				       i ? "" : "server ");
+		if (at < SIM_NOTE)
+			at += text_shown(ret + at, SIM_NOTE - at, (const char *)text[i]->p,
+					 text[i]->n);
 	}
-	note_tidy(ret, at);
 }
 
 void dev_fail_props(struct lean *ln, struct device *d, enum sim_fail kind, uint32_t detail,

@@ -70,8 +70,15 @@ static void done(struct lean *ln, struct device *d, struct inflight *s)
 
 	stat_ok(l, d->type, SIM_PUBACK, s->sched_ns, l->now, 0);
 	msg_acked(l);
-	if (s->marked && l->a->acked)
-		SIM_ADD(&l->a->acked[(size_t)d->type * l->a->max_devices + d->index], 1);
+	win_free(d->win, s);
+}
+
+static void failed(struct lean *ln, struct device *d, struct inflight *s, enum sim_fail kind,
+		   uint32_t detail, const char *note)
+{
+	msg_failed_note(&ln->led, d->type, SIM_PUBACK, kind, detail, note);
+	if (s->marked)
+		msg_unacked(&ln->led, d->type, d->index, s->seq);
 	win_free(d->win, s);
 }
 
@@ -83,8 +90,7 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 
 	if (s && s->id == id && type == MQTT_PUBACK && s->await == MQTT_PUBREC) {
 		/* RabbitMQ does so: it has the message, as one of QoS 1. */
-		msg_failed(&ln->led, d->type, SIM_PUBACK, F_DOWNGRADED, 0);
-		win_free(d->win, s);
+		failed(ln, d, s, F_DOWNGRADED, 0, NULL);
 		return;
 	}
 	if (!s || s->id != id || s->await != type) {
@@ -106,9 +112,7 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 
 		if (props)
 			props_note(props, note);
-		msg_failed_note(&ln->led, d->type, SIM_PUBACK, F_ACK_REASON,
-				(uint32_t)type << 8 | reason, note);
-		win_free(d->win, s);
+		failed(ln, d, s, F_ACK_REASON, (uint32_t)type << 8 | reason, note);
 		return;
 	}
 	if (type == MQTT_PUBREC) {
@@ -137,10 +141,9 @@ void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)
 			s->sent_ms = d->last_out_ms;
 		if (now - s->sent_ms >= limit) {
 			if (s->await == MQTT_PUBACK)
-				msg_failed(&ln->led, d->type, SIM_PUBACK, F_NO_PUBACK, 0);
+				failed(ln, d, s, F_NO_PUBACK, 0, NULL);
 			else
-				msg_failed(&ln->led, d->type, SIM_PUBACK, F_NO_PUBCOMP, s->await);
-			win_free(d->win, s);
+				failed(ln, d, s, F_NO_PUBCOMP, s->await, NULL);
 		} else {
 			uint64_t at =
 				ln->led.now + (uint64_t)(limit - (now - s->sent_ms)) * 1000000;
@@ -216,8 +219,7 @@ void win_resend(struct lean *ln, struct device *d)
 			out_ack(ln, MQTT_PUBREL, s->id, 0);
 		} else if (s->id && s->copy && d->max_packet && kept_len(s->copy) > d->max_packet) {
 			/* The broker takes less than it did. */
-			msg_failed(&ln->led, d->type, SIM_PUBACK, F_TOO_BIG, 0);
-			win_free(w, s);
+			failed(ln, d, s, F_TOO_BIG, 0, NULL);
 		} else if (s->id && s->copy) {
 			if (d->recv_max && w->nsent >= d->recv_max)
 				return; /* the next acknowledgement brings us back */
@@ -236,9 +238,7 @@ void win_resend(struct lean *ln, struct device *d)
 void win_fail(struct lean *ln, struct device *d, enum sim_fail kind)
 {
 	for (uint32_t i = 0; d->win && d->win->n && i <= d->win->mask; i++) {
-		if (!d->win->slot[i].id)
-			continue;
-		msg_failed(&ln->led, d->type, SIM_PUBACK, kind, 0);
-		win_free(d->win, &d->win->slot[i]);
+		if (d->win->slot[i].id)
+			failed(ln, d, &d->win->slot[i], kind, 0, NULL);
 	}
 }

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
+#include "lib/text.h"
 #include "sim/device/ws.h"
 #include "sim/fleet/sigv4.h"
 
@@ -30,15 +31,13 @@ static size_t base64(char *to, const uint8_t *p, int n)
 	return (size_t)EVP_EncodeBlock((unsigned char *)to, p, n);
 }
 
-/* What a template makes, without line ends: a column may not begin another header. */
-static long line_of(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *to, size_t cap)
+/* What a template makes, and no more than that: a device's name may not begin another header. */
+static long line_of(const struct sim_tmpl *t, struct sim_tmpl_ctx *c, char *to, size_t cap,
+		    long (*bad)(const char *s, size_t n))
 {
 	long n = sim_tmpl_render(t, c, to, cap);
 
-	for (long i = 0; i < n; i++)
-		if ((uint8_t)to[i] < 32 || to[i] == 127)
-			return -1;
-	return n;
+	return n < 0 || bad(to, (size_t)n) >= 0 ? -1 : n;
 }
 
 int ws_hello(struct lean *ln, struct device *d)
@@ -59,9 +58,9 @@ int ws_hello(struct lean *ln, struct device *d)
 	if (!d->ws || !to)
 		return lost(ln, d, F_MEMORY, 0, NULL);
 	base64(key, (uint8_t *)nonce, sizeof(nonce));
-	n = line_of(ty->path, &c, path, SIM_PATH_MAX);
+	n = line_of(ty->path, &c, path, SIM_PATH_MAX, sim_path_bad);
 	if (n < 0)
-		return lost(ln, d, F_UPGRADE, 0, "the path is too long or has a control character");
+		return lost(ln, d, F_UPGRADE, 0, "the path is too long or has a blank or the like");
 	path[n] = 0;
 	sim_host_header(&ty->p, host, sizeof(host));
 	if (*ty->p.sigv4 && sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)))
@@ -72,7 +71,7 @@ int ws_hello(struct lean *ln, struct device *d)
 			      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n",
 			      path, host, key);
 	for (unsigned i = 0; i < ty->p.nws_headers; i++) {
-		n = line_of(ty->ws_header[i], &c, to + at, cap - at - 4);
+		n = line_of(ty->ws_header[i], &c, to + at, cap - at - 4, sim_header_bad);
 		if (n < 0)
 			return lost(ln, d, F_UPGRADE, 0,
 				    "a header is too long or has a control character");
@@ -146,11 +145,7 @@ static int judge(struct lean *ln, struct device *d)
 		return lost(ln, d, F_UPGRADE, 0, "the answer is not HTTP/1.1");
 	if (status != 101) {
 		/* What the server says besides, as far as it is text. */
-		n = strcspn(a + 9, "\r\n");
-		snprintf(note, sizeof(note), "%.*s", (int)(n < 60 ? n : 60), a + 9);
-		for (char *s = note; *s; s++)
-			if ((uint8_t)*s < 32 || (uint8_t)*s > 126)
-				*s = '?';
+		text_shown(note, 61, a + 9, strcspn(a + 9, "\r\n"));
 		return lost(ln, d, F_UPGRADE, status, note);
 	}
 	if (!says(a, "Upgrade", "websocket", false) || !lists(a, "Connection", "upgrade"))
@@ -235,12 +230,12 @@ static void control(struct lean *ln, struct device *d)
 		send_control(ln, d, OP_PONG, w->control, w->ncontrol);
 	} else if (w->op == OP_CLOSE) {
 		if (w->ncontrol >= 2) {
-			int n = snprintf(ln->note, sizeof(ln->note), "WebSocket close %u%s%.*s",
+			int n = snprintf(ln->note, sizeof(ln->note), "WebSocket close %u%s",
 					 (unsigned)(w->control[0] << 8 | w->control[1]),
-					 w->ncontrol > 2 ? ": " : "", w->ncontrol - 2,
-					 (char *)w->control + 2);
+					 w->ncontrol > 2 ? ": " : "");
 
-			note_tidy(ln->note, n < SIM_NOTE ? (size_t)n : SIM_NOTE - 1);
+			text_shown(ln->note + n, sizeof(ln->note) - (size_t)n,
+				   (char *)w->control + 2, (size_t)w->ncontrol - 2);
 		}
 		send_control(ln, d, OP_CLOSE, w->control, w->ncontrol >= 2 ? 2 : 0);
 		/* What came before it is still read. */

@@ -25,6 +25,9 @@ struct sim_engine {
 	bool started, stopped, has_paho, hurry;
 	pid_t child[SIM_MAX_SHARDS];
 	int wakefd[SIM_MAX_SHARDS];
+	/* sim_engine_hush(): what it waits for, until when, and when messages came last. */
+	enum { IN_FLIGHT, ON_THE_WAY, LEAVING, SETTLING } hush;
+	uint64_t until, since, received;
 	pthread_t thread[SIM_MAX_SHARDS];
 	struct shard *shard[SIM_MAX_SHARDS];
 	pthread_mutex_t check; /* one override at a time; shards never take it */
@@ -38,6 +41,22 @@ static void *shared(size_t size)
 		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
+}
+
+/* What the fleet's own subscribers need to know of its publishers. */
+static bool e2e_new(struct sim_engine *e)
+{
+	struct sim_arena *a = e->a;
+	size_t n = (size_t)a->ntypes * a->max_devices;
+
+	e->e2e_size = 3 * n * sizeof(uint32_t) + SIM_UNACKED * sizeof(struct sim_unacked);
+	a->sent = shared(e->e2e_size);
+	if (!a->sent)
+		return false;
+	a->first_ms = a->sent + n;
+	a->last_unacked = a->first_ms + n;
+	a->unacked = (struct sim_unacked *)(a->last_unacked + n);
+	return true;
 }
 
 int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *opts,
@@ -95,16 +114,10 @@ int sim_engine_new(const struct sim_fleet *fleet, const struct sim_engine_opts *
 	a->figures = 1;
 	a->run_id = (uint32_t)(wall.tv_sec * 2654435761u) ^ (uint32_t)wall.tv_nsec ^
 		    (uint32_t)getpid() << 16;
-	if (e2e) {
-		e->e2e_size = (size_t)fleet->ntypes * a->max_devices * sizeof(uint32_t);
-		a->acked = shared(3 * e->e2e_size);
-		if (!a->acked) {
-			sim_engine_free(e);
-			sq_bad(err, "out of memory");
-			return -ENOMEM;
-		}
-		a->sent = a->acked + e->e2e_size / sizeof(uint32_t);
-		a->first_ms = a->sent + e->e2e_size / sizeof(uint32_t);
+	if (e2e && !e2e_new(e)) {
+		sim_engine_free(e);
+		sq_bad(err, "out of memory");
+		return -ENOMEM;
 	}
 	for (unsigned i = 0; i < SIM_MAX_SHARDS; i++)
 		e->wakefd[i] = -1;
@@ -266,7 +279,7 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 		pthread_mutex_unlock(&a->lock);
 		for (unsigned i = 0; i < n && !rc; i++)
 			rc = sim_profile_set(c, key[i], value[i], err);
-		if (!rc && (c->engine != a->conf[t].engine || (c->e2e && !a->acked)))
+		if (!rc && (c->engine != a->conf[t].engine || (c->e2e && !a->sent)))
 			rc = sq_bad(err, "client and e2e cannot change while the fleet runs");
 		/* May take as long as a name server does; nobody else waits for `check`. */
 		if (!rc)
@@ -407,45 +420,112 @@ void sim_engine_hurry(struct sim_engine *e)
 	SIM_STORE(&e->hurry, true);
 }
 
-/* Waits until `settled` or the deadline; false on the deadline. `patient`: or in a hurry. */
-static bool wait_until(struct sim_engine *e, bool (*settled)(struct sim_engine *e), uint64_t until,
-		       bool patient)
+/* Of a process that has gone, or that could not be made, nothing comes any more. */
+static bool gone(const struct sim_engine *e, unsigned shard)
 {
-	struct sq_error err;
+	return e->plan.forked && shard < e->a->nlean && !e->child[shard / e->plan.nthread];
+}
 
-	while (!settled(e)) {
-		if (sim_now() >= until || (patient && SIM_LOAD(&e->hurry)) ||
-		    sim_engine_health(e, &err))
+/* As far as `state`. */
+static bool all_at(struct sim_engine *e, uint32_t state)
+{
+	for (unsigned i = 0; i < e->a->nshards; i++)
+		if (!gone(e, i) && SIM_LOAD(&sim_arena_pub(e->a, i)->state) < state)
 			return false;
-		usleep(2000);
-	}
 	return true;
 }
 
-static bool nothing_in_flight(struct sim_engine *e)
+/* Those that do not get there are passed over in the end. */
+static void wait_all(struct sim_engine *e, uint32_t state)
+{
+	uint64_t until = sim_now() + 30000000000ull;
+	struct sq_error err;
+
+	while (!all_at(e, state) && sim_now() < until && !sim_engine_health(e, &err))
+		usleep(2000);
+}
+
+static void set_quiet(struct sim_engine *e, bool quiet)
+{
+	pthread_mutex_lock(&e->a->lock);
+	e->a->quiet = quiet;
+	wake(e);
+	pthread_mutex_unlock(&e->a->lock);
+}
+
+void sim_engine_hush(struct sim_engine *e, uint64_t drain_ns)
+{
+	e->hush = IN_FLIGHT;
+	e->until = sim_now() + drain_ns;
+	set_quiet(e, true);
+}
+
+/* The shards' subscribers say what they miss. True: all have. */
+static bool settled(struct sim_engine *e)
+{
+	for (unsigned i = 0; i < e->a->nlean && e->a->sent; i++)
+		if (!gone(e, i) && SIM_LOAD(&sim_arena_pub(e->a, i)->state) == 1 &&
+		    SIM_LOAD(&sim_arena_pub(e->a, i)->settled) != e->a->settle)
+			return false;
+	return true;
+}
+
+/* `e->until` has come, or nobody wants to wait for it. */
+static bool late(struct sim_engine *e)
+{
+	return sim_now() >= e->until || SIM_LOAD(&e->hurry);
+}
+
+/* Nobody sends any more, or has had the time for it. */
+static void leave(struct sim_engine *e)
+{
+	for (unsigned i = 0; i < e->a->ntypes; i++)
+		sim_engine_target(e, i, 0, 0);
+	if (e->until < sim_now() + 500000000ull)
+		e->until = sim_now() + 500000000ull;
+	e->hush = LEAVING;
+}
+
+void sim_engine_unhush(struct sim_engine *e)
+{
+	leave(e);
+	set_quiet(e, false);
+}
+
+bool sim_engine_hushed(struct sim_engine *e)
 {
 	struct sim_totals t;
-
-	sim_engine_totals(e, &t);
-	return !t.in_flight;
-}
-
-static bool nobody_runs(struct sim_engine *e)
-{
 	struct sim_counts c;
 
-	sim_engine_counts(e, -1, &c);
-	return !c.running;
-}
-
-static bool all_finished(struct sim_engine *e)
-{
-	for (unsigned i = 0; i < e->a->nshards; i++) {
-		/* Of a process that has gone, or that could not be made, nothing comes any more. */
-		if (e->plan.forked && i < e->a->nlean && !e->child[i / e->plan.nthread])
-			continue;
-		if (SIM_LOAD(&sim_arena_pub(e->a, i)->state) != 2)
+	sim_engine_totals(e, &t);
+	switch (e->hush) {
+	case IN_FLIGHT:
+		if (t.in_flight && !late(e))
 			return false;
+		e->hush = ON_THE_WAY;
+		e->since = sim_now();
+		/* fall through */
+	case ON_THE_WAY:
+		if (t.received != e->received)
+			e->since = sim_now();
+		e->received = t.received;
+		if (e->a->sent && sim_now() - e->since < 300000000ull && !late(e))
+			return false;
+		leave(e);
+		/* fall through */
+	case LEAVING:
+		sim_engine_counts(e, -1, &c);
+		if (c.running)
+			return false;
+		pthread_mutex_lock(&e->a->lock);
+		e->a->settle++;
+		pthread_mutex_unlock(&e->a->lock);
+		set_quiet(e, false);
+		e->until = sim_now() + 30000000000ull;
+		e->hush = SETTLING;
+		/* fall through */
+	case SETTLING:
+		return settled(e);
 	}
 	return true;
 }
@@ -453,35 +533,20 @@ static bool all_finished(struct sim_engine *e)
 void sim_engine_stop(struct sim_engine *e, uint64_t drain_ns)
 {
 	struct sim_arena *a = e->a;
-	uint64_t until = sim_now() + drain_ns, last = 0, since;
-	struct sim_totals t;
+	struct sq_error err;
 
 	if (!e->started || e->stopped)
 		return;
 	e->stopped = true;
-	/* Publishers fall silent first; subscribers stay for what is still on its way. */
-	pthread_mutex_lock(&a->lock);
-	a->quiet = 1;
-	wake(e);
-	pthread_mutex_unlock(&a->lock);
-	wait_until(e, nothing_in_flight, until, true);
-	since = sim_now();
-	while (a->acked && sim_now() < until && sim_now() - since < 300000000ull &&
-	       !SIM_LOAD(&e->hurry)) {
-		sim_engine_totals(e, &t);
-		if (t.received != last)
-			since = sim_now();
-		last = t.received;
-		usleep(5000);
-	}
-	for (unsigned i = 0; i < a->ntypes; i++)
-		sim_engine_target(e, i, 0, 0);
-	if (until < sim_now() + 500000000ull || SIM_LOAD(&e->hurry))
-		until = sim_now() + 500000000ull;
-	wait_until(e, nobody_runs, until, true);
+	sim_engine_hush(e, drain_ns);
+	while (!sim_engine_hushed(e) && !(e->hush == LEAVING && late(e)) &&
+	       !(e->hush == SETTLING && sim_now() >= e->until) && !sim_engine_health(e, &err))
+		usleep(2000);
 	SIM_STORE(&a->stop, 1u);
 	wake(e);
-	wait_until(e, all_finished, sim_now() + 30000000000ull, false);
+	wait_all(e, 2);
+	SIM_STORE(&a->stop, 2u);
+	wait_all(e, 3);
 	if (!e->plan.forked)
 		for (unsigned i = 0; i < a->nlean; i++)
 			pthread_join(e->thread[i], NULL);
@@ -504,8 +569,8 @@ void sim_engine_free(struct sim_engine *e)
 			close(e->wakefd[i]);
 		free(e->shard[i]);
 	}
-	if (e->a->acked)
-		munmap(e->a->acked, 3 * e->e2e_size);
+	if (e->a->sent)
+		munmap(e->a->sent, e->e2e_size);
 	pthread_mutex_destroy(&e->check);
 	munmap(e->a, e->size);
 	free(e);

@@ -80,7 +80,18 @@ void sim_engine_totals(struct sim_engine *e, struct sim_totals *ret);
 int sim_engine_storm(struct sim_engine *e, uint32_t ppm);
 
 /*
- * Target 0 for all types, then waits until no device runs or `drain_ns` has
+ * A load ends, and another may follow. Publishers fall silent first; subscribers stay for what is
+ * in flight, for `drain_ns` at most, and for what is still on its way to them (--e2e); then target
+ * is 0 for all types, and what was lost is counted. Does not wait: sim_engine_hushed() takes the
+ * next step when it is time, and says true when all is done. Both from one thread at a time.
+ */
+void sim_engine_hush(struct sim_engine *e, uint64_t drain_ns);
+bool sim_engine_hushed(struct sim_engine *e);
+/* Waits no longer for it: who still runs may finish what is in flight, and another load begins. */
+void sim_engine_unhush(struct sim_engine *e);
+
+/*
+ * The same, waiting until no device runs or `drain_ns` has
  * passed, and stops the shards. What is still in flight then has failed with
  * kind "stopped while in flight", so the sum holds with in_flight = 0.
  */

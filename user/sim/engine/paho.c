@@ -218,7 +218,7 @@ static void *paho_main(void *arg)
 				pdev_destroy(&ph->dev[t][i]);
 	if (ph->led.pub->tot.in_flight)
 		SIM_ADD(&ph->led.pub->tot.unaccounted, 1);
-	SIM_STORE(&ph->led.pub->state, 2u);
+	SIM_STORE(&ph->led.pub->state, 3u);
 	return NULL;
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/x509.h>
 #include "sim/base/sock_end.h"
 #include "sim/engine/paho_dev.h"
 
@@ -315,10 +314,6 @@ static struct pwhy failure(struct pdev *d, int code, const char *word, int e)
 		return (struct pwhy){F_CONNACK, (uint32_t)code | (v5 ? 256u : 0), 0};
 	if (!strcmp(word, "Received disconnect"))
 		return (struct pwhy){F_PROTOCOL, PROTO_CONNACK, 0};
-	/* OpenSSL had no word against it: it is the host's name that was not in the certificate. */
-	if (stype_of(d)->p.tls && !strcmp(word, "TCP/TLS connect failure") &&
-	    (why.kind == F_CLOSED || (!why.kind && why.tcp)))
-		return (struct pwhy){F_TLS_VERIFY, X509_V_ERR_HOSTNAME_MISMATCH, 0};
 	if (why.kind)
 		return why;
 	if (why.tcp == TCP_IS_ESTABLISHED && !strcmp(word, "TCP connect timeout"))
@@ -361,7 +356,7 @@ static void on_refused5(void *ctx, MQTTAsync_failureData5 *r)
 
 static uint64_t seconds(uint64_t ns)
 {
-	return ns < 1000000000 ? 1 : ns / 1000000000;
+	return ns ? (ns + 999999999) / 1000000000 : 1;
 }
 
 /* A certificate's or key's file. */
@@ -390,8 +385,8 @@ void pdev_connect(struct pdev *d)
 	MQTTProperties props = MQTTProperties_initializer;
 	MQTTProperty expiry = {.identifier = MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
 			       .value.integer4 = ty->p.session_expiry_s};
-	char user[SIM_USER_MAX], password[2048], topic[1024], payload[SIM_WILL_MAX + 1], cert[512],
-		key[512];
+	char user[SIM_USER_MAX], password[SIM_PASSWORD_MAX], topic[1024], payload[SIM_WILL_MAX + 1],
+		cert[512], key[512];
 	int rc;
 
 	o.MQTTVersion = ty->p.version;

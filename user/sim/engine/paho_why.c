@@ -14,6 +14,8 @@
 /* Of the connection that this thread is at, and of the last that it has ended. */
 static _Thread_local struct pwhy seen, ended;
 static _Thread_local bool wrong_qos;
+/* The certificate is another host's: what follows is its end, or CONNECT, if it has the address. */
+static _Thread_local bool wrong_name;
 
 static void see(enum sim_fail kind, uint32_t detail)
 {
@@ -25,6 +27,10 @@ static void on_end(const struct sock_end *end)
 {
 	if (seen.kind)
 		; /* the cause came before */
+	else if (wrong_name)
+		see(F_TLS_VERIFY, X509_V_ERR_HOSTNAME_MISMATCH);
+	else if (end->closed)
+		see(F_CLOSED, 0);
 	else if (end->error)
 		seen.kind = con_errno(end->error, &seen.detail);
 	else if (end->tcp == TCP_IS_CLOSE)
@@ -34,6 +40,7 @@ static void on_end(const struct sock_end *end)
 	seen.tcp = end->tcp;
 	ended = seen;
 	seen = (struct pwhy){0};
+	wrong_name = false;
 }
 
 /* A line of OpenSSL's list, "THREAD:error:HEX:..."; the first is what it was. */
@@ -48,6 +55,8 @@ int pwhy_tls(const char *line, size_t len, void *ctx)
 		return 1;
 	if (ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED)
 		see(F_TLS_VERIFY, X509_V_ERR_UNSPECIFIED);
+	else if (ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		see(F_CLOSED, 0);
 	else
 		see(F_TLS, (uint32_t)e);
 	return 1;
@@ -58,16 +67,35 @@ static bool begins(const char *text, const char *with)
 	return !strncmp(text, with, strlen(with));
 }
 
+/* The broker's last word, of which within a connection nobody else tells. 0: OpenSSL has no name
+ * for it, as for a certificate that is required. */
+static void alerted(const char *word)
+{
+	int n = 0;
+
+	while (n < 256 && strcmp(word, SSL_alert_desc_string_long(n)))
+		n++;
+	see(F_TLS, n < 256 && strcmp(word, "unknown")
+			   ? (uint32_t)ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + n)
+			   : 0);
+}
+
 static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *line)
 {
 	/* Behind "20261127 120000.123 ". */
 	const char *text = strlen(line) > 20 ? line + 20 : "";
 
 	(void)level;
+	if (wrong_name && strstr(text, " -> CONNECT"))
+		wrong_name = false;
 	if (begins(text, "Connecting to serverURI"))
 		seen = ended = (struct pwhy){0};
 	else if (begins(text, "getaddrinfo failed"))
 		see(F_UNRESOLVED, 0);
+	else if (begins(text, "X509_check_host for hostname"))
+		wrong_name = true;
+	else if (begins(text, "SSL alert read:fatal:"))
+		alerted(text + strlen("SSL alert read:fatal:"));
 	else if (begins(text, "Bad MQTT packet"))
 		see(F_MALFORMED, PROTO_MALFORMED);
 	else if (begins(text, "PINGRESP not received") || begins(text, "PINGREQ still outstanding"))

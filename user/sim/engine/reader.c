@@ -153,7 +153,8 @@ static bool take_entry(struct sim_reader *r, unsigned i)
 	return true;
 }
 
-static void add_error(struct sim_reader *r, uint64_t key, const char *note, uint64_t n)
+static void add_error(struct sim_reader *r, uint64_t key, const char *note, uint64_t n,
+		      uint64_t first_ns)
 {
 	struct sim_report *rep = &r->report;
 	struct sim_error text, *grown;
@@ -164,6 +165,8 @@ static void add_error(struct sim_reader *r, uint64_t key, const char *note, uint
 
 		if (e->type == text.type && e->name == text.name && !strcmp(e->text, text.text)) {
 			e->occurrences += n;
+			if (first_ns < e->first_ns)
+				e->first_ns = first_ns;
 			return;
 		}
 	}
@@ -175,6 +178,7 @@ static void add_error(struct sim_reader *r, uint64_t key, const char *note, uint
 		r->caperrors += 32;
 	}
 	text.occurrences = n;
+	text.first_ns = first_ns;
 	rep->error[rep->nerrors++] = text;
 }
 
@@ -192,7 +196,8 @@ const struct sim_report *sim_reader_take(struct sim_reader *r)
 
 			if (!key || n == r->errors[k][i])
 				continue;
-			add_error(r, key, p->error[i].note, n - r->errors[k][i]);
+			add_error(r, key, p->error[i].note, n - r->errors[k][i],
+				  p->error[i].first_ns);
 			r->errors[k][i] = n;
 		}
 	}

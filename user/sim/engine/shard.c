@@ -216,7 +216,7 @@ static void storm(struct shard *sh, uint32_t ppm)
 /* Looks at what the owner changed. */
 static void follow_owner(struct shard *sh)
 {
-	uint32_t gen = SIM_LOAD(&sh->l.led.a->gen), ppm, n;
+	uint32_t gen = SIM_LOAD(&sh->l.led.a->gen), ppm, n, settle;
 	bool quiet;
 
 	if (gen == sh->gen)
@@ -227,6 +227,7 @@ static void follow_owner(struct shard *sh)
 	quiet = sh->l.led.a->quiet;
 	n = sh->l.led.a->storm;
 	ppm = sh->l.led.a->storm_ppm;
+	settle = sh->l.led.a->settle;
 	pthread_mutex_unlock(&sh->l.led.a->lock);
 	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
 		if (SIM_LOAD(&sh->l.led.a->conf_gen[t]) != sh->l.type[t].gen)
@@ -244,6 +245,11 @@ static void follow_owner(struct shard *sh)
 	if (n != sh->storm) {
 		sh->storm = n;
 		storm(sh, ppm);
+	}
+	if (settle != sh->settle) {
+		sh->settle = settle;
+		e2e_settle(&sh->l);
+		SIM_STORE(&sh->l.led.pub->settled, settle);
 	}
 }
 
@@ -291,13 +297,14 @@ static void beat(struct shard *sh)
 	}
 }
 
-/* Everything ends; and the gauge of messages in flight meets the devices' own state. */
-static void finish(struct shard *sh)
+/* All devices end; and the gauge of messages in flight meets their own state. */
+static void end_all(struct shard *sh)
 {
 	uint64_t held = 0;
 
 	lean_clock(&sh->l);
-	e2e_settle(&sh->l);
+	/* What was heard stays known, whether the owner's last word was followed or not. */
+	sh->l.quiet = true;
 	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
 		struct stype *ty = &sh->l.type[t];
 
@@ -313,6 +320,23 @@ static void finish(struct shard *sh)
 	}
 	if (held != sh->l.led.pub->tot.in_flight)
 		SIM_ADD(&sh->l.led.pub->tot.unaccounted, 1);
+	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
+		struct stype *ty = &sh->l.type[t];
+
+		for (uint32_t i = 0; i < ty->cap && ty->lean && ty->dev[i].rng; i++)
+			dev_end(&sh->l, &ty->dev[i]);
+	}
+	SIM_STORE(&sh->l.led.pub->state, 2u);
+}
+
+static void finish(struct shard *sh)
+{
+	end_all(sh);
+	/* Other shards' devices may have sent what is missing here: whether that was acknowledged
+	 * is known when they have ended, too. */
+	while (SIM_LOAD(&sh->l.led.a->stop) < 2)
+		usleep(1000);
+	e2e_settle(&sh->l);
 	for (unsigned t = 0; t < sh->l.led.a->ntypes; t++) {
 		struct stype *ty = &sh->l.type[t];
 
@@ -333,7 +357,7 @@ static void finish(struct shard *sh)
 	e2e_free(&sh->l);
 	free(sh->old);
 	munmap(sh->l.rx, SIM_RX_MAX + 65536);
-	SIM_STORE(&sh->l.led.pub->state, 2u);
+	SIM_STORE(&sh->l.led.pub->state, 3u);
 }
 
 /*

@@ -10,7 +10,7 @@ struct shard {
 	unsigned id;
 	int wakefd;
 	bool coarse; /* no epoll_pwait2(2) here */
-	uint32_t gen, storm;
+	uint32_t gen, storm, settle;
 	struct sim_ramp ramp[SIM_MAX_TYPES];
 	uint64_t rng;
 	struct sim_profile *old; /* while a type takes over new options: 77 KB */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The terminal's side of a run. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/text.h"
 #include "sim/experiment/live.h"
 
 #define BAR 60 /* cells of the timeline */
@@ -100,24 +102,38 @@ static const char *str(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
+/* A line, of which a part was said by others: a squalld, an agent. */
+__attribute__((format(printf, 2, 3))) static void say(FILE *f, const char *fmt, ...)
+{
+	char line[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	line[strcspn(line, "\n")] = 0;
+	text_print(f, line);
+	fputc('\n', f);
+}
+
 void exp_live_verdict(FILE *f, const json_t *doc)
 {
 	const json_t *o;
 	size_t i;
 
 	json_array_foreach(json_object_get(doc, "thresholds"), i, o)
-		fprintf(f, "%-8s %s %s: %s\n", str(o, "verdict"), str(o, "metric"), str(o, "limit"),
-			str(o, "said"));
+		say(f, "%-8s %s %s: %s\n", str(o, "verdict"), str(o, "metric"), str(o, "limit"),
+		    str(o, "said"));
 	json_array_foreach(json_object_get(doc, "faults"), i, o)
 	{
 		if (*str(o, "note"))
-			fprintf(f, "note     fault %s: %s\n", str(o, "name"), str(o, "note"));
+			say(f, "note     fault %s: %s\n", str(o, "name"), str(o, "note"));
 	}
 	json_array_foreach(json_object_get(doc, "compare"), i, o)
 		fprintf(f, "compared %s: %s%s%s%s%s\n", str(o, "metric"), str(o, "verdict"),
 			*str(o, "was") ? ": was " : "", str(o, "was"),
 			*str(o, "was") ? ", is " : "", *str(o, "was") ? str(o, "is") : "");
-	fprintf(f, "%s: %s%s%s\n", str(doc, "name"), str(doc, "verdict"),
-		*str(doc, "why") ? ": " : "", str(doc, "why"));
+	say(f, "%s: %s%s%s\n", str(doc, "name"), str(doc, "verdict"), *str(doc, "why") ? ": " : "",
+	    str(doc, "why"));
 	fflush(f);
 }

@@ -21,6 +21,17 @@ static bool address(const char *text, union sim_addr *ret)
 	return ret->sa.sa_family != 0;
 }
 
+/* Linux binds a socket to these and connects it from another: the option would do nothing. */
+static bool is_no_hosts(const union sim_addr *a)
+{
+	uint32_t v4 = ntohl(a->in.sin_addr.s_addr);
+
+	if (a->sa.sa_family == AF_INET)
+		return !v4 || IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
+	return IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr) ||
+	       IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
+}
+
 /* The low half of an address: no range goes beyond it. */
 static uint64_t low_of(const union sim_addr *a)
 {
@@ -86,9 +97,14 @@ static int range(char *one, struct sim_range *r, struct sq_error *err)
 			      "PREFIX/BITS of them",
 			      one);
 	r->n = 1;
-	if (bits)
-		return prefix(one, bits + 1, r, err);
-	if (!dash)
+	if (bits && prefix(one, bits + 1, r, err))
+		return -EINVAL;
+	if (is_no_hosts(&r->first) || (!bits && dash && is_no_hosts(&last)))
+		return sq_bad(err,
+			      "bind '%s': not the address of one host; accepted: addresses of this "
+			      "machine, or leave bind out for the system's choice",
+			      one);
+	if (bits || !dash)
 		return 0;
 	if (last.sa.sa_family != r->first.sa.sa_family || low_of(&last) < low_of(&r->first) ||
 	    low_of(&last) - low_of(&r->first) >= MOST ||
@@ -185,10 +201,14 @@ void sim_bind_at(const struct sim_profile *p, int family, uint64_t i, union sim_
 static int try_bind(const union sim_addr *a)
 {
 	socklen_t len = a->sa.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
-	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), e = 0;
+	int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), e = 0;
 
 	if (fd < 0 || bind(fd, &a->sa, len))
 		e = errno;
+	/* A network's broadcast address is bound to like a multicast one; whoever sends there is
+	 * asked for SO_BROADCAST. */
+	else if (connect(fd, &a->sa, len) && errno == EACCES)
+		e = EADDRNOTAVAIL;
 	if (fd >= 0)
 		close(fd);
 	return e;

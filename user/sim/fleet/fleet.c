@@ -101,6 +101,8 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 	yaml_node_pair_t *i;
 
 	*p = *base;
+	for (unsigned k = 0; k < SIM_MAX_OPTS; k++)
+		p->given[k] = p->given[k] ? SIM_SHARED : SIM_DEFAULT;
 	*p->name = 0;
 	if (map->type != YAML_MAPPING_NODE)
 		return bad_at(f, map, "a type is 'key: value' lines", err);

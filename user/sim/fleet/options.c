@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The device type's option table. */
+/* The device type's option table, and the defaults. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <squall/units.h>
+#include "sim/mqtt/mqtt.h"
 #include "sim/fleet/bind.h"
 #include "sim/fleet/options.h"
 
@@ -16,7 +18,17 @@
 #define TIME(f, lo, hi) OPT_TIME, AT(f), 8, lo, hi, NULL, NULL, 0, 0
 #define FLAG(f)		OPT_FLAG, AT(f), 1, 0, 0, NULL, NULL, 0, 0
 #define CHOICE(f, c)	OPT_CHOICE, AT(f), 1, 0, 0, c, NULL, 0, 0
-#define CALL(fn)	OPT_CALL, 0, 0, 0, 0, NULL, fn, 0, 0
+#define CALL(fn, f)	OPT_CALL, AT(f), sizeof(((struct sim_profile *)0)->f), 0, 0, NULL, fn, 0, 0
+
+/* The library's, but "21.5" is text. */
+int sim_parse_size(const char *s, uint64_t *ret)
+{
+	size_t n = strlen(s);
+
+	if (n && strpbrk(s, ".eE") && s[n - 1] >= '0' && s[n - 1] <= '9')
+		return -EINVAL;
+	return sq_parse_size(s, ret) ? -EINVAL : 0;
+}
 
 #define BROKER_URLS                                                                                \
 	"accepted: mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or "           \
@@ -93,6 +105,9 @@ static int set_ws_header(void *base, const char *value, struct sq_error *err)
 
 static int set_bind(void *base, const char *value, struct sq_error *err)
 {
+	if (!*value)
+		return sq_bad(err, "bind '': accepted: addresses of this machine, FIRST-LAST and "
+				   "PREFIX/BITS; leave bind out for the system's choice");
 	return sim_bind_parse(base, value, err);
 }
 
@@ -179,6 +194,21 @@ bad:
 		      value);
 }
 
+/* The kernel counts it in milliseconds, and its 0 is none. */
+static int set_user_timeout(void *base, const char *value, struct sq_error *err)
+{
+	struct sim_profile *p = base;
+	uint64_t ns;
+
+	if (opt_parse_time(value, &ns) || ns % NS_MS || ns > 86400 * NS_S)
+		return sq_bad(err,
+			      "tcp-user-timeout '%.60s': accepted: whole milliseconds from 1ms to "
+			      "24h, e.g. 20s, or 0 for the system's",
+			      value);
+	p->user_timeout_ns = ns;
+	return 0;
+}
+
 static int refuse_auth(void *base, const char *value, struct sq_error *err)
 {
 	(void)base;
@@ -248,7 +278,7 @@ const struct opt sim_profile_opts[] = {
 	 "mqtt[s]://HOST[:PORT], or WebSocket: ws[s]://HOST[:PORT][/PATH[?QUERY]], whose path may "
 	 "have "
 	 "{thing}, {index} and columns [/mqtt]",
-	 CALL(set_broker), NULL},
+	 CALL(set_broker, broker), NULL},
 	{"protocol", "VERSION", "Broker", "MQTT version: 3.1.1 or 5",
 	 CHOICE(version, "3.1.1=4 4=4 5=5"), "3.1.1"},
 	{"client", "lean|paho", "Broker",
@@ -257,17 +287,17 @@ const struct opt sim_profile_opts[] = {
 	 CHOICE(engine, "lean=0 paho=1"), "lean"},
 	{"preset", "NAME", "Broker",
 	 "aws-iot-core: refuse what that service would refuse, and keep to its rates",
-	 CALL(set_preset), "none"},
+	 CALL(set_preset, aws), "none"},
 	{"bind", "ADDR|FIRST-LAST|PREFIX/BITS,...", "Broker",
-	 "source addresses, used in turn; each gives about 28,000 more connections", CALL(set_bind),
-	 NULL},
+	 "source addresses, used in turn; each gives about 28,000 more connections",
+	 CALL(set_bind, nbinds), NULL},
 	{"ports", "LOW-HIGH", "Broker",
 	 "each device has a source address and port of its own, of --bind's and these, and keeps "
 	 "them over reconnects; 0: the kernel's choice",
-	 CALL(set_ports), "0"},
+	 CALL(set_ports, port_low), "0"},
 	{"ws-header", "NAME: VALUE", "Broker",
 	 "a header of the WebSocket upgrade; {thing} {index} and columns; repeatable",
-	 CALL(set_ws_header), NULL},
+	 CALL(set_ws_header, nws_headers), NULL},
 	{"aws-sigv4", "REGION", "Broker",
 	 "sign the WebSocket's path for AWS IoT Core with $AWS_ACCESS_KEY_ID, "
 	 "$AWS_SECRET_ACCESS_KEY and $AWS_SESSION_TOKEN",
@@ -296,7 +326,7 @@ const struct opt sim_profile_opts[] = {
 	{"credentials-skip", "N", "Identity", "rows at its head that are other fleets'",
 	 U32(credentials_skip, 0, 1000000000), "0"},
 	{"auth-method", "NAME", "Identity", "MQTT 5's enhanced authentication: refused, not spoken",
-	 CALL(refuse_auth), NULL},
+	 CALL(refuse_auth, name), NULL},
 	{"ca", "FILE", "Identity", "certificates that may vouch for the broker", STR(ca),
 	 "the system's"},
 	{"cert", "FILE", "Identity",
@@ -308,7 +338,8 @@ const struct opt sim_profile_opts[] = {
 	 STR(alpn), NULL},
 	{"sni", "NAME", "Identity", "server name to ask for and to verify", STR(sni),
 	 "the broker's host"},
-	{"tls-version", "1.2|1.3|any", "Identity", "TLS version", CALL(set_tls_version), "any"},
+	{"tls-version", "1.2|1.3|any", "Identity", "TLS version", CALL(set_tls_version, tls_max),
+	 "any"},
 	{"resume", "full|always|mixed", "Identity",
 	 "TLS handshakes on reconnect: full ones, resumed sessions, or half of each",
 	 CHOICE(resume, "full=0 always=1 mixed=2"), "always"},
@@ -330,7 +361,7 @@ const struct opt sim_profile_opts[] = {
 	 "C}} {{mark}}",
 	 STR(payload), "128"},
 	{"user-property", "NAME=VALUE", "Messages", "MQTT 5: on each message; repeatable",
-	 CALL(set_user_property), NULL},
+	 CALL(set_user_property, nuser_props), NULL},
 	{"message-expiry", "SECONDS", "Messages", "MQTT 5: how long the broker keeps a message",
 	 OPT_SECONDS, AT(message_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, 0, 0, "for ever"},
 	{"content-type", "TEXT", "Messages", "MQTT 5: what the payload is", STR(content_type),
@@ -356,7 +387,7 @@ const struct opt sim_profile_opts[] = {
 	 U32(publish_cap, 0, 1000000), "0"},
 
 	{"subscribe", "FILTER", "Subscriptions", "subscribe to it; {thing} {index}; repeatable",
-	 CALL(set_subscribe), NULL},
+	 CALL(set_subscribe, nsubs), NULL},
 	{"sub-qos", "0|1|2", "Subscriptions", "QoS of the subscriptions",
 	 CHOICE(sub_qos, "0=0 1=1 2=2"), "1"},
 	{"command", "TOPIC", "Subscriptions", "subscribe to this command topic and answer each",
@@ -379,16 +410,17 @@ const struct opt sim_profile_opts[] = {
 	 "keep the session over reconnects and resend what was "
 	 "in flight",
 	 OPT_FLAG, AT(clean), 1, 1, 0, NULL, NULL, 0, 0, NULL},
-	{"session-expiry", "SECONDS", "Connection", "MQTT 5: how long the broker keeps it",
-	 OPT_SECONDS, AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, 0, 0, "3600"},
+	{"session-expiry", "SECONDS", "Connection",
+	 "MQTT 5, with --persistent: how long the broker keeps it", OPT_SECONDS,
+	 AT(session_expiry_s), 4, 0, UINT32_MAX, NULL, NULL, 0, 0, "3600"},
 	{"connect-timeout", "DURATION", "Connection", "from connect() to CONNACK",
 	 TIME(connect_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s"},
 	{"ack-timeout", "DURATION", "Connection",
 	 "a message without PUBACK or PUBCOMP for so long has failed",
 	 TIME(ack_timeout_ns, 10 * NS_MS, 3600 * NS_S), "10s"},
 	{"backoff", "BASE..MAX", "Connection",
-	 "wait before reconnect n: a random time up to min(MAX, BASE * 2^n)", CALL(set_backoff),
-	 "1s..30s"},
+	 "wait before reconnect n: a random time up to min(MAX, BASE * 2^n)",
+	 CALL(set_backoff, backoff_max_ns), "1s..30s"},
 	{"backoff-reset", "DURATION", "Connection",
 	 "n begins anew after a connection that lasted so long; 0: after each",
 	 TIME(backoff_reset_ns, 0, 86400 * NS_S), "10s"},
@@ -397,13 +429,13 @@ const struct opt sim_profile_opts[] = {
 	 CHOICE(nodelay, "on=1 off=0"), "on"},
 	{"tcp-keepalive", "IDLE[:INTERVAL[:PROBES]]", "Connection",
 	 "TCP's own probes of a silent connection, e.g. 60s:10s:3; 0: none",
-	 CALL(set_tcp_keepalive), "0"},
+	 CALL(set_tcp_keepalive, tcp_idle_s), "0"},
 	{"tcp-user-timeout", "DURATION", "Connection",
 	 "TCP gives up after so long without an acknowledgement; 0: the system's 15 minutes or so",
-	 TIME(user_timeout_ns, 0, 86400 * NS_S), "0"},
+	 CALL(set_user_timeout, user_timeout_ns), "0"},
 	{"sndbuf", "SIZE", "Connection",
 	 "bytes that the kernel keeps of what is not acknowledged (SO_SNDBUF, which it doubles)",
-	 CALL(set_sndbuf), "the system's"},
+	 CALL(set_sndbuf, sndbuf), "the system's"},
 	{"churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
 	 OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, 0, 0, "0"},
 	{"will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL},
@@ -412,6 +444,46 @@ const struct opt sim_profile_opts[] = {
 	{"will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL},
 	{.name = NULL},
 };
+
+void sim_profile_init(struct sim_profile *p)
+{
+	memset(p, 0, sizeof(*p));
+	snprintf(p->name, sizeof(p->name), "device");
+	p->version = MQTT_V311;
+	p->clean = true;
+	p->weight = 1;
+	p->resume = SIM_RESUME_ALWAYS;
+	snprintf(p->thing, sizeof(p->thing), "squall-{index}");
+	snprintf(p->client_id, sizeof(p->client_id), "{thing}");
+	snprintf(p->topic, sizeof(p->topic), "dt/{thing}/telemetry");
+	snprintf(p->payload, sizeof(p->payload), "128");
+	snprintf(p->response_payload, sizeof(p->response_payload),
+		 "{\"thing\":\"{{thing}}\",\"ok\":true}");
+	snprintf(p->will_payload, sizeof(p->will_payload), "offline");
+	p->interval_ns = 1000000000ull;
+	p->burst = 1;
+	p->batch = 64;
+	p->inflight = 16;
+	p->sub_qos = 1;
+	p->keepalive_s = 60;
+	p->session_expiry_s = 3600;
+	p->connect_timeout_ns = 10000000000ull;
+	p->ack_timeout_ns = 10000000000ull;
+	p->backoff_base_ns = 1000000000ull;
+	p->backoff_max_ns = 30000000000ull;
+	p->backoff_reset_ns = 10000000000ull;
+	p->nodelay = 1;
+}
+
+#define NOPTS (sizeof(sim_profile_opts) / sizeof(*sim_profile_opts) - 1)
+_Static_assert(NOPTS <= SIM_MAX_OPTS, "room for where each comes from");
+
+void sim_profile_given(struct sim_profile *p, const struct opt *o)
+{
+	for (size_t i = 0; i < NOPTS; i++)
+		if (o == &sim_profile_opts[i])
+			p->given[i] = SIM_OWN;
+}
 
 /* The names of the project this one continues: configuration keys and environment. */
 const struct sim_alias sim_aliases[] = {
@@ -431,6 +503,7 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 {
 	const struct opt *o;
 	char wrapped[2048];
+	int rc;
 
 	for (unsigned i = 0; i < sim_naliases; i++) {
 		const struct sim_alias *a = &sim_aliases[i];
@@ -458,5 +531,8 @@ int sim_profile_set(struct sim_profile *p, const char *key, const char *value, s
 		sq_bad(err, "option '%.100s' is unknown", key);
 		return -ENOENT;
 	}
-	return opt_set(o, p, value, err);
+	rc = opt_set(o, p, value, err);
+	if (!rc)
+		sim_profile_given(p, o);
+	return rc;
 }

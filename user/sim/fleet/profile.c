@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Defaults of a device type, and the check of the whole before anything connects. */
+/* The check of the whole of a device type before anything connects. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,36 +11,6 @@
 #include "sim/fleet/sigv4.h"
 #include "sim/fleet/tls.h"
 #include "sim/fleet/tmpl.h"
-
-void sim_profile_init(struct sim_profile *p)
-{
-	memset(p, 0, sizeof(*p));
-	snprintf(p->name, sizeof(p->name), "device");
-	p->version = MQTT_V311;
-	p->clean = true;
-	p->weight = 1;
-	p->resume = SIM_RESUME_ALWAYS;
-	snprintf(p->thing, sizeof(p->thing), "squall-{index}");
-	snprintf(p->client_id, sizeof(p->client_id), "{thing}");
-	snprintf(p->topic, sizeof(p->topic), "dt/{thing}/telemetry");
-	snprintf(p->payload, sizeof(p->payload), "128");
-	snprintf(p->response_payload, sizeof(p->response_payload),
-		 "{\"thing\":\"{{thing}}\",\"ok\":true}");
-	snprintf(p->will_payload, sizeof(p->will_payload), "offline");
-	p->interval_ns = 1000000000ull;
-	p->burst = 1;
-	p->batch = 64;
-	p->inflight = 16;
-	p->sub_qos = 1;
-	p->keepalive_s = 60;
-	p->session_expiry_s = 3600;
-	p->connect_timeout_ns = 10000000000ull;
-	p->ack_timeout_ns = 10000000000ull;
-	p->backoff_base_ns = 1000000000ull;
-	p->backoff_max_ns = 30000000000ull;
-	p->backoff_reset_ns = 10000000000ull;
-	p->nodelay = 1;
-}
 
 /* A device's name as text, with a placeholder of the usual length. */
 static int render_sample(const struct sim_profile *p, const char *text, const char *field,
@@ -223,9 +193,26 @@ static int check_tls(const struct sim_profile *p, const char *thing, struct sq_e
 	return rc;
 }
 
+long sim_path_bad(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)s[i] <= ' ' || (uint8_t)s[i] >= 127 || s[i] == '#')
+			return (long)i;
+	return -1;
+}
+
+long sim_header_bad(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((uint8_t)s[i] < ' ' || s[i] == 127)
+			return (long)i;
+	return -1;
+}
+
 static int check_ws(const struct sim_profile *p, const char *thing, struct sq_error *err)
 {
 	char buf[SIM_PATH_MAX * 4], host[300], header[4096];
+	long at;
 	int rc;
 
 	if (!p->ws)
@@ -233,16 +220,21 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 			       ? sq_bad(err,
 					"ws-header and aws-sigv4 need a broker of ws:// or wss://")
 			       : 0;
-	if (p->engine == SIM_PAHO)
-		return sq_bad(err, "client paho: ws:// and wss:// are of the lean client only");
 	rc = render_sample(p, p->path, "broker", thing, buf, SIM_PATH_MAX, err);
 	if (rc)
 		return rc;
-	if (strpbrk(buf, " \t\r\n"))
-		return sq_bad(err, "broker: the path has a blank in it; write %%20");
-	for (unsigned i = 0; i < p->nws_headers && !rc; i++)
+	at = sim_path_bad(buf, strlen(buf));
+	if (at >= 0)
+		return sq_bad(err, "broker: byte 0x%02x; accepted in %s", (uint8_t)buf[at],
+			      SIM_PATH_WORDS);
+	for (unsigned i = 0; i < p->nws_headers && !rc; i++) {
 		rc = render_sample(p, p->ws_header[i], "ws-header", thing, header, sizeof(header),
 				   err);
+		at = rc ? -1 : sim_header_bad(header, strlen(header));
+		if (at >= 0)
+			return sq_bad(err, "ws-header '%.100s': byte 0x%02x; accepted in %s",
+				      p->ws_header[i], (uint8_t)header[at], SIM_HEADER_WORDS);
+	}
 	if (rc || !*p->sigv4)
 		return rc;
 	if (strchr(buf, '?'))
@@ -342,20 +334,13 @@ static int check_topics(const struct sim_profile *p, const char *thing, struct s
 		return rc;
 	if (*p->will_topic)
 		rc = check_topic(p, p->will_topic, "will-topic", thing, err);
-	else if (p->will_qos || p->will_retain)
-		rc = sq_bad(err, "will-topic: is missing, and the other will options need it");
 	if (!rc && *p->command) {
 		rc = check_filter(p, p->command, "command", thing, err);
 		if (!rc && !*p->response && p->version != MQTT_V5)
 			rc = sq_bad(err, "response: is missing: MQTT 3.1.1 requests bring no "
 					 "response topic");
 	}
-	if (!rc && *p->response) {
-		rc = check_topic(p, p->response, "response", thing, err);
-		if (!rc && !*p->command)
-			rc = sq_bad(err, "command: is missing, and response needs it");
-	}
-	return rc;
+	return !rc && *p->response ? check_topic(p, p->response, "response", thing, err) : rc;
 }
 
 /* *ret_size: the most bytes that a message holds. */
@@ -405,34 +390,11 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 {
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sq_bad(err, "backoff: BASE is larger than MAX");
-	if (p->follow_redirect && p->version != MQTT_V5)
-		return sq_bad(err, "follow-redirect: needs protocol 5: only there a server names "
-				   "another");
-	if (p->credentials_skip && !*p->credentials)
-		return sq_bad(err,
-			      "credentials-skip: credentials is missing, whose rows it counts");
-	if (!*p->will_topic && strcmp(p->will_payload, "offline"))
-		return sq_bad(err, "will-topic: is missing, and will-payload needs it");
-	/* A cap of its own; the preset's is AWS's, which counts it. */
-	if (p->engine == SIM_PAHO &&
-	    (*p->sni || p->tls_min || p->tls_max || p->resume != SIM_RESUME_ALWAYS ||
-	     (p->publish_cap && !p->aws) || p->resolve == SIM_RESOLVE_ONCE))
-		return sq_bad(err, "client paho: sni, tls-version, resume, publish-cap and resolve "
-				   "are of the lean client only");
 	if (!mqtt_utf8_ok((const uint8_t *)p->content_type, strlen(p->content_type)))
 		return sq_bad(err, "content-type: not UTF-8");
 	for (unsigned i = 0; i < p->nuser_props; i++)
 		if (!mqtt_utf8_ok((const uint8_t *)p->user_prop[i], strlen(p->user_prop[i])))
 			return sq_bad(err, "user-property: not UTF-8");
-	if (p->engine == SIM_PAHO &&
-	    (p->nbinds || p->port_low || *p->cgroup || p->shadow || *p->command || p->churn_milli ||
-	     p->e2e || !p->interval_ns || *p->alpn || *p->credentials || p->nuser_props ||
-	     p->message_expiry_s || *p->content_type || *p->response_topic || p->topic_alias ||
-	     p->follow_redirect || p->sndbuf || p->user_timeout_ns || p->tcp_idle_s || !p->nodelay))
-		return sq_bad(
-			err, "client paho: alpn, bind, ports, cgroup, churn, command, credentials, "
-			     "e2e, follow-redirect, shadow, interval 0, properties of messages "
-			     "and of sockets are of the lean client only");
 	return 0;
 }
 
@@ -455,13 +417,10 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 		rc = check_payloads(p, creds, thing, &payload, err);
 	if (!rc && p->aws)
 		rc = check_aws(p, client, payload, err);
-	if (!rc && p->version != MQTT_V5 &&
-	    (p->nuser_props || p->message_expiry_s || *p->content_type || *p->response_topic ||
-	     p->topic_alias))
-		rc = sq_bad(err, "user-property, message-expiry, content-type, response-topic and "
-				 "topic-alias need protocol 5");
 	if (!rc && *p->response_topic)
 		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
+	if (!rc)
+		rc = sim_profile_needs(p, err);
 	if (!rc)
 		rc = check_ws(p, thing, err);
 	if (!rc)

@@ -25,8 +25,11 @@
 #define SIM_WILL_WALKS	   16
 #define SIM_PATH_MAX	   1024
 #define SIM_MAX_WS_HEADERS 8
+#define SIM_PATH_WORDS	   "a path: printable ASCII without blanks and #; write others as %XX"
+#define SIM_HEADER_WORDS   "a header: no control characters"
 #define SIM_TYPE_NAME	   64
 #define SIM_PAYLOAD_MAX	   65536
+#define SIM_MAX_OPTS	   80
 
 union sim_addr {
 	struct sockaddr sa;
@@ -42,6 +45,8 @@ struct sim_range {
 
 enum sim_engine_kind { SIM_LEAN, SIM_PAHO };
 enum sim_resolve { SIM_RESOLVE_EACH, SIM_RESOLVE_ONCE };
+/* Where an option of a type comes from. */
+enum sim_given { SIM_DEFAULT, SIM_SHARED /* with all types of a fleet file */, SIM_OWN };
 enum sim_resume { SIM_RESUME_FULL, SIM_RESUME_ALWAYS, SIM_RESUME_MIXED };
 
 struct sim_profile {
@@ -113,6 +118,8 @@ struct sim_profile {
 	uint32_t sndbuf, tcp_idle_s, tcp_interval_s, tcp_probes; /* 0: the system's */
 	uint64_t user_timeout_ns;
 	uint32_t publish_cap; /* per connection and second, 0: none */
+
+	uint8_t given[SIM_MAX_OPTS]; /* enum sim_given of each of sim_profile_opts */
 };
 
 /* Fills defaults. */
@@ -124,12 +131,20 @@ void sim_profile_init(struct sim_profile *p);
  */
 int sim_profile_set(struct sim_profile *p, const char *key, const char *value,
 		    struct sq_error *err);
+struct opt;
+/* This option was set, by whoever did not use sim_profile_set(); of other tables: nothing. */
+void sim_profile_given(struct sim_profile *p, const struct opt *o);
 /*
  * Checks the whole: fields that exclude each other, presets' rules, templates
  * parse, files can be read, key fits certificate; resolves the broker's name.
  * Nothing connects. 0 or -EINVAL.
  */
 int sim_profile_check(struct sim_profile *p, struct sq_error *err);
+/* needs.c; part of that: no option of its own does nothing, whatever may be set later. */
+int sim_profile_needs(const struct sim_profile *p, struct sq_error *err);
+/* Where in n bytes of a request's path, or of a header, is what may not be there; -1: nowhere. */
+long sim_path_bad(const char *s, size_t n);
+long sim_header_bad(const char *s, size_t n);
 /* The names and topics of the last of n devices, whose {index} is the longest. */
 int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 
@@ -140,11 +155,15 @@ struct sim_fleet {
 
 void sim_fleet_free(struct sim_fleet *f);
 /*
+ * needs.c: no type has an option that does nothing without another. What all types have may do
+ * nothing in some. `fixed`: topic, QoS, interval and broker stay as they are.
+ */
+int sim_fleet_needs(const struct sim_fleet *f, bool fixed, struct sq_error *err);
+/*
  * What a file may set besides a device type's options; without a base it is accepted and ignored.
  * What the command line gave goes over what the file says for all types; a type's own words go
  * over that, but for the broker, which is the command line's if it has one.
  */
-struct opt;
 struct opt_given;
 struct sim_keys {
 	const struct opt *opts;

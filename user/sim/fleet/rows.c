@@ -30,15 +30,16 @@ static uint64_t hash_of(const char *s, size_t n)
 
 /* What a row makes: texts, topics and filters, with what a device has room for (device/connect.c,
  * publish.c). */
-enum kind { TEXT, TOPIC, FILTER };
+enum kind { TEXT, TOPIC, FILTER, PATH, HEADER };
 struct part {
 	const char *name;
 	size_t most;
 	enum kind kind;
 	struct sim_tmpl *t; /* NULL: the same in all rows, and checked before */
+	const char *text;
 };
 enum { THING, CLIENT, OTHERS };
-#define PARTS (OTHERS + 7 + SIM_MAX_SUBS)
+#define PARTS (OTHERS + 8 + SIM_MAX_SUBS + SIM_MAX_WS_HEADERS)
 
 static int add(struct part *part, unsigned *n, const struct part *of, const char *text,
 	       const struct sim_creds *creds, struct sq_error *err)
@@ -46,6 +47,7 @@ static int add(struct part *part, unsigned *n, const struct part *of, const char
 	struct part *to = &part[(*n)++];
 
 	*to = *of;
+	to->text = text;
 	if (*n > OTHERS && !strchr(text, '{'))
 		return 0;
 	return !strcmp(of->name, "password") ? sim_tmpl_password(text, of->name, creds, &to->t, err)
@@ -56,30 +58,57 @@ static int add(struct part *part, unsigned *n, const struct part *of, const char
 static int compile(const struct sim_profile *p, const struct sim_creds *creds, struct part *part,
 		   unsigned *ret_n, struct sq_error *err)
 {
-	const struct {
-		struct part of;
-		const char *text;
-	} all[] = {
-		{{"thing", 255, TEXT, NULL}, p->thing},
-		{{"client-id", 255, TEXT, NULL}, p->client_id},
-		{{"username", SIM_USER_MAX, TEXT, NULL}, p->username},
-		{{"password", SIM_PASSWORD_MAX, TEXT, NULL}, p->password},
-		{{"topic", 1024, TOPIC, NULL}, p->topic},
-		{{"will-topic", 1024, TOPIC, NULL}, p->will_topic},
-		{{"response-topic", 1024, TOPIC, NULL}, p->response_topic},
-		{{"response", 1024, TOPIC, NULL}, p->response},
-		{{"command", 512, FILTER, NULL}, p->command},
+	const struct part all[] = {
+		{"thing", 255, TEXT, NULL, p->thing},
+		{"client-id", 255, TEXT, NULL, p->client_id},
+		{"username", SIM_USER_MAX, TEXT, NULL, p->username},
+		{"password", SIM_PASSWORD_MAX, TEXT, NULL, p->password},
+		{"topic", 1024, TOPIC, NULL, p->topic},
+		{"will-topic", 1024, TOPIC, NULL, p->will_topic},
+		{"response-topic", 1024, TOPIC, NULL, p->response_topic},
+		{"response", 1024, TOPIC, NULL, p->response},
+		{"command", 512, FILTER, NULL, p->command},
 	};
-	static const struct part sub = {"subscribe", 512, FILTER, NULL};
+	static const struct part sub = {"subscribe", 512, FILTER, NULL, NULL},
+				 path = {"broker", SIM_PATH_MAX - 1, PATH, NULL, NULL},
+				 header = {"ws-header", 4096, HEADER, NULL, NULL};
 	int rc = 0;
 
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all) && !rc; i++)
-		rc = add(part, ret_n, &all[i].of, all[i].text, creds, err);
+		rc = add(part, ret_n, &all[i], all[i].text, creds, err);
 	for (unsigned i = 0; i < p->nsubs && !rc; i++)
 		rc = add(part, ret_n, &sub, p->sub[i], creds, err);
+	if (p->ws && !rc)
+		rc = add(part, ret_n, &path, p->path, creds, err);
+	for (unsigned i = 0; i < p->nws_headers && !rc; i++)
+		rc = add(part, ret_n, &header, p->ws_header[i], creds, err);
 	for (unsigned i = OTHERS; i < *ret_n; i++)
 		sim_tmpl_client(part[i].t, part[CLIENT].t);
 	return rc;
+}
+
+static long bad_byte(enum kind kind, const char *s, size_t n)
+{
+	return kind == PATH ? sim_path_bad(s, n) : sim_header_bad(s, n);
+}
+
+/* What a request of HTTP may not have; the column that brings it is named, if one does. */
+static int not_http(const struct sim_profile *p, const struct sim_creds *creds, uint32_t row,
+		    const struct part *of, const char *made, long at, struct sq_error *err)
+{
+	char column[80] = "";
+
+	for (const char *w = strchr(of->text, '{'); w && !*column; w = strchr(w + 1, '{')) {
+		size_t n = strcspn(w + 1, "{}"), len;
+		int i = sim_creds_column(creds, w + 1, n);
+		const char *cell = i < 0 ? NULL : sim_creds_cell(creds, row, (unsigned)i, &len);
+
+		if (cell && bad_byte(of->kind, cell, len) >= 0)
+			snprintf(column, sizeof(column), ", column %.*s", (int)n, w + 1);
+	}
+	return sq_bad(err, "credentials '%.180s' line %u%s: %s: byte 0x%02x; accepted in %s",
+		      p->credentials, sim_creds_line(creds, row), column, of->name,
+		      (uint8_t)made[at], of->kind == PATH ? SIM_PATH_WORDS : SIM_HEADER_WORDS);
 }
 
 /* One device's names; its client identifier's hash in *ret. */
@@ -118,6 +147,9 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 				      "topic filter",
 				      p->credentials, line, of->name, (int)(n < 100 ? n : 100),
 				      buf);
+		} else if (of->t && of->kind >= PATH && bad_byte(of->kind, buf, (size_t)n) >= 0) {
+			return not_http(p, creds, row, of, buf, bad_byte(of->kind, buf, (size_t)n),
+					err);
 		}
 	}
 	return 0;

@@ -77,7 +77,9 @@ static inline uint64_t sim_error_key(unsigned type, unsigned name, unsigned kind
 {
 	return (uint64_t)type << 56 | (uint64_t)name << 48 | (uint64_t)kind << 40 | detail;
 }
-#define SIM_NOTE 65 /* of what the broker said, with its NUL */
+/* In the detail of F_CONNACK and F_DISCONNECT: the server that was named is none. */
+#define SIM_NOT_FOLLOWED (1u << 16)
+#define SIM_NOTE	 65 /* of what the broker said, with its NUL */
 
 /* `note`: what the broker said about it; may be empty. */
 void sim_error_text(uint64_t key, const char *note, struct sim_error *ret);
@@ -90,14 +92,14 @@ struct sim_stat {
 
 struct sim_pub {
 	uint64_t heartbeat_ns;
-	uint32_t state; /* 0 starting, 1 running, 2 finished */
-	uint32_t reserved;
+	uint32_t state;	  /* 0 starting, 1 running, 2 its devices have ended, 3 finished */
+	uint32_t settled; /* the last `settle` that it has followed */
 	struct {
 		uint32_t running, connected, backoff;
 	} type[SIM_MAX_TYPES];
 	struct sim_totals tot;
 	struct {
-		uint64_t key, n;
+		uint64_t key, n, first_ns;
 		char note[SIM_NOTE + 7]; /* complete before the key is there */
 	} error[SIM_ERRORS];
 	struct sim_stat stat[]; /* [type * SIM_NAMES + name] */
@@ -109,10 +111,19 @@ struct sim_ramp {
 	uint64_t t0, t1;
 };
 
+/* Sequence numbers of a device, both ends included. */
+#define SIM_UNACKED (1u << 24)
+struct sim_unacked {
+	uint32_t at; /* type * max_devices + index */
+	uint32_t from, to;
+};
+
 struct sim_arena {
 	/* Written by the owner under `lock`, read by shards: generations say when to look. */
-	uint32_t stop, quiet; /* quiet: publish no more, stay connected */
-	uint32_t gen;	      /* any of the below has changed */
+	uint32_t stop;	 /* 1: end; 2: all have ended, so say what was lost */
+	uint32_t quiet;	 /* publish no more, stay connected */
+	uint32_t settle; /* nobody runs: say what was lost, and begin anew */
+	uint32_t gen;	 /* any of the below has changed */
 	uint32_t storm, storm_ppm;
 	uint8_t figures; /* the last reset's number, never 0: who connects first counts anew */
 	uint32_t conf_gen[SIM_MAX_TYPES];
@@ -128,9 +139,11 @@ struct sim_arena {
 	uint64_t seed;
 	int64_t epoch_off_ns; /* wall clock minus monotonic */
 	size_t pub_size, pub_at;
-	/* End to end, [type * max_devices + index]: acknowledged marked messages, the sequence
-	 * number of the last that was sent, ms of when the device was first online. */
-	uint32_t *acked, *sent, *first_ms;
+	/* End to end, [type * max_devices + index]: the sequence number of the last marked message
+	 * that was sent, ms of when the device was first online, its last in `unacked`, from 1. */
+	uint32_t *sent, *first_ms, *last_unacked;
+	struct sim_unacked *unacked; /* what has failed, see msg_unacked() */
+	uint32_t nunacked;	     /* its length, by all shards */
 	struct sim_profile conf[];
 };
 

@@ -37,9 +37,10 @@ struct sim_totals {
 	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
 	uint64_t not_made; /* devices that could not be made, each time; connect_failures as well */
 	uint64_t subscribed;
-	uint64_t received, unique, duplicates, lost; /* end to end; `lost` after sim_engine_stop */
-	uint64_t late_acks;			     /* PUBACKs after their timeout */
-	uint64_t overruns; /* times a device fell a whole interval behind its schedule */
+	uint64_t received, unique, duplicates,
+		lost;	    /* end to end; `lost` after sim_engine_hush, _stop */
+	uint64_t late_acks; /* PUBACKs after their timeout */
+	uint64_t overruns;  /* times a device fell a whole interval behind its schedule */
 	uint64_t bytes_out, bytes_in, writes;
 	uint64_t unaccounted; /* shards whose devices held another number than in_flight at the end
 			       */
@@ -56,8 +57,9 @@ struct sim_error {
 	unsigned type;
 	enum sim_name name;
 	uint64_t occurrences;
-	char kind[32];	/* stable word: "refused" "reset" "timeout" "no-puback" ... */
-	char text[128]; /* for people, the same for all devices with this failure */
+	uint64_t first_ns; /* when it came first */
+	char kind[32];	   /* stable word: "refused" "reset" "timeout" "no-puback" ... */
+	char text[128];	   /* for people, the same for all devices with this failure */
 };
 
 #endif

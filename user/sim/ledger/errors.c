@@ -213,6 +213,8 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 	default:
 		snprintf(t, cap, "failure %u", kind);
 	}
+	if ((kind == F_CONNACK || kind == F_DISCONNECT) && detail & SIM_NOT_FOLLOWED)
+		snprintf(t + strlen(t), cap - strlen(t), ", not followed");
 	if (note && *note) {
 		size_t n = strlen(t);
 

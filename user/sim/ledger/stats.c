@@ -49,6 +49,7 @@ void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fai
 		if (!l->pub->error[i].key) {
 			if (note)
 				snprintf(l->pub->error[i].note, SIM_NOTE, "%s", note);
+			l->pub->error[i].first_ns = l->now;
 			SIM_STORE(&l->pub->error[i].key, key);
 		}
 		if (l->pub->error[i].key == key) {
@@ -57,4 +58,25 @@ void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fai
 		}
 	}
 	/* 256 different failures: the sums above still hold. */
+}
+
+void msg_unacked(struct ledger *l, unsigned type, uint32_t index, uint32_t seq)
+{
+	struct sim_arena *a = l->a;
+	uint32_t at = type * a->max_devices + index, i;
+
+	if (!a->sent)
+		return;
+	i = a->last_unacked[at];
+	if (i && a->unacked[i - 1].to + 1 == seq) {
+		a->unacked[i - 1].to = seq;
+		return;
+	}
+	if (SIM_LOAD(&a->nunacked) >= SIM_UNACKED)
+		return;
+	i = __atomic_fetch_add(&a->nunacked, 1, __ATOMIC_RELAXED);
+	if (i >= SIM_UNACKED)
+		return;
+	a->unacked[i] = (struct sim_unacked){at, seq, seq};
+	a->last_unacked[at] = i + 1;
 }

@@ -38,6 +38,13 @@ static inline void msg_failed(struct ledger *l, unsigned type, enum sim_name nam
 	msg_failed_note(l, type, name, kind, detail, NULL);
 }
 
+/*
+ * The device's message `seq` has failed, or has no mark: the others are those that were
+ * acknowledged. Only with --e2e. Past SIM_UNACKED it is forgotten, and then taken for lost when it
+ * was not delivered, rather than to hide another.
+ */
+void msg_unacked(struct ledger *l, unsigned type, uint32_t index, uint32_t seq);
+
 static inline void msg_scheduled(struct ledger *l)
 {
 	SIM_ADD(&l->pub->tot.scheduled, 1);

@@ -3,8 +3,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include "lib/stamp.h"
+#include "lib/text.h"
 
 uint64_t locust_now_ns(void)
 {
@@ -14,24 +16,15 @@ uint64_t locust_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-/* A master's words are in some lines; none of them moves a cursor or begins a line. */
-static void make_safe(char *line)
-{
-	unsigned char *c = (unsigned char *)line;
-
-	for (; *c; c++)
-		if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
-			*c = '?';
-}
-
 void locust_say(const char *fmt, ...)
 {
-	char line[1024], when[SQ_STAMP_SIZE];
+	char line[1024], shown[2048], when[SQ_STAMP_SIZE];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	make_safe(line);
-	fprintf(stderr, "%ssquall-sim worker: %s\n", sq_stamp(when), line);
+	/* A master's words are in some; none of them moves a cursor or begins a line. */
+	text_shown(shown, sizeof(shown), line, strlen(line));
+	fprintf(stderr, "%ssquall-sim worker: %s\n", sq_stamp(when), shown);
 }

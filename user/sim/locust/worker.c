@@ -44,8 +44,9 @@
 #define STEP_PART   0.9
 #define SETTLE_NS   (50 * MS_NS) /* for the last CONNACKs of a step */
 /* The master itself waits 60 s for all workers to stop. */
-#define STOP_NS (20 * S_NS)
-#define QUIT_NS (300 * MS_NS)
+#define STOP_NS	  (20 * S_NS)
+#define QUIT_NS	  (300 * MS_NS)
+#define HUSH_PART 0.75 /* of that, for what is in flight; then they disconnect */
 
 /* Said here, and shown in Locust's table of exceptions. */
 __attribute__((format(printf, 2, 3))) static void complain(struct worker *w, const char *fmt, ...)
@@ -140,6 +141,13 @@ static void stop_devices(struct worker *w)
 		w->target[t] = 0;
 		sim_engine_target(w->engine, t, 0, 0);
 	}
+}
+
+/* Publishers first, then those who hear them; hushed() says when. */
+static void hush_devices(struct worker *w, uint64_t ns)
+{
+	memset(w->target, 0, sizeof(w->target));
+	sim_engine_hush(w->engine, ns);
 }
 
 static int find_class(struct worker *w, const char *name)
@@ -316,21 +324,25 @@ static void drop_deferred(struct worker *w)
 
 static void on_stop(struct worker *w)
 {
+	uint64_t ns = w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS;
+
 	faults_clear(w->faults, "the run stops");
 	drop_deferred(w);
-	stop_devices(w);
+	hush_devices(w, (uint64_t)((double)ns * HUSH_PART));
 	set_state(w, STOPPING);
-	w->stop_by = locust_now_ns() +
-		     (w->stop_timeout > 0 ? (uint64_t)(w->stop_timeout * 1e9) : STOP_NS);
+	w->stop_by = locust_now_ns() + ns;
 }
 
 static void stopped(struct worker *w, uint64_t now)
 {
+	bool hushed = sim_engine_hushed(w->engine);
 	uint32_t left = running(w);
 
 	/* What was set is answered for while there is somebody to hear it. */
-	if ((left || !faults_idle(w->faults)) && now < w->stop_by)
+	if ((!hushed || !faults_idle(w->faults)) && now < w->stop_by)
 		return;
+	if (!hushed)
+		sim_engine_unhush(w->engine);
 	/* Deltas first: after client_stopped the master has no such worker. */
 	if (w->joined && !locust_conn_ready(w->conn))
 		return;
@@ -356,9 +368,11 @@ void locust_worker_finish(struct worker *w, uint64_t ns)
 	uint64_t end = locust_now_ns() + ns;
 
 	faults_clear(w->faults, "the run is over");
-	stop_devices(w);
-	while ((running(w) || !faults_idle(w->faults)) && locust_now_ns() < end)
+	hush_devices(w, (uint64_t)((double)ns * HUSH_PART));
+	while ((!sim_engine_hushed(w->engine) || !faults_idle(w->faults)) && locust_now_ns() < end)
 		nap(5 * MS_NS);
+	if (!sim_engine_hushed(w->engine))
+		sim_engine_unhush(w->engine);
 	while (w->joined && !locust_conn_ready(w->conn) && locust_now_ns() < end)
 		nap(MS_NS);
 	report(w);

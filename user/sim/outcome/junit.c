@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 #include "lib/markup.h"
+#include "lib/text.h"
 #include "sim/outcome/outcome.h"
 
 static void test_case(const json_t *doc, const json_t *t, FILE *f)
@@ -80,11 +81,15 @@ void outcome_junit(const json_t *doc, FILE *f)
 /* A cell of a Markdown table: a bar would begin the next. */
 static void cell(FILE *f, const char *s)
 {
-	for (; *s; s++)
+	char one[TEXT_ONE];
+
+	for (size_t left = strlen(s), n; left; s += n, left -= n) {
+		n = text_one(one, s, left);
 		if (*s == '|' || *s == '<' || *s == '`')
 			fprintf(f, "\\%c", *s);
 		else if (*s != '\n')
-			fputc(*s, f);
+			fputs(one, f);
+	}
 }
 
 void outcome_summary(const json_t *doc, FILE *f)

@@ -78,6 +78,8 @@ static void add_error(struct sim_tally *t, const struct sim_error *e)
 
 		if (o->type == e->type && o->name == e->name && !strcmp(o->text, e->text)) {
 			o->occurrences += e->occurrences;
+			if (e->first_ns >= t->start_ns && e->first_ns < o->first_ns)
+				o->first_ns = e->first_ns;
 			return;
 		}
 	}
@@ -85,7 +87,11 @@ static void add_error(struct sim_tally *t, const struct sim_error *e)
 	if (!grown)
 		return;
 	t->error = grown;
-	t->error[t->nerrors++] = *e;
+	t->error[t->nerrors] = *e;
+	/* It came before the reset as well: now is as near as is known. */
+	if (e->first_ns < t->start_ns)
+		t->error[t->nerrors].first_ns = sim_now();
+	t->nerrors++;
 }
 
 static void since_reset(struct sim_totals *t, const struct sim_totals *base)

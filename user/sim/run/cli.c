@@ -48,10 +48,12 @@ int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int
 		}
 	}
 	rc = from_environment(p, err);
-	if (!rc && config)
+	if (!rc && config && *config)
 		rc = sim_fleet_read(config, &(struct sim_keys){.opts = sim_run_opts, .base = r}, p,
 				    NULL, err);
 	rc = rc ? rc : sim_cli_take(cli, r, p, argc, argv, err);
+	for (unsigned i = 0; !rc && i < cli->ngiven; i++)
+		sim_profile_given(p, cli->given[i].o);
 	r->given = cli->given;
 	r->ngiven = cli->ngiven;
 	return rc;

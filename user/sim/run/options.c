@@ -3,9 +3,10 @@
 #include <string.h>
 #include "sim/run/run.h"
 
-#define NS_S   1000000000ull
-#define AT(f)  offsetof(struct sim_run, f)
-#define STR(f) OPT_STR, AT(f), sizeof(((struct sim_run *)0)->f), 0, 0, NULL, NULL, 0, 0
+#define NS_S  1000000000ull
+#define AT(f) offsetof(struct sim_run, f)
+/* Not empty: where a shell's variable was, it would be nothing. */
+#define STR(f) OPT_STR, AT(f), sizeof(((struct sim_run *)0)->f), 1, 0, NULL, NULL, 0, 0
 
 static int set_fail_if(void *base, const char *value, struct sq_error *err)
 {
@@ -61,7 +62,8 @@ const struct opt sim_run_opts[] = {
 	 "iotCoreEndpoint, iotCoreMqttTopic, iotThingName",
 	 STR(config), NULL},
 	{"storm", "TIME[:PERCENT]", "Fleet",
-	 "drop all (or that share of) connections at that time; they reconnect at once; repeatable",
+	 "drop all (or that share of) connections at that time, before --duration; they reconnect "
+	 "at once; repeatable",
 	 OPT_CALL, 0, 0, 0, 0, NULL, set_storm, 0, 0, NULL},
 	{"threads", "N", "Fleet", "shards; 0: one per CPU", OPT_U32, AT(threads), 4, 0, 200, NULL,
 	 NULL, 0, 0, "0"},
@@ -104,8 +106,9 @@ const struct opt sim_run_opts[] = {
 	 "with --web: shade the times when this squalld had a fault in "
 	 "force, http://HOST:PORT or unix:/run/squall/squalld.sock",
 	 STR(squalld), NULL},
-	{"squalld-target", "TARGET", "Output", "only this target's faults, as squalld names it",
-	 STR(squalld_target), "the cgroup of --cgroup, else all"},
+	{"squalld-target", "TARGET", "Output",
+	 "with --squalld: only this target's faults, as squalld names it", STR(squalld_target),
+	 "the cgroup of --cgroup, else all"},
 	{"squalld-token-file", "FILE", "Output", "its first line is squalld's token",
 	 STR(squalld_token_file), NULL},
 	{"squalld-cacert", "FILE", "Output", "PEM file that signed squalld's certificate",

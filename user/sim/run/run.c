@@ -47,15 +47,14 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 {
 	int rc;
 
-	if (*r->experiments && !*r->web)
-		return sq_bad(err, "experiments: accepted with --web, whose page starts them");
 	sim_fleet_split(fleet, r->devices, count);
 	for (unsigned i = 0; i < r->nfail_if; i++) {
 		rc = sim_failif_check(r->fail_if[i], fleet, err);
 		if (rc)
 			return rc;
 	}
-	rc = sim_creds_shared(fleet, count, err);
+	rc = sim_fleet_needs(fleet, !*r->web, err);
+	rc = rc ? rc : sim_creds_shared(fleet, count, err);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
@@ -117,7 +116,8 @@ int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_flee
 			return sq_bad(err, "out of memory");
 		*fleet->type = *base;
 	}
-	return sim_run_check(r, fleet, count, err);
+	rc = sim_run_needs(r, fleet, err);
+	return rc ? rc : sim_run_check(r, fleet, count, err);
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
@@ -127,7 +127,7 @@ struct live {
 	struct sim_engine *e;
 	struct sim_tally *t;
 	FILE *history;
-	bool tty, first;
+	bool tty, first, hushed;
 	uint64_t start_ns;
 	unsigned storms;
 	uint64_t total; /* messages after which all have done their --count; 0: goes on */
@@ -137,8 +137,7 @@ static void second(struct live *l)
 {
 	sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
-	/* The API says "stopping"; it is done when nobody runs any more. */
-	if (!strcmp(l->t->state, "stopping") && !l->t->counts.running)
+	if (l->hushed && !strcmp(l->t->state, "stopping"))
 		l->t->state = "stopped";
 	if (l->history)
 		sim_csv_history(l->t, l->history);
@@ -176,6 +175,15 @@ static bool signalled(struct live *l, int sigfd, int ms)
 		return true;
 	sim_engine_storm(l->e, 1000000);
 	return false;
+}
+
+/* The API says "stopping"; here it goes on, until nobody runs any more and the figures are whole.
+ */
+static void stop_load(struct live *l)
+{
+	pthread_mutex_lock(&l->t->lock);
+	l->hushed = !strcmp(l->t->state, "stopping") && sim_engine_hushed(l->e);
+	pthread_mutex_unlock(&l->t->lock);
 }
 
 static bool is_over(const struct live *l)
@@ -262,6 +270,7 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 			continue;
 		now = sim_now();
 		storms(l);
+		stop_load(l);
 		rc = sim_engine_health(l->e, err);
 		if (rc)
 			break;
@@ -286,10 +295,19 @@ static uint32_t most_devices(const struct sim_run *r)
 /* Why, in words: a message that was not sent is no cause where a connection failed. */
 static const char *first_failure(const struct sim_tally *t)
 {
-	for (unsigned i = 0; i < t->nerrors; i++)
-		if (t->error[i].name == SIM_CONNECT || t->error[i].name == SIM_DISCONNECT)
-			return t->error[i].text;
-	return t->nerrors ? t->error[0].text : "unknown";
+	const struct sim_error *first = NULL;
+	bool of_connection = false;
+
+	for (unsigned i = 0; i < t->nerrors; i++) {
+		const struct sim_error *e = &t->error[i];
+		bool is = e->name == SIM_CONNECT || e->name == SIM_DISCONNECT;
+
+		if (!first || is > of_connection ||
+		    (is == of_connection && e->first_ns < first->first_ns))
+			first = e;
+		of_connection |= is;
+	}
+	return first ? first->text : "unknown";
 }
 
 /* `connected`: devices at the end of the publishing. The verdict: 0, SIM_EXIT_THRESHOLD, or -EIO

@@ -40,6 +40,9 @@ void sim_run_init(struct sim_run *r, struct sim_profile *base);
 int sim_run_prepare(struct sim_run *r, struct sim_profile *base, struct sim_fleet *fleet,
 		    uint32_t *count, struct sq_error *err);
 
+/* needs.c: whether each of the run's options does something, beside the others. 0 or -EINVAL. */
+int sim_run_needs(const struct sim_run *r, const struct sim_fleet *f, struct sq_error *err);
+
 /* cli.c: environment, then --config, then the command line, each over what was before.
  * 0 go on, 1 help was shown, -EINVAL with err. */
 int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int argc, char **argv,

@@ -175,6 +175,8 @@ static int load_fleet(const char *path, const struct opt *ignored, struct sim_fl
 		for (t = 0; !r && t < ret->ntypes; t++)
 			r = sim_profile_check(&ret->type[t], &err);
 		if (!r)
+			r = sim_fleet_needs(ret, false, &err);
+		if (!r)
 			r = locust_check_names(ret, &err);
 		if (r)
 			sim_fleet_free(ret);
@@ -186,9 +188,10 @@ static int load_fleet(const char *path, const struct opt *ignored, struct sim_fl
 
 int locust_worker_main(struct cli *cli, int argc, char **argv)
 {
+	static const char by[] = SQ_SOCKET_DEFAULT; /* told from one that was given */
 	struct settings s = {
 		.worker.master = {.host = "127.0.0.1", .give_up_s = 300},
-		.worker.faults.by = SQ_SOCKET_DEFAULT,
+		.worker.faults.by = by,
 		.port = 5557,
 		.engine.max_devices = 10000,
 	};
@@ -204,6 +207,11 @@ int locust_worker_main(struct cli *cli, int argc, char **argv)
 		r = sq_bad(&err,
 			   "--faults and --faults-longest belong together: which targets, and for "
 			   "how long at most");
+	if (!r && s.worker.faults.by != by && !s.worker.faults.n_allow)
+		r = sq_bad(&err,
+			   "squalld '%.100s': accepted with --faults, without which it does "
+			   "nothing; add that, or leave squalld out",
+			   s.worker.faults.by);
 	if (r < 0)
 		fprintf(stderr, "squall-sim worker: %s\n", err.text);
 	if (r)

@@ -74,6 +74,16 @@ static void set_state(struct sim_load *l, const char *state)
 	pthread_mutex_unlock(&l->t->lock);
 }
 
+static bool stopping(struct sim_load *l)
+{
+	bool is;
+
+	pthread_mutex_lock(&l->t->lock);
+	is = !strcmp(l->t->state, "stopping");
+	pthread_mutex_unlock(&l->t->lock);
+	return is;
+}
+
 /* Caller holds the lock. All or nothing: the engine's options last, as they check themselves. */
 static unsigned patch(struct sim_load *l, json_t *body, struct sq_error *err)
 {
@@ -168,7 +178,7 @@ unsigned sim_load_start(struct sim_load *l, json_t *body, struct sq_error *err)
 
 	pthread_mutex_lock(&l->lock);
 	sim_engine_counts(l->e, -1, &c);
-	if (l->on || c.running) {
+	if (l->on || c.running || stopping(l)) {
 		sq_bad(err, l->on ? "a load is running; stop it first"
 				  : "the last load is still stopping");
 		status = 409;
@@ -194,15 +204,18 @@ unsigned sim_load_stop(struct sim_load *l, struct sq_error *err)
 	unsigned status = 200;
 
 	pthread_mutex_lock(&l->lock);
-	if (!l->on) {
-		sq_bad(err, "nothing runs");
+	/* With the state at once: who runs the fleet sees to the rest, and ends it by itself, too.
+	 */
+	pthread_mutex_lock(&l->t->lock);
+	if (!l->on || !strcmp(l->t->state, "stopping")) {
+		sq_bad(err, l->on ? "it is stopping" : "nothing runs");
 		status = 409;
 	} else {
 		l->on = false;
-		set_state(l, "stopping");
-		for (unsigned i = 0; i < l->fleet->ntypes; i++)
-			sim_engine_target(l->e, i, 0, 0);
+		l->t->state = "stopping";
+		sim_engine_hush(l->e, l->drain_ns);
 	}
+	pthread_mutex_unlock(&l->t->lock);
 	pthread_mutex_unlock(&l->lock);
 	return status;
 }

@@ -544,6 +544,7 @@ int sim_web_start(struct sim_run *r, const struct sim_fleet *fleet, uint32_t max
 	w->load.max_devices = max_devices;
 	w->load.devices = r->devices;
 	w->load.ramp = (double)r->ramp_milli / 1000;
+	w->load.drain_ns = r->drain_ns;
 	w->load.on = r->devices > 0;
 	if (*r->web) {
 		if (*r->web_root && !realpath(r->web_root, w->root))

@@ -24,6 +24,7 @@ struct sim_load {
 	struct sim_tally *t;
 	uint32_t devices, max_devices;
 	double ramp;
+	uint64_t drain_ns;
 	bool on;
 };
 json_t *sim_load_json(struct sim_load *l);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include <squall/units.h>
+#include "lib/text.h"
 #include "squall/cli.h"
 
 const char *style(const struct cli *cli, const char *sgr)
@@ -16,14 +17,7 @@ const char *style(const struct cli *cli, const char *sgr)
 /* Names come from containers and files: they must not drive the terminal. */
 void print_safe(FILE *f, const char *text)
 {
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f)
-			fprintf(f, "\\x%02x", c);
-		else
-			fputc(c, f);
-	}
+	text_print(f, text);
 }
 
 void print_json(const struct cli *cli, const json_t *json)

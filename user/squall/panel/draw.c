@@ -3,6 +3,7 @@
 #include <curses.h>
 #include <string.h>
 #include <time.h>
+#include "lib/text.h"
 #include "squall/panel/panel.h"
 
 static void color(int pair, bool on)
@@ -19,13 +20,10 @@ static void color(int pair, bool on)
 static void put(int y, int x, int width, const char *text)
 {
 	char safe[2048];
-	size_t n = 0;
 
 	if (width <= 0 || y >= LINES || x >= COLS)
 		return;
-	for (; *text && n + 1 < sizeof(safe); text++)
-		safe[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
-	safe[n] = 0;
+	text_shown(safe, sizeof(safe), text, strlen(text));
 	mvaddnstr(y, x, safe, width);
 }
 

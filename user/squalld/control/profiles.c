@@ -95,8 +95,7 @@ static const struct shipped {
 	 "a network that wants a log-in first: names are found, TCP connects and is reset with its "
 	 "first data, other UDP vanishes",
 	 "judgement"},
-	{"elevator", "both blackhole for 40s",
-	 "no connectivity for forty seconds, then all is as before",
+	{"elevator", "both blackhole for 40s", "no connectivity for forty seconds, then no fault",
 	 "judgement: a ride with its doors shut"},
 	{"offline", "up blackhole down blackhole", "no connectivity at all",
 	 "every packet is lost"},

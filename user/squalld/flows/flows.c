@@ -18,14 +18,19 @@ uint32_t flows_sets(uint32_t links)
 	uint64_t places = (uint64_t)links + (links + 3) / 4;
 	uint32_t sets = (uint32_t)((places + SQ_FLOW_WAYS - 1) / SQ_FLOW_WAYS);
 
-	return sets - (sets >> 10);
+	return sets - sets / 200;
+}
+
+uint32_t flows_sets_in(uint32_t elements)
+{
+	return (uint64_t)(elements - 1) * SQ_FLOW_LINES / (SQ_FLOW_LINES + 1);
 }
 
 static size_t map_bytes(uint32_t sets)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = SQ_FLOW_ELEMENTS(sets);
 
-	return (((size_t)sets + 1) * sizeof(struct sq_flow_set) + page - 1) / page * page;
+	return (n * sizeof(union sq_flow_set) + page - 1) / page * page;
 }
 
 uint64_t flows_bytes(uint32_t sets)
@@ -110,7 +115,7 @@ int flows_make(int outer_fd, uint32_t slot, uint32_t sets)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sq_flow_table", sizeof(uint32_t),
-				sizeof(struct sq_flow_set), sets + 1, &o);
+				sizeof(union sq_flow_set), SQ_FLOW_ELEMENTS(sets), &o);
 
 	return fd < 0 ? fd : flows_put(outer_fd, slot, fd);
 }
@@ -129,7 +134,7 @@ static int table_fd(int outer_fd, uint32_t slot)
 }
 
 /* The table in our memory; *ret_sets and the head in front of them. */
-static int map_table(int outer_fd, uint32_t slot, int prot, struct sq_flow_set **ret,
+static int map_table(int outer_fd, uint32_t slot, int prot, union sq_flow_set **ret,
 		     uint32_t *ret_sets)
 {
 	int fd = table_fd(outer_fd, slot), res = 0;
@@ -144,7 +149,7 @@ static int map_table(int outer_fd, uint32_t slot, int prot, struct sq_flow_set *
 		close(fd);
 		return -EIO;
 	}
-	*ret_sets = info.max_entries - 1;
+	*ret_sets = flows_sets_in(info.max_entries);
 	*ret = mmap(NULL, map_bytes(*ret_sets), prot, MAP_SHARED, fd, 0);
 	if (*ret == MAP_FAILED)
 		res = -errno;
@@ -152,19 +157,26 @@ static int map_table(int outer_fd, uint32_t slot, int prot, struct sq_flow_set *
 	return res;
 }
 
+static bool taken(union sq_flow_set *table, uint32_t sets, uint32_t set, int way)
+{
+	struct sq_flow_tags *tags = &table[SQ_FLOW_TAGS(sets, set)].tags[set % SQ_FLOW_LINES];
+
+	return __atomic_load_n(&tags->tag[way], __ATOMIC_ACQUIRE) > SQ_FLOW_BUSY;
+}
+
 int flows_each_place(int outer_fd, uint32_t slot,
 		     int (*fn)(const struct sq_flow *flow, uint32_t place, void *arg), void *arg)
 {
-	struct sq_flow_set *set;
+	union sq_flow_set *set;
 	uint32_t sets;
 	int res = map_table(outer_fd, slot, PROT_READ, &set, &sets);
 
 	if (res)
 		return res;
-	for (uint32_t i = 1; i <= sets && !res; i++)
+	for (uint32_t i = 0; i < sets && !res; i++)
 		for (int w = 0; w < SQ_FLOW_WAYS && !res; w++)
-			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) > SQ_FLOW_BUSY)
-				res = fn(&set[i].flow[w], (i - 1) * SQ_FLOW_WAYS + w, arg);
+			if (taken(set, sets, i, w))
+				res = fn(&set[1 + i].flow[w], i * SQ_FLOW_WAYS + w, arg);
 	munmap(set, map_bytes(sets));
 	return res;
 }
@@ -204,7 +216,7 @@ static bool keeps_port(const struct sq_flow *f, uint64_t now)
 int flows_recount(int outer_fd, uint32_t slot, uint64_t now)
 {
 	int32_t was[SQ_MAX_CLAUSES], n[SQ_MAX_CLAUSES] = {0};
-	struct sq_flow_set *set;
+	union sq_flow_set *set;
 	struct sq_flow_head *head;
 	uint32_t sets;
 	int res = map_table(outer_fd, slot, PROT_READ | PROT_WRITE, &set, &sets);
@@ -214,12 +226,11 @@ int flows_recount(int outer_fd, uint32_t slot, uint64_t now)
 	head = (void *)set;
 	for (int c = 0; c < SQ_MAX_CLAUSES; c++)
 		was[c] = __atomic_load_n(&head->held[c], __ATOMIC_ACQUIRE);
-	for (uint32_t i = 1; i <= sets; i++)
+	for (uint32_t i = 0; i < sets; i++)
 		for (int w = 0; w < SQ_FLOW_WAYS; w++) {
-			struct sq_flow *f = &set[i].flow[w];
+			struct sq_flow *f = &set[1 + i].flow[w];
 
-			if (__atomic_load_n(&set[i].tag[w], __ATOMIC_ACQUIRE) <= SQ_FLOW_BUSY ||
-			    !(f->state & SQ_FLOW_HELD))
+			if (!taken(set, sets, i, w) || !(f->state & SQ_FLOW_HELD))
 				continue;
 			if (keeps_port(f, now)) {
 				n[f->clause % SQ_MAX_CLAUSES]++;
@@ -241,7 +252,7 @@ int flows_recount(int outer_fd, uint32_t slot, uint64_t now)
 int flows_head(int outer_fd, uint32_t slot, struct sq_flow_head *ret)
 {
 	int fd = table_fd(outer_fd, slot), res;
-	struct sq_flow_set set;
+	union sq_flow_set set;
 	uint32_t zero = 0;
 
 	if (fd < 0)

@@ -16,9 +16,11 @@
 #include <squall/abi.h>
 
 /* Room for a quarter more than was asked for: at 0.8 full 0.02 % of the flows found none. A
- * thousandth of that is left to the head and the kernel's own page, so that all is 180 bytes for
- * each flow asked for. */
+ * two-hundredth of that is left to the tags, the head and the kernel's own page, so that all is 180
+ * bytes for each flow asked for. */
 uint32_t flows_sets(uint32_t links);
+/* How many a table of so many elements has. */
+uint32_t flows_sets_in(uint32_t elements);
 /* Bytes of kernel memory that the table takes. */
 uint64_t flows_bytes(uint32_t sets);
 /* Would so many bytes fit: into half of MemAvailable, and into what our memory cgroups leave? On

@@ -24,6 +24,7 @@
 #define AGAIN_NS  10000000ull /* between two looks at one table */
 #define REST	  19	      /* times as long as the look: 5 % of a CPU */
 #define NEVER	  UINT64_MAX
+#define BOTH_ENDS (SQ_FLOW_SEQ_UP | SQ_FLOW_SEQ_DOWN)
 #define OVER_BITS (SQ_FLOW_HUNG | SQ_FLOW_RESET | SQ_FLOW_ENDED | SQ_FLOW_REFUSED)
 
 struct watch {
@@ -124,7 +125,10 @@ static int look_at(const struct sq_flow *live, uint32_t place, void *arg)
 	uint64_t at;
 	int c;
 
-	if (live->proto != IPPROTO_TCP || (live->state & OVER_BITS))
+	/* What has not connected yet is not there to be reset: its SYN comes again, or it gives up.
+	 */
+	if (live->proto != IPPROTO_TCP || (live->state & OVER_BITS) ||
+	    (live->state & BOTH_ENDS) != BOTH_ENDS)
 		return 0;
 	flow = *live;
 	c = silent_clause(&l->w->rule, &flow);
