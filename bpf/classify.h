@@ -153,6 +153,16 @@ static __always_inline bool delivered_here(struct __sk_buff *skb, const struct s
 	return ret == BPF_FIB_LKUP_RET_NOT_FWDED || ret == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
+/* By a socket of a cgroup younger than the last scans: a container that has just come to the
+ * owner's namespace. Older ones elsewhere send in the owner's name: dockerd's resolver, a mesh's
+ * proxy. */
+static __always_inline bool of_newcomer(struct __sk_buff *skb, const struct sq_cfg *cfg)
+{
+	__u64 id = cfg->newest ? bpf_skb_cgroup_id(skb) : 0;
+
+	return id && (__s32)(SQ_CGROUP_SEQ(id) - cfg->newest) > 0;
+}
+
 /* Both return the id of the rule in force, 0 for none. */
 __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			     const struct sq_att *att, int hook)
@@ -163,8 +173,11 @@ __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return 0;
 	if (att->flags & (hook == AT_EGRESS ? SQ_A_HOST : SQ_A_EDGE))
 		t = target_of_skb(skb, cfg->levels);
-	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED)))
+	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED))) {
 		t = target_of_owner(att, cfg->levels);
+		if (t && of_newcomer(skb, cfg))
+			t = 0;
+	}
 	return t ? t->rule_id : 0;
 }
 

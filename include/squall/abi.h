@@ -358,8 +358,12 @@ struct sq_cfg {
 	__u32 lane;	   /* enum sq_lane */
 	__u32 trace_every; /* sample one packet in so many; 0 and 1 = all */
 	__u32 control_port;
-	__u32 pad;
+	__u32 newest; /* SQ_CGROUP_SEQ() of the youngest cgroup that scans have seen, 0: unknown */
 };
+
+/* Of a cgroup's id: the kernel gives the lower 31 bits in order, and counts their wraps above
+ * 2^32. To compare: (__s32)(a - b) > 0. */
+#define SQ_CGROUP_SEQ(id) ((__u32)((id) & 0x7fffffff) | (__u32)((id) >> 32) << 31)
 
 /*
  * What waits in the lanes of all namespaces, and what waits of one target. There is a bound in
