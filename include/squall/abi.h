@@ -363,7 +363,7 @@ struct sq_cfg {
 
 /* Of a cgroup's id: the kernel gives the lower 31 bits in order, and counts their wraps above
  * 2^32. To compare: (__s32)(a - b) > 0. */
-#define SQ_CGROUP_SEQ(id) ((__u32)((id) & 0x7fffffff) | (__u32)((id) >> 32) << 31)
+#define SQ_CGROUP_SEQ(id) ((__u32)((id)&0x7fffffff) | (__u32)((id) >> 32) << 31)
 
 /*
  * What waits in the lanes of all namespaces, and what waits of one target. There is a bound in
