@@ -187,9 +187,14 @@ static __always_inline bool comes_down(struct __sk_buff *skb, const struct sq_cf
 {
 	if (hook == AT_EGRESS)
 		return att->flags & SQ_A_EDGE;
+	if (!(att->flags & SQ_A_HOST) || !(cfg->flags & SQ_C_HOST_DOWN))
+		return false;
+	/* What the host sends to a group and hears itself has no Ethernet header here. (On lo it
+	 * comes again as any other.) */
+	if (skb->pkt_type == PACKET_LOOPBACK)
+		return !(att->flags & SQ_A_LOOP) && !bpf_skb_change_head(skb, ETH_HLEN, 0);
 	/* PACKET_HOST, or the group's and everybody's: not what only passes by. */
-	return (att->flags & SQ_A_HOST) && (cfg->flags & SQ_C_HOST_DOWN) &&
-	       skb->pkt_type <= PACKET_MULTICAST;
+	return skb->pkt_type <= PACKET_MULTICAST;
 }
 
 __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,

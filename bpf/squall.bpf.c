@@ -174,6 +174,13 @@ static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	return ret ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
 }
 
+/* What the host itself hears of what it sent to a group can be lost, no more: IPv4 drops it when it
+ * comes back from a lane, as from an address of its own. */
+static __always_inline bool loses_only(const struct sq_faults *f)
+{
+	return !(f->flags & (SQ_F_LANE | SQ_F_SUM | SQ_F_FLOW)) && !f->duplicate && !f->mtu;
+}
+
 /* By a clause with dns. GO_ON: it is not done with the packet, which meets its other faults. */
 static __noinline int judge_query(struct __sk_buff *skb, const struct sq_cfg *cfg,
 				  const struct sq_att *att, struct judgement *j, struct packet *p)
@@ -237,6 +244,8 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	if (clause < 0 || !judgement_make(&j, rule, clause, dir))
 		return PASS;
 
+	if (skb->pkt_type == PACKET_LOOPBACK && !loses_only(j.f))
+		return PASS;
 	flags = j.f->flags;
 	tci = (skb->tc_index & TCI_DONE) | (CLASSID_ATT(skb->tc_classid) << 1) | hook |
 	      tci_done(dir);
@@ -310,7 +319,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 	att = bpf_map_lookup_elem(&sq_att, &key);
 	if (!att)
 		return TC_ACT_UNSPEC;
-	if (!(done & TCI_UP_DONE)) {
+	if (!(done & TCI_UP_DONE) && skb->pkt_type != PACKET_LOOPBACK) {
 		rule_id = classify_up(skb, cfg, att, at);
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_UP | at << 1);
