@@ -128,6 +128,10 @@ void engine_lane_stats(struct engine *engine, struct engine_lane *ret);
 /* One word for programs; *ret_text (may be NULL): a clause for people. */
 const char *engine_lane_loss(enum lane_loss loss, const char **ret_text);
 
+/* What the lanes lost in the last minute, one after the other: *i begins at 0. Its text, and how
+ * long ago the last was; NULL: no more. An interface that goes with its container is no loss. */
+const char *engine_lane_lost(struct engine *engine, int *i, unsigned int *ret_ago_s);
+
 /* Tells the engine that namespaces or processes may have changed (a container
  * started): it rescans who is behind which interface soon. */
 void engine_rescan(struct engine *engine);
