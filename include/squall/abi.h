@@ -50,7 +50,7 @@ struct sq_match {
 	__u16 aport_lo; /* either port (remote or local); 0..0 = any */
 	__u16 aport_hi;
 	__u8 family;	 /* 0 any, 4, 6 */
-	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
+	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) means ICMPv6 too */
 	__u8 prefix_len; /* of addr; 0 = any address */
 	__u8 flags;	 /* SQ_M_* */
 	__u8 host;	 /* of sq_rule.host, from 1 on: one of this host's; 0 = any */
