@@ -138,8 +138,11 @@ void engine_rescan(struct engine *engine);
 
 /* How a target's packets can be seen now, for `target list`: "host", "bridge",
  * "netns" (attached inside its namespace) or "none" (no process yet), its
- * interfaces, and what programs of others are in front of ours there. */
+ * interfaces, and what programs of others are in front of ours there; shared: it
+ * lives in a namespace with others that are not below it. */
 json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id);
+/* Names of the host's interfaces that are up and never attached: tun, WireGuard, ipip. */
+json_t *engine_no_ethernet(void);
 
 /* Sampled packets. Each reader gets its own queue; closing the last one turns
  * tracing off in the kernel. next: 1 = event, 0 = none within timeout. */
