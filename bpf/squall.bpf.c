@@ -176,9 +176,12 @@ static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 
 /* What the host itself hears of what it sent to a group can be lost, no more: IPv4 drops it when it
  * comes back from a lane, as from an address of its own. */
-static __always_inline bool loses_only(const struct sq_faults *f)
+static __always_inline bool passes_itself(struct __sk_buff *skb, const struct sq_faults *f)
 {
-	return !(f->flags & (SQ_F_LANE | SQ_F_SUM | SQ_F_FLOW)) && !f->duplicate && !f->mtu;
+	bool loses_only =
+		!(f->flags & (SQ_F_LANE | SQ_F_SUM | SQ_F_FLOW)) && !f->duplicate && !f->mtu;
+
+	return skb->pkt_type == PACKET_LOOPBACK && !loses_only;
 }
 
 /* By a clause with dns. GO_ON: it is not done with the packet, which meets its other faults. */
@@ -241,11 +244,9 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return PASS;
 	hosts = rule->n_hosts ? hosts_of(skb, rule, &p, dir) : 0;
 	clause = match_clause(rule, &p, cfg, dir | hosts << 1);
-	if (clause < 0 || !judgement_make(&j, rule, clause, dir))
+	if (clause < 0 || !judgement_make(&j, rule, clause, dir) || passes_itself(skb, j.f))
 		return PASS;
 
-	if (skb->pkt_type == PACKET_LOOPBACK && !loses_only(j.f))
-		return PASS;
 	flags = j.f->flags;
 	tci = (skb->tc_index & TCI_DONE) | (CLASSID_ATT(skb->tc_classid) << 1) | hook |
 	      tci_done(dir);
