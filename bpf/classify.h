@@ -153,6 +153,16 @@ static __always_inline bool delivered_here(struct __sk_buff *skb, const struct s
 	return ret == BPF_FIB_LKUP_RET_NOT_FWDED || ret == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
+/* By a socket of a cgroup younger than the last scans: a container that has just come to the
+ * owner's namespace. Older ones elsewhere send in the owner's name: dockerd's resolver, a mesh's
+ * proxy. */
+static __always_inline bool of_newcomer(struct __sk_buff *skb, const struct sq_cfg *cfg)
+{
+	__u64 id = cfg->newest ? bpf_skb_cgroup_id(skb) : 0;
+
+	return id && (__s32)(SQ_CGROUP_SEQ(id) - cfg->newest) > 0;
+}
+
 /* Both return the id of the rule in force, 0 for none. */
 __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 			     const struct sq_att *att, int hook)
@@ -163,8 +173,11 @@ __noinline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return 0;
 	if (att->flags & (hook == AT_EGRESS ? SQ_A_HOST : SQ_A_EDGE))
 		t = target_of_skb(skb, cfg->levels);
-	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED)))
+	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED))) {
 		t = target_of_owner(att, cfg->levels);
+		if (t && of_newcomer(skb, cfg))
+			t = 0;
+	}
 	return t ? t->rule_id : 0;
 }
 
@@ -174,9 +187,14 @@ static __always_inline bool comes_down(struct __sk_buff *skb, const struct sq_cf
 {
 	if (hook == AT_EGRESS)
 		return att->flags & SQ_A_EDGE;
+	if (!(att->flags & SQ_A_HOST) || !(cfg->flags & SQ_C_HOST_DOWN))
+		return false;
+	/* What the host sends to a group and hears itself has no Ethernet header here. (On lo it
+	 * comes again as any other.) */
+	if (skb->pkt_type == PACKET_LOOPBACK)
+		return !(att->flags & SQ_A_LOOP) && !bpf_skb_change_head(skb, ETH_HLEN, 0);
 	/* PACKET_HOST, or the group's and everybody's: not what only passes by. */
-	return (att->flags & SQ_A_HOST) && (cfg->flags & SQ_C_HOST_DOWN) &&
-	       skb->pkt_type <= PACKET_MULTICAST;
+	return skb->pkt_type <= PACKET_MULTICAST;
 }
 
 __noinline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,

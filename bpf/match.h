@@ -35,7 +35,7 @@ static __always_inline void view_make(const struct packet *p, __u32 dir, struct 
 	}
 	v->family = p->family;
 	v->tcp_flags = p->tcp_flags;
-	v->proto = p->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : p->proto;
+	v->proto = p->proto;
 }
 
 static __always_inline bool in_range(__u16 port, __u16 lo, __u16 hi)
@@ -49,7 +49,9 @@ __noinline bool match(const struct sq_match *m, const struct view *v)
 		return false;
 	if (m->host && !(v->hosts >> (m->host - 1) & 1))
 		return false;
-	if (m->proto && m->proto != v->proto)
+	/* icmp means both. */
+	if (m->proto && m->proto != v->proto &&
+	    !(m->proto == IPPROTO_ICMP && v->proto == IPPROTO_ICMPV6))
 		return false;
 	if ((m->flags & SQ_M_TCP) && !(m->flags >> SQ_M_TCP_SHIFT & v->tcp_flags & 7))
 		return false;

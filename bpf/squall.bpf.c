@@ -174,6 +174,16 @@ static __noinline int end_flow(struct __sk_buff *skb, const struct sq_cfg *cfg,
 	return ret ? TC_ACT_STOLEN : TC_ACT_UNSPEC;
 }
 
+/* What the host itself hears of what it sent to a group can be lost, no more: IPv4 drops it when it
+ * comes back from a lane, as from an address of its own. */
+static __always_inline bool passes_itself(struct __sk_buff *skb, const struct sq_faults *f)
+{
+	bool loses_only =
+		!(f->flags & (SQ_F_LANE | SQ_F_SUM | SQ_F_FLOW)) && !f->duplicate && !f->mtu;
+
+	return skb->pkt_type == PACKET_LOOPBACK && !loses_only;
+}
+
 /* By a clause with dns. GO_ON: it is not done with the packet, which meets its other faults. */
 static __noinline int judge_query(struct __sk_buff *skb, const struct sq_cfg *cfg,
 				  const struct sq_att *att, struct judgement *j, struct packet *p)
@@ -234,7 +244,7 @@ static __noinline int judge(struct __sk_buff *skb, const struct sq_cfg *cfg,
 		return PASS;
 	hosts = rule->n_hosts ? hosts_of(skb, rule, &p, dir) : 0;
 	clause = match_clause(rule, &p, cfg, dir | hosts << 1);
-	if (clause < 0 || !judgement_make(&j, rule, clause, dir))
+	if (clause < 0 || !judgement_make(&j, rule, clause, dir) || passes_itself(skb, j.f))
 		return PASS;
 
 	flags = j.f->flags;
@@ -310,7 +320,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 	att = bpf_map_lookup_elem(&sq_att, &key);
 	if (!att)
 		return TC_ACT_UNSPEC;
-	if (!(done & TCI_UP_DONE)) {
+	if (!(done & TCI_UP_DONE) && skb->pkt_type != PACKET_LOOPBACK) {
 		rule_id = classify_up(skb, cfg, att, at);
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_UP | at << 1);

@@ -50,7 +50,7 @@ struct sq_match {
 	__u16 aport_lo; /* either port (remote or local); 0..0 = any */
 	__u16 aport_hi;
 	__u8 family;	 /* 0 any, 4, 6 */
-	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) also means ICMPv6 */
+	__u8 proto;	 /* IPPROTO_*; 0 any; 1 (icmp) means ICMPv6 too */
 	__u8 prefix_len; /* of addr; 0 = any address */
 	__u8 flags;	 /* SQ_M_* */
 	__u8 host;	 /* of sq_rule.host, from 1 on: one of this host's; 0 = any */
@@ -369,8 +369,12 @@ struct sq_cfg {
 	__u32 lane;	   /* enum sq_lane */
 	__u32 trace_every; /* sample one packet in so many; 0 and 1 = all */
 	__u32 control_port;
-	__u32 pad;
+	__u32 newest; /* SQ_CGROUP_SEQ() of the youngest cgroup that scans have seen, 0: unknown */
 };
+
+/* Of a cgroup's id: the kernel gives the lower 31 bits in order, and counts their wraps above
+ * 2^32. To compare: (__s32)(a - b) > 0. */
+#define SQ_CGROUP_SEQ(id) ((__u32)((id)&0x7fffffff) | (__u32)((id) >> 32) << 31)
 
 /*
  * What waits in the lanes of all namespaces, and what waits of one target. There is a bound in

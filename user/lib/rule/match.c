@@ -12,16 +12,17 @@
 #include "lib/rule/parts.h"
 
 /* Those written by name. Others are shown as numbers, so that what is shown can be read
- * back where /etc/protocols is another, or is missing. */
+ * back where /etc/protocols is another, or is missing. (There, ipip is 94, which nobody sends.) */
 static const struct {
 	const char *name;
 	uint8_t proto;
 	bool ports; /* in the first four bytes of its header */
-} protocols[] = {{"tcp", IPPROTO_TCP, true},	{"udp", IPPROTO_UDP, true},
-		 {"icmp", IPPROTO_ICMP, false}, {"sctp", IPPROTO_SCTP, true},
-		 {"dccp", IPPROTO_DCCP, true},	{"udplite", IPPROTO_UDPLITE, true},
-		 {"igmp", IPPROTO_IGMP, false}, {"gre", IPPROTO_GRE, false},
-		 {"esp", IPPROTO_ESP, false},	{"ah", IPPROTO_AH, false}};
+} protocols[] = {{"tcp", IPPROTO_TCP, true},	    {"udp", IPPROTO_UDP, true},
+		 {"icmp", IPPROTO_ICMP, false},	    {"sctp", IPPROTO_SCTP, true},
+		 {"dccp", IPPROTO_DCCP, true},	    {"udplite", IPPROTO_UDPLITE, true},
+		 {"igmp", IPPROTO_IGMP, false},	    {"gre", IPPROTO_GRE, false},
+		 {"esp", IPPROTO_ESP, false},	    {"ah", IPPROTO_AH, false},
+		 {"icmpv6", IPPROTO_ICMPV6, false}, {"ipip", IPPROTO_IPIP, false}};
 #define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
 
 static int parse_uint(const char *text, unsigned long max, unsigned long *ret);
@@ -47,8 +48,7 @@ int match_set_proto(struct sq_match *m, const char *value, const char *field, st
 	}
 	if (!number || number > 255)
 		return sq_error_value(err, -EINVAL, field, value, match_proto_accepts);
-	/* icmp means both, and a packet of either is looked at as icmp. */
-	m->proto = number == IPPROTO_ICMPV6 ? IPPROTO_ICMP : (uint8_t)number;
+	m->proto = (uint8_t)number;
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct explain {
 	json_t *reasons;
 	struct target t;
 	bool running, ruled, in_force;
+	bool others;	     /* there are rules of other targets */
 	struct sq_rule rule; /* the target's own, or, `inherited`, its parent's */
 	char *inherited;     /* whose, NULL: its own */
 	char *by;	     /* the selector that it came by, or NULL */
@@ -90,6 +91,7 @@ static int look_at_kin(struct rule_entry *e, void *arg)
 
 	if (!e->in_force || !e->cgroup || !k->x->t.cgroup[0])
 		return 0;
+	k->x->others |= strcmp(e->cgroup, k->x->t.cgroup) != 0;
 	if (is_below(e->cgroup, k->x->t.cgroup)) {
 		json_array_append_new(k->x->children, json_text(e->name));
 	} else if (is_below(k->x->t.cgroup, e->cgroup) && strlen(e->cgroup) > k->parent_len) {
@@ -438,18 +440,6 @@ static void explain_clauses(struct explain *x)
 				       (unsigned long long)c->lane_lost_pkts, name);
 		}
 	}
-	if (strcmp(x->mode, "host") == 0 && x->sum[SQ_DOWN].seen_pkts == 0)
-		for (uint32_t i = 0; i < x->rule.n_clauses; i++) {
-			const struct sq_match *m = &x->rule.clause[i].match;
-
-			if (!(x->rule.clause[i].faults[SQ_DOWN].flags & SQ_F_ACTIVE) ||
-			    (m->proto && m->proto != IPPROTO_ICMP))
-				continue;
-			reason(x, "icmp-host", "test with TCP or UDP, or fault up",
-			       "in host mode packets without a socket are nobody's: replies to a "
-			       "ping are not met by \"down\"");
-			break;
-		}
 }
 
 static json_t *direction_json(const struct sq_counters *c)
@@ -519,6 +509,14 @@ static int explain(struct explain *x, const char *name, bool at_once, struct sq_
 	}
 	explain_place(x, at_once);
 	explain_kin(x);
+	if (x->ruled && x->in_force)
+		limit_reasons(
+			&x->rule,
+			&(struct place){.host = !strcmp(x->mode, "host"),
+					.shared = json_is_true(json_object_get(x->view, "shared")),
+					.others = x->others,
+					.at_once = at_once},
+			x->sum, x->reasons);
 	if (at_once)
 		return 0;
 	explain_schedule(x);

@@ -16,4 +16,13 @@ json_t *explain_notes(struct api *a, const char *name);
 void flow_reasons(const struct sq_rule *rule, uint32_t i, const struct sq_flow_head *counted,
 		  json_t *reasons);
 
+/* flows.c: what of its packets the rule cannot meet where its target lives. */
+struct place {
+	bool host, shared;
+	bool others;  /* have rules too */
+	bool at_once; /* when the rule is set: only what can never act */
+};
+void limit_reasons(const struct sq_rule *rule, const struct place *at,
+		   const struct sq_counters sum[SQ_DIRS], json_t *reasons);
+
 #endif

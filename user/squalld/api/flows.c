@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Flows of the rules that follow them: what was counted, and the table itself. */
+/* Flows of the rules that follow them: what was counted, and the table itself. And what explain
+ * says of those, and of what a rule cannot meet where its target lives. */
 #include <errno.h>
 #include <stdarg.h>
 #include <netinet/in.h>
@@ -214,4 +215,77 @@ enum MHD_Result api_flows(struct request *r, const char *name)
 			"reset or max-flows does",
 			t.name);
 	return reply_flows(r, &t, counts, id, limit); /* a walk of up to 360 MB: without the lock */
+}
+
+/* --- what a rule cannot meet ---------------------------------------------------------- */
+
+/* `down` finds its target by the receiving socket there. */
+static void socket_reasons(const struct sq_rule *rule, const struct place *at, bool met,
+			   json_t *reasons)
+{
+	const char *where =
+		at->host ? "in host mode" : "in a namespace that it shares with other cgroups";
+	bool other = false;
+
+	for (uint32_t i = 0; i < rule->n_clauses; i++) {
+		const struct sq_clause *c = &rule->clause[i];
+		uint8_t proto = c->match.proto;
+
+		if (!(c->faults[SQ_DOWN].flags & SQ_F_ACTIVE))
+			continue;
+		if (proto && proto != IPPROTO_TCP && proto != IPPROTO_UDP)
+			add_reason(reasons, "down-protocol", "fault up, or match tcp or udp",
+				   "clause %u, down, never acts: %s down meets TCP and UDP alone, "
+				   "not protocol %u",
+				   i + 1, where, proto);
+		other |= !proto;
+	}
+	if (other && !met && !at->at_once)
+		add_reason(
+			reasons, at->host ? "icmp-host" : "icmp-shared",
+			"test with TCP or UDP, or fault up",
+			"%s packets without a TCP or UDP socket are nobody's: replies to a ping, "
+			"ICMP errors, UDP-Lite, SCTP, DCCP and raw sockets' are not met by "
+			"\"down\"",
+			where);
+}
+
+static void device_reasons(json_t *reasons)
+{
+	json_t *names = engine_no_ethernet(), *one;
+	char list[160] = "";
+	size_t i;
+
+	json_array_foreach(names, i, one) if (strlen(list) + 20 < sizeof(list))
+	{
+		strcat(list, i ? ", " : "");
+		strcat(list, json_string_value(one));
+	}
+	if (list[0])
+		add_reason(reasons, "no-ethernet",
+			   "set the rule where an Ethernet device carries it",
+			   "what goes over %s%s is not met: no Ethernet header, so not attached",
+			   list, json_array_size(names) > 8 ? ", ..." : "");
+	json_decref(names);
+}
+
+void limit_reasons(const struct sq_rule *rule, const struct place *at,
+		   const struct sq_counters sum[SQ_DIRS], json_t *reasons)
+{
+	if (at->host || at->shared)
+		socket_reasons(rule, at, sum[SQ_DOWN].seen_pkts, reasons);
+	if (at->host && !at->at_once)
+		device_reasons(reasons);
+	for (int dir = 0; dir < SQ_DIRS && at->others && !at->at_once; dir++) {
+		bool acts = false;
+
+		for (uint32_t i = 0; i < rule->n_clauses; i++)
+			acts |= rule->clause[i].faults[dir].flags & SQ_F_ACTIVE;
+		if (acts && !sum[dir].seen_pkts)
+			add_reason(
+				reasons, "forwarded", "take away the rule of what forwards",
+				"what another target's rule has judged %s, as a router's does, is "
+				"not judged %s again",
+				dir == SQ_UP ? "up" : "down", dir == SQ_UP ? "up" : "down");
+	}
 }

@@ -72,6 +72,18 @@ static void watches(struct api *a, json_t *list)
 	json_decref(o);
 }
 
+static void lane_losses(struct api *a, json_t *list)
+{
+	unsigned int ago;
+	const char *text;
+
+	for (int i = 0; (text = engine_lane_lost(a->engine, &i, &ago));)
+		add(list,
+		    "drops: packets of targets are lost, and not by a rule, the last %u s ago: %s; "
+		    "squall status counts them",
+		    ago, text);
+}
+
 json_t *health_json(struct api *a, bool ask, int *ret)
 {
 	json_t *reasons = json_array(), *first;
@@ -90,6 +102,7 @@ json_t *health_json(struct api *a, bool ask, int *ret)
 	if (history_error(a->history))
 		add(reasons, "history: cannot be written: %s",
 		    strerror(-history_error(a->history)));
+	lane_losses(a, reasons);
 	descriptors(reasons);
 	watches(a, reasons);
 	if (rc == 0 && json_array_size(reasons))

@@ -154,6 +154,9 @@ struct engine {
 	int n_failed;
 	struct seen *seen; /* by the last scan; att_lock */
 	uint32_t told; /* losses of the lanes that the log has: bits by enum lane_loss; plumber */
+	bool looked_at_losses;		   /* plumber */
+	uint64_t lost_before[LANE_LOSSES]; /* as the last look found them; plumber */
+	uint64_t lost_ns[LANE_LOSSES];	   /* when it found more, 0: never */
 	uint64_t pacer_dropped_seen, swept_ns;
 	/* How late the lanes' packets were at most, by the second; written by the plumber, atomic
 	 */

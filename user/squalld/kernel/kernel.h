@@ -128,14 +128,21 @@ void engine_lane_stats(struct engine *engine, struct engine_lane *ret);
 /* One word for programs; *ret_text (may be NULL): a clause for people. */
 const char *engine_lane_loss(enum lane_loss loss, const char **ret_text);
 
+/* What the lanes lost in the last minute, one after the other: *i begins at 0. Its text, and how
+ * long ago the last was; NULL: no more. An interface that goes with its container is no loss. */
+const char *engine_lane_lost(struct engine *engine, int *i, unsigned int *ret_ago_s);
+
 /* Tells the engine that namespaces or processes may have changed (a container
  * started): it rescans who is behind which interface soon. */
 void engine_rescan(struct engine *engine);
 
 /* How a target's packets can be seen now, for `target list`: "host", "bridge",
  * "netns" (attached inside its namespace) or "none" (no process yet), its
- * interfaces, and what programs of others are in front of ours there. */
+ * interfaces, and what programs of others are in front of ours there; shared: it
+ * lives in a namespace with others that are not below it. */
 json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id);
+/* Names of the host's interfaces that are up and never attached: tun, WireGuard, ipip. */
+json_t *engine_no_ethernet(void);
 
 /* Sampled packets. Each reader gets its own queue; closing the last one turns
  * tracing off in the kernel. next: 1 = event, 0 = none within timeout. */

@@ -14,7 +14,8 @@
 #include "squalld/kernel/engine_internal.h"
 #include "squalld/flows/hosts.h"
 
-#define DRAIN_NS 5000000000ull
+#define DRAIN_NS       5000000000ull
+#define LOST_LATELY_NS 60000000000ull
 
 static uint64_t positive(int64_t v)
 {
@@ -153,6 +154,35 @@ const char *engine_lane_loss(enum lane_loss loss, const char **ret_text)
 	return words[loss][0];
 }
 
+static void note_losses(struct engine *e, const struct engine_lane *st)
+{
+	bool first = !e->looked_at_losses;
+
+	for (int i = 0; i < LANE_LOSSES; i++) {
+		/* What our predecessor lost is long past. */
+		if (!first && st->lost[i] > e->lost_before[i])
+			__atomic_store_n(&e->lost_ns[i], engine_now(), __ATOMIC_RELAXED);
+		e->lost_before[i] = st->lost[i];
+	}
+	e->looked_at_losses = true;
+}
+
+const char *engine_lane_lost(struct engine *e, int *i, unsigned int *ret_ago_s)
+{
+	const char *text = NULL;
+
+	for (; *i < LANE_LOSSES && !text; ++*i) {
+		uint64_t at = __atomic_load_n(&e->lost_ns[*i], __ATOMIC_RELAXED),
+			 now = engine_now();
+
+		if (!at || *i == LANE_STRANDED || now > at + LOST_LATELY_NS)
+			continue;
+		engine_lane_loss(*i, &text);
+		*ret_ago_s = now > at ? (now - at) / 1000000000u : 0;
+	}
+	return text;
+}
+
 json_t *lane_json(struct engine *e)
 {
 	static const char *const names[] = {"none", "fq", "tap"};
@@ -255,6 +285,7 @@ void lane_sweep(struct engine *e)
 				       bpf_map__fd(e->skel->maps.sq_targets), now);
 	}
 	engine_lane_stats(e, &st);
+	note_losses(e, &st);
 	for (int i = 0; i < LANE_LOSSES; i++) {
 		const char *text;
 

@@ -88,6 +88,18 @@ int seen_chain(const char *path, uint64_t chain[SQ_MAX_LEVELS])
 	return depth == -E2BIG ? SQ_MAX_LEVELS : depth;
 }
 
+/* Of a process that no scan has met so far. */
+static void see_cgroup(struct seen *s, int pid)
+{
+	char path[PATH_MAX];
+	uint64_t id;
+
+	if (cgroup_of_pid(pid, path, sizeof(path)) || cgroup_id_of(path, &id, NULL))
+		return;
+	if (!s->newest || (int32_t)(SQ_CGROUP_SEQ(id) - SQ_CGROUP_SEQ(s->newest)) > 0)
+		s->newest = id;
+}
+
 static int see(struct engine *e, struct seen *s, int pid)
 {
 	uint64_t ino = netns_of(pid), chain[SQ_MAX_LEVELS];
@@ -162,6 +174,7 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 
 	if (!proc)
 		return -errno;
+	s->newest = before ? before->newest : 0;
 	while (!err && (d = readdir(proc))) {
 		struct proc p = {.pid = atoi(d->d_name), .inode = d->d_ino};
 
@@ -170,10 +183,13 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 		while (before && k < before->n_procs && before->procs[k].pid < p.pid)
 			k++;
 		if (before && k < before->n_procs && before->procs[k].pid == p.pid &&
-		    before->procs[k].inode == p.inode)
+		    before->procs[k].inode == p.inode) {
 			p.kernel = before->procs[k].kernel;
-		else
+		} else {
 			p.kernel = is_kthread(p.pid);
+			if (!p.kernel)
+				see_cgroup(s, p.pid);
+		}
 		if (!room_for_one(&s->procs, s->n_procs, sizeof(*s->procs))) {
 			err = -ENOMEM;
 			break;

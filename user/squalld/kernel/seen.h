@@ -32,6 +32,7 @@ struct seen {
 	size_t n;
 	struct proc *procs; /* by pid, as /proc lists them */
 	size_t n_procs;
+	uint64_t newest; /* id of the youngest cgroup of all that scans have met, 0: none */
 };
 
 /* 0 or -errno. `before` (may be NULL) saves a look at each thread of the kernel's. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "lib/cgroup.h"
 #include "squalld/flows/flows.h"
 #include "squalld/kernel/engine_internal.h"
+#include "squalld/kernel/seen.h"
 
 /* A namespace that processes of the target are in. */
 struct home {
@@ -25,6 +27,8 @@ struct view {
 	struct engine *e;
 	json_t *interfaces, *in_front;
 	bool host, edge, inside;
+	bool shared; /* with others that are not below it, so what has no socket is nobody's */
+	const char *path;
 	struct home *homes;
 	size_t n, room;
 };
@@ -76,10 +80,15 @@ static int view_pid(int pid, void *arg)
 static void view_home(struct view *v, const struct home *at)
 {
 	const struct engine *e = v->e;
+	const struct seen_space *sp = e->seen ? seen_find(e->seen, at->ino) : NULL;
+	size_t len = strlen(v->path);
 	json_t *front;
 
 	if (at->ino == e->host_ino)
 		v->host = true;
+	if (sp && sp->several &&
+	    (strncmp(sp->common, v->path, len) || (sp->common[len] && sp->common[len] != '/')))
+		v->shared = true;
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
 		const struct attachment *a = &e->atts[i];
 		bool edge = a->ino == e->host_ino && (a->att.flags & SQ_A_EDGE) && at->nsid >= 0 &&
@@ -130,8 +139,9 @@ const char *engine_late_resets(const struct engine *e)
 
 json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 {
-	struct view v = {.e = e, .interfaces = json_array(), .in_front = json_array()};
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
+	struct view v = {
+		.e = e, .interfaces = json_array(), .in_front = json_array(), .path = path};
 
 	/* A target may have thousands of cgroups: nobody waits for att_lock meanwhile. */
 	if (!cgroup_path_of(cgroup_id, path, sizeof(path)))
@@ -141,12 +151,28 @@ json_t *engine_target_view(struct engine *e, uint64_t cgroup_id)
 		view_home(&v, &v.homes[i]);
 	pthread_mutex_unlock(&e->att_lock);
 	free(v.homes);
-	return json_pack("{s:s, s:o, s:o}", "mode",
+	return json_pack("{s:s, s:o, s:o, s:b}", "mode",
 			 v.inside ? "netns"
 			 : v.edge ? "bridge"
 			 : v.host ? "host"
 				  : "none",
-			 "interfaces", v.interfaces, "in_front", v.in_front);
+			 "interfaces", v.interfaces, "in_front", v.in_front, "shared", v.shared);
+}
+
+json_t *engine_no_ethernet(void)
+{
+	json_t *names = json_array();
+	struct nl_link *links;
+	size_t n = 0;
+
+	if (nl_links(&links, &n))
+		return names;
+	for (size_t i = 0; i < n; i++)
+		if ((links[i].flags & IFF_UP) && links[i].arptype != ARPHRD_ETHER &&
+		    links[i].arptype != ARPHRD_LOOPBACK)
+			json_array_append_new(names, json_string(links[i].name));
+	free(links);
+	return names;
 }
 
 json_t *attach_json(struct engine *e)
