@@ -164,10 +164,15 @@ static int of_cgroup_path(struct targets *all, const char *path, struct target *
 	if (strlen(path) >= sizeof(clean))
 		return sq_error_set(p, -EINVAL, "target", "a cgroup path of %zu bytes is too long",
 				    strlen(path));
-	/* One name per cgroup: no doubled or trailing slashes. */
-	for (const char *s = path; *s; s++)
-		if (*s != '/' || (s[1] && s[1] != '/'))
+	/* One name per cgroup: no doubled or trailing slashes, and no "." between them. */
+	for (const char *s = path; *s; s++) {
+		if (*s == '.' && (!n || clean[n - 1] == '/') && (!s[1] || s[1] == '/'))
+			continue;
+		if (*s != '/' || !n || clean[n - 1] != '/')
 			clean[n++] = *s;
+	}
+	while (n && clean[n - 1] == '/')
+		n--;
 	clean[n] = 0;
 	rc = engine_cgroup_id(clean, &id, p);
 	if (rc < 0) {
