@@ -75,6 +75,7 @@ void container_free(struct container *c)
 	free(c->cgroup);
 	free(c->why);
 	free(c->label_error);
+	free(c->was);
 	json_decref(c->labels);
 	free(c);
 }
@@ -444,6 +445,25 @@ static bool differ(const char *a, const char *b)
 	return !a != !b || (a && strcmp(a, b) != 0);
 }
 
+/* An engine has each name once: who had it is called something else by now, which is told later.
+ * Until then its name is its id, and what is kept by name goes with it. */
+static void give_way(struct targets *all, const struct container *c)
+{
+	struct container *other = all->first;
+	char *name;
+
+	while (other && (strcmp(other->name, c->name) != 0 || strcmp(other->id, c->id) == 0))
+		other = other->next;
+	if (!other || !(name = strdup(other->id)))
+		return;
+	free(other->was);
+	other->was = other->name;
+	other->name = name;
+	log_info("container %s is now named %.12s, until its engine tells its name", other->was,
+		 name);
+	all->events->renamed(all->events_arg, other->was, other);
+}
+
 void targets_put(struct targets *all, struct container *c)
 {
 	struct container **link = &all->first, *old;
@@ -452,6 +472,7 @@ void targets_put(struct targets *all, struct container *c)
 		link = &(*link)->next;
 	old = *link;
 	keep_apart(all, c);
+	give_way(all, c);
 	if (old && old->ecs_service && !c->ecs_service)
 		c->ecs_service = strdup(old->ecs_service);
 	c->seen = true;
@@ -489,7 +510,7 @@ void targets_put(struct targets *all, struct container *c)
 
 void targets_remove(struct targets *all, const char *id, bool destroyed)
 {
-	struct container **link = &all->first, *c;
+	struct container **link = &all->first, *c, *heir;
 
 	while (*link && strcmp((*link)->id, id) != 0)
 		link = &(*link)->next;
@@ -501,6 +522,10 @@ void targets_remove(struct targets *all, const char *id, bool destroyed)
 		all->events->gone(all->events_arg, c->name, c->cgroup_id);
 	if (destroyed && !by_name(all, c->name))
 		all->events->destroyed(all->events_arg, c->name);
+	/* It had not been renamed after all: the new one of its name is meant by what is left. */
+	heir = c->was ? by_name(all, c->was) : NULL;
+	if (heir)
+		all->events->renamed(all->events_arg, c->name, heir);
 	c->running = false;
 	c->cgroup_id = 0;
 	tell(all, "remove", "removed", c);
