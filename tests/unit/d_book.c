@@ -179,6 +179,10 @@ static void names(void **state)
 	assert_int_equal(target_resolve(d.targets, "aaa", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "orker", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "", &t, &p), -ENOENT);
+	/* It would be listed under another name than its own. */
+	fake_add("/\xff\xfe");
+	assert_int_equal(target_resolve(d.targets, "cgroup:/\xff\xfe", &t, &p), -EINVAL);
+	assert_non_null(strstr(p.text, "UTF-8"));
 	assert_int_equal(target_resolve(d.targets, "cgroup:/none", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "locust-worker", &t, &p), 0);
 	assert_int_equal(target_ready(&t, &p), -EHOSTDOWN);

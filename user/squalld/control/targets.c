@@ -133,6 +133,14 @@ struct container *target_by_ecs_id(struct targets *all, const char *id)
 	return NULL;
 }
 
+static bool is_utf8(const char *text)
+{
+	json_t *s = json_string(text);
+
+	json_decref(s);
+	return s != NULL;
+}
+
 static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct sq_error *p)
 {
 	struct container *c = id ? by_cgroup(all, id) : NULL;
@@ -150,6 +158,9 @@ static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, st
 				    rc == -ENOENT ? "there is no cgroup with id %llu"
 						  : "cannot look for the cgroup with id %llu: %s",
 				    (unsigned long long)id, strerror(-rc));
+	if (!is_utf8(ret->cgroup))
+		return sq_error_set(p, -EINVAL, "target", "the name of cgroup %llu is not UTF-8",
+				    (unsigned long long)id);
 	snprintf(ret->name, sizeof(ret->name), "cgroup:%.*s", TARGET_NAME_MAX - 8, ret->cgroup);
 	return 0;
 }
@@ -165,6 +176,10 @@ static int of_cgroup_path(struct targets *all, const char *path, struct target *
 	if (strlen(path) >= sizeof(clean))
 		return sq_error_set(p, -EINVAL, "target", "a cgroup path of %zu bytes is too long",
 				    strlen(path));
+	/* It would be listed, and kept in the state file, under a name that is not its own. */
+	if (!is_utf8(path))
+		return sq_error_set(p, -EINVAL, "target",
+				    "the cgroup's name is not UTF-8, which is what is accepted");
 	/* One name per cgroup: no doubled or trailing slashes, and no "." between them. */
 	for (const char *s = path; *s; s++) {
 		if (*s == '.' && (!n || clean[n - 1] == '/') && (!s[1] || s[1] == '/'))
