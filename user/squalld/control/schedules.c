@@ -28,7 +28,7 @@ struct step {
 struct schedule {
 	struct schedule *next;
 	char *target, *cgroup; /* where that was when it started: names move */
-	json_t *body; /* as given, for GET and the state file */
+	json_t *body;	       /* as given, for GET and the state file */
 	struct step *step;
 	size_t n_steps, cursor;
 	uint64_t length_ns, repeat; /* repeat 0: until stopped */

@@ -74,7 +74,8 @@ int target_resolve_container(struct targets *all, const char *text, struct targe
 			     struct sq_error *p);
 /* Is it a container's? */
 bool target_is_container(struct targets *all, uint64_t cgroup_id);
-/* Containers, then cgroups that may have a rule, parents first. Stops when fn returns non-zero, and returns that. */
+/* Containers, then cgroups that may have a rule, parents first. Stops when fn returns non-zero, and
+ * returns that. */
 int targets_each(struct targets *all, bool cgroups, bool containers,
 		 int (*fn)(const struct target *t, void *arg), void *arg);
 void targets_count(struct targets *all, unsigned int *ret_running, unsigned int *ret_all);
