@@ -121,6 +121,17 @@ step("itself", "GET", "/api/v1/openapi.json", 200)
 step("all", "GET", "/api/v1/targets", 200, check=lambda d, h: {A, B} <= {t["target"] for t in d["targets"]})
 step("containers only", "GET", "/api/v1/targets?kind=container", 200, check=lambda d, h: d["targets"] == [])
 step("bad kind", "GET", "/api/v1/targets?kind=pod", 400)
+step("unknown word", "GET", "/api/v1/targets?knid=cgroup", 400, check=lambda d, h: d["field"] == "query" and "accepted: kind match" in d["detail"])
+# Each route takes the words that the document has for it, and no other.
+for path, ops in doc["paths"].items():
+    for method, op in ops.items():
+        if not path.startswith("/api/v1/") or method == "parameters":
+            continue
+        want = sorted(p["name"] for p in op.get("parameters", []) if p.get("in") == "query")
+        got = call(method.upper(), path.replace("{", "").replace("}", "") + "?no-such-word=1")
+        text = json.loads(got[2]).get("detail", "")
+        words = sorted(w for w in text.rpartition("accepted: ")[2].split() if w != "none")
+        say(got[0] == 400 and words == want, f"{method} {path}: takes {want} in the query, no other")
 t, _ = step("by path", "GET", "/api/v1/targets/" + quote(A, safe=""), 200)
 step("what happened", "GET", "/api/v1/history?limit=5", 200, check=lambda d, h: d["kept"] >= len(d["events"]) > 0)
 step("of nothing", "GET", "/api/v1/history?format=xml", 400, check=lambda d, h: d["field"] == "format")

@@ -179,6 +179,10 @@ static void names(void **state)
 	assert_int_equal(target_resolve(d.targets, "aaa", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "orker", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "", &t, &p), -ENOENT);
+	/* It would be listed under another name than its own. */
+	fake_add("/\xff\xfe");
+	assert_int_equal(target_resolve(d.targets, "cgroup:/\xff\xfe", &t, &p), -EINVAL);
+	assert_non_null(strstr(p.text, "UTF-8"));
 	assert_int_equal(target_resolve(d.targets, "cgroup:/none", &t, &p), -ENOENT);
 	assert_int_equal(target_resolve(d.targets, "locust-worker", &t, &p), 0);
 	assert_int_equal(target_ready(&t, &p), -EHOSTDOWN);
@@ -528,6 +532,123 @@ static void cleared(void **state)
 	assert_int_equal(n.undo, 0);
 }
 
+static uint64_t loss_of(uint64_t id)
+{
+	return fake_of(id)->ruled ? fake_of(id)->rule.clause[0].faults[SQ_UP].loss_p[0] : 0;
+}
+
+/* a has 100 %, b 50 %, whatever they are called. */
+static void both_ruled(uint64_t a, const char *of_a, uint64_t b, const char *of_b)
+{
+	assert_int_equal(book_count(d.book), 2);
+	assert_non_null(book_find(d.book, of_a));
+	assert_non_null(book_find(d.book, of_b));
+	assert_int_equal(book_find(d.book, of_a)->cgroup_id, a);
+	assert_int_equal(book_find(d.book, of_b)->cgroup_id, b);
+	assert_true(book_find(d.book, of_a)->in_force && book_find(d.book, of_b)->in_force);
+	assert_true(loss_of(a) > loss_of(b) && loss_of(b));
+}
+
+static void again(bool kill)
+{
+	json_t *saved;
+
+	close_all(!kill);
+	open_all();
+	restore();
+	saved = state_load(d.state, "schedules");
+	schedules_restore(d.schedules, saved);
+	json_decref(saved);
+	reconcile_restored(&d.reconcile);
+}
+
+/* Names change hands: seen one after the other, in the wrong order, or not at all. */
+static void names_swapped(void **state)
+{
+	uint64_t a = fake_add("/docker/1"), b = fake_add("/docker/2");
+
+	(void)state;
+	targets_put(d.targets, container("aaaa1111", "one", "/docker/1", NULL));
+	targets_put(d.targets, container("bbbb2222", "two", "/docker/2", NULL));
+	set("one", "up loss 100%");
+	set("two", "up loss 50% seed 1");
+	for (int last = 0; last < 2; last++) {
+		/* Each inspected when all three renames are over. */
+		targets_put(d.targets, container("aaaa1111", "two", "/docker/1", NULL));
+		both_ruled(a, "two", b, "bbbb2222");
+		targets_put(d.targets, container("bbbb2222", "one", "/docker/2", NULL));
+		both_ruled(a, "two", b, "one");
+		set(last ? "one" : "two", last ? "up loss 50% seed 1" : "up loss 100%");
+		targets_put(d.targets, container("bbbb2222", "two", "/docker/2", NULL));
+		both_ruled(a, "aaaa1111", b, "two");
+		targets_put(d.targets, container("aaaa1111", "one", "/docker/1", NULL));
+		both_ruled(a, "one", b, "two");
+	}
+	again(true);
+	targets_put(d.targets, container("bbbb2222", "one", "/docker/2", NULL));
+	both_ruled(a, "cgroup:/docker/1", b, "one");
+	targets_put(d.targets, container("aaaa1111", "two", "/docker/1", NULL));
+	both_ruled(a, "two", b, "one");
+	/* And of one rule alone. */
+	assert_int_equal(book_delete(d.book, "one", "deleted"), 0);
+	again(true);
+	targets_put(d.targets, container("bbbb2222", "two", "/docker/2", NULL));
+	assert_false(fake_of(b)->ruled);
+	targets_put(d.targets, container("aaaa1111", "one", "/docker/1", NULL));
+	assert_true(fake_of(a)->ruled);
+	assert_non_null(book_find(d.book, "one"));
+	assert_int_equal(book_count(d.book), 1);
+	/* No renaming: a new container of the name, before it is seen that the old one is gone. */
+	targets_put(d.targets, container("cccc3333", "one", "/docker/2", NULL));
+	fake_of(a)->here = false;
+	targets_remove(d.targets, "aaaa1111", true);
+	assert_int_equal(book_count(d.book), 1);
+	assert_true(book_find(d.book, "one")->in_force);
+	assert_int_equal(book_find(d.book, "one")->cgroup_id, b);
+}
+
+/* The rule that came with the container is meant, not one that waited for the name, if later. */
+static void name_of_one_gone(void **state)
+{
+	uint64_t b = fake_add("/docker/2");
+
+	(void)state;
+	fake_add("/docker/1");
+	targets_put(d.targets, container("aaaa1111", "web", "/docker/1", NULL));
+	targets_put(d.targets, container("bbbb2222", "web2", "/docker/2", NULL));
+	set("web2", "up loss 50%");
+	set("web", "up loss 100%");
+	targets_remove(d.targets, "aaaa1111", true);
+	targets_put(d.targets, container("bbbb2222", "web", "/docker/2", NULL));
+	assert_int_equal(book_count(d.book), 1);
+	assert_true(book_find(d.book, "web")->in_force);
+	assert_true(fake_of(b)->ruled);
+}
+
+/* Started, killed before its rule was in the file, and renamed. */
+static void schedule_renamed_away(void **state)
+{
+	uint64_t a = fake_add("/docker/1");
+	struct rule_entry *e;
+
+	(void)state;
+	targets_put(d.targets, container("aaaa1111", "one", "/docker/1", NULL));
+	schedule_of("one", true);
+	again(true);
+	fake_of(a)->ruled = true;
+	fake_of(a)->rule = rule_of("up loss 9%");
+	fake_of(a)->rule.target = a;
+	set("cgroup:/docker/1", "up loss 9%");
+	e = book_find(d.book, "cgroup:/docker/1");
+	strcpy(e->source, "schedule");
+	reconcile_restored(&d.reconcile);
+	assert_non_null(book_find(d.book, "cgroup:/docker/1"));
+	targets_put(d.targets, container("aaaa1111", "two", "/docker/1", NULL));
+	assert_true(schedule_running(d.schedules, "two"));
+	assert_null(schedule_json(d.schedules, "one"));
+	assert_non_null(book_find(d.book, "two"));
+}
+
 static void schedule_moves(void **state)
 {
 	json_t *saved;
@@ -697,6 +818,9 @@ int main(void)
 		T(renamed_while_away),
 		T(cleared),
 		T(schedule_moves),
+		T(names_swapped),
+		T(name_of_one_gone),
+		T(schedule_renamed_away),
 		T(wall_clock),
 		T(odd_files),
 		T(long_text),

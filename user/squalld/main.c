@@ -114,8 +114,12 @@ static void reload(struct daemon *d)
 	if (d->opt->config) {
 		struct options fresh = {0};
 		enum log_level level;
+		struct stat st;
 
-		if (options_parse_file(d->opt->config, &fresh, &err) < 0)
+		if (stat(d->opt->config, &st) == 0 && !S_ISREG(st.st_mode))
+			log_error("reload: --config: %s is no regular file; nothing changed",
+				  d->opt->config);
+		else if (options_parse_file(d->opt->config, &fresh, &err) < 0)
 			log_error("reload: %s; nothing changed", err.text);
 		else if (fresh.log_level && log_level_from_text(fresh.log_level, &level) == 0)
 			log_setup(level, strcmp(d->opt->log_format, "json") == 0);

@@ -77,10 +77,12 @@ static bool token_of_line(const char *line, size_t n, struct token *ret)
 	return true;
 }
 
-static int read_tokens(const char *path, struct token *ret, size_t *ret_n, struct sq_error *err)
+/* flags: with O_NONBLOCK a FIFO that nobody writes is empty, and nobody waits for it. */
+static int read_tokens(const char *path, int flags, struct token *ret, size_t *ret_n,
+		       struct sq_error *err)
 {
 	char buf[TOKENS_MAX * (TOKEN_MAX + HTTPD_TOKEN_NAME)];
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | flags), rc = 0;
 	unsigned int line_no = 0;
 	size_t n = 0, used = 0;
 	ssize_t got;
@@ -133,7 +135,8 @@ int httpd_guard_reload(struct httpd_guard *g, struct sq_error *err)
 
 	if (!g->policy.token_file)
 		return 0;
-	rc = read_tokens(g->policy.token_file, tokens, &n, err);
+	/* Later the main loop asks, which must not wait. */
+	rc = read_tokens(g->policy.token_file, g->n_tokens ? O_NONBLOCK : 0, tokens, &n, err);
 	if (rc == 0)
 		take(g, tokens, n);
 	return rc;

@@ -9,6 +9,7 @@
 
 #define MAX_VALUE_NS (1ull << 62)
 #define MAX_BYTES    (1ull << 50)
+#define DNS_PORT     53
 
 const char accepts_each[] = "flow or address";
 const char accepts_share[] = "a percentage above 0%, as in flows 30%";
@@ -166,6 +167,10 @@ static int check_dns(const struct sq_clause *c, int clause, struct sq_error *err
 	if ((c->match.proto && c->match.proto != IPPROTO_UDP) || (c->match.flags & SQ_M_TCP))
 		return refuse(clause, "dns", err,
 			      "is about queries over UDP: not accepted with another proto");
+	if (c->match.rport_lo && (c->match.rport_lo > DNS_PORT || c->match.rport_hi < DNS_PORT))
+		return refuse(clause, "dns", err,
+			      "is about queries to port 53: accepted with match dport 53, a range "
+			      "with it, or no dport");
 	return 0;
 }
 

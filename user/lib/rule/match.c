@@ -129,6 +129,12 @@ int match_set_addr(struct sq_match *m, const char *value, const char *field, str
 		new.family = 6;
 	else
 		return sq_error_value(err, -EINVAL, field, value, accepts);
+	/* What an IPv4 packet never has as its address: the rule would meet none. */
+	if (new.family == 6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)new.addr)) {
+		snprintf(hint, sizeof(hint), "an IPv4 address is given as %u.%u.%u.%u",
+			 new.addr[12], new.addr[13], new.addr[14], new.addr[15]);
+		return sq_error_value(err, -EINVAL, field, value, hint);
+	}
 	prefix_len = addr_bits(&new);
 	if (slash && parse_uint(slash + 1, addr_bits(&new), &prefix_len))
 		return sq_error_value(err, -EINVAL, field, value,

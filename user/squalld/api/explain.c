@@ -158,12 +158,15 @@ static int gather(struct explain *x, const char *name, struct sq_error *p)
 static bool is_exempt(const struct explain *x, const struct peer_of *p, uint8_t named)
 {
 	static const uint8_t metadata[2][4] = {{169, 254, 169, 254}, {169, 254, 170, 2}};
+	static const uint8_t metadata6[16] = {0xfd, 0, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
 	uint16_t control = http_port(x->a->http);
 
 	if (!(named & SQ_M_PORT_NAMED) && p->proto == IPPROTO_TCP &&
 	    (p->rport == PORT_LOCUST || p->lport == PORT_LOCUST ||
 	     (control && (p->rport == control || p->lport == control))))
 		return true;
+	if (!(named & SQ_M_ADDR_NAMED) && p->family == AF_INET6)
+		return !memcmp(p->remote, metadata6, sizeof(metadata6));
 	return !(named & SQ_M_ADDR_NAMED) && p->family == AF_INET &&
 	       (!memcmp(p->remote, metadata[0], 4) || !memcmp(p->remote, metadata[1], 4));
 }

@@ -103,6 +103,9 @@ json_t *health_json(struct api *a, bool ask, int *ret)
 		add(reasons, "history: cannot be written: %s",
 		    strerror(-history_error(a->history)));
 	lane_losses(a, reasons);
+	if (history_aside(a->history))
+		add(reasons, "history: a file that was no file, or too big, was set aside as "
+			     "history*.bad-*; squalld started without what it held");
 	descriptors(reasons);
 	watches(a, reasons);
 	if (rc == 0 && json_array_size(reasons))

@@ -23,51 +23,53 @@ static const struct route {
 	const char *method;
 	const char *path; /* below /api/v1/ */
 	handler_fn *fn;
+	const char *query; /* the words that it takes, with a space between; NULL: none */
 } routes[] = {
-	{"GET", "status", api_status},
-	{"GET", "capabilities", api_capabilities},
-	{"GET", "openapi.json", api_openapi},
-	{"GET", "targets", api_targets},
-	{"GET", "targets/*", api_target},
-	{"GET", "targets/*/explain", api_explain},
-	{"GET", "rules", api_rules},
-	{"PUT", "rules", api_rules_put},
-	{"DELETE", "rules", api_rules_clear},
-	{"POST", "undo", api_undo},
-	{"GET", "rules/*", api_rule_get},
-	{"PUT", "rules/*", api_rule_put},
-	{"PATCH", "rules/*", api_rule_patch},
-	{"DELETE", "rules/*", api_rule_delete},
-	{"POST", "rules/*/profile", api_rule_profile},
-	{"POST", "rules/*/prolong", api_rule_prolong},
-	{"GET", "counters", api_counters},
-	{"GET", "counters/*", api_counters_of},
-	{"GET", "series/*", api_series},
-	{"GET", "traffic", api_traffic},
-	{"PUT", "traffic", api_traffic_put},
-	{"GET", "flows/*", api_flows},
-	{"GET", "profiles", api_profiles},
-	{"GET", "profiles/*", api_profile_get},
-	{"PUT", "profiles/*", api_profile_put},
-	{"DELETE", "profiles/*", api_profile_delete},
-	{"GET", "schedules", api_schedules},
-	{"GET", "schedules/*", api_schedule_get},
-	{"PUT", "schedules/*", api_schedule_put},
-	{"DELETE", "schedules/*", api_schedule_delete},
-	{"POST", "schedules/*/start", api_schedule_start},
-	{"POST", "schedules/*/stop", api_schedule_stop},
-	{"GET", "maps", api_maps},
-	{"GET", "maps/*", api_map},
-	{"GET", "programs", api_programs},
-	{"GET", "events", api_events},
-	{"GET", "history", api_history},
-	{"GET", "experiments", api_experiments},
-	{"GET", "experiments/*", api_experiments},
-	{"PUT", "experiments/*", api_experiments},
-	{"DELETE", "experiments/*", api_experiments},
-	{"GET", "experiments/*/report", api_experiments},
-	{"PUT", "experiments/*/report", api_experiments},
-	{"POST", "experiments/*/stop", api_experiments},
+	{"GET", "status", api_status, NULL},
+	{"GET", "capabilities", api_capabilities, NULL},
+	{"GET", "openapi.json", api_openapi, NULL},
+	{"GET", "targets", api_targets, "kind match"},
+	{"GET", "targets/*", api_target, NULL},
+	{"GET", "targets/*/explain", api_explain, NULL},
+	{"GET", "rules", api_rules, NULL},
+	{"PUT", "rules", api_rules_put, "entries"},
+	{"DELETE", "rules", api_rules_clear, "schedules"},
+	{"POST", "undo", api_undo, NULL},
+	{"GET", "rules/*", api_rule_get, NULL},
+	{"PUT", "rules/*", api_rule_put, "notes hold"},
+	{"PATCH", "rules/*", api_rule_patch, "notes hold"},
+	{"DELETE", "rules/*", api_rule_delete, NULL},
+	{"POST", "rules/*/profile", api_rule_profile, "notes hold"},
+	{"POST", "rules/*/prolong", api_rule_prolong, NULL},
+	{"GET", "counters", api_counters, NULL},
+	{"GET", "counters/*", api_counters_of, NULL},
+	{"GET", "series/*", api_series, NULL},
+	{"GET", "traffic", api_traffic, NULL},
+	{"PUT", "traffic", api_traffic_put, NULL},
+	{"GET", "flows/*", api_flows, "limit"},
+	{"GET", "profiles", api_profiles, NULL},
+	{"GET", "profiles/*", api_profile_get, NULL},
+	{"PUT", "profiles/*", api_profile_put, NULL},
+	{"DELETE", "profiles/*", api_profile_delete, NULL},
+	{"GET", "schedules", api_schedules, NULL},
+	{"GET", "schedules/*", api_schedule_get, NULL},
+	{"PUT", "schedules/*", api_schedule_put, NULL},
+	{"DELETE", "schedules/*", api_schedule_delete, NULL},
+	{"POST", "schedules/*/start", api_schedule_start, NULL},
+	{"POST", "schedules/*/stop", api_schedule_stop, NULL},
+	{"GET", "maps", api_maps, NULL},
+	{"GET", "maps/*", api_map, "limit"},
+	{"GET", "programs", api_programs, NULL},
+	{"GET", "events", api_events, "trace every target counters traffic"},
+	{"GET", "history", api_history,
+	 "target type action who since_ms until_ms before limit format"},
+	{"GET", "experiments", api_experiments, NULL},
+	{"GET", "experiments/*", api_experiments, NULL},
+	{"PUT", "experiments/*", api_experiments, NULL},
+	{"DELETE", "experiments/*", api_experiments, NULL},
+	{"GET", "experiments/*/report", api_experiments, NULL},
+	{"PUT", "experiments/*/report", api_experiments, NULL},
+	{"POST", "experiments/*/stop", api_experiments, NULL},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -108,6 +110,34 @@ static bool matches(const struct route *route, const struct request *r, const ch
 	return i == r->n_seg;
 }
 
+/* A word that is not known would be ignored: "?target=" of what clears all would clear all. */
+static bool query_known(const char *query, const char *known)
+{
+	for (const char *p = query, *word; *p; p += strcspn(p, "&"), p += *p == '&') {
+		size_t n = strcspn(p, "=&"), len = 0;
+
+		for (word = known; n && *word; word += len, word += *word == ' ') {
+			len = strcspn(word, " ");
+			if (len == n && memcmp(word, p, n) == 0)
+				break;
+		}
+		if (n && !*word)
+			return false;
+	}
+	return true;
+}
+
+static enum MHD_Result call(struct request *r, const struct route *route, const char *name)
+{
+	const char *known = route->query ? route->query : "";
+
+	if (query_known(r->query, known))
+		return route->fn(r, name);
+	return reply_status(r, 400, "query",
+			    "query: \"%.60s\" has a word that is not known; accepted: %s", r->query,
+			    *known ? known : "none");
+}
+
 static enum MHD_Result route_api(struct request *r)
 {
 	const char *name = NULL, *last = r->seg[r->n_seg - 1];
@@ -125,7 +155,7 @@ static enum MHD_Result route_api(struct request *r)
 			continue;
 		if (strcmp(routes[i].method, r->method) == 0 ||
 		    (head && strcmp(routes[i].method, "GET") == 0))
-			return routes[i].fn(r, name);
+			return call(r, &routes[i], name);
 		snprintf(r->allow + strlen(r->allow), sizeof(r->allow) - strlen(r->allow), "%s%s",
 			 r->allow[0] ? ", " : "", routes[i].method);
 	}

@@ -533,7 +533,18 @@ unsigned int book_delete_all(struct book *book, bool keep_schedules)
 	return n;
 }
 
-/* Where both names have a rule, the one that was set last is meant. */
+/* Of two rules for one target, a selector's is meant less than its own; one that is in force has
+ * come with the container, where the other waited for the name; then the one that was set last. */
+static bool means_more(const struct rule_entry *a, const struct rule_entry *b)
+{
+	if (!a->by != !b->by)
+		return !a->by;
+	if (a->in_force != b->in_force && a->container && b->container)
+		return a->in_force;
+	return a->version > b->version;
+}
+
+/* Where both names have a rule, one stays: see means_more(). */
 void book_rename(struct book *book, const char *from, const char *to)
 {
 	struct rule_entry *e = book_find(book, from), *other = book_find(book, to), **link;
@@ -543,8 +554,7 @@ void book_rename(struct book *book, const char *from, const char *to)
 		json_object_set_new(book->ignored, to, json_true());
 	if (!e || !(name = strdup(to)))
 		return;
-	/* A rule of its own is meant more than a selector's. */
-	if (other && (!other->by == !e->by ? other->version > e->version : !other->by)) {
+	if (other && means_more(other, e)) {
 		/* One cgroup: the kernel has one rule of it, which is the other's. */
 		if (e->in_force && other->in_force && e->cgroup_id == other->cgroup_id)
 			e->in_force = false;

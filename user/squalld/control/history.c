@@ -47,6 +47,7 @@ struct history {
 	size_t used, size;
 	bool unsynced;
 	atomic_int error;
+	bool aside; /* a file of it was no file, or too big: set aside at the start */
 };
 
 static const char *const names[2] = {"history.1.jsonl", "history.jsonl"};
@@ -146,6 +147,17 @@ static void load(struct history *h, int file)
 	}
 }
 
+/* Like a state file that is not as it should be: starting without it. */
+static int set_aside(struct history *h, int file)
+{
+	char to[64];
+
+	snprintf(to, sizeof(to), "%s.bad-%lld", names[file], (long long)time(NULL));
+	log_warn("history: %s is no file of a sane size: set aside as %s", names[file], to);
+	h->aside = true;
+	return renameat(h->dir, names[file], h->dir, to) < 0 ? -errno : 0;
+}
+
 static int open_file(struct history *h, int file)
 {
 	struct stat st;
@@ -160,6 +172,16 @@ static int open_file(struct history *h, int file)
 	}
 	h->fd[file] = fd;
 	return 0;
+}
+
+/* One more buffer than is rotated at is the most that is ever written; a line may then be read
+ * into memory whole. */
+static bool sane(struct history *h, int file)
+{
+	struct stat st;
+
+	return fstatat(h->dir, names[file], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       (S_ISREG(st.st_mode) && st.st_size <= 2 * (off_t)MAX_BYTES);
 }
 
 int history_open(const char *state_dir, struct history **ret)
@@ -179,9 +201,12 @@ int history_open(const char *state_dir, struct history **ret)
 	pthread_cond_init(&h->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	h->dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = h->dir < 0 ? -errno : open_file(h, 0);
-	if (rc == 0)
-		rc = open_file(h, 1);
+	rc = h->dir < 0 ? -errno : 0;
+	for (int file = 0; rc == 0 && file < 2; file++) {
+		rc = sane(h, file) ? 0 : set_aside(h, file);
+		if (rc == 0)
+			rc = open_file(h, file);
+	}
 	if (rc < 0) {
 		history_close(h);
 		return rc;
@@ -341,6 +366,11 @@ void history_add(struct history *h, const char *type, const char *action, const 
 int history_error(struct history *h)
 {
 	return h ? atomic_load(&h->error) : 0;
+}
+
+bool history_aside(const struct history *h)
+{
+	return h && h->aside;
 }
 
 unsigned int history_count(struct history *h)

@@ -40,6 +40,8 @@ void history_add(struct history *h, const char *type, const char *action, const 
 int history_sync(struct history *h);
 /* What the last write said: 0 or -errno. Any thread. */
 int history_error(struct history *h);
+/* A file of it was not as it should be when squalld started. Any thread. */
+bool history_aside(const struct history *h);
 
 /* NULL or 0: any. */
 struct history_filter {

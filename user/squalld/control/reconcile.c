@@ -12,6 +12,7 @@
 #include "squalld/control/book.h"
 #include "squalld/control/members.h"
 #include "squalld/control/schedules.h"
+#include "squalld/kernel/kernel.h"
 
 struct same {
 	const struct container *c;
@@ -50,8 +51,37 @@ static void on_changed(void *arg, struct container *c)
 
 static void on_renamed(void *arg, const char *from, struct container *c)
 {
-	move(arg, from, c->name);
-	on_changed(arg, c);
+	struct reconcile *r = arg;
+
+	move(r, from, c->name);
+	if (c->running && c->cgroup_id)
+		book_target_here(r->book, c);
+	on_changed(r, c);
+}
+
+/* Another cgroup, which is there. */
+static bool elsewhere(const struct container *c, const char *cgroup)
+{
+	struct sq_error p = {0};
+	uint64_t id;
+
+	return cgroup && *cgroup && strcmp(cgroup, c->cgroup) != 0 &&
+	       engine_cgroup_id(cgroup, &id, &p) == 0 && id != c->cgroup_id;
+}
+
+/* While we were away the name went from one container to another. What the first has waits under
+ * the path of its cgroup until its engine tells its new name. */
+static void put_aside(struct reconcile *r, const struct container *c)
+{
+	const struct rule_entry *e = book_find(r->book, c->name);
+	const char *at = schedule_cgroup(r->schedules, c->name);
+	char path[TARGET_NAME_MAX];
+
+	if (e && e->in_force && elsewhere(c, e->cgroup) &&
+	    snprintf(path, sizeof(path), "cgroup:%s", e->cgroup) < (int)sizeof(path))
+		book_rename(r->book, c->name, path);
+	if (elsewhere(c, at) && snprintf(path, sizeof(path), "cgroup:%s", at) < (int)sizeof(path))
+		schedule_rename(r->schedules, c->name, path);
 }
 
 static void on_appeared(void *arg, struct container *c)
@@ -59,7 +89,9 @@ static void on_appeared(void *arg, struct container *c)
 	struct reconcile *r = arg;
 	struct same x = {.c = c};
 	char path[TARGET_NAME_MAX];
+	const char *from;
 
+	put_aside(r, c);
 	/* Bounded: without memory for the name nothing moves. */
 	for (int i = 0; i < 8 && book_each(r->book, other_name, &x); i++) {
 		log_info("the rule of %s is now that of container %s", x.name, c->name);
@@ -67,6 +99,9 @@ static void on_appeared(void *arg, struct container *c)
 	}
 	if (snprintf(path, sizeof(path), "cgroup:%s", c->cgroup) < (int)sizeof(path))
 		schedule_rename(r->schedules, path, c->name);
+	from = schedule_at(r->schedules, c->cgroup);
+	if (from && strcmp(from, c->name) != 0)
+		schedule_rename(r->schedules, from, c->name);
 	if (r->labels)
 		r->labels(r->labels_arg, c);
 	book_target_here(r->book, c);
@@ -105,7 +140,8 @@ static int orphan(struct rule_entry *e, void *arg)
 	struct orphan *x = arg;
 
 	if (e->by || strcmp(e->source, "schedule") != 0 ||
-	    schedule_running(x->r->schedules, e->name))
+	    schedule_running(x->r->schedules, e->name) ||
+	    (e->cgroup && schedule_at(x->r->schedules, e->cgroup)))
 		return 0;
 	snprintf(x->name, sizeof(x->name), "%s", e->name);
 	return 1;

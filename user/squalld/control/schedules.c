@@ -27,8 +27,8 @@ struct step {
 
 struct schedule {
 	struct schedule *next;
-	char *target;
-	json_t *body; /* as given, for GET and the state file */
+	char *target, *cgroup; /* where that was when it started: names move */
+	json_t *body;	       /* as given, for GET and the state file */
 	struct step *step;
 	size_t n_steps, cursor;
 	uint64_t length_ns, repeat; /* repeat 0: until stopped */
@@ -71,6 +71,7 @@ static void schedule_free(struct schedule *s)
 	free(s->step);
 	json_decref(s->body);
 	free(s->target);
+	free(s->cgroup);
 	free(s);
 }
 
@@ -396,6 +397,18 @@ static void begin(struct schedules *all, struct schedule *s, uint64_t gone_ns)
 	pthread_cond_signal(&all->wake);
 }
 
+static void note_cgroup(struct schedules *all, struct schedule *s)
+{
+	struct sq_error p = {0};
+	struct target t;
+
+	free(s->cgroup);
+	s->cgroup = target_resolve(all->use.targets, s->target, &t, &p) == 0 && t.id
+			    ? strdup(t.cgroup)
+			    : NULL;
+	json_decref(p.candidates);
+}
+
 int schedule_run(struct schedules *all, const char *target, bool run, struct sq_error *p)
 {
 	struct schedule *s = *find(all, target);
@@ -410,6 +423,7 @@ int schedule_run(struct schedules *all, const char *target, bool run, struct sq_
 		return 0;
 	}
 	begin(all, s, 0);
+	note_cgroup(all, s);
 	tell(all, s, "started", NULL);
 	log_info("schedule of %s started", s->target);
 	state_dirty(all->use.state, STATE_SCHEDULES);
@@ -440,6 +454,7 @@ int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error
 				    "%.200s has got another rule or a running schedule since",
 				    target);
 	begin(all, s, (uint64_t)json_integer_value(json_object_get(halted, "gone_ns")));
+	note_cgroup(all, s);
 	tell(all, s, "started", NULL);
 	log_info("schedule of %s goes on", s->target);
 	state_dirty(all->use.state, STATE_SCHEDULES);
@@ -466,6 +481,21 @@ void schedule_rename(struct schedules *all, const char *from, const char *to)
 	s->target = name;
 	tell(all, s, "changed", NULL);
 	state_dirty(all->use.state, STATE_SCHEDULES);
+}
+
+const char *schedule_cgroup(struct schedules *all, const char *target)
+{
+	const struct schedule *s = *find(all, target);
+
+	return s && s->running ? s->cgroup : NULL;
+}
+
+const char *schedule_at(struct schedules *all, const char *cgroup)
+{
+	for (const struct schedule *s = all->first; s; s = s->next)
+		if (s->running && s->cgroup && strcmp(s->cgroup, cgroup) == 0)
+			return s->target;
+	return NULL;
 }
 
 bool schedule_running(struct schedules *all, const char *target)
@@ -501,6 +531,8 @@ json_t *schedules_save(void *arg, bool clean)
 		o = to_json(s);
 		if (s->running)
 			json_object_set_new(o, "origin_ns", json_integer((json_int_t)s->origin_ns));
+		if (s->running && s->cgroup)
+			json_object_set_new(o, "cgroup", json_text(s->cgroup));
 		json_array_append_new(list, o);
 	}
 	return json_pack("{s:s,s:o}", "boot_id", sq_boot_id(), "schedules", list);
@@ -523,13 +555,20 @@ void schedules_restore(struct schedules *all, json_t *saved)
 		uint64_t gone;
 		bool fresh;
 
+		const char *cgroup = json_string_value(json_object_get(one, "cgroup"));
+		char *at = cgroup ? strdup(cgroup) : NULL;
+
 		json_object_del(one, "origin_ns");
+		json_object_del(one, "cgroup");
 		if (!target || schedule_put(all, target, one, &fresh, &p) < 0) {
 			log_warn("state: schedule of %s set aside: %s",
 				 target ? target : "(no name)", p.text);
+			free(at);
 			continue;
 		}
 		s = *find(all, target);
+		if (s)
+			s->cgroup = at;
 		if (!s || !json_is_true(json_object_get(one, "running")))
 			continue;
 		/* While the boot lasts the wall clock may jump as it likes. */

@@ -43,6 +43,10 @@ void schedules_halt(struct schedules *all, const json_t *only, json_t *list);
 int schedule_resume(struct schedules *all, const json_t *halted, struct sq_error *p);
 /* Its target is called something else now. If that has a schedule too, that one stays. */
 void schedule_rename(struct schedules *all, const char *from, const char *to);
+/* Where its target was when it was last started; NULL: it does not run. */
+const char *schedule_cgroup(struct schedules *all, const char *target);
+/* The target of the schedule that was started there and runs; NULL: none. */
+const char *schedule_at(struct schedules *all, const char *cgroup);
 bool schedule_running(struct schedules *all, const char *target);
 json_t *schedules_save(void *all, bool clean); /* a state_save_fn */
 void schedules_restore(struct schedules *all, json_t *saved);

@@ -108,12 +108,12 @@ int state_open(const char *dir, pthread_mutex_t *lock, struct state **ret, struc
 	if (rc == 0)
 		rc = write_file(s, "probe", block, sizeof(block));
 	if (rc < 0) {
-		sq_error_set(
-			err, rc, NULL,
-			"--state-dir: %.200s cannot be written: %s; free some space, or choose "
-			"another "
-			"directory with --state-dir",
-			dir, strerror(-rc));
+		sq_error_set(err, rc, NULL,
+			     "--state-dir: %.200s cannot be written: %s; %schoose another "
+			     "directory with "
+			     "--state-dir",
+			     dir, strerror(-rc),
+			     rc == -ENOSPC || rc == -EDQUOT ? "free some space, or " : "");
 		if (s->dir >= 0)
 			close(s->dir);
 		free(s);

@@ -75,6 +75,7 @@ void container_free(struct container *c)
 	free(c->cgroup);
 	free(c->why);
 	free(c->label_error);
+	free(c->was);
 	json_decref(c->labels);
 	free(c);
 }
@@ -132,6 +133,14 @@ struct container *target_by_ecs_id(struct targets *all, const char *id)
 	return NULL;
 }
 
+static bool is_utf8(const char *text)
+{
+	json_t *s = json_string(text);
+
+	json_decref(s);
+	return s != NULL;
+}
+
 static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, struct sq_error *p)
 {
 	struct container *c = id ? by_cgroup(all, id) : NULL;
@@ -149,6 +158,9 @@ static int of_cgroup_id(struct targets *all, uint64_t id, struct target *ret, st
 				    rc == -ENOENT ? "there is no cgroup with id %llu"
 						  : "cannot look for the cgroup with id %llu: %s",
 				    (unsigned long long)id, strerror(-rc));
+	if (!is_utf8(ret->cgroup))
+		return sq_error_set(p, -EINVAL, "target", "the name of cgroup %llu is not UTF-8",
+				    (unsigned long long)id);
 	snprintf(ret->name, sizeof(ret->name), "cgroup:%.*s", TARGET_NAME_MAX - 8, ret->cgroup);
 	return 0;
 }
@@ -164,10 +176,19 @@ static int of_cgroup_path(struct targets *all, const char *path, struct target *
 	if (strlen(path) >= sizeof(clean))
 		return sq_error_set(p, -EINVAL, "target", "a cgroup path of %zu bytes is too long",
 				    strlen(path));
-	/* One name per cgroup: no doubled or trailing slashes. */
-	for (const char *s = path; *s; s++)
-		if (*s != '/' || (s[1] && s[1] != '/'))
+	/* It would be listed, and kept in the state file, under a name that is not its own. */
+	if (!is_utf8(path))
+		return sq_error_set(p, -EINVAL, "target",
+				    "the cgroup's name is not UTF-8, which is what is accepted");
+	/* One name per cgroup: no doubled or trailing slashes, and no "." between them. */
+	for (const char *s = path; *s; s++) {
+		if (*s == '.' && (!n || clean[n - 1] == '/') && (!s[1] || s[1] == '/'))
+			continue;
+		if (*s != '/' || !n || clean[n - 1] != '/')
 			clean[n++] = *s;
+	}
+	while (n && clean[n - 1] == '/')
+		n--;
 	clean[n] = 0;
 	rc = engine_cgroup_id(clean, &id, p);
 	if (rc < 0) {
@@ -439,6 +460,25 @@ static bool differ(const char *a, const char *b)
 	return !a != !b || (a && strcmp(a, b) != 0);
 }
 
+/* An engine has each name once: who had it is called something else by now, which is told later.
+ * Until then its name is its id, and what is kept by name goes with it. */
+static void give_way(struct targets *all, const struct container *c)
+{
+	struct container *other = all->first;
+	char *name;
+
+	while (other && (strcmp(other->name, c->name) != 0 || strcmp(other->id, c->id) == 0))
+		other = other->next;
+	if (!other || !(name = strdup(other->id)))
+		return;
+	free(other->was);
+	other->was = other->name;
+	other->name = name;
+	log_info("container %s is now named %.12s, until its engine tells its name", other->was,
+		 name);
+	all->events->renamed(all->events_arg, other->was, other);
+}
+
 void targets_put(struct targets *all, struct container *c)
 {
 	struct container **link = &all->first, *old;
@@ -447,6 +487,7 @@ void targets_put(struct targets *all, struct container *c)
 		link = &(*link)->next;
 	old = *link;
 	keep_apart(all, c);
+	give_way(all, c);
 	if (old && old->ecs_service && !c->ecs_service)
 		c->ecs_service = strdup(old->ecs_service);
 	c->seen = true;
@@ -484,7 +525,7 @@ void targets_put(struct targets *all, struct container *c)
 
 void targets_remove(struct targets *all, const char *id, bool destroyed)
 {
-	struct container **link = &all->first, *c;
+	struct container **link = &all->first, *c, *heir;
 
 	while (*link && strcmp((*link)->id, id) != 0)
 		link = &(*link)->next;
@@ -496,6 +537,10 @@ void targets_remove(struct targets *all, const char *id, bool destroyed)
 		all->events->gone(all->events_arg, c->name, c->cgroup_id);
 	if (destroyed && !by_name(all, c->name))
 		all->events->destroyed(all->events_arg, c->name);
+	/* It had not been renamed after all: the new one of its name is meant by what is left. */
+	heir = c->was ? by_name(all, c->was) : NULL;
+	if (heir)
+		all->events->renamed(all->events_arg, c->name, heir);
 	c->running = false;
 	c->cgroup_id = 0;
 	tell(all, "remove", "removed", c);

@@ -32,6 +32,7 @@ struct container {
 	bool seen;	   /* by the listing under way */
 	char *why;	   /* running, but cannot be a target: the reason */
 	char *label_error; /* what is wrong with its docker-tc labels */
+	char *was;	   /* its name until another had it; its own is not known since. Or NULL */
 };
 
 struct target {
