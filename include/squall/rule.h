@@ -102,6 +102,12 @@ int sq_rule_finish(struct sq_rule *rule, struct sq_error *err);
 
 /* Same faults, filters and options (ignores id, counters, expiry, seed that was drawn). */
 bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b);
+
+/* A rule has room for 5 KB and needs 432 bytes as a rule: so many from its beginning say something,
+ * and what lies behind is zero (but for dyn, which is the kernel's). */
+size_t sq_rule_used(const struct sq_rule *rule);
+/* Of these alone; *to is a rule before, or zero. */
+void sq_rule_copy(struct sq_rule *to, const struct sq_rule *from);
 bool sq_match_equal(const struct sq_match *a, const struct sq_match *b);
 
 /* A connection as its target sees it. Ports in host order, IPv4 in the first four bytes. */

@@ -162,21 +162,14 @@ int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd)
 	return 0;
 }
 
-int cgroup_path_of(uint64_t id, char *ret, size_t size)
+static int path_of(int fd, char *ret, size_t size)
 {
 	char link[64], buf[PATH_MAX];
 	size_t root;
 	ssize_t n;
-	int fd;
 
-	if (!cgroup_mount())
-		return -ENOSYS;
-	fd = open_handle(id, O_PATH);
-	if (fd < 0)
-		return fd == -ESTALE ? -ENOENT : fd;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, buf, sizeof(buf) - 1);
-	close(fd);
 	if (n < 0)
 		return -errno;
 	buf[n] = 0;
@@ -186,6 +179,34 @@ int cgroup_path_of(uint64_t id, char *ret, size_t size)
 	if ((size_t)snprintf(ret, size, "%s", buf[root] ? buf + root : "/") >= size)
 		return -ENAMETOOLONG;
 	return 0;
+}
+
+static int open_found(uint64_t id, int flags, char *ret, size_t size, int *ret_fd)
+{
+	int fd = cgroup_mount() ? open_handle(id, flags) : -ENOSYS, err;
+
+	if (fd < 0)
+		return fd == -ESTALE ? -ENOENT : fd;
+	err = path_of(fd, ret, size);
+	if (err)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
+int cgroup_open_of(uint64_t id, char *ret, size_t size, int *ret_fd)
+{
+	return open_found(id, O_RDONLY | O_DIRECTORY, ret, size, ret_fd);
+}
+
+int cgroup_path_of(uint64_t id, char *ret, size_t size)
+{
+	int fd, err = open_found(id, O_PATH, ret, size, &fd);
+
+	if (!err)
+		close(fd);
+	return err;
 }
 
 int cgroup_chain(const char *path, uint64_t *ret, int max)

@@ -19,6 +19,8 @@ int cgroup_id_of(const char *path, uint64_t *ret_id, int *ret_fd);
 
 /* id -> path below the mount. -ENOENT when it is gone. */
 int cgroup_path_of(uint64_t id, char *ret, size_t size);
+/* The same, and its directory, open. */
+int cgroup_open_of(uint64_t id, char *ret, size_t size, int *ret_fd);
 
 /* Ids of the cgroup at `path` and its ancestors: ret[0] is one level below the
  * hierarchy's root, 0 where that is above the mount. Returns the level as the

@@ -456,3 +456,21 @@ bool sq_rule_equal(const struct sq_rule *a, const struct sq_rule *b)
 			return false;
 	return true;
 }
+
+size_t sq_rule_used(const struct sq_rule *rule)
+{
+	if (rule->n_hosts)
+		return sizeof(*rule);
+	if (rule->n_excepts)
+		return offsetof(struct sq_rule, except) + rule->n_excepts * sizeof(rule->except[0]);
+	return offsetof(struct sq_rule, clause) + rule->n_clauses * sizeof(rule->clause[0]);
+}
+
+void sq_rule_copy(struct sq_rule *to, const struct sq_rule *from)
+{
+	size_t had = sq_rule_used(to), has = sq_rule_used(from);
+
+	memcpy(to, from, has);
+	if (had > has)
+		memset((char *)to + has, 0, had - has);
+}

@@ -17,9 +17,9 @@
 
 /* One of many. */
 struct asked {
-	const char *target; /* the body's */
-	bool none;	    /* no rule */
-	struct sq_rule rule;
+	const char *target;   /* the body's */
+	bool none;	      /* no rule */
+	struct sq_rule *rule; /* as much of it as says something, see sq_rule_used() */
 	struct held held;
 };
 
@@ -36,6 +36,7 @@ static int ask_one(struct api *a, const json_t *o, bool undo, struct asked *ret,
 {
 	static const char *const keys[] = {"target", "rule", NULL};
 	const json_t *rule = json_object_get(o, "rule");
+	struct sq_rule whole;
 
 	ret->target = json_string_value(json_object_get(o, "target"));
 	ret->none = undo && json_is_null(rule);
@@ -48,8 +49,12 @@ static int ask_one(struct api *a, const json_t *o, bool undo, struct asked *ret,
 		return p->code;
 	if (ret->none)
 		return 0;
-	if (sq_rule_from_json(rule, &ret->rule, p) < 0)
+	if (sq_rule_from_json(rule, &whole, p) < 0)
 		return p->code == -E2BIG ? -E2BIG : (p->code = -EINVAL);
+	ret->rule = malloc(sq_rule_used(&whole));
+	if (!ret->rule)
+		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
+	memcpy(ret->rule, &whole, sq_rule_used(&whole));
 	return rule_hold(a, ret->target, &ret->held, p);
 }
 
@@ -108,17 +113,20 @@ static int begin(struct request *r, struct many *m, struct sq_error *p)
 	return p->code;
 }
 
-static int set_one(struct request *r, struct asked *one, struct rule_entry **ret,
-		   struct sq_error *p)
+static int set_one(struct request *r, const struct many *m, struct asked *one,
+		   struct rule_entry **ret, struct sq_error *p)
 {
 	struct api *a = api_of(r);
+	struct sq_rule rule = {0};
 	struct target t;
-	int rc = rule_held(r, one->target, &one->held, &t, ret, p);
+	int rc = m->undo ? 0 : rule_held(r, one->target, &one->held, &t, ret, p);
 
 	if (rc < 0)
 		return rc;
-	return selector_is(one->target) ? rule_set(a->book, one->target, &one->rule, "api", ret, p)
-					: book_set(a->book, &t, &one->rule, "api", ret, p);
+	sq_rule_copy(&rule, one->rule);
+	return m->undo || selector_is(one->target)
+		       ? rule_set(a->book, one->target, &rule, "api", ret, p)
+		       : book_set(a->book, &t, &rule, "api", ret, p);
 }
 
 /* In order, with the lock held once. */
@@ -138,8 +146,7 @@ static int set_many(struct request *r, struct many *m, struct sq_error *p)
 
 		if (one->none)
 			continue;
-		rc = m->undo ? rule_set(a->book, one->target, &one->rule, "api", &e, p)
-			     : set_one(r, one, &e, p);
+		rc = set_one(r, m, one, &e, p);
 		if (rc < 0)
 			break;
 		m->set++;
@@ -221,8 +228,10 @@ enum MHD_Result api_rules_put(struct request *r, const char *name)
 	if (!rc)
 		rc = set_many(r, &m, &p);
 	/* Who was held last is found first. */
-	for (size_t i = m.asked ? m.all : 0; i-- > 0;)
+	for (size_t i = m.asked ? m.all : 0; i-- > 0;) {
 		rule_release(api_of(r), &m.asked[i].held);
+		free(m.asked[i].rule);
+	}
 	/* Of those that come later, and of those that wait, only the file knows. */
 	if (m.selects || m.cleared.undo)
 		state_flush(api_of(r)->state, STATE_RULES | STATE_SCHEDULES);

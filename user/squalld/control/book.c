@@ -367,11 +367,11 @@ int book_enforce(struct book *book, struct rule_entry *e, const struct sq_rule *
 	}
 	got.for_ns = asked;
 	remember_base(book, e, e->in_force && e->cgroup_id == id ? &e->rule : NULL, &got);
-	e->rule = got;
+	sq_rule_copy(&e->rule, &got);
 	e->ends_ns = ends_ns ? ends_ns : got.expires_ns;
 	e->cgroup_id = id;
 	e->in_force = true;
-	book->moved = true; /* it may have gone since somebody found it */
+	book->moved = e->moved = true; /* it may have gone since somebody found it */
 	return 0;
 }
 

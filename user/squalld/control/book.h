@@ -21,12 +21,12 @@ struct rule_entry {
 	char *name;		 /* canonical target, or selector */
 	char *cgroup;		 /* path, as last seen */
 	bool container, in_force;
+	bool moved;		       /* its cgroup is looked at with the next tick */
 	uint64_t cgroup_id;	       /* as last seen */
 	uint64_t ends_ns;	       /* CLOCK_MONOTONIC, as the kernel's; 0 = never */
 	uint64_t version;	       /* unique over all changes and restarts: the ETag */
 	const void *holder;	       /* with whom this version goes; NULL: nobody */
 	char source[72];	       /* "api", "label", "docker-tc", "schedule", "profile:NAME" */
-	struct sq_rule rule;	       /* as the kernel has it */
 	char *text;		       /* of the rule; NULL: no memory for it */
 	json_t *match[SQ_MAX_CLAUSES]; /* per clause: its filter as JSON, for counters */
 	uint64_t began_ms;	       /* CLOCK_REALTIME: since when its counters count */
@@ -38,6 +38,7 @@ struct rule_entry {
 	unsigned int members; /* of a selector: how many follow it */
 	char *by;	      /* a member: the selector that it follows. NULL: its own rule */
 	uint64_t by_version;  /* of the selector's rule, as this one has it */
+	struct sq_rule rule;  /* as the kernel has it; the last, see book_state.c */
 };
 
 /* Nothing is the kernel's yet: see book_restore(). The four outlive it. */

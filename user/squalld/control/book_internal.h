@@ -17,7 +17,7 @@ struct book {
 	uint64_t version, changes;
 	json_t *ignored; /* object: names as keys */
 	bool any_held;	 /* some rule has, or had, a holder */
-	bool moved;	 /* cgroups are looked at with the next tick */
+	bool moved;	 /* some entry's cgroup is looked at with the next tick */
 	/* A target has lost its own rule, or its selector's. NULL: nobody minds. */
 	void (*vacated)(struct book *book, const char *name);
 };

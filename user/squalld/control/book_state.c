@@ -78,12 +78,14 @@ json_t *book_save(struct book *book)
 
 /* --- the file, in two steps ------------------------------------------------------------- */
 
-/* A copy of the book: a rule as JSON takes 20 times as long as this. */
+/* A copy of the book, made with the lock held: a rule as JSON takes 20 times as long as this. */
 struct taken {
 	bool clean, whole;
 	char *ignored;
 	size_t n;
-	struct rule_entry one[]; /* with strings and base of their own; nothing else is followed */
+	/* With strings and base of their own; nothing else is followed. Each is as long as what its
+	 * rule says: whole ones of 10,000 rules were 55 MB of new memory each time. */
+	struct rule_entry *one[];
 };
 
 static char *copy_of(const char *text, bool *whole)
@@ -97,10 +99,16 @@ static char *copy_of(const char *text, bool *whole)
 static int take_one(struct rule_entry *e, void *arg)
 {
 	struct taken *t = arg;
-	struct rule_entry *copy = &t->one[t->n++];
-	size_t base = SQ_MAX_CLAUSES * SQ_DIRS * sizeof(*e->base);
+	size_t base = SQ_MAX_CLAUSES * SQ_DIRS * sizeof(*e->base),
+	       size = offsetof(struct rule_entry, rule) + sq_rule_used(&e->rule);
+	struct rule_entry *copy = malloc(size);
 
-	*copy = *e;
+	if (!copy) {
+		t->whole = false;
+		return -ENOMEM;
+	}
+	t->one[t->n++] = copy;
+	memcpy(copy, e, size);
 	copy->name = copy_of(e->name, &t->whole);
 	copy->cgroup = copy_of(e->cgroup, &t->whole);
 	copy->by = copy_of(e->by, &t->whole);
@@ -129,10 +137,11 @@ static void *book_take(void *arg, bool clean)
 static void taken_free(struct taken *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		free(t->one[i].name);
-		free(t->one[i].cgroup);
-		free(t->one[i].by);
-		free(t->one[i].base);
+		free(t->one[i]->name);
+		free(t->one[i]->cgroup);
+		free(t->one[i]->by);
+		free(t->one[i]->base);
+		free(t->one[i]);
 	}
 	free(t->ignored);
 	free(t);
@@ -144,7 +153,7 @@ static bool write_rules(const struct taken *t, FILE *f)
 	bool whole = true;
 
 	for (size_t i = 0; whole && i < t->n; i++) {
-		json_t *o = saved_json(&t->one[i]);
+		json_t *o = saved_json(t->one[i]);
 		char *line = o ? json_dumps(o, SQ_JSON_FLAGS) : NULL;
 
 		whole = line && fprintf(f, "%s\n  %s", i ? "," : "", line) > 0;

@@ -293,7 +293,7 @@ static int scan_row(struct engine *e, struct space *s, const struct seen *seen, 
 {
 	struct nl_link *links;
 	size_t n;
-	int err = nl_links(&links, &n), first = 0;
+	int err = only_lo ? nl_link_lo(&links, &n) : nl_links(&links, &n), first = 0;
 
 	if (err)
 		return err;
@@ -306,8 +306,6 @@ static int scan_row(struct engine *e, struct space *s, const struct seen *seen, 
 		const struct nl_link *k = &links[i];
 		struct sq_att att;
 
-		if (only_lo && k->arptype != ARPHRD_LOOPBACK)
-			continue;
 		if (!iface_wanted(e, s, k) || edge_has(e, s, k, seen))
 			continue;
 		att = att_of(s, k, seen);
@@ -526,7 +524,7 @@ void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, c
 	snprintf(f->what, sizeof(f->what), "%s", what);
 }
 
-int attach_scan(struct engine *e, bool links_changed)
+int attach_scan(struct engine *e, bool links_changed, bool waited)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
 	int err = seen ? see_all(e, e->seen, seen) : -ENOMEM, res;
@@ -542,6 +540,7 @@ int attach_scan(struct engine *e, bool links_changed)
 		const struct seen_space *before = seen_find(e->seen, seen->list[i].ino);
 
 		seen->list[i].edges = before && before->edges;
+		seen->list[i].newly = seen->list[i].ruled && !(before && before->ruled);
 	}
 	/* A first rule wants lo: the others need not be asked for that, 60 ms where there are
 	 * 2,000. */
@@ -561,7 +560,7 @@ int attach_scan(struct engine *e, bool links_changed)
 		e->full_ns = engine_now();
 	if (lo)
 		err = scan_links(e, space_of(e, e->host_ino), seen, !full);
-	front_watch(e);
+	front_watch(e, waited && !full ? seen : NULL);
 	res = scan_inside(e, seen, full);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)

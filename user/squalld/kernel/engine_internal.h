@@ -76,6 +76,7 @@ struct attachment {
 	char name[IFNAMSIZ];
 	bool wanted;	       /* during a scan */
 	bool there;	       /* both filters, by the last look */
+	bool looked;	       /* front.c has, since it is attached */
 	struct front front[2]; /* ingress, egress */
 };
 
@@ -88,7 +89,6 @@ struct retired {
 };
 
 struct ruled {
-	struct sq_rule rule;
 	int fd;	   /* the cgroup's directory: its id is not given to another while this is open */
 	int level; /* below the root */
 	bool elsewhere;	     /* no process in the host's namespace, but in others */
@@ -96,6 +96,7 @@ struct ruled {
 	uint64_t arrived_ns; /* empty, and has had a process since then; 0: none */
 	int wd;		     /* who tells of its first process, -1: nobody */
 	struct ruled *next;
+	struct sq_rule rule; /* the last: most of it is never touched, see sq_rule_used() */
 };
 
 #define RULE_BUCKETS 16384
@@ -148,7 +149,7 @@ struct engine {
 	bool ending; /* engine_close() takes the rules away */
 	uint64_t scans_done, scans_asked;
 	int scan_error;
-	uint64_t scan_ns; /* when the last scan ended */
+	uint64_t whole_ns; /* when the last scan of all ended */
 	struct held *held;
 	struct scan_failure failed[SCAN_FAILURES]; /* of the last scan; att_lock */
 	int n_failed;
@@ -278,7 +279,8 @@ static inline void space_leave(struct engine *e)
 }
 
 int att_publish(struct engine *e, const struct attachment *a);
-int attach_scan(struct engine *e, bool links_changed);
+/* waited: for one that a rule waits for, what a second's look is enough for is left out. */
+int attach_scan(struct engine *e, bool links_changed, bool waited);
 int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);
 void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, const char *what);
@@ -293,7 +295,8 @@ const char *failure_text(const struct scan_failure *f, char *buf, size_t size);
  * in the interface's namespace. */
 int front_probe(uint32_t ifindex); /* 0: this kernel has tcx */
 int front_init(struct engine *e);
-void front_watch(struct engine *e);
+/* waited_for: by the scan that a rule waits for; NULL: looks at all. */
+void front_watch(struct engine *e, const struct seen *waited_for);
 void front_clean(uint32_t ifindex);
 
 /* view.c */

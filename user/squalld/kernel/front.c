@@ -18,6 +18,7 @@
 #include <bpf/libbpf.h>
 #include "squall.skel.h"
 #include "squalld/kernel/engine_internal.h"
+#include "squalld/kernel/seen.h"
 
 #define FRONT_NAME "squall_front_"
 #define ATTACH_TCX 46	/* BPF_TCX_INGRESS; egress is the next */
@@ -206,22 +207,61 @@ bool engine_in_front(struct engine *e)
 	return __atomic_load_n(&e->behind, __ATOMIC_RELAXED);
 }
 
-/* tcx tells nobody of a change, so it is asked once a second: 1 us for each. */
-void front_watch(struct engine *e)
+#define NEWLY_RULED 32
+
+/* What a rule waits for: the edges of namespaces that had none until now, which are not attached
+ * for the first time. */
+struct newly {
+	int n;
+	int32_t nsid[NEWLY_RULED];
+};
+
+static bool find_newly(const struct seen *seen, struct newly *ret)
 {
-	bool behind = false;
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct seen_space *sp = &seen->list[i];
+
+		if (!sp->newly || sp->nsid < 0)
+			continue;
+		if (ret->n == NEWLY_RULED)
+			return false;
+		ret->nsid[ret->n++] = sp->nsid;
+	}
+	return true;
+}
+
+/* Of the host's own interfaces there are few. */
+static bool matters(const struct attachment *a, const struct newly *newly)
+{
+	if (!(a->att.flags & SQ_A_EDGE) || !a->looked)
+		return true;
+	for (int i = 0; i < newly->n; i++)
+		if (newly->nsid[i] == a->att.peer_nsid)
+			return true;
+	return false;
+}
+
+/* tcx tells nobody of a change, so it is asked once a second: 1 us for each, and 4 ms where there
+ * are 2,000; too long for who waits for the scan. */
+void front_watch(struct engine *e, const struct seen *waited_for)
+{
+	struct newly newly = {0};
+	bool behind = false, all = !waited_for || !find_newly(waited_for, &newly);
 
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
 		struct attachment *a = &e->atts[i];
 
+		bool now = a->ino && (all || matters(a, &newly));
+
 		for (int dir = 0; dir < 2 && a->ino; dir++) {
-			if (a->ino == e->host_ino)
+			if (now && a->ino == e->host_ino)
 				look(e, a, dir);
-			else
+			else if (now)
 				memcpy(a->front[dir].who, a->front[dir].filter,
 				       sizeof(a->front[dir].who));
 			behind |= a->front[dir].who[0];
 		}
+		a->looked |= now;
 	}
 	__atomic_store_n(&e->behind, behind, __ATOMIC_RELAXED);
 }

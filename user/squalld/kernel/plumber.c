@@ -63,7 +63,8 @@ static int plumber_wait(struct engine *e)
 static void *plumber_main(void *arg)
 {
 	struct engine *e = arg;
-	uint64_t asked, began;
+	uint64_t asked, began, now;
+	bool waited;
 	int n, event;
 
 	prctl(PR_SET_NAME, "squall-plumber");
@@ -82,22 +83,27 @@ static void *plumber_main(void *arg)
 		rules_place(e);
 		lane_watch(e);
 		asked = e->scans_asked;
-		if (asked == e->scans_done && !event && e->scan_ns + SCAN_EVERY_NS > engine_now()) {
+		now = engine_now();
+		waited = asked != e->scans_done && !event && e->whole_ns + 2 * SCAN_EVERY_NS > now;
+		if (asked == e->scans_done && !event && e->whole_ns + SCAN_EVERY_NS > now) {
 			pthread_mutex_unlock(&e->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&e->lock);
-		lanes_heal(e);
-		pins_heal(e);
-		lane_sweep(e);
+		if (!waited) {
+			lanes_heal(e);
+			pins_heal(e);
+			lane_sweep(e);
+		}
 		began = engine_now();
-		n = attach_scan(e, event & EVENT_HERE);
+		n = attach_scan(e, event & EVENT_HERE, waited);
 		pthread_mutex_lock(&e->lock);
 		e->scan_error = n;
 		e->scans_done = asked;
 		if (!n)
 			life_found(e, began);
-		e->scan_ns = engine_now();
+		if (!waited)
+			e->whole_ns = engine_now();
 		pthread_cond_broadcast(&e->scanned);
 		pthread_mutex_unlock(&e->lock);
 	}
@@ -219,13 +225,17 @@ static bool attached(const struct engine *e, const char *path, uint64_t ino)
 	return sp->edges;
 }
 
-/* att_lock held. */
-static bool all_attached(const struct engine *e, const char *path, const struct places *p)
+/* Who lives on the host alone does not wait for a scan to end. */
+static bool all_attached(struct engine *e, const char *path, const struct places *p)
 {
 	bool all = !p->more;
 
+	if (!p->n)
+		return true;
+	pthread_mutex_lock(&e->att_lock);
 	for (int i = 0; i < p->n && all; i++)
 		all = attached(e, path, p->ino[i]);
+	pthread_mutex_unlock(&e->att_lock);
 	return all;
 }
 
@@ -342,15 +352,13 @@ int engine_hold(struct engine *e, uint64_t cgroup_id, const char *path, struct s
 	h->next = e->held;
 	e->held = h;
 	pthread_mutex_unlock(&e->lock);
-	pthread_mutex_lock(&e->att_lock);
 	needed = !all_attached(e, path, &at) || (!h->elsewhere && !e->lo_off && !e->ifaces &&
 						 !__atomic_load_n(&e->lo_there, __ATOMIC_RELAXED));
-	pthread_mutex_unlock(&e->att_lock);
 	if (needed && scan_wait(e))
 		res = sq_error_set(err, -EAGAIN, "attach",
 				   "squalld is still busy attaching after 10 s; nothing was "
 				   "changed, try again");
-	if (!res)
+	if (!res && (at.here || at.elsewhere))
 		res = failure_of(e, path, err);
 	if (res)
 		engine_release(e, cgroup_id);

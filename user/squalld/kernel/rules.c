@@ -120,6 +120,20 @@ void rules_retire_old(struct engine *e, uint64_t older_than_ns)
 	}
 }
 
+/* The kernel takes a new element from a small stock, which it fills up behind our back: of
+ * thousands in a row on a busy machine one finds it empty, and the next try does not. */
+static int insert(int map, const void *key, const void *value)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int err = bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+
+	for (int tries = 0; err == -ENOMEM && tries < 50; tries++) {
+		nanosleep(&nap, NULL);
+		err = bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+	}
+	return err;
+}
+
 static int counter_make(struct engine *e, uint32_t *ret)
 {
 	size_t size = sizeof(struct sq_counters) * libbpf_num_possible_cpus();
@@ -128,8 +142,7 @@ static int counter_make(struct engine *e, uint32_t *ret)
 	int err = zero ? 0 : -ENOMEM;
 
 	if (!err)
-		err = bpf_map_update_elem(map_fd(e->skel->maps.sq_counters), &key, zero,
-					  BPF_NOEXIST);
+		err = insert(map_fd(e->skel->maps.sq_counters), &key, zero);
 	free(zero);
 	if (!err)
 		*ret = key;
@@ -221,12 +234,10 @@ static int acceptable(struct engine *e, const struct sq_rule *rule, struct sq_er
 /* What is kept of a target that gets its first rule, but for where it lives. */
 static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *err)
 {
+	struct ruled *r = NULL;
 	char path[PATH_MAX];
-	struct ruled *r;
-	uint64_t id = 0;
-	int res, level;
+	int fd, level, res = cgroup_open_of(cgroup_id, path, sizeof(path), &fd);
 
-	res = cgroup_path_of(cgroup_id, path, sizeof(path));
 	if (res)
 		return sq_error_set(err, res, "target",
 				    res == -ENOENT ? "no cgroup with id %llu (%s)"
@@ -234,21 +245,18 @@ static int ruled_make(uint64_t cgroup_id, struct ruled **ret, struct sq_error *e
 				    (unsigned long long)cgroup_id, strerror(-res));
 	level = cgroup_level(path, SQ_MAX_LEVELS);
 	if (!level)
-		return sq_error_set(err, -EINVAL, "target",
-				    "the root cgroup holds everything; name one below it");
-	if (level < 0)
-		return sq_error_set(err, level, "target", "cgroup %s: %s", path,
-				    level == -E2BIG ? "deeper than 12 levels" : strerror(-level));
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return sq_error_set(err, -ENOMEM, NULL, "out of memory");
-	res = cgroup_id_of(path, &id, &r->fd);
-	if (res || id != cgroup_id) {
-		if (!res)
-			close(r->fd);
-		free(r);
-		return sq_error_set(err, -ENOENT, "target", "the cgroup was removed just now");
+		res = sq_error_set(err, -EINVAL, "target",
+				   "the root cgroup holds everything; name one below it");
+	else if (level < 0)
+		res = sq_error_set(err, level, "target", "cgroup %s: %s", path,
+				   level == -E2BIG ? "deeper than 12 levels" : strerror(-level));
+	else if (!(r = calloc(1, sizeof(*r))))
+		res = sq_error_set(err, -ENOMEM, NULL, "out of memory");
+	if (res) {
+		close(fd);
+		return res;
 	}
+	r->fd = fd;
 	r->level = level;
 	*ret = r;
 	return 0;
@@ -269,7 +277,7 @@ static int write_version(struct engine *e, const struct sq_rule *rule)
 {
 	struct sq_target value = {.rule_id = rule->id, .wait_ms = lane_wait_ms(rule)};
 	int rules = map_fd(e->skel->maps.sq_rules);
-	int res = bpf_map_update_elem(rules, &rule->id, rule, BPF_NOEXIST);
+	int res = insert(rules, &rule->id, rule);
 
 	if (res)
 		return res;
@@ -378,7 +386,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		*ret_rescan = !held_find(e, cgroup_id);
 		ruled_insert(e, r, cgroup_id);
 	}
-	r->rule = rule;
+	sq_rule_copy(&r->rule, &rule); /* its pages are touched for what it says only */
 	table_in_force(e->tables, &rule);
 	e->down_users += rule_has_down(&rule);
 	rules_publish_levels(e);

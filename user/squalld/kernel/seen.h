@@ -22,6 +22,7 @@ struct seen_space {
 	char *common; /* longest cgroup path that all of them share */
 	bool several; /* more than one cgroup */
 	bool ruled;   /* some process is under a rule */
+	bool newly;   /* ruled, and was not by the scan before */
 	bool edges;   /* every interface inside is the far end of an edge of the host */
 	int32_t nsid;
 };

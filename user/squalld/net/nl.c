@@ -23,6 +23,7 @@
 #define SQ_TC_HANDLE	 0x5153
 #define SQ_FILTER_NAME	 "squall_"
 #define BUFFER		 65536 /* a dump's message: libmnl wants >= 8 KiB */
+#define LOOPBACK_IFINDEX 1     /* in every namespace (include/net/flow.h) */
 
 /* A socket and what it needs; that of a row of requests is the thread's, see nl_begin(). */
 struct line {
@@ -157,7 +158,8 @@ static int link_cb(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int nl_links(struct nl_link **ret, size_t *ret_n)
+/* ifindex 0: of all. */
+static int links_get(uint32_t ifindex, struct nl_link **ret, size_t *ret_n)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
@@ -166,9 +168,10 @@ int nl_links(struct nl_link **ret, size_t *ret_n)
 	int err;
 
 	nlh->nlmsg_type = RTM_GETLINK;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	nlh->nlmsg_flags = NLM_F_REQUEST | (ifindex ? NLM_F_ACK : NLM_F_DUMP);
 	ifm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifm));
 	ifm->ifi_family = AF_UNSPEC;
+	ifm->ifi_index = (int)ifindex;
 	/* Else the counters of each link are added up over all CPUs, and sent. */
 	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	err = nl_talk(nlh, link_cb, &l);
@@ -181,6 +184,16 @@ int nl_links(struct nl_link **ret, size_t *ret_n)
 	*ret = l.list;
 	*ret_n = l.n;
 	return 0;
+}
+
+int nl_links(struct nl_link **ret, size_t *ret_n)
+{
+	return links_get(0, ret, ret_n);
+}
+
+int nl_link_lo(struct nl_link **ret, size_t *ret_n)
+{
+	return links_get(LOOPBACK_IFINDEX, ret, ret_n);
 }
 
 struct ifinfomsg *nl_link_request(char *buf, struct nlmsghdr **nlh, int type, int flags)

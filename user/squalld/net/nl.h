@@ -31,6 +31,7 @@ struct nl_link {
 
 /* All links of this namespace. The caller frees *ret. */
 int nl_links(struct nl_link **ret, size_t *ret_n);
+int nl_link_lo(struct nl_link **ret, size_t *ret_n); /* the same, of lo alone */
 
 int nl_link_get(const char *name, struct nl_link *ret); /* -ENODEV: none of that name */
 
