@@ -48,6 +48,11 @@ static struct ecs ecs;
 static struct reconcile reconcile;
 
 /* What the kernel side would say. */
+json_t *engine_no_ethernet(void)
+{
+	return json_array();
+}
+
 const char *engine_lo_passes(struct engine *engine, uint64_t cgroup_id, bool unless_known)
 {
 	(void)engine, (void)cgroup_id, (void)unless_known;

@@ -244,6 +244,14 @@ const char *engine_lane_loss(enum lane_loss loss, const char **ret_text)
 	return "none";
 }
 
+const char *engine_lane_lost(struct engine *engine, int *i, unsigned int *ret_ago_s)
+{
+	(void)engine;
+	(void)i;
+	(void)ret_ago_s;
+	return NULL;
+}
+
 json_t *engine_target_view(struct engine *engine, uint64_t cgroup_id)
 {
 	(void)engine;
