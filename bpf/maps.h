@@ -75,6 +75,15 @@ struct {
 	__type(value, struct sq_att);
 } sq_att SEC(".maps");
 
+/* By namespace (sq_att.netns_ino), a listening TCP socket of squalld's that nobody can reach: see
+ * lane_disown(). Gone when squalld is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, SQ_MAX_ATTACH);
+	__type(key, __u32);
+	__type(value, __u64);
+} sq_listeners SEC(".maps");
+
 /* For the programs that stand in front by tcx: interface of the host's namespace
  * -> its attachment, since tcx hands no classid over; and the hooks they go on with. */
 struct {

@@ -364,6 +364,7 @@ static int space_add(struct engine *e, uint64_t ino, int fd, bool host)
 			    .fd = fd,
 			    .host = host,
 			    .tap_fd = -1,
+			    .listener_fd = -1,
 			    .lock_fd = -1,
 			    .monitor_fd = -1,
 			    .wanted = true};
@@ -392,6 +393,8 @@ static void space_close(struct space *s)
 		close(s->monitor_fd);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	if (s->listener_fd >= 0)
+		close(s->listener_fd);
 }
 
 static void space_drop(struct engine *e, struct space *s)

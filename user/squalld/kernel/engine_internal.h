@@ -52,8 +52,9 @@ struct space {
 	int fd;
 	bool host;
 	uint32_t seg_ifindex, lane_ifindex;
-	bool cuts_now; /* seg_ifindex does, see SQ_A_CUTS_NOW */
-	int tap_fd;    /* -1: none; owned by the pacer */
+	bool cuts_now;	 /* seg_ifindex does, see SQ_A_CUTS_NOW */
+	int tap_fd;	 /* -1: none; owned by the pacer */
+	int listener_fd; /* fq: see listener_ready(); -1: none */
 	int lock_fd; /* one squalld per network namespace; -1: the host's, which is the engine's */
 	int monitor_fd; /* of its links and filters; -1: the host's, which is the engine's */
 	char ill[96];	/* what of its lane is broken and could not be mended, or "" */

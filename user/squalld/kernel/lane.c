@@ -4,13 +4,16 @@
  * and whole is taken over with the packets that wait in it: a restart of squalld loses none in fq.
  * So making and mending are one thing, which may be done at any time.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/ethtool.h>
 #include <linux/if_tun.h>
@@ -54,6 +57,9 @@ static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 
 #define VETH_MTU 65535
 #define FQ_LIMIT 1000000
+
+#define LISTENER_LAST  65535
+#define LISTENER_FIRST 65500
 
 static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const char *name)
 {
@@ -165,6 +171,48 @@ static int seg_ready(struct engine *e, struct space *s)
 	return err;
 }
 
+/* Nobody reaches it: it is bound to a device at which nothing arrives for anybody, at the end of
+ * the ports, where hardly anybody else binds. */
+static int listener_make(void)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	err = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, FQ_OUT, sizeof(FQ_OUT)) ? -errno : 0;
+	for (int port = LISTENER_LAST; !err && port >= LISTENER_FIRST; port--) {
+		sa.sin_port = htons(port);
+		if (!bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
+			break;
+		err = errno == EADDRINUSE && port > LISTENER_FIRST ? 0 : -errno;
+	}
+	if (!err && listen(fd, 0))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/* Whom packets are given to when they enter the lane (lane_disown() in bpf/lane.h). Without it they
+ * are cloned, which costs more and is right as well. */
+static void listener_ready(struct engine *e, struct space *s)
+{
+	uint32_t ino = s->ino;
+	uint64_t fd;
+
+	if (s->listener_fd >= 0)
+		return;
+	s->listener_fd = listener_make();
+	fd = s->listener_fd;
+	if (s->listener_fd >= 0 &&
+	    bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_listeners), &ino, &fd, BPF_ANY)) {
+		close(s->listener_fd);
+		s->listener_fd = -1;
+	}
+}
+
 static int fq_ready(struct engine *e, struct space *s)
 {
 	uint64_t limit = e->lane_state->max_bytes / SQ_LANE_OVERHEAD;
@@ -178,6 +226,8 @@ static int fq_ready(struct engine *e, struct space *s)
 		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
 	if (!err)
 		err = attach(in, false, e->skel->progs.squall_fq_in, "squall_fq_in");
+	if (!err)
+		listener_ready(e, s);
 	if (!err)
 		s->lane_ifindex = out;
 	return err;
@@ -341,6 +391,9 @@ void lane_close(struct engine *e, struct space *s)
 	if (s->tap_fd >= 0)
 		pacer_remove(e->pacer, s->tap_fd);
 	s->tap_fd = -1;
+	if (s->listener_fd >= 0)
+		close(s->listener_fd);
+	s->listener_fd = -1;
 	s->lane_ifindex = s->seg_ifindex = 0;
 }
 
