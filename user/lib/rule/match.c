@@ -11,18 +11,20 @@
 #include "lib/hostname.h"
 #include "lib/rule/parts.h"
 
-/* Those written by name. Others are shown as numbers, so that what is shown can be read
- * back where /etc/protocols is another, or is missing. (There, ipip is 94, which nobody sends.) */
+/* Those written by name, of two names by the later. Others are shown as numbers, so that what is
+ * shown can be read back where /etc/protocols is another, or is missing. (There, ipip is 94, which
+ * nobody sends.) */
 static const struct {
 	const char *name;
 	uint8_t proto;
 	bool ports; /* in the first four bytes of its header */
-} protocols[] = {{"tcp", IPPROTO_TCP, true},	    {"udp", IPPROTO_UDP, true},
-		 {"icmp", IPPROTO_ICMP, false},	    {"sctp", IPPROTO_SCTP, true},
-		 {"dccp", IPPROTO_DCCP, true},	    {"udplite", IPPROTO_UDPLITE, true},
-		 {"igmp", IPPROTO_IGMP, false},	    {"gre", IPPROTO_GRE, false},
-		 {"esp", IPPROTO_ESP, false},	    {"ah", IPPROTO_AH, false},
-		 {"icmpv6", IPPROTO_ICMPV6, false}, {"ipip", IPPROTO_IPIP, false}};
+} protocols[] = {{"tcp", IPPROTO_TCP, true},	       {"udp", IPPROTO_UDP, true},
+		 {"icmp", IPPROTO_ICMP, false},	       {"sctp", IPPROTO_SCTP, true},
+		 {"dccp", IPPROTO_DCCP, true},	       {"udplite", IPPROTO_UDPLITE, true},
+		 {"igmp", IPPROTO_IGMP, false},	       {"gre", IPPROTO_GRE, false},
+		 {"esp", IPPROTO_ESP, false},	       {"ah", IPPROTO_AH, false},
+		 {"ipv6-icmp", IPPROTO_ICMPV6, false}, {"icmpv6", IPPROTO_ICMPV6, false},
+		 {"ipip", IPPROTO_IPIP, false}};
 #define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
 
 static int parse_uint(const char *text, unsigned long max, unsigned long *ret);

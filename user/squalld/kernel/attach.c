@@ -572,8 +572,7 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 out:
 	if (err && !e->n_failed)
 		scan_failed(e, 0, -1, err, "");
-	/* What the scan before this one met: it may have met a process on its way to a namespace
-	 * that only this one found it in. */
+	/* Of the scan before: who was on his way then has been found in his namespace by now. */
 	if (!err && e->seen)
 		__atomic_store_n(&e->cfg->newest, SQ_CGROUP_SEQ(e->seen->newest), __ATOMIC_RELAXED);
 	/* After a failure nothing is known, so the next scan is a full one. */
