@@ -10,13 +10,21 @@ CLONE_NEWNET, PACKET_AUXDATA, SOL_PACKET, TAG_VALID = 0x40000000, 8, 263, 1 << 4
 MAGIC = b"squall-vlan"
 
 
-def link(ns, name):
+def enter(path):
     import ctypes
-    with open(f"/run/netns/{ns}") as f:
+    with open(path) as f:
         if ctypes.CDLL(None).setns(f.fileno(), CLONE_NEWNET):
             raise OSError("setns")
-    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    s.bind((name, 0))
+
+
+def link(ns, name):
+    # And back: somebody else's process makes a target's namespace a shared one, where what comes
+    # down without a socket is nobody's.
+    with open("/proc/self/ns/net") as own:
+        enter(f"/run/netns/{ns}")
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        s.bind((name, 0))
+        enter(f"/proc/self/fd/{own.fileno()}")
     return s
 
 
