@@ -173,8 +173,8 @@ def sender(kind, port, conns, qos):
                             "-u", str(conns), "-r", str(conns), "--only-summary"],
                      env=env, stderr=subprocess.DEVNULL, **quiet)
     n = "16" if kind == "squall-sim16" else "1"
-    return sim(port, conns, "--interval", "0", "--qos", str(qos), "--burst", n, "--batch", n,
-               "--inflight", n)
+    return sim(port, conns, "--interval", "0", "--qos", str(qos), "--batch", n,
+               *(["--inflight", n] if qos else []))
 
 
 @measured
