@@ -131,17 +131,19 @@ int match_set_addr(struct sq_match *m, const char *value, const char *field, str
 		new.family = 6;
 	else
 		return sq_error_value(err, -EINVAL, field, value, accepts);
-	/* What an IPv4 packet never has as its address: the rule would meet none. */
-	if (new.family == 6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)new.addr)) {
-		snprintf(hint, sizeof(hint), "an IPv4 address is given as %u.%u.%u.%u",
-			 new.addr[12], new.addr[13], new.addr[14], new.addr[15]);
-		return sq_error_value(err, -EINVAL, field, value, hint);
-	}
 	prefix_len = addr_bits(&new);
 	if (slash && parse_uint(slash + 1, addr_bits(&new), &prefix_len))
 		return sq_error_value(err, -EINVAL, field, value,
 				      new.family == 4 ? "an IPv4 prefix length is 0 to 32"
 						      : "an IPv6 prefix length is 0 to 128");
+	/* RFC 4291, 2.5.5.2: a way to write an IPv4 address, which no packet has. */
+	if (new.family == 6 && prefix_len >= 96 &&
+	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)new.addr)) {
+		memmove(new.addr, new.addr + 12, 4);
+		memset(new.addr + 4, 0, 12);
+		new.family = 4;
+		prefix_len -= 96;
+	}
 	new.prefix_len = (uint8_t)prefix_len;
 	prefix_mask(mask, new.prefix_len);
 	for (i = 0; i < 16; i++) {
