@@ -4,34 +4,10 @@
 each line that arrives by TCP ("N<newline>" alone asks for N bytes), and over UDP each datagram;
 one that begins with S it only notes, and "ports S..." asks from which ports it came."""
 import json, os, select, socket, subprocess, sys, threading, time
+from target import SLOW, counts, counts_lost, end, rule, said
 
 name, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 family = socket.AF_INET6 if ':' in addr else socket.AF_INET
-SLOW = 3 if os.environ.get('SQUALL_VM') else 1
-bad = 0
-
-
-def said(good, text):
-    global bad
-    bad |= not good
-    print(('ok ' if good else 'not ok ') + text, flush=True)
-
-
-def rule(*words):
-    subprocess.run(['squall', 'fault', 'set', os.environ['TARGET'], *words], check=True,
-                   stdout=subprocess.DEVNULL)
-
-
-def counts():
-    out = subprocess.run(['squall', '-j', 'stats', os.environ['TARGET']], check=True, text=True,
-                         stdout=subprocess.PIPE).stdout
-    return json.loads(out)['flows'][0]
-
-
-def counts_lost():
-    out = subprocess.run(['squall', '-j', 'stats', os.environ['TARGET']], check=True, text=True,
-                         stdout=subprocess.PIPE).stdout
-    return next(c['lost_pkts'] for c in json.loads(out)['counters'] if c['direction'] == 'up')
 
 
 def connect(source=0, timeout=3):
@@ -437,4 +413,4 @@ def places():
 
 
 serve() if name == 'serve' else globals()[name]()
-sys.exit(bad)
+end()

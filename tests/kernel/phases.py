@@ -4,31 +4,13 @@
 sends them. `serve ADDRESS PORT [CERT KEY]` is the broker: on PORT each line of hexadecimal words that
 arrives is answered with one segment for each of them; so over TLS 1.3 on PORT + 1, with numbers of
 sessions as tickets (57 bytes), and on PORT + 2, without tickets."""
-import json, os, socket, ssl, subprocess, sys, threading, time
+import os, socket, ssl, subprocess, sys, threading, time
+from target import SLOW, counts, end as verdict, rule, said
 
 name, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
-SLOW = 3 if os.environ.get('SQUALL_VM') else 1
-bad = 0
 CONNACK, SUBACK, PUBACK = b'\x20\2\0\0', b'\x90\3\0\1\0', b'\x40\2\0\1'
 CONNACK5, CONNACK5_ID = bytes.fromhex('200600000322000a'), b'\x20\x35\0\0\x32\x12\0\x2f' + b'i' * 47
 PINGRESP = b'\xd0\0'
-
-
-def said(good, text):
-    global bad
-    bad |= not good
-    print(('ok ' if good else 'not ok ') + text, flush=True)
-
-
-def rule(*words):
-    subprocess.run(['squall', 'fault', 'set', os.environ['TARGET'], *words], check=True,
-                   stdout=subprocess.DEVNULL)
-
-
-def counts():
-    out = subprocess.run(['squall', '-j', 'stats', os.environ['TARGET']], check=True, text=True,
-                         stdout=subprocess.PIPE).stdout
-    return json.loads(out)['flows'][0]
 
 
 def end(s):
@@ -219,4 +201,4 @@ def tls():
 
 
 globals()[name]()
-sys.exit(bad)
+verdict()
