@@ -527,8 +527,9 @@ static void event(struct lean *ln, struct device *d, uint32_t events)
 	set_state(ln, d, D_CONNACK);
 	con_hello(ln, d);
 	out_flush(ln);
-	/* What came before we said anything has had its edge already. */
-	readable(ln, d);
+	/* What came before we said anything has had its edge: this one, or lies inside of TLS. */
+	if (events & (EPOLLIN | ENDED) || d->ssl || d->ws)
+		readable(ln, d);
 }
 
 void dev_event(struct lean *ln, struct device *d, uint32_t events)

@@ -256,6 +256,7 @@ struct lean {
 	uint32_t rx_at, rx_len;
 	char note[SIM_NOTE]; /* what the broker said about the loss of this turn's device */
 	bool rx_acks;	     /* the window has got room since the last look at the backlog */
+	bool rx_emptied;     /* the socket is, until its next edge */
 	struct looks *looks; /* NULL, or at what everybody had sent, see e2e.c */
 	char topic[1024], reply_to[1024], payload[SIM_RENDER_MAX + 64], mark[SIM_MARK_LEN + 1];
 };

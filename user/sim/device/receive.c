@@ -244,7 +244,7 @@ void rx_begin(struct lean *ln, struct device *d)
 {
 	ln->rx_at = 0;
 	ln->rx_len = d->in_len;
-	ln->rx_acks = d->unread = false;
+	ln->rx_acks = ln->rx_emptied = d->unread = false;
 	if (d->in)
 		memcpy(ln->rx, d->in, d->in_len);
 	free(d->in);
@@ -282,7 +282,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 {
 	size_t room = 0, turn = 0;
 	bool ws = type_of(ln, d)->p.ws && ws_open(d);
-	long n = -1, plain; /* n < 0: nothing read yet in this call */
+	long n, plain;
 
 	for (;;) {
 		if (decode(ln, d, ret))
@@ -294,7 +294,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		 * socket. TLS may hold decrypted bytes still, and an end that came with
 		 * the data is only seen by reading once more.
 		 */
-		if (d->fail || (n > 0 && !d->ssl && (size_t)n < room && !d->ended))
+		if (d->fail || (ln->rx_emptied && !d->ended))
 			break;
 		/* A broker that floods and does not read: its turn to wait. */
 		d->unread = d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
@@ -316,6 +316,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		n = io_read(ln, d, ln->rx + ln->rx_len, room);
 		if (n <= 0)
 			break;
+		ln->rx_emptied = !d->ssl && (size_t)n < room;
 		turn += (size_t)n;
 		plain = ws ? ws_unwrap(ln, d, ln->rx + ln->rx_len, (size_t)n) : n;
 		if (plain < 0)
