@@ -42,7 +42,8 @@ static struct fake {
 	uint8_t in[1 << 17], out[FAKE_OUT];
 	size_t nin, at, nout, room; /* room: bytes that send() still takes */
 	bool open, fin, reset;
-	int gone; /* errno of a connection that TCP gave up; 0: it has not */
+	size_t again; /* bytes that come behind `in`: it over and over, as fast as they are read */
+	int gone;     /* errno of a connection that TCP gave up; 0: it has not */
 } * fake;
 static int last_fd, connect_errno;
 static bool no_v6;
@@ -120,6 +121,15 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 	assert_true(f && f->open);
 	if (f->at == f->nin) {
 		errno = f->gone ? f->gone : f->reset ? ECONNRESET : EAGAIN;
+	if (f->again) {
+		n = n < f->again ? n : f->again;
+		for (size_t i = 0; i < n; i++)
+			((uint8_t *)p)[i] = f->in[f->at++ % f->nin];
+		f->again -= n;
+		if (!f->again)
+			f->at = f->nin;
+		return (ssize_t)n;
+	}
 		return f->fin ? 0 : -1;
 	}
 	n = n < f->nin - f->at ? n : f->nin - f->at;

@@ -959,6 +959,34 @@ static void lost_in_resend(void **state)
 	assert_true(tot()->acked >= 64);
 	assert_int_equal(failed(F_MEMORY), 0);
 	shard_free();
+/* A broker that sends faster than can be read: a turn of its device ends all the same. */
+static void sent_fast(void **state)
+{
+	const size_t all = 64u << 20;
+	struct device *d;
+	unsigned turns = 0;
+
+	(void)state;
+	shard_new("subscribe a qos 0 topic t interval 1h");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
+	sock(d)->nin = sock(d)->at = 0;
+	sock(d)->again = all;
+	gives(d, "\x30\x06\0\1a123", 8, 0);
+	assert_true(tot()->received > 0);
+	for (; sock(d)->again; turns++) {
+		size_t before = sock(d)->again;
+
+		dev_event(ln, d, EPOLLIN | EPOLLOUT);
+		assert_true(before - sock(d)->again <= 8u << 20);
+	}
+	assert_true(turns >= 8);
+	assert_int_equal(tot()->received, all / 8);
+	assert_int_equal(d->state, D_ONLINE);
+	shard_free();
+}
+
 }
 
 /* Not more than the new connection's Receive Maximum is sent again before it is acknowledged. */

@@ -300,8 +300,8 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		d->unread = d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
 		if (d->unread)
 			break;
-		/* Nor may a message of a quarter of a gigabyte keep the others waiting. */
-		if (big_passing(d) && turn > 4 * SIM_TURN) {
+		/* Nor may who is sent faster than it can read keep the others waiting. */
+		if (turn > 4 * SIM_TURN) {
 			io_again(ln, d);
 			break;
 		}
