@@ -1081,6 +1081,101 @@ static void stop_draining(void **state)
 	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
 	d = with_window(1);
 	dev_stop(ln, d);
+/* A message that was given up has its place with the broker until its acknowledgement comes. */
+static void given_up_is_owed(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 2 protocol 5 interval 10s jitter 0% burst 8 inflight 16 ack-timeout 2s "
+		  "keepalive 0 payload 8");
+	d = start(0);
+	up(d, "\x20\x06\0\0\3\x21\0\4", 8);
+	while (!sent(d, MQTT_PUBLISH))
+		pass_ms(10);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	pass_ms(4100);
+	assert_int_equal(failed(F_NO_PUBCOMP), 4);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	/* PUBREC alone gives no place back, PUBCOMP does, and a PUBREC that refuses. */
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	acks(d, MQTT_PUBCOMP, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 5);
+	gives(d, (uint8_t[]){0x50, 3, 0, (uint8_t)id_of(d, 1), 0x97}, 5, 0);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 6);
+	assert_int_equal(tot()->late_acks, 3);
+	/* The next connection begins anew. */
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(2000);
+	up(d, "\x20\x06\0\0\3\x21\0\4", 8);
+	while (!sent(d, MQTT_PUBLISH))
+		pass_ms(10);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	shard_free();
+}
+
+/* Of a PUBREL that is sent again the broker may know no more: it had said PUBCOMP before. */
+static void released_before(void **state)
+{
+	uint8_t unknown[] = {0x70, 3, 0, 0, 0x92};
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 2 protocol 5 persistent true interval 100ms jitter 0% count 2 ack-timeout "
+		  "60s backoff 100ms..100ms");
+	d = start(0);
+	up(d, CONNACK_5, 5);
+	pass_ms(250);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 2);
+	unknown[3] = (uint8_t)id_of(d, 0);
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, "\x20\x03\1\0\0", 5);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	gives(d, unknown, 5, 0);
+	assert_int_equal(tot()->acked, 1);
+	assert_int_equal(failed(F_ACK_REASON), 0);
+	/* One that was sent on this connection is another matter; so is PUBREC twice. */
+	unknown[3] = (uint8_t)id_of(d, 0);
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBREL), 3);
+	assert_memory_equal(nth(d, MQTT_PUBREL, 2), nth(d, MQTT_PUBREL, 1), 4);
+	assert_int_equal(tot()->late_acks, 0);
+	gives(d, unknown, 5, 0);
+	assert_int_equal(failed(F_ACK_REASON), 1);
+	shard_free();
+}
+
+/* SUBSCRIBE has identifiers of its own: none of a session's messages in flight has the same. */
+static void own_identifiers(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1 interval 0 inflight 4 persistent true subscribe a payload 8 topic t "
+		  "ack-timeout 60s backoff 100ms..100ms");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\1", 5, 0);
+	d->next_id = 65525;
+	for (unsigned i = 0; i < 40; i++) {
+		uint16_t id = id_of(d, i);
+
+		assert_in_range(id, 1, 65527);
+		acks(d, MQTT_PUBACK, id);
+		if (ln->nbusy)
+			dev_busy(ln, d);
+	}
+	assert_int_equal(tot()->acked, 40);
+	assert_int_equal(failed(F_MEMORY), 0);
+	shard_free();
+}
+
 	sock(d)->fin = true;
 	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
 	assert_int_equal(d->state, D_OFF);
@@ -1292,21 +1387,42 @@ static void commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(life),		  cmocka_unit_test(refused),
-		cmocka_unit_test(timeouts),	  cmocka_unit_test(other_family),
-		cmocka_unit_test(redirect),	  cmocka_unit_test(socket_options),
-		cmocka_unit_test(topic_alias),	  cmocka_unit_test(many_filters),
-		cmocka_unit_test(websocket),	  cmocka_unit_test(websocket_wrong),
-		cmocka_unit_test(scheduled_time), cmocka_unit_test(data_with_fin),
-		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
-		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),
-		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
-		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
-		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
-		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
-		cmocka_unit_test(own_ports),	  cmocka_unit_test(thrown_out),
-		cmocka_unit_test(downgraded),	  cmocka_unit_test(given_up),
-		cmocka_unit_test(too_fast),	  cmocka_unit_test(refused_subscription),
+		cmocka_unit_test(life),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(timeouts),
+		cmocka_unit_test(other_family),
+		cmocka_unit_test(redirect),
+		cmocka_unit_test(socket_options),
+		cmocka_unit_test(topic_alias),
+		cmocka_unit_test(many_filters),
+		cmocka_unit_test(websocket),
+		cmocka_unit_test(websocket_wrong),
+		cmocka_unit_test(scheduled_time),
+		cmocka_unit_test(data_with_fin),
+		cmocka_unit_test(last_words),
+		cmocka_unit_test(pieces),
+		cmocka_unit_test(nonsense),
+		cmocka_unit_test(blocked),
+		cmocka_unit_test(flood),
+		cmocka_unit_test(sent_fast),
+		cmocka_unit_test(many_reasons),
+		cmocka_unit_test(lost_in_resend),
+		cmocka_unit_test(receive_max),
+		cmocka_unit_test(given_up_is_owed),
+		cmocka_unit_test(released_before),
+		cmocka_unit_test(own_identifiers),
+		cmocka_unit_test(qos2),
+		cmocka_unit_test(stop_draining),
+		cmocka_unit_test(busy),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(max_packet),
+		cmocka_unit_test(own_ports),
+		cmocka_unit_test(thrown_out),
+		cmocka_unit_test(downgraded),
+		cmocka_unit_test(given_up),
+		cmocka_unit_test(too_fast),
+		cmocka_unit_test(refused_subscription),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

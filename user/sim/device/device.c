@@ -296,7 +296,8 @@ static void begin(struct lean *ln, struct device *d)
 static void settle(struct lean *ln, struct device *d)
 {
 	out_end(ln);
-	if (d->win && !d->win->n && type_of(ln, d)->p.interval_ns >= WINDOW_KEPT_NS) {
+	if (d->win && !d->win->n && !d->win->owed &&
+	    type_of(ln, d)->p.interval_ns >= WINDOW_KEPT_NS) {
 		free(d->win);
 		d->win = NULL;
 	}

@@ -76,6 +76,8 @@ struct kept {
 
 struct window {
 	uint16_t mask, n, nsent;
+	uint16_t owed;	 /* given up on this connection; the broker's Receive Maximum still counts
+			    them */
 	uint32_t resend; /* place of the next one to send again, from 1; 0: none is left */
 	struct inflight slot[];
 };
@@ -476,7 +478,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
 
 #define CON_SUB_ID  65535 /* the first SUBSCRIBE; the next ones count down */
 #define CON_SUB_AWS 8	  /* filters of a SUBSCRIBE at most (AWS IoT Core quotas) */
-/* no message has its slot before the SUBACK has come */
+/* no message has one of these, see window.c */
 
 /* source.c: a socket on its way; 0, or the errno of what this machine or its routes refuse */
 int src_open(struct lean *ln, struct device *d, const union sim_addr *to);
