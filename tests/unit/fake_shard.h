@@ -100,6 +100,8 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
 	assert_true(f && f->open);
 	if (f->reset || f->gone) {
 		errno = f->gone ? f->gone : ECONNRESET;
+		/* The kernel tells it once. */
+		f->fin |= f->reset;
 		return -1;
 	}
 	if (!f->room) {

@@ -92,6 +92,7 @@ static void refused(void **state)
 		enum sim_fail kind;
 	} how[] = {{ECONNREFUSED, F_REFUSED},
 		   {ECONNRESET, F_RESET},
+		   {EPIPE, F_RESET},
 		   {ETIMEDOUT, F_TCP_TIMEOUT},
 		   {EHOSTUNREACH, F_UNREACHABLE},
 		   {EADDRNOTAVAIL, F_SOCKET}};
@@ -730,6 +731,49 @@ static void given_up(void **state)
 
 		shard_new("qos 1");
 		d = start(0);
+/*
+ * The broker has acknowledged, said why, and gone; and before that is read a message is due, whose
+ * write fails. What it said counts all the same, whole or in pieces.
+ */
+static void last_words(void **state)
+{
+	static const struct {
+		const char *said;
+		size_t n, before; /* of it was read before */
+		enum sim_fail kind;
+		unsigned acked;
+	} t[] = {
+		{"\x40\2\0\1\x40\2\0\2", 8, 0, F_RESET, 2},
+		{"\x40\2\0\1\x40\2\0\2", 8, 6, F_RESET, 2},
+		{"\x40\2\0\1\xe0\2\x8b\0", 8, 0, F_DISCONNECT, 1},
+		{"\x40\2\0\1\xe0\2\x8b\0", 8, 5, F_DISCONNECT, 1},
+		{"\x40\2\0\1\x40", 5, 0, F_RESET, 1},
+		{"\x32\7\0\1a\0\1\0x\x40\2\0\1", 13, 0, F_RESET, 1},
+		{"\x40\2\0\1\x00\0", 6, 0, F_MALFORMED, 1},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		struct device *d;
+
+		shard_new("protocol 5 qos 1 interval 100ms jitter 0% backoff 1h..1h topic t");
+		d = start(0);
+		up(d, CONNACK_5, 5);
+		pass_ms(250);
+		assert_in_range(sent(d, MQTT_PUBLISH), 2, 3);
+		gives(d, t[i].said, t[i].before, 0);
+		memcpy(sock(d)->in + sock(d)->nin, t[i].said + t[i].before, t[i].n - t[i].before);
+		sock(d)->nin += t[i].n - t[i].before;
+		sock(d)->reset = true;
+		pass_ms(110);
+		assert_int_equal(d->state, D_WAIT);
+		assert_int_equal(tot()->acked, t[i].acked);
+		assert_int_equal(tot()->lost_connections, 1);
+		assert_int_equal(failed(t[i].kind), 1);
+		shard_free();
+	}
+}
+
 		UP(d);
 		sock(d)->gone = t[i].errnum;
 		dev_event(ln, d, EPOLLERR | EPOLLHUP | EPOLLIN);

@@ -24,6 +24,7 @@ enum sim_fail con_errno(int e, uint32_t *ret_detail)
 	case ECONNREFUSED:
 		return F_REFUSED;
 	case ECONNRESET:
+	case EPIPE: /* it had closed before */
 		return F_RESET;
 	case ETIMEDOUT:
 		return F_TCP_TIMEOUT;

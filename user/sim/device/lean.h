@@ -162,6 +162,7 @@ struct device {
 	bool ended : 1;	  /* the broker sends no more: read up to the end */
 	bool unread : 1;  /* the socket may hold more, which is read when the outbox is empty */
 	bool passing : 1; /* a message that is not held, see big.c */
+	bool mute : 1;	  /* a write has failed: what came before it is still read */
 
 	char *thing;
 	struct window *win;

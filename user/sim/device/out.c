@@ -116,8 +116,13 @@ void out_flush_frame(struct lean *ln)
 	const uint8_t *p = ln->tx;
 	uint32_t done = 0, len = ln->tx_len;
 
-	/* The type first: it is in the cache, and the last line of a device is not. */
+	/* Acknowledgements of what is still read, and nobody to hear them. */
+	if (d->mute && !d->fail) {
+		ln->tx_len = ln->tx_n = 0;
+		return;
+	}
 	if (type_of(ln, d)->p.ws && ws_open(d) && !d->fail) {
+	/* The type first: it is in the cache, and the last line of a device is not. */
 		p = ws_wrap(ln, d, &len);
 		if (!p) {
 			p = ln->tx;

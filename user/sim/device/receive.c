@@ -257,7 +257,7 @@ static void keep_start(struct lean *ln, struct device *d)
 {
 	uint32_t rest = ln->rx_len - ln->rx_at;
 
-	if (!rest || d->fail)
+	if (!rest || (d->fail && !d->mute))
 		return;
 	d->in = malloc(rest);
 	if (!d->in) {
@@ -297,7 +297,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		if (d->fail || (n > 0 && !d->ssl && (size_t)n < room && !d->ended))
 			break;
 		/* A broker that floods and does not read: its turn to wait. */
-		d->unread = d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
+		d->unread = !d->mute && d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
 		if (d->unread)
 			break;
 		/* Nor may who is sent faster than it can read keep the others waiting. */
@@ -318,8 +318,10 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 			break;
 		turn += (size_t)n;
 		plain = ws ? ws_unwrap(ln, d, ln->rx + ln->rx_len, (size_t)n) : n;
-		if (plain < 0)
+		if (plain < 0) {
+			d->mute = false; /* in the middle of frames: there is no going on */
 			break;
+		}
 		ln->rx_len += (uint32_t)plain;
 	}
 	keep_start(ln, d);
