@@ -897,6 +897,7 @@ static void blocked(void **state)
 	assert_false(d->blocked);
 	assert_int_equal(tot()->in_flight, 0);
 	assert_int_equal(sent(d, MQTT_PUBLISH), tot()->acked);
+	long hello;
 	/* Blocked again, and lost: what did not leave has failed. */
 	sock(d)->room = 100;
 	pass_ms(500);
@@ -912,6 +913,8 @@ static void blocked(void **state)
 static void flood(void **state)
 {
 	static uint8_t many[12000 * 8];
+	hello = mqtt_frame(sock(d)->out, sock(d)->nout, FAKE_OUT);
+	assert_int_equal(ln->led.pub->stat[SIM_PUBLISH].bytes, tot()->bytes_out - hello);
 	struct device *d;
 	size_t before;
 

@@ -92,7 +92,7 @@ struct backlog {
 struct unsent {
 	uint32_t len, off, nmsg;
 	struct {
-		uint32_t end, seq;
+		uint32_t end, seq, bytes;
 		uint64_t sched_ns;
 	} * msg;
 	uint8_t *buf;
