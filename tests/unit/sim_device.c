@@ -580,6 +580,21 @@ static void websocket(void **state)
 	assert_int_equal(failed(F_CLOSED), 1);
 	assert_int_equal(d->state, D_WAIT);
 	shard_free();
+	/* Another server is asked for by its own name. */
+	shard_new(
+		"broker ws://127.0.0.1:8080 protocol 5 follow-redirect true backoff 100ms..100ms");
+	d = start(0);
+	ws_up(d);
+	gives(d,
+	      "\x82\x16\x20\x14\0\x9c\x11\x1c\0\x0e"
+	      "127.0.0.9:1999",
+	      24, 0);
+	assert_int_equal(failed(F_CONNACK), 1);
+	pass_ms(120);
+	dev_event(ln, d, EPOLLOUT);
+	assert_int_equal(d->state, D_UPGRADE);
+	assert_non_null(strstr((char *)sock(d)->out, "\r\nHost: 127.0.0.9:1999\r\n"));
+	shard_free();
 }
 
 static void websocket_wrong(void **state)
