@@ -313,6 +313,7 @@ void con_hello(struct lean *ln, struct device *d)
 		m.will_retain = ty->p.will_retain;
 		m.will_topic = render(ty->will, &c, will, sizeof(will));
 		c.walk = walks;
+		c.sched_ms = ((int64_t)d->connect_ns + ln->led.a->epoch_off_ns) / 1000000;
 		for (int i = 0; i < SIM_WILL_WALKS; i++)
 			walks[i] = 0;
 		if (sim_tmpl_walks(ty->will_payload) <= SIM_WILL_WALKS)
