@@ -731,21 +731,6 @@ static void data_with_fin(void **state)
 	shard_free();
 }
 
-/* TCP gave up a connection that was there (--tcp-user-timeout, its own probes): no failed connect.
- */
-static void given_up(void **state)
-{
-	static const struct {
-		int errnum;
-		enum sim_fail kind;
-	} t[] = {{ETIMEDOUT, F_SILENT}, {EHOSTUNREACH, F_UNREACHABLE}, {ECONNRESET, F_RESET}};
-
-	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
-		struct device *d;
-
-		shard_new("qos 1");
-		d = start(0);
 /*
  * The broker has acknowledged, said why, and gone; and before that is read a message is due, whose
  * write fails. What it said counts all the same, whole or in pieces.
@@ -789,6 +774,21 @@ static void last_words(void **state)
 	}
 }
 
+/* TCP gave up a connection that was there (--tcp-user-timeout, its own probes): no failed connect.
+ */
+static void given_up(void **state)
+{
+	static const struct {
+		int errnum;
+		enum sim_fail kind;
+	} t[] = {{ETIMEDOUT, F_SILENT}, {EHOSTUNREACH, F_UNREACHABLE}, {ECONNRESET, F_RESET}};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct device *d;
+
+		shard_new("qos 1");
+		d = start(0);
 		UP(d);
 		sock(d)->gone = t[i].errnum;
 		dev_event(ln, d, EPOLLERR | EPOLLHUP | EPOLLIN);
@@ -897,6 +897,7 @@ static void nonsense(void **state)
 static void blocked(void **state)
 {
 	struct device *d;
+	long hello;
 
 	(void)state;
 	shard_new("qos 0 interval 100ms jitter 0% payload 1000");
@@ -912,7 +913,8 @@ static void blocked(void **state)
 	assert_false(d->blocked);
 	assert_int_equal(tot()->in_flight, 0);
 	assert_int_equal(sent(d, MQTT_PUBLISH), tot()->acked);
-	long hello;
+	hello = mqtt_frame(sock(d)->out, sock(d)->nout, FAKE_OUT);
+	assert_int_equal(ln->led.pub->stat[SIM_PUBLISH].bytes, tot()->bytes_out - hello);
 	/* Blocked again, and lost: what did not leave has failed. */
 	sock(d)->room = 100;
 	pass_ms(500);
@@ -928,8 +930,6 @@ static void blocked(void **state)
 static void flood(void **state)
 {
 	static uint8_t many[12000 * 8];
-	hello = mqtt_frame(sock(d)->out, sock(d)->nout, FAKE_OUT);
-	assert_int_equal(ln->led.pub->stat[SIM_PUBLISH].bytes, tot()->bytes_out - hello);
 	struct device *d;
 	size_t before;
 
@@ -956,6 +956,34 @@ static void flood(void **state)
 	dev_event(ln, d, EPOLLOUT);
 	assert_true(tot()->received > before);
 	assert_int_equal(sent(d, MQTT_PUBACK), tot()->received);
+	shard_free();
+}
+
+/* A broker that sends faster than can be read: a turn of its device ends all the same. */
+static void sent_fast(void **state)
+{
+	const size_t all = 64u << 20;
+	struct device *d;
+	unsigned turns = 0;
+
+	(void)state;
+	shard_new("subscribe a qos 0 topic t interval 1h");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
+	sock(d)->nin = sock(d)->at = 0;
+	sock(d)->again = all;
+	gives(d, "\x30\x06\0\1a123", 8, 0);
+	assert_true(tot()->received > 0);
+	for (; sock(d)->again; turns++) {
+		size_t before = sock(d)->again;
+
+		dev_event(ln, d, EPOLLIN | EPOLLOUT);
+		assert_true(before - sock(d)->again <= 8u << 20);
+	}
+	assert_true(turns >= 8);
+	assert_int_equal(tot()->received, all / 8);
+	assert_int_equal(d->state, D_ONLINE);
 	shard_free();
 }
 
@@ -1021,34 +1049,6 @@ static void lost_in_resend(void **state)
 	assert_true(tot()->acked >= 64);
 	assert_int_equal(failed(F_MEMORY), 0);
 	shard_free();
-/* A broker that sends faster than can be read: a turn of its device ends all the same. */
-static void sent_fast(void **state)
-{
-	const size_t all = 64u << 20;
-	struct device *d;
-	unsigned turns = 0;
-
-	(void)state;
-	shard_new("subscribe a qos 0 topic t interval 1h");
-	d = start(0);
-	UP(d);
-	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
-	sock(d)->nin = sock(d)->at = 0;
-	sock(d)->again = all;
-	gives(d, "\x30\x06\0\1a123", 8, 0);
-	assert_true(tot()->received > 0);
-	for (; sock(d)->again; turns++) {
-		size_t before = sock(d)->again;
-
-		dev_event(ln, d, EPOLLIN | EPOLLOUT);
-		assert_true(before - sock(d)->again <= 8u << 20);
-	}
-	assert_true(turns >= 8);
-	assert_int_equal(tot()->received, all / 8);
-	assert_int_equal(d->state, D_ONLINE);
-	shard_free();
-}
-
 }
 
 /* Not more than the new connection's Receive Maximum is sent again before it is acknowledged. */
@@ -1081,68 +1081,6 @@ static void receive_max(void **state)
 	shard_free();
 }
 
-static void qos2(void **state)
-{
-	struct device *d;
-	uint16_t id;
-
-	(void)state;
-	shard_new("qos 2 persistent true interval 100ms jitter 0% count 1 ack-timeout 60s backoff "
-		  "100ms..100ms");
-	d = with_window(1);
-	id = id_of(d, 0);
-	acks(d, MQTT_PUBREC, id);
-	assert_int_equal(sent(d, MQTT_PUBREL), 1);
-	sock(d)->fin = true;
-	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
-	pass_ms(100);
-	up(d, CONNACK_S, 4);
-	/* What was received is released, not published, again. */
-	assert_int_equal(sent(d, MQTT_PUBLISH), 0);
-	assert_int_equal(sent(d, MQTT_PUBREL), 1);
-	acks(d, MQTT_PUBCOMP, id);
-	assert_int_equal(tot()->acked, 1);
-	acks(d, MQTT_PUBREC, id);
-	assert_int_equal(tot()->late_acks, 1);
-	assert_int_equal(sent(d, MQTT_PUBREL), 2);
-	shard_free();
-}
-
-/* --- stopping ------------------------------------------------------------------------ */
-
-static void stop_draining(void **state)
-{
-	struct device *d;
-	uint16_t id;
-
-	(void)state;
-	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
-	d = with_window(1);
-	id = id_of(d, 0);
-	dev_stop(ln, d);
-	assert_int_equal(d->state, D_DRAIN);
-	/* Called back. */
-	dev_start(ln, d, ln->led.now);
-	assert_int_equal(d->state, D_ONLINE);
-	dev_stop(ln, d);
-	acks(d, MQTT_PUBACK, id);
-	assert_int_equal(d->state, D_OFF);
-	assert_int_equal(tot()->acked, 1);
-	shard_free();
-
-	/* Nothing comes: its time is over. */
-	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
-	d = with_window(1);
-	dev_stop(ln, d);
-	pass_ms(4000);
-	assert_int_equal(d->state, D_OFF);
-	assert_int_equal(failed(F_NO_PUBACK), 1);
-	shard_free();
-
-	/* It is lost while draining: stays off. */
-	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
-	d = with_window(1);
-	dev_stop(ln, d);
 /* A message that was given up has its place with the broker until its acknowledgement comes. */
 static void given_up_is_owed(void **state)
 {
@@ -1238,6 +1176,68 @@ static void own_identifiers(void **state)
 	shard_free();
 }
 
+static void qos2(void **state)
+{
+	struct device *d;
+	uint16_t id;
+
+	(void)state;
+	shard_new("qos 2 persistent true interval 100ms jitter 0% count 1 ack-timeout 60s backoff "
+		  "100ms..100ms");
+	d = with_window(1);
+	id = id_of(d, 0);
+	acks(d, MQTT_PUBREC, id);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, CONNACK_S, 4);
+	/* What was received is released, not published, again. */
+	assert_int_equal(sent(d, MQTT_PUBLISH), 0);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	acks(d, MQTT_PUBCOMP, id);
+	assert_int_equal(tot()->acked, 1);
+	acks(d, MQTT_PUBREC, id);
+	assert_int_equal(tot()->late_acks, 1);
+	assert_int_equal(sent(d, MQTT_PUBREL), 2);
+	shard_free();
+}
+
+/* --- stopping ------------------------------------------------------------------------ */
+
+static void stop_draining(void **state)
+{
+	struct device *d;
+	uint16_t id;
+
+	(void)state;
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	id = id_of(d, 0);
+	dev_stop(ln, d);
+	assert_int_equal(d->state, D_DRAIN);
+	/* Called back. */
+	dev_start(ln, d, ln->led.now);
+	assert_int_equal(d->state, D_ONLINE);
+	dev_stop(ln, d);
+	acks(d, MQTT_PUBACK, id);
+	assert_int_equal(d->state, D_OFF);
+	assert_int_equal(tot()->acked, 1);
+	shard_free();
+
+	/* Nothing comes: its time is over. */
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	dev_stop(ln, d);
+	pass_ms(4000);
+	assert_int_equal(d->state, D_OFF);
+	assert_int_equal(failed(F_NO_PUBACK), 1);
+	shard_free();
+
+	/* It is lost while draining: stays off. */
+	shard_new("qos 1 interval 100ms jitter 0% count 1 ack-timeout 2s");
+	d = with_window(1);
+	dev_stop(ln, d);
 	sock(d)->fin = true;
 	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
 	assert_int_equal(d->state, D_OFF);
@@ -1293,6 +1293,32 @@ static void busy(void **state)
 }
 
 /* --- what MQTT 5 brokers grant --------------------------------------------------------- */
+
+/* More failures than can be told apart: none is left out, each counts at least by its kind. */
+static void many_reasons(void **state)
+{
+	unsigned others = 0;
+
+	(void)state;
+	shard_new("qos 1");
+	for (uint32_t i = 0; i < 2000; i++)
+		stat_fail(&ln->led, 0, SIM_PUBACK, F_ACK_REASON, i, "why");
+	stat_fail(&ln->led, 0, SIM_PUBACK, F_NO_PUBACK, 0, NULL);
+	assert_int_equal(failed(F_ACK_REASON), 2000);
+	assert_int_equal(failed(F_NO_PUBACK), 1);
+	for (unsigned i = 0; i < SIM_ERRORS; i++) {
+		struct sim_error e;
+
+		if (!(ln->led.pub->error[i].key & SIM_ERROR_OTHER))
+			continue;
+		sim_error_text(ln->led.pub->error[i].key, ln->led.pub->error[i].note, &e);
+		assert_true(!strcmp(e.kind, "rejected") || !strcmp(e.kind, "no-puback"));
+		assert_non_null(strstr(e.text, "others of this kind"));
+		others++;
+	}
+	assert_int_equal(others, 2);
+	shard_free();
+}
 
 static void texts(char *buf, size_t cap)
 {
