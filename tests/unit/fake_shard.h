@@ -121,8 +121,6 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 
 	(void)flags;
 	assert_true(f && f->open);
-	if (f->at == f->nin) {
-		errno = f->gone ? f->gone : f->reset ? ECONNRESET : EAGAIN;
 	if (f->again) {
 		n = n < f->again ? n : f->again;
 		for (size_t i = 0; i < n; i++)
@@ -132,6 +130,8 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 			f->at = f->nin;
 		return (ssize_t)n;
 	}
+	if (f->at == f->nin) {
+		errno = f->gone ? f->gone : f->reset ? ECONNRESET : EAGAIN;
 		return f->fin ? 0 : -1;
 	}
 	n = n < f->nin - f->at ? n : f->nin - f->at;

@@ -370,6 +370,7 @@ void dev_drop(struct lean *ln, struct device *d)
 {
 	if (d->state != D_ONLINE)
 		return;
+	SIM_ADD(&ln->led.pub->tot.dropped, 1);
 	close_it(ln, d, true, F_UNSENT, F_LOST, !type_of(ln, d)->p.clean);
 	set_state(ln, d, D_WAIT);
 	d->connect_ns = ln->led.now;

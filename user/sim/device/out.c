@@ -122,8 +122,8 @@ void out_flush_frame(struct lean *ln)
 		ln->tx_len = ln->tx_n = 0;
 		return;
 	}
-	if (type_of(ln, d)->p.ws && ws_open(d) && !d->fail) {
 	/* The type first: it is in the cache, and the last line of a device is not. */
+	if (type_of(ln, d)->p.ws && ws_open(d) && !d->fail) {
 		p = ws_wrap(ln, d, &len);
 		if (!p) {
 			p = ln->tx;
