@@ -42,7 +42,8 @@ static struct fake {
 	uint8_t in[1 << 17], out[FAKE_OUT];
 	size_t nin, at, nout, room; /* room: bytes that send() still takes */
 	bool open, fin, reset;
-	int gone; /* errno of a connection that TCP gave up; 0: it has not */
+	size_t again; /* bytes that come behind `in`: it over and over, as fast as they are read */
+	int gone;     /* errno of a connection that TCP gave up; 0: it has not */
 } * fake;
 static int last_fd, connect_errno;
 static bool no_v6;
@@ -99,6 +100,8 @@ ssize_t send(int fd, const void *p, size_t n, int flags)
 	assert_true(f && f->open);
 	if (f->reset || f->gone) {
 		errno = f->gone ? f->gone : ECONNRESET;
+		/* The kernel tells it once. */
+		f->fin |= f->reset;
 		return -1;
 	}
 	if (!f->room) {
@@ -118,6 +121,15 @@ ssize_t recv(int fd, void *p, size_t n, int flags)
 
 	(void)flags;
 	assert_true(f && f->open);
+	if (f->again) {
+		n = n < f->again ? n : f->again;
+		for (size_t i = 0; i < n; i++)
+			((uint8_t *)p)[i] = f->in[f->at++ % f->nin];
+		f->again -= n;
+		if (!f->again)
+			f->at = f->nin;
+		return (ssize_t)n;
+	}
 	if (f->at == f->nin) {
 		errno = f->gone ? f->gone : f->reset ? ECONNRESET : EAGAIN;
 		return f->fin ? 0 : -1;

@@ -92,6 +92,7 @@ static void refused(void **state)
 		enum sim_fail kind;
 	} how[] = {{ECONNREFUSED, F_REFUSED},
 		   {ECONNRESET, F_RESET},
+		   {EPIPE, F_RESET},
 		   {ETIMEDOUT, F_TCP_TIMEOUT},
 		   {EHOSTUNREACH, F_UNREACHABLE},
 		   {EADDRNOTAVAIL, F_SOCKET}};
@@ -579,6 +580,21 @@ static void websocket(void **state)
 	assert_int_equal(failed(F_CLOSED), 1);
 	assert_int_equal(d->state, D_WAIT);
 	shard_free();
+	/* Another server is asked for by its own name. */
+	shard_new(
+		"broker ws://127.0.0.1:8080 protocol 5 follow-redirect true backoff 100ms..100ms");
+	d = start(0);
+	ws_up(d);
+	gives(d,
+	      "\x82\x16\x20\x14\0\x9c\x11\x1c\0\x0e"
+	      "127.0.0.9:1999",
+	      24, 0);
+	assert_int_equal(failed(F_CONNACK), 1);
+	pass_ms(120);
+	dev_event(ln, d, EPOLLOUT);
+	assert_int_equal(d->state, D_UPGRADE);
+	assert_non_null(strstr((char *)sock(d)->out, "\r\nHost: 127.0.0.9:1999\r\n"));
+	shard_free();
 }
 
 static void websocket_wrong(void **state)
@@ -715,6 +731,49 @@ static void data_with_fin(void **state)
 	shard_free();
 }
 
+/*
+ * The broker has acknowledged, said why, and gone; and before that is read a message is due, whose
+ * write fails. What it said counts all the same, whole or in pieces.
+ */
+static void last_words(void **state)
+{
+	static const struct {
+		const char *said;
+		size_t n, before; /* of it was read before */
+		enum sim_fail kind;
+		unsigned acked;
+	} t[] = {
+		{"\x40\2\0\1\x40\2\0\2", 8, 0, F_RESET, 2},
+		{"\x40\2\0\1\x40\2\0\2", 8, 6, F_RESET, 2},
+		{"\x40\2\0\1\xe0\2\x8b\0", 8, 0, F_DISCONNECT, 1},
+		{"\x40\2\0\1\xe0\2\x8b\0", 8, 5, F_DISCONNECT, 1},
+		{"\x40\2\0\1\x40", 5, 0, F_RESET, 1},
+		{"\x32\7\0\1a\0\1\0x\x40\2\0\1", 13, 0, F_RESET, 1},
+		{"\x40\2\0\1\x00\0", 6, 0, F_MALFORMED, 1},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
+		struct device *d;
+
+		shard_new("protocol 5 qos 1 interval 100ms jitter 0% backoff 1h..1h topic t");
+		d = start(0);
+		up(d, CONNACK_5, 5);
+		pass_ms(250);
+		assert_in_range(sent(d, MQTT_PUBLISH), 2, 3);
+		gives(d, t[i].said, t[i].before, 0);
+		memcpy(sock(d)->in + sock(d)->nin, t[i].said + t[i].before, t[i].n - t[i].before);
+		sock(d)->nin += t[i].n - t[i].before;
+		sock(d)->reset = true;
+		pass_ms(110);
+		assert_int_equal(d->state, D_WAIT);
+		assert_int_equal(tot()->acked, t[i].acked);
+		assert_int_equal(tot()->lost_connections, 1);
+		assert_int_equal(failed(t[i].kind), 1);
+		shard_free();
+	}
+}
+
 /* TCP gave up a connection that was there (--tcp-user-timeout, its own probes): no failed connect.
  */
 static void given_up(void **state)
@@ -838,6 +897,7 @@ static void nonsense(void **state)
 static void blocked(void **state)
 {
 	struct device *d;
+	long hello;
 
 	(void)state;
 	shard_new("qos 0 interval 100ms jitter 0% payload 1000");
@@ -853,6 +913,8 @@ static void blocked(void **state)
 	assert_false(d->blocked);
 	assert_int_equal(tot()->in_flight, 0);
 	assert_int_equal(sent(d, MQTT_PUBLISH), tot()->acked);
+	hello = mqtt_frame(sock(d)->out, sock(d)->nout, FAKE_OUT);
+	assert_int_equal(ln->led.pub->stat[SIM_PUBLISH].bytes, tot()->bytes_out - hello);
 	/* Blocked again, and lost: what did not leave has failed. */
 	sock(d)->room = 100;
 	pass_ms(500);
@@ -894,6 +956,34 @@ static void flood(void **state)
 	dev_event(ln, d, EPOLLOUT);
 	assert_true(tot()->received > before);
 	assert_int_equal(sent(d, MQTT_PUBACK), tot()->received);
+	shard_free();
+}
+
+/* A broker that sends faster than can be read: a turn of its device ends all the same. */
+static void sent_fast(void **state)
+{
+	const size_t all = 64u << 20;
+	struct device *d;
+	unsigned turns = 0;
+
+	(void)state;
+	shard_new("subscribe a qos 0 topic t interval 1h");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\x01", 5, 0);
+	sock(d)->nin = sock(d)->at = 0;
+	sock(d)->again = all;
+	gives(d, "\x30\x06\0\1a123", 8, 0);
+	assert_true(tot()->received > 0);
+	for (; sock(d)->again; turns++) {
+		size_t before = sock(d)->again;
+
+		dev_event(ln, d, EPOLLIN | EPOLLOUT);
+		assert_true(before - sock(d)->again <= 8u << 20);
+	}
+	assert_true(turns >= 8);
+	assert_int_equal(tot()->received, all / 8);
+	assert_int_equal(d->state, D_ONLINE);
 	shard_free();
 }
 
@@ -988,6 +1078,101 @@ static void receive_max(void **state)
 	up(d, "\x20\x03\0\0\0", 5);
 	assert_true(failed(F_SESSION_LOST) >= 15);
 	assert_int_equal(sent(d, MQTT_PUBLISH), d->win->n);
+	shard_free();
+}
+
+/* A message that was given up has its place with the broker until its acknowledgement comes. */
+static void given_up_is_owed(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 2 protocol 5 interval 10s jitter 0% burst 8 inflight 16 ack-timeout 2s "
+		  "keepalive 0 payload 8");
+	d = start(0);
+	up(d, "\x20\x06\0\0\3\x21\0\4", 8);
+	while (!sent(d, MQTT_PUBLISH))
+		pass_ms(10);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	pass_ms(4100);
+	assert_int_equal(failed(F_NO_PUBCOMP), 4);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	/* PUBREC alone gives no place back, PUBCOMP does, and a PUBREC that refuses. */
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	acks(d, MQTT_PUBCOMP, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBLISH), 5);
+	gives(d, (uint8_t[]){0x50, 3, 0, (uint8_t)id_of(d, 1), 0x97}, 5, 0);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 6);
+	assert_int_equal(tot()->late_acks, 3);
+	/* The next connection begins anew. */
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(2000);
+	up(d, "\x20\x06\0\0\3\x21\0\4", 8);
+	while (!sent(d, MQTT_PUBLISH))
+		pass_ms(10);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 4);
+	shard_free();
+}
+
+/* Of a PUBREL that is sent again the broker may know no more: it had said PUBCOMP before. */
+static void released_before(void **state)
+{
+	uint8_t unknown[] = {0x70, 3, 0, 0, 0x92};
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 2 protocol 5 persistent true interval 100ms jitter 0% count 2 ack-timeout "
+		  "60s backoff 100ms..100ms");
+	d = start(0);
+	up(d, CONNACK_5, 5);
+	pass_ms(250);
+	assert_int_equal(sent(d, MQTT_PUBLISH), 2);
+	unknown[3] = (uint8_t)id_of(d, 0);
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	sock(d)->fin = true;
+	dev_event(ln, d, EPOLLIN | EPOLLRDHUP);
+	pass_ms(100);
+	up(d, "\x20\x03\1\0\0", 5);
+	assert_int_equal(sent(d, MQTT_PUBREL), 1);
+	gives(d, unknown, 5, 0);
+	assert_int_equal(tot()->acked, 1);
+	assert_int_equal(failed(F_ACK_REASON), 0);
+	/* One that was sent on this connection is another matter; so is PUBREC twice. */
+	unknown[3] = (uint8_t)id_of(d, 0);
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	acks(d, MQTT_PUBREC, id_of(d, 0));
+	assert_int_equal(sent(d, MQTT_PUBREL), 3);
+	assert_memory_equal(nth(d, MQTT_PUBREL, 2), nth(d, MQTT_PUBREL, 1), 4);
+	assert_int_equal(tot()->late_acks, 0);
+	gives(d, unknown, 5, 0);
+	assert_int_equal(failed(F_ACK_REASON), 1);
+	shard_free();
+}
+
+/* SUBSCRIBE has identifiers of its own: none of a session's messages in flight has the same. */
+static void own_identifiers(void **state)
+{
+	struct device *d;
+
+	(void)state;
+	shard_new("qos 1 interval 0 inflight 4 persistent true subscribe a payload 8 topic t "
+		  "ack-timeout 60s backoff 100ms..100ms");
+	d = start(0);
+	UP(d);
+	gives(d, "\x90\x03\xff\xff\1", 5, 0);
+	d->next_id = 65525;
+	for (unsigned i = 0; i < 40; i++) {
+		uint16_t id = id_of(d, i);
+
+		assert_in_range(id, 1, 65527);
+		acks(d, MQTT_PUBACK, id);
+		if (ln->nbusy)
+			dev_busy(ln, d);
+	}
+	assert_int_equal(tot()->acked, 40);
+	assert_int_equal(failed(F_MEMORY), 0);
 	shard_free();
 }
 
@@ -1108,6 +1293,32 @@ static void busy(void **state)
 }
 
 /* --- what MQTT 5 brokers grant --------------------------------------------------------- */
+
+/* More failures than can be told apart: none is left out, each counts at least by its kind. */
+static void many_reasons(void **state)
+{
+	unsigned others = 0;
+
+	(void)state;
+	shard_new("qos 1");
+	for (uint32_t i = 0; i < 2000; i++)
+		stat_fail(&ln->led, 0, SIM_PUBACK, F_ACK_REASON, i, "why");
+	stat_fail(&ln->led, 0, SIM_PUBACK, F_NO_PUBACK, 0, NULL);
+	assert_int_equal(failed(F_ACK_REASON), 2000);
+	assert_int_equal(failed(F_NO_PUBACK), 1);
+	for (unsigned i = 0; i < SIM_ERRORS; i++) {
+		struct sim_error e;
+
+		if (!(ln->led.pub->error[i].key & SIM_ERROR_OTHER))
+			continue;
+		sim_error_text(ln->led.pub->error[i].key, ln->led.pub->error[i].note, &e);
+		assert_true(!strcmp(e.kind, "rejected") || !strcmp(e.kind, "no-puback"));
+		assert_non_null(strstr(e.text, "others of this kind"));
+		others++;
+	}
+	assert_int_equal(others, 2);
+	shard_free();
+}
 
 static void texts(char *buf, size_t cap)
 {
@@ -1264,21 +1475,42 @@ static void commands(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(life),		  cmocka_unit_test(refused),
-		cmocka_unit_test(timeouts),	  cmocka_unit_test(other_family),
-		cmocka_unit_test(redirect),	  cmocka_unit_test(socket_options),
-		cmocka_unit_test(topic_alias),	  cmocka_unit_test(many_filters),
-		cmocka_unit_test(websocket),	  cmocka_unit_test(websocket_wrong),
-		cmocka_unit_test(scheduled_time), cmocka_unit_test(data_with_fin),
-		cmocka_unit_test(pieces),	  cmocka_unit_test(nonsense),
-		cmocka_unit_test(blocked),	  cmocka_unit_test(flood),
-		cmocka_unit_test(lost_in_resend), cmocka_unit_test(receive_max),
-		cmocka_unit_test(qos2),		  cmocka_unit_test(stop_draining),
-		cmocka_unit_test(busy),		  cmocka_unit_test(commands),
-		cmocka_unit_test(limits),	  cmocka_unit_test(max_packet),
-		cmocka_unit_test(own_ports),	  cmocka_unit_test(thrown_out),
-		cmocka_unit_test(downgraded),	  cmocka_unit_test(given_up),
-		cmocka_unit_test(too_fast),	  cmocka_unit_test(refused_subscription),
+		cmocka_unit_test(life),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(timeouts),
+		cmocka_unit_test(other_family),
+		cmocka_unit_test(redirect),
+		cmocka_unit_test(socket_options),
+		cmocka_unit_test(topic_alias),
+		cmocka_unit_test(many_filters),
+		cmocka_unit_test(websocket),
+		cmocka_unit_test(websocket_wrong),
+		cmocka_unit_test(scheduled_time),
+		cmocka_unit_test(data_with_fin),
+		cmocka_unit_test(last_words),
+		cmocka_unit_test(pieces),
+		cmocka_unit_test(nonsense),
+		cmocka_unit_test(blocked),
+		cmocka_unit_test(flood),
+		cmocka_unit_test(sent_fast),
+		cmocka_unit_test(many_reasons),
+		cmocka_unit_test(lost_in_resend),
+		cmocka_unit_test(receive_max),
+		cmocka_unit_test(given_up_is_owed),
+		cmocka_unit_test(released_before),
+		cmocka_unit_test(own_identifiers),
+		cmocka_unit_test(qos2),
+		cmocka_unit_test(stop_draining),
+		cmocka_unit_test(busy),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(max_packet),
+		cmocka_unit_test(own_ports),
+		cmocka_unit_test(thrown_out),
+		cmocka_unit_test(downgraded),
+		cmocka_unit_test(given_up),
+		cmocka_unit_test(too_fast),
+		cmocka_unit_test(refused_subscription),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

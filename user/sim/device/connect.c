@@ -24,6 +24,7 @@ enum sim_fail con_errno(int e, uint32_t *ret_detail)
 	case ECONNREFUSED:
 		return F_REFUSED;
 	case ECONNRESET:
+	case EPIPE: /* it had closed before */
 		return F_RESET;
 	case ETIMEDOUT:
 		return F_TCP_TIMEOUT;
@@ -189,6 +190,27 @@ int con_open(struct lean *ln, struct device *d)
 	return 0;
 }
 
+/*
+ * Where nobody listens on a port that connections come from, a socket may get that port and meet
+ * itself (RFC 9293, simultaneous open): it is connected, and there is no broker.
+ */
+static bool met_itself(const struct stype *ty, const struct device *d)
+{
+	union sim_addr own = {0}, peer = {0};
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+	struct linger l = {1, 0};
+
+	/* Most brokers' ports are none of those. */
+	if (!ty->p.port_low && ty->p.port < ty->local_low && (!d->x || !d->x->redirect))
+		return false;
+	if (getsockname(d->fd, &own.sa, &own_len) || getpeername(d->fd, &peer.sa, &peer_len) ||
+	    own_len != peer_len || memcmp(&own, &peer, own_len))
+		return false;
+	/* Nor may what is left of it keep the port from the broker. */
+	setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	return true;
+}
+
 int con_opened(struct lean *ln, struct device *d, uint32_t events)
 {
 	struct stype *ty = type_of(ln, d);
@@ -202,6 +224,8 @@ int con_opened(struct lean *ln, struct device *d, uint32_t events)
 	if (events & (EPOLLERR | EPOLLHUP) && !getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &len) &&
 	    e)
 		return refused(d, e);
+	if (met_itself(ty, d))
+		return lost(d, F_REFUSED, 0);
 	if (!ty->p.tls)
 		return 0;
 	if (ty->p.resume == SIM_RESUME_FULL ||
@@ -289,6 +313,7 @@ void con_hello(struct lean *ln, struct device *d)
 		m.will_retain = ty->p.will_retain;
 		m.will_topic = render(ty->will, &c, will, sizeof(will));
 		c.walk = walks;
+		c.sched_ms = ((int64_t)d->connect_ns + ln->led.a->epoch_off_ns) / 1000000;
 		for (int i = 0; i < SIM_WILL_WALKS; i++)
 			walks[i] = 0;
 		if (sim_tmpl_walks(ty->will_payload) <= SIM_WILL_WALKS)

@@ -177,6 +177,8 @@ static void readable(struct lean *ln, struct device *d)
 {
 	struct mqtt_packet p;
 
+	if (d->fail)
+		return;
 	rx_begin(ln, d);
 	while (rx_next(ln, d, &p)) {
 		if (p.type == MQTT_CONNACK)
@@ -293,15 +295,38 @@ static void begin(struct lean *ln, struct device *d)
 /* A window that stands empty for long is a third of an idle device's memory. */
 #define WINDOW_KEPT_NS 5000000000ull
 
+/*
+ * A write has failed since the broker has gone. What it had said before is still there: which
+ * messages it has, and why it went.
+ */
+static void last_words(struct lean *ln, struct device *d)
+{
+	uint8_t fail = d->fail;
+	uint32_t detail = d->fail_detail;
+
+	d->fail = F_NONE;
+	d->ended = d->blocked = true; /* read to the end, send nothing */
+	out_begin(ln, d);
+	readable(ln, d);
+	out_end(ln);
+	if (d->fail && d->fail != F_CLOSED && d->fail != F_RESET && d->fail != F_TLS)
+		return;
+	d->fail = fail;
+	d->fail_detail = detail;
+}
+
 static void settle(struct lean *ln, struct device *d)
 {
 	out_end(ln);
-	if (d->win && !d->win->n && type_of(ln, d)->p.interval_ns >= WINDOW_KEPT_NS) {
+	if (d->win && !d->win->n && !d->win->owed &&
+	    type_of(ln, d)->p.interval_ns >= WINDOW_KEPT_NS) {
 		free(d->win);
 		d->win = NULL;
 	}
 	if (d->state == D_DRAIN && !d->fail && (pub_idle(d) || d->timed_out))
 		hang_up(ln, d);
+	if (d->mute && d->state >= D_CONNACK)
+		last_words(ln, d);
 	if (d->fail)
 		lost(ln, d);
 }
@@ -345,6 +370,7 @@ void dev_drop(struct lean *ln, struct device *d)
 {
 	if (d->state != D_ONLINE)
 		return;
+	SIM_ADD(&ln->led.pub->tot.dropped, 1);
 	close_it(ln, d, true, F_UNSENT, F_LOST, !type_of(ln, d)->p.clean);
 	set_state(ln, d, D_WAIT);
 	d->connect_ns = ln->led.now;

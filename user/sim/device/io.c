@@ -69,14 +69,18 @@ long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len)
 		ERR_clear_error();
 		errno = 0;
 		n = SSL_write(d->ssl, p, (int)len);
-		if (n <= 0)
-			return tls_none(d, (int)n);
+		if (n <= 0) {
+			n = tls_none(d, (int)n);
+			d->mute = n < 0;
+			return n;
+		}
 	} else {
 		do
 			n = send(d->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		while (n < 0 && errno == EINTR);
 		if (n < 0 && errno == EAGAIN)
 			return 0;
+		d->mute = n < 0;
 		if (n < 0)
 			return broken(d, errno);
 	}
@@ -174,5 +178,5 @@ void io_close(struct lean *ln, struct device *d, bool reset)
 		free(d->x->big);
 		d->x->big = NULL;
 	}
-	d->pinging = d->ended = d->unread = d->passing = false;
+	d->pinging = d->ended = d->unread = d->passing = d->mute = false;
 }

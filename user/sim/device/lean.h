@@ -76,6 +76,8 @@ struct kept {
 
 struct window {
 	uint16_t mask, n, nsent;
+	uint16_t owed;	 /* given up on this connection; the broker's Receive Maximum still counts
+			    them */
 	uint32_t resend; /* place of the next one to send again, from 1; 0: none is left */
 	struct inflight slot[];
 };
@@ -90,7 +92,7 @@ struct backlog {
 struct unsent {
 	uint32_t len, off, nmsg;
 	struct {
-		uint32_t end, seq;
+		uint32_t end, seq, bytes;
 		uint64_t sched_ns;
 	} * msg;
 	uint8_t *buf;
@@ -160,6 +162,7 @@ struct device {
 	bool ended : 1;	  /* the broker sends no more: read up to the end */
 	bool unread : 1;  /* the socket may hold more, which is read when the outbox is empty */
 	bool passing : 1; /* a message that is not held, see big.c */
+	bool mute : 1;	  /* a write has failed: what came before it is still read */
 
 	char *thing;
 	struct window *win;
@@ -477,7 +480,7 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret);
 
 #define CON_SUB_ID  65535 /* the first SUBSCRIBE; the next ones count down */
 #define CON_SUB_AWS 8	  /* filters of a SUBSCRIBE at most (AWS IoT Core quotas) */
-/* no message has its slot before the SUBACK has come */
+/* no message has one of these, see window.c */
 
 /* source.c: a socket on its way; 0, or the errno of what this machine or its routes refuse */
 int src_open(struct lean *ln, struct device *d, const union sim_addr *to);

@@ -50,7 +50,7 @@ static void free_unsent(struct device *d)
 static bool keep_rest(struct lean *ln, struct device *d, const uint8_t *p, uint32_t len,
 		      uint32_t done)
 {
-	uint32_t rest = len - done, nmsg = 0;
+	uint32_t rest = len - done, nmsg = 0, start = 0;
 	struct unsent *u = calloc(1, sizeof(*u));
 
 	if (!u)
@@ -66,9 +66,10 @@ static bool keep_rest(struct lean *ln, struct device *d, const uint8_t *p, uint3
 	}
 	memcpy(u->buf, p + done, rest);
 	u->len = rest;
-	for (uint32_t i = 0; i < ln->tx_n; i++) {
+	for (uint32_t i = 0; i < ln->tx_n; start = ln->tx_msg[i++].end) {
 		if (ln->tx_msg[i].end <= done || !ln->tx_msg[i].count)
 			continue;
+		u->msg[u->nmsg].bytes = ln->tx_msg[i].end - start;
 		u->msg[u->nmsg].end = ln->tx_msg[i].end - done;
 		u->msg[u->nmsg].seq = ln->tx_msg[i].seq | (uint32_t)ln->tx_msg[i].marked << 31;
 		u->msg[u->nmsg++].sched_ns = ln->tx_msg[i].sched_ns;
@@ -116,6 +117,11 @@ void out_flush_frame(struct lean *ln)
 	const uint8_t *p = ln->tx;
 	uint32_t done = 0, len = ln->tx_len;
 
+	/* Acknowledgements of what is still read, and nobody to hear them. */
+	if (d->mute && !d->fail) {
+		ln->tx_len = ln->tx_n = 0;
+		return;
+	}
 	/* The type first: it is in the cache, and the last line of a device is not. */
 	if (type_of(ln, d)->p.ws && ws_open(d) && !d->fail) {
 		p = ws_wrap(ln, d, &len);
@@ -234,7 +240,7 @@ void out_writable(struct lean *ln)
 		u->off += (uint32_t)n;
 		d->last_out_ms = ms_of(ln->led.now);
 		for (; gone < u->nmsg && u->msg[gone].end <= u->off; gone++)
-			left(ln, d, u->msg[gone].sched_ns, 0, true);
+			left(ln, d, u->msg[gone].sched_ns, u->msg[gone].bytes, true);
 		u->nmsg -= gone;
 		if (gone)
 			memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));

@@ -541,6 +541,7 @@ void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 	long n;
 
 	msg_scheduled(&ln->led);
+	SIM_ADD(&ln->led.pub->tot.answers, 1);
 	if (!can_send(ln, d)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_BACKLOG, 0);
 		return;

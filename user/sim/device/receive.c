@@ -257,7 +257,7 @@ static void keep_start(struct lean *ln, struct device *d)
 {
 	uint32_t rest = ln->rx_len - ln->rx_at;
 
-	if (!rest || d->fail)
+	if (!rest || (d->fail && !d->mute))
 		return;
 	d->in = malloc(rest);
 	if (!d->in) {
@@ -297,11 +297,11 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		if (d->fail || (ln->rx_emptied && !d->ended))
 			break;
 		/* A broker that floods and does not read: its turn to wait. */
-		d->unread = d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
+		d->unread = !d->mute && d->out && d->out->len - d->out->off > SIM_UNSENT_STOP;
 		if (d->unread)
 			break;
-		/* Nor may a message of a quarter of a gigabyte keep the others waiting. */
-		if (big_passing(d) && turn > 4 * SIM_TURN) {
+		/* Nor may who is sent faster than it can read keep the others waiting. */
+		if (turn > 4 * SIM_TURN) {
 			io_again(ln, d);
 			break;
 		}
@@ -319,8 +319,10 @@ bool rx_next(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 		ln->rx_emptied = !d->ssl && (size_t)n < room;
 		turn += (size_t)n;
 		plain = ws ? ws_unwrap(ln, d, ln->rx + ln->rx_len, (size_t)n) : n;
-		if (plain < 0)
+		if (plain < 0) {
+			d->mute = false; /* in the middle of frames: there is no going on */
 			break;
+		}
 		ln->rx_len += (uint32_t)plain;
 	}
 	keep_start(ln, d);

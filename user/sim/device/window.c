@@ -7,9 +7,18 @@
 #include <stdlib.h>
 #include "sim/device/lean.h"
 
+#define ID_MAX (CON_SUB_ID - 8u) /* the others are SUBSCRIBE's, of which there are 8 at most */
+
+/*
+ * What was given up without an acknowledgement still has its place with the broker, until that
+ * comes or the connection ends (MQTT 5, 4.9).
+ */
 uint32_t win_size(const struct stype *ty, const struct device *d)
 {
-	return d->recv_max && d->recv_max < ty->p.inflight ? d->recv_max : ty->p.inflight;
+	uint32_t owed = d->win ? d->win->owed : 0,
+		 room = d->recv_max > owed ? d->recv_max - owed : 0;
+
+	return d->recv_max && room < ty->p.inflight ? room : ty->p.inflight;
 }
 
 struct inflight *win_slot(struct stype *ty, struct device *d)
@@ -35,8 +44,8 @@ struct inflight *win_slot(struct stype *ty, struct device *d)
 		d->win = w = grown;
 	}
 	/* Identifiers go up; one whose slot is still taken is passed over. */
-	for (uint32_t i = 0; i <= w->mask + 1u; i++) { /* one more: 0 is none */
-		if (!++d->next_id)
+	for (uint32_t i = 0; i < 2 * (w->mask + 1u); i++) {
+		if (++d->next_id > ID_MAX)
 			d->next_id = 1;
 		if (!w->slot[d->next_id & w->mask].id)
 			return &w->slot[d->next_id & w->mask];
@@ -88,6 +97,11 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 	struct stype *ty = type_of(ln, d);
 	struct inflight *s = d->win ? &d->win->slot[id & d->win->mask] : NULL;
 
+	if (s && s->id == id && type == MQTT_PUBREC && s->await == MQTT_PUBCOMP && reason < 0x80) {
+		/* Twice, as when both of us have come back. */
+		out_ack(ln, MQTT_PUBREL, id, 0);
+		return;
+	}
 	if (s && s->id == id && type == MQTT_PUBACK && s->await == MQTT_PUBREC) {
 		/* RabbitMQ does so: it has the message, as one of QoS 1. */
 		failed(ln, d, s, F_DOWNGRADED, 0, NULL);
@@ -97,17 +111,20 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 		/* One that was never given out, seen from the last that was; at first all above it.
 		 */
 		if (ty->p.clean &&
-		    (d->seq < 65535 ? id > d->next_id : (uint16_t)(d->next_id - id) >= 32768)) {
+		    (d->seq < ID_MAX ? id > d->next_id : (uint16_t)(d->next_id - id) >= 32768)) {
 			dev_fail(d, F_WRONG_ID, type);
 			return;
 		}
 		/* Of a message given up: nobody waits for it. */
 		SIM_ADD(&ln->led.pub->tot.late_acks, 1);
+		if (d->win && d->win->owed && (type != MQTT_PUBREC || reason >= 0x80))
+			d->win->owed--;
 		if (type == MQTT_PUBREC)
 			out_ack(ln, MQTT_PUBREL, id, ty->p.version == MQTT_V5 ? 0x92 : 0);
 		return;
 	}
-	if (reason >= 0x80) {
+	/* Of a PUBREL that was sent again the broker has said PUBCOMP before (MQTT 5, 3.7.2.1). */
+	if (reason >= 0x80 && !(reason == 0x92 && type == MQTT_PUBCOMP && !s->sent)) {
 		char note[SIM_NOTE] = "";
 
 		if (props)
@@ -140,6 +157,8 @@ void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)
 		    (int32_t)(d->last_out_ms - s->sent_ms) > 0)
 			s->sent_ms = d->last_out_ms;
 		if (now - s->sent_ms >= limit) {
+			if (d->recv_max && s->sent)
+				d->win->owed++;
 			if (s->await == MQTT_PUBACK)
 				failed(ln, d, s, F_NO_PUBACK, 0, NULL);
 			else
@@ -167,7 +186,7 @@ void win_resume(struct lean *ln, struct device *d)
 
 	if (!w)
 		return;
-	w->nsent = 0;
+	w->nsent = w->owed = 0;
 	w->resend = w->n ? 1 : 0;
 	/* What cannot leave at once has its time for the acknowledgement from now on, too. */
 	for (uint32_t i = 0; i <= w->mask; i++) {
@@ -221,7 +240,7 @@ void win_resend(struct lean *ln, struct device *d)
 			/* The broker takes less than it did. */
 			failed(ln, d, s, F_TOO_BIG, 0, NULL);
 		} else if (s->id && s->copy) {
-			if (d->recv_max && w->nsent >= d->recv_max)
+			if (d->recv_max && w->nsent + w->owed >= d->recv_max)
 				return; /* the next acknowledgement brings us back */
 			if (ln->tx_len > SIM_TX_FULL || (s->copy->rest && ln->tx_len))
 				out_flush(ln);

@@ -45,6 +45,7 @@ int ws_hello(struct lean *ln, struct device *d)
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	struct stype *ty = type_of(ln, d);
 	struct sim_tmpl_ctx c = names_of(ty, d);
+	const struct sim_host *other = d->x ? d->x->redirect : NULL;
 	uint64_t nonce[2] = {sim_rand(&d->rng), sim_rand(&d->rng)};
 	char key[80], path[SIM_PATH_MAX * 4], host[300];
 	uint8_t digest[SHA_DIGEST_LENGTH];
@@ -62,7 +63,8 @@ int ws_hello(struct lean *ln, struct device *d)
 	if (n < 0)
 		return lost(ln, d, F_UPGRADE, 0, "the path is too long or has a blank or the like");
 	path[n] = 0;
-	sim_host_header(&ty->p, host, sizeof(host));
+	sim_host_header(other ? sim_host_name(other) : ty->p.host,
+			other ? sim_host_port(other) : ty->p.port, ty->p.tls, host, sizeof(host));
 	if (*ty->p.sigv4 && sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)))
 		return lost(ln, d, F_UPGRADE, 0, "no AWS_ACCESS_KEY_ID and _SECRET_ACCESS_KEY");
 	at = (size_t)snprintf(to, cap,

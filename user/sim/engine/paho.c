@@ -56,9 +56,14 @@ static void look_after(struct pdev *d, uint64_t now)
 	again = d->lost_pending && !d->up && (!d->was_up || d->refused);
 	d->lost_pending = false;
 	first = d->was_up && !d->pub.pprev && !finished(d);
+	/* One of QoS 0 waits for no acknowledgement, but to be written; on the way out not for
+	 * ever. */
 	for (struct pmsg *m = d->msgs; m; m = m->next)
-		if (!m->ended && now - m->sent_ns > ty->p.ack_timeout_ns)
-			pdev_end(m, m->qos == 2 ? F_NO_PUBCOMP : F_NO_PUBACK,
+		if (!m->ended && (m->qos || d->draining) && now - m->sent_ns > ty->p.ack_timeout_ns)
+			pdev_end(m,
+				 m->qos == 2   ? F_NO_PUBCOMP
+				 : m->qos == 1 ? F_NO_PUBACK
+					       : F_STOPPED,
 				 m->qos == 2 ? MQTT_PUBCOMP : 0);
 	drained = d->draining && (!d->nmsgs || !d->up);
 	pdev_unlock();

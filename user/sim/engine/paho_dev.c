@@ -414,7 +414,7 @@ void pdev_connect(struct pdev *d)
 	if (*ty->p.password && pdev_render(d, ty->password, 0, password, sizeof(password)) >= 0)
 		o.password = password;
 	if (ty->will && pdev_render(d, ty->will, 0, topic, sizeof(topic)) >= 0 &&
-	    pdev_render(d, ty->will_payload, 0, payload, sizeof(payload)) >= 0) {
+	    pdev_render(d, ty->will_payload, d->connect_ns, payload, sizeof(payload)) >= 0) {
 		will.topicName = topic;
 		will.message = payload;
 		will.qos = ty->p.will_qos;

@@ -239,7 +239,7 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 		return rc;
 	if (strchr(buf, '?'))
 		return sq_bad(err, "aws-sigv4: the path of broker must have no query of its own");
-	sim_host_header(p, host, sizeof(host));
+	sim_host_header(p->host, p->port, p->tls, host, sizeof(host));
 	if (sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0))
 		return sq_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
 				   "AWS_SECRET_ACCESS_KEY");

@@ -171,6 +171,11 @@ const char *sim_host_name(const struct sim_host *h)
 	return h->host;
 }
 
+uint16_t sim_host_port(const struct sim_host *h)
+{
+	return h->port;
+}
+
 void sim_host_want(struct sim_host *h)
 {
 	pthread_t t;

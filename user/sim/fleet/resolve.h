@@ -23,6 +23,7 @@ struct sim_host *sim_host_get(const char *host, uint16_t port, unsigned families
 /* An address in place of a name: there is nothing to look up. */
 bool sim_host_literal(const char *host);
 const char *sim_host_name(const struct sim_host *h);
+uint16_t sim_host_port(const struct sim_host *h);
 /* Asks for an answer newer than now. A thread looks up one name a second at most. */
 void sim_host_want(struct sim_host *h);
 /*

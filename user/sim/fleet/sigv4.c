@@ -10,13 +10,13 @@
 
 #define DIGEST 32
 
-void sim_host_header(const struct sim_profile *p, char *buf, size_t cap)
+void sim_host_header(const char *host, uint16_t port, bool tls, char *buf, size_t cap)
 {
-	bool v6 = strchr(p->host, ':');
-	int n = snprintf(buf, cap, "%s%s%s", v6 ? "[" : "", p->host, v6 ? "]" : "");
+	bool v6 = strchr(host, ':');
+	int n = snprintf(buf, cap, "%s%s%s", v6 ? "[" : "", host, v6 ? "]" : "");
 
-	if (p->port != (p->tls ? 443 : 80))
-		snprintf(buf + n, cap - (size_t)n, ":%u", p->port);
+	if (port != (tls ? 443 : 80))
+		snprintf(buf + n, cap - (size_t)n, ":%u", port);
 }
 
 static void hex(char *to, const unsigned char *p)

@@ -7,7 +7,7 @@
 #include "sim/fleet/profile.h"
 
 /* HOST, or HOST:PORT where the port is not its scheme's. */
-void sim_host_header(const struct sim_profile *p, char *buf, size_t cap);
+void sim_host_header(const char *host, uint16_t port, bool tls, char *buf, size_t cap);
 /*
  * Signs `path`, which has no query of its own, in place: Signature Version 4 in the query
  * string for the service iotdevicegateway, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY

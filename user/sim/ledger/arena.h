@@ -14,7 +14,7 @@
 #include "sim/ledger/counts.h"
 
 #define SIM_MAX_SHARDS 256
-#define SIM_ERRORS     256
+#define SIM_ERRORS     1024 /* 32 types with a dozen kinds each, and room for details */
 
 /* Why something failed: half of an error's key, with a detail of the kind's own meaning. */
 enum sim_fail {
@@ -77,6 +77,12 @@ static inline uint64_t sim_error_key(unsigned type, unsigned name, unsigned kind
 {
 	return (uint64_t)type << 56 | (uint64_t)name << 48 | (uint64_t)kind << 40 | detail;
 }
+/* Of the same kind, whatever the detail: `key` is one too many. */
+#define SIM_ERROR_OTHER (1ull << 32)
+static inline uint64_t sim_error_other(uint64_t key)
+{
+	return (key & ~0xffffffffull) | SIM_ERROR_OTHER;
+}
 /* In the detail of F_CONNACK and F_DISCONNECT: the server that was named is none. */
 #define SIM_NOT_FOLLOWED (1u << 16)
 #define SIM_NOTE	 65 /* of what the broker said, with its NUL */
@@ -98,6 +104,7 @@ struct sim_pub {
 		uint32_t running, connected, backoff;
 	} type[SIM_MAX_TYPES];
 	struct sim_totals tot;
+	uint32_t nerrors;
 	struct {
 		uint64_t key, n, first_ns;
 		char note[SIM_NOTE + 7]; /* complete before the key is there */

@@ -34,7 +34,9 @@ struct sim_counts {
  */
 struct sim_totals {
 	uint64_t scheduled, acked, failed, in_flight;
+	uint64_t answers; /* of `scheduled`: to commands, so no part of --count */
 	uint64_t connects, connect_failures, reconnects, lost_connections, resumed;
+	uint64_t dropped;  /* connections that were ended on purpose: --churn, --storm */
 	uint64_t not_made; /* devices that could not be made, each time; connect_failures as well */
 	uint64_t subscribed;
 	uint64_t received, unique, duplicates,

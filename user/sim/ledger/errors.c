@@ -92,6 +92,10 @@ void sim_error_text(uint64_t key, const char *note, struct sim_error *ret)
 	ret->name = (enum sim_name)(key >> 48 & 255);
 	snprintf(ret->kind, sizeof(ret->kind), "%s",
 		 kind < F_KINDS && words[kind] ? words[kind] : "unknown");
+	if (key & SIM_ERROR_OTHER) {
+		snprintf(t, cap, "others of this kind, more than can be told apart");
+		return;
+	}
 	switch (kind) {
 	case F_REFUSED:
 		snprintf(t, cap, "connection refused");

@@ -32,21 +32,16 @@ void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_
 	sim_hist_add(&s->hist, us);
 }
 
-void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
-	       uint32_t detail, const char *note)
+/* One more of `key`, which is new as long as less than `most` are there; false: there are. */
+static bool count_error(struct ledger *l, uint64_t key, const char *note, unsigned most)
 {
-	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
-	uint64_t key = sim_error_key(type, name, kind, detail);
-	uint32_t epoch = epoch_of(l, l->now), i;
+	uint32_t i = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 54) % SIM_ERRORS;
 
-	SIM_ADD(&s->requests, 1);
-	SIM_ADD(&s->failures, 1);
-	__atomic_store_n(&s->last_ns, l->now, __ATOMIC_RELAXED);
-	second_add(s->req_sec, epoch, 1);
-	second_add(s->fail_sec, epoch, 1);
-	i = (uint32_t)((key * 0x9e3779b97f4a7c15ull) >> 56) % SIM_ERRORS;
 	for (unsigned tries = 0; tries < SIM_ERRORS; tries++, i = (i + 1) % SIM_ERRORS) {
 		if (!l->pub->error[i].key) {
+			if (l->pub->nerrors >= most)
+				return false;
+			l->pub->nerrors++;
 			if (note)
 				snprintf(l->pub->error[i].note, SIM_NOTE, "%s", note);
 			l->pub->error[i].first_ns = l->now;
@@ -54,10 +49,27 @@ void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fai
 		}
 		if (l->pub->error[i].key == key) {
 			SIM_ADD(&l->pub->error[i].n, 1);
-			return;
+			return true;
 		}
 	}
-	/* 256 different failures: the sums above still hold. */
+	return false;
+}
+
+void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
+	       uint32_t detail, const char *note)
+{
+	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
+	uint64_t key = sim_error_key(type, name, kind, detail);
+	uint32_t epoch = epoch_of(l, l->now);
+
+	SIM_ADD(&s->requests, 1);
+	SIM_ADD(&s->failures, 1);
+	__atomic_store_n(&s->last_ns, l->now, __ATOMIC_RELAXED);
+	second_add(s->req_sec, epoch, 1);
+	second_add(s->fail_sec, epoch, 1);
+	/* A broker that has a new reason each time: what does not fit is told by its kind alone. */
+	if (!count_error(l, key, note, SIM_ERRORS / 4 * 3))
+		count_error(l, sim_error_other(key), NULL, SIM_ERRORS);
 }
 
 void msg_unacked(struct ledger *l, unsigned type, uint32_t index, uint32_t seq)

@@ -206,6 +206,17 @@ void sim_tally_update(struct sim_tally *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
+void sim_tally_waits(struct sim_tally *t)
+{
+	struct sim_totals tot;
+
+	sim_engine_totals(t->e, &tot);
+	pthread_mutex_lock(&t->lock);
+	if (tot.scheduled == t->base.scheduled)
+		t->pub_from_s = (double)(sim_now() - t->start_ns) / 1e9;
+	pthread_mutex_unlock(&t->lock);
+}
+
 uint32_t sim_tally_never_connected(const struct sim_tally *t)
 {
 	uint64_t did = t->tot.connects - t->tot.reconnects;

@@ -57,6 +57,8 @@ struct sim_tally {
 struct sim_tally *sim_tally_new(struct sim_engine *e);
 void sim_tally_free(struct sim_tally *t);
 void sim_tally_update(struct sim_tally *t);
+/* To be called now and then until the first message: the time that rates are of begins with it. */
+void sim_tally_waits(struct sim_tally *t);
 /* Begins anew: a web user's next run. */
 void sim_tally_reset(struct sim_tally *t);
 

@@ -212,6 +212,7 @@ static bool start_fleet(struct live *l, const struct sim_fleet *f, const uint32_
 		sim_engine_counts(e, -1, &c);
 		if (c.connected == c.target)
 			break;
+		sim_tally_waits(l->t);
 		if (signalled(l, sigfd, 5) || is_over(l))
 			return false;
 	}
@@ -245,7 +246,7 @@ static bool all_done(const struct live *l)
 	if (!l->total)
 		return false;
 	sim_engine_totals(l->e, &x);
-	return x.scheduled >= l->total && x.acked + x.failed >= l->total && !x.in_flight;
+	return x.scheduled - x.answers >= l->total && !x.in_flight;
 }
 
 /* Every second, and in between for storms, until the end, a signal, or a dead process. */
@@ -269,6 +270,7 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 		if (read(tfd, &ticks, sizeof(ticks)) < 0)
 			continue;
 		now = sim_now();
+		sim_tally_waits(l->t);
 		storms(l);
 		stop_load(l);
 		rc = sim_engine_health(l->e, err);
@@ -336,7 +338,7 @@ static int judge(const struct sim_run *r, struct sim_tally *t, uint32_t connecte
 	}
 	/* A broker that takes connections and throws them away is an outage as well. */
 	if (t->tot.lost_connections && !connected &&
-	    t->tot.lost_connections + t->tot.connect_failures >= t->tot.connects) {
+	    t->tot.lost_connections + t->tot.dropped + t->tot.connect_failures >= t->tot.connects) {
 		sq_bad(err,
 		       "no device stayed connected: %llu connections were made and all lost, the "
 		       "first kind of failure: %s",
@@ -439,6 +441,9 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 		sim_show_summary(l->t, stdout);
 	if (!rc)
 		rc = judge(r, l->t, connected, err);
+	/* Whoever reads it has less than was measured. */
+	if (!rc && ferror(stdout))
+		rc = sq_error_set(err, -EIO, NULL, "the output could not be written");
 	pthread_mutex_unlock(&l->t->lock);
 	return rc;
 }
