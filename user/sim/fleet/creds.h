@@ -33,7 +33,8 @@ size_t sim_creds_longest(const struct sim_creds *c, unsigned column);
  * names, topics and filters, and that no two make the same client identifier.
  */
 int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *err);
-/* That no two types, of count[i] devices, make the same client identifiers of the same rows. */
+/* That no two types, of count[i] devices, make the same client identifiers, of the same rows or
+ * the same numbers. */
 int sim_creds_shared(const struct sim_fleet *f, const uint32_t *count, struct sq_error *err);
 
 #endif
