@@ -564,7 +564,12 @@ static void fail_if(void **state)
 					  "p95>0",
 					  ".p95>1s",
 					  "connect.errors>1",
-					  "bad.never-connected>0"};
+					  "bad.never-connected>0",
+					  "errors>100%",
+					  "never-connected>100%",
+					  "rate<0",
+					  "lost<0",
+					  "p95<0ms"};
 	static const char *const not_followed[] = {"lost>0", "duplicates>0", "receive.p95>1s"};
 	struct sim_profile *p = calloc(3, sizeof(*p));
 	struct sim_fleet f = {3, p};

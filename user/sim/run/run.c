@@ -300,6 +300,7 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 		if (read(tfd, &ticks, sizeof(ticks)) < 0)
 			continue;
 		now = sim_now();
+		sim_tally_look(l->t);
 		storms(l);
 		stop_load(l);
 		rc = sim_engine_health(l->e, err);
@@ -460,14 +461,22 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
 	l->t->state = "stopped";
-	if (l->history)
+	if (l->history) {
 		sim_csv_history(l->t, l->history);
+		if (sim_csv_close(l->history, r->csv, err) && !rc)
+			rc = -EIO;
+		l->history = NULL;
+	}
 	if (*r->csv && !rc)
 		rc = sim_csv_write(l->t, r->csv, err) ? -EIO : 0;
 	if (r->json)
 		sim_show_json(l->t, stdout, true);
 	else
 		sim_show_summary(l->t, stdout);
+	if (!rc && ferror(stdout)) {
+		sq_bad(err, "standard output took not all of the results");
+		rc = -EIO;
+	}
 	if (!rc)
 		rc = judge(r, l->t, connected, err);
 	pthread_mutex_unlock(&l->t->lock);
