@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "lib/opt/opt.h"
 #include "sim/fleet/creds.h"
 #include "sim/mqtt/mqtt.h"
 
@@ -282,6 +283,20 @@ int sim_creds_column(const struct sim_creds *c, const char *name, size_t len)
 		if (c->name[i].len == len && !memcmp(c->text + c->name[i].at, name, len))
 			return (int)i;
 	return -1;
+}
+
+const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len)
+{
+	char copy[64];
+	struct suggestion s = {.word = copy};
+
+	if (!c || !len || len >= sizeof(copy))
+		return NULL;
+	memcpy(copy, word, len);
+	copy[len] = 0;
+	for (unsigned i = 0; i < c->ncols; i++)
+		suggest_from(&s, c->text + c->name[i].at);
+	return s.best;
 }
 
 void sim_creds_names(const struct sim_creds *c, char *buf, size_t cap)

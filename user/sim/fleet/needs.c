@@ -37,34 +37,52 @@ static bool has_credentials(const struct sim_profile *p)
 	return *p->credentials;
 }
 
-/* A name with a column in braces, in either kind of them. */
+/* A template with a column in it; one that is wrong is told by its own check. */
+static bool has_column(int rc, struct sim_tmpl *t)
+{
+	bool has = rc || sim_tmpl_has_column(t);
+
+	if (!rc)
+		sim_tmpl_free(t);
+	return has;
+}
+
 static bool names_column(const struct sim_creds *creds, const char *text)
 {
-	for (const char *w = strchr(text, '{'); w; w = strchr(w + 1, '{'))
-		if (sim_creds_column(creds, w + 1, strcspn(w + 1, "{}")) >= 0)
-			return true;
-	return false;
+	struct sim_tmpl *t;
+	struct sq_error err;
+	int rc = sim_tmpl_name(text, "", creds, &t, &err);
+
+	return has_column(rc, t);
 }
 
 static bool shows_column(const struct sim_creds *creds, const char *payload)
 {
 	struct sim_tmpl *t;
 	struct sq_error err;
-	bool has;
+	int rc = sim_tmpl_message(payload, "", creds, &t, &err);
 
-	/* One that is wrong is told by its own check. */
-	if (sim_tmpl_message(payload, "payload", creds, &t, &err))
+	return has_column(rc, t);
+}
+
+/* Those that have words or ways of their own. */
+static bool topic_or_password(const struct sim_creds *creds, const struct sim_profile *p)
+{
+	struct sim_tmpl *t;
+	struct sq_error err;
+	int rc = sim_tmpl_topic(p->topic, "", creds, &t, &err);
+
+	if (has_column(rc, t))
 		return true;
-	has = sim_tmpl_has_column(t);
-	sim_tmpl_free(t);
-	return has;
+	rc = sim_tmpl_password(p->password, "", creds, &t, &err);
+	return has_column(rc, t);
 }
 
 static bool uses_columns(const struct sim_profile *p)
 {
-	const char *const name[] = {p->thing,	 p->client_id,	p->username,	   p->password,
-				    p->cert,	 p->key,	p->topic,	   p->command,
-				    p->response, p->will_topic, p->response_topic, p->path};
+	const char *const name[] = {
+		p->thing,   p->client_id, p->username,	 p->cert,	    p->key,
+		p->command, p->response,  p->will_topic, p->response_topic, p->path};
 	const struct sim_creds *creds;
 	struct sq_error err;
 
@@ -80,8 +98,8 @@ static bool uses_columns(const struct sim_profile *p)
 	for (unsigned i = 0; i < p->nws_headers; i++)
 		if (names_column(creds, p->ws_header[i]))
 			return true;
-	return shows_column(creds, p->payload) || shows_column(creds, p->will_payload) ||
-	       shows_column(creds, p->response_payload);
+	return topic_or_password(creds, p) || shows_column(creds, p->payload) ||
+	       shows_column(creds, p->will_payload) || shows_column(creds, p->response_payload);
 }
 
 static bool has_will(const struct sim_profile *p)

@@ -30,9 +30,10 @@ int sim_parse_size(const char *s, uint64_t *ret)
 	return sq_parse_size(s, ret) ? -EINVAL : 0;
 }
 
-#define BROKER_URLS                                                                                \
-	"accepted: mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or "           \
-	"wss://HOST[:PORT][/PATH]"
+#define BROKER_LIST                                                                                \
+	"mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH[?QUERY]] or "             \
+	"wss://HOST[:PORT][/PATH[?QUERY]]"
+#define BROKER_URLS "accepted: " BROKER_LIST
 
 static const struct scheme {
 	const char *text;
@@ -66,6 +67,10 @@ static int set_broker(void *base, const char *value, struct sq_error *err)
 	if (!scheme)
 		return sq_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	host = value + strlen(scheme->text);
+	/* The value is not shown: it has a password. */
+	if (host[strcspn(host, "@/")] == '@')
+		return sq_bad(err, "broker: has a user in it; accepted: " BROKER_LIST
+				   ", with the user in --username and --password");
 	if (*host == '[') {
 		end = strchr(++host, ']');
 		if (!end)
@@ -73,7 +78,7 @@ static int set_broker(void *base, const char *value, struct sq_error *err)
 		n = (size_t)(end - host);
 		end++;
 	} else {
-		n = strcspn(host, ":/");
+		n = strcspn(host, ":/?#");
 		end = host + n;
 	}
 	if (*end == ':')

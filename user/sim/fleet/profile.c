@@ -70,8 +70,9 @@ int sim_aws_topic(const char *name, const char *text, const char *field, bool fi
 			      "subscribed to",
 			      field, text);
 	if (ingest || shared) {
-		from = strchr(from + (ingest ? 11 : 7), '/');
-		if (!from || !from[1])
+		name = from + (ingest ? 11 : 7);
+		from = strchr(name, '/');
+		if (!from || from == name || !from[1])
 			return sq_bad(err,
 				      "%s '%.200s': preset aws-iot-core: Basic Ingest is "
 				      "$aws/rules/RULE/TOPIC",
@@ -421,9 +422,34 @@ static int check_sndbuf(const struct sim_profile *p, struct sq_error *err)
 		      want, got / 2, want);
 }
 
-/* Options that do not go together. */
-static int check_together(const struct sim_profile *p, struct sq_error *err)
+/* What is the same in all messages of all devices: a word in braces would be sent as it stands. */
+static int check_fixed(const char *field, const char *text, const struct sim_creds *creds,
+		       struct sq_error *err)
 {
+	struct sim_tmpl *t;
+	const char *s;
+	size_t n;
+	int rc = sim_tmpl_password(text, field, creds, &t, err);
+
+	if (rc)
+		return rc;
+	if (!sim_tmpl_fixed(t, &s, &n))
+		rc = sq_bad(
+			err,
+			"%s '%.150s': is the same in all messages of all devices, and no "
+			"template; accepted: text without {thing}, {index}, {type}, {client_id} "
+			"and columns",
+			field, text);
+	sim_tmpl_free(t);
+	return rc;
+}
+
+/* Options that do not go together. */
+static int check_together(const struct sim_profile *p, const struct sim_creds *creds,
+			  struct sq_error *err)
+{
+	int rc = 0;
+
 	if (p->sndbuf && check_sndbuf(p, err))
 		return -EINVAL;
 	if (p->backoff_max_ns < p->backoff_base_ns)
@@ -433,7 +459,9 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 	for (unsigned i = 0; i < p->nuser_props; i++)
 		if (!mqtt_utf8_ok((const uint8_t *)p->user_prop[i], strlen(p->user_prop[i])))
 			return sq_bad(err, "user-property: not UTF-8");
-	return 0;
+	for (unsigned i = 0; i < p->nuser_props && !rc; i++)
+		rc = check_fixed("user-property", p->user_prop[i], creds, err);
+	return rc ? rc : check_fixed("content-type", p->content_type, creds, err);
 }
 
 int sim_profile_check(struct sim_profile *p, struct sq_error *err)
@@ -462,7 +490,7 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (!rc)
 		rc = check_ws(p, thing, err);
 	if (!rc)
-		rc = check_together(p, err);
+		rc = check_together(p, creds, err);
 	if (!rc)
 		rc = check_tls(p, thing, err);
 	return rc ? rc : sim_resolve(p, err);

@@ -273,10 +273,22 @@ static int compile_lenient(struct sim_tmpl *t, const char *field, struct sq_erro
 		size_t wide = t->text[i] == '{' && t->text[i + 1] == '{' ? 2 : 1, in = i + wide;
 		const char *to =
 			t->text[i] == '{' ? memmem(t->text + in, n - in, "}}", wide) : NULL;
+		size_t len = to ? (size_t)(to - t->text) - in : 0;
+		const char *near;
 		struct op word;
 
-		if (!to || name_op(t, t->text + in, (size_t)(to - t->text) - in, field, &why))
+		if (!to)
 			continue;
+		if (name_op(t, t->text + in, len, field, &why)) {
+			near = sim_creds_near(t->creds, t->text + in, len);
+			if (!near)
+				continue;
+			return sq_bad(err,
+				      "%s: a word in braces is no column; did you mean {%s}? "
+				      "accepted as part of it: braces around what is no slip of a "
+				      "column's name",
+				      field, near);
+		}
 		/* What stands in front of it comes first. */
 		word = t->op[--t->nops];
 		if (add_text(t, at, i - at) || !add_op(t, TEXT))
