@@ -250,7 +250,7 @@ export function loadPage(root) {
 			if (!gone && !idleState(load) && !samples.length) {
 				for (const p of points.slice(-KEEP))
 					samples.push({ time_ms: zero + p.t_s * 1000, devices: load.devices.target, connected: p.connected, rate: p.rate, p50: p.p50, p95: p.p95, p99: p.p99,
-						failures: p.fail_rate ? { earlier: p.fail_rate } : {} });
+						failures: p.failures });
 				last = Math.floor(points.at(-1)?.t_s ?? -1);
 			}
 		} catch {

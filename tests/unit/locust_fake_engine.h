@@ -30,7 +30,9 @@ static struct fake_engine {
 	uint64_t drain_ns;	    /* a device takes this long to go */
 	uint64_t results, failures; /* not yet taken */
 	char topic[64], broker[64], qos[8], payload[256];
-	unsigned int overrides, first;
+	unsigned int overrides, first, skip;
+	bool rows; /* the first type has --credentials, of this many */
+	unsigned int nrows;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = 100000, .refuse = UINT32_MAX};
 
 /* What a test reads and sets while the worker runs. */
@@ -141,6 +143,11 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 		    strcmp(value[i], "2")) {
 			snprintf(err->text, sizeof(err->text), "qos '%s': 0, 1 or 2", value[i]);
 			return -EINVAL;
+		} else if (!strcmp(key[i], "credentials-skip") &&
+			   (unsigned int)atoi(value[i]) >= fake_get(nrows)) {
+			snprintf(err->text, sizeof(err->text), "credentials-skip %s: too many",
+				 value[i]);
+			return -EINVAL;
 		}
 	pthread_mutex_lock(&fake.lock);
 	for (i = 0; i < n && type == 0; i++) {
@@ -152,19 +159,14 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 			snprintf(fake.payload, sizeof(fake.payload), "%s", value[i]);
 		if (!strcmp(key[i], "qos"))
 			snprintf(fake.qos, sizeof(fake.qos), "%s", value[i]);
-		fake.overrides++;
+		if (!strcmp(key[i], "credentials-skip"))
+			fake.skip = (unsigned int)atoi(value[i]);
+		if (!strcmp(key[i], "first"))
+			fake.first = (unsigned int)atoi(value[i]);
+		else
+			fake.overrides++;
 	}
 	pthread_mutex_unlock(&fake.lock);
-	return 0;
-}
-
-int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sq_error *err)
-{
-	(void)e;
-	(void)err;
-	if (type == 0 && !strcmp(key, "first"))
-		fake_put(first, (unsigned int)atoi(value));
 	return 0;
 }
 
@@ -176,6 +178,10 @@ int sim_engine_profile(struct sim_engine *e, unsigned type, struct sim_profile *
 	snprintf(ret->broker, sizeof(ret->broker), "mqtt://own");
 	snprintf(ret->topic, sizeof(ret->topic), "own/topic");
 	ret->qos = 1;
+	if (!type && fake_get(rows)) {
+		snprintf(ret->credentials, sizeof(ret->credentials), "rows.csv");
+		ret->credentials_skip = 5;
+	}
 	return 0;
 }
 

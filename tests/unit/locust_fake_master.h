@@ -111,6 +111,8 @@ static void ack(const char *node, int index)
 	end(node);
 }
 
+static const char *spawn_host; /* Locust's own field; NULL: nobody filled it in */
+
 /* option may be NULL */
 static void spawn(const char *node, double timestamp, int meters, int sensors, const char *option,
 		  const char *value)
@@ -126,7 +128,10 @@ static void spawn(const char *node, double timestamp, int meters, int sensors, c
 	text("temp_sensor");
 	msgpack_pack_int(&pk, sensors);
 	text("host");
-	msgpack_pack_nil(&pk);
+	if (spawn_host)
+		text(spawn_host);
+	else
+		msgpack_pack_nil(&pk);
 	text("stop_timeout");
 	msgpack_pack_nil(&pk);
 	text("parsed_options");

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "locust_fake_master.h"
+#include "sim/fleet/bulk.h"
 #include "sim/locust/worker.h"
 
 /* --- the worker, in a thread -------------------------------------------------------- */
@@ -381,6 +382,73 @@ static void options_from_the_form(void **state)
 	quit_worker();
 }
 
+/* Locust's field Host is a broker's URL of any kind that a fleet file may have, or empty. */
+static void broker_from_the_host(void **state)
+{
+	static const char *const hosts[] = {"mqtts://h:1", "wss://h/mqtt?a=b", "ws://h", "tcp://h",
+					    "ssl://h"};
+	double stamp = 1;
+
+	(void)state;
+	start_worker();
+	join_master(0);
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+		spawn_host = hosts[i];
+		spawn(node, stamp++, 3, 0, NULL, NULL);
+		expect("spawning_complete", 3000);
+		assert_string_equal(fake_text(fake.broker), hosts[i]);
+		assert_int_equal(users(), 3);
+	}
+	spawn_host = "http://h";
+	spawn(node, stamp++, 3, 0, NULL, NULL);
+	expect("exception", 1000);
+	assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr, "Host 'http://h'"));
+	expect("spawning_complete", 3000);
+	assert_int_equal(users(), 0);
+	/* The form's own field goes over it. */
+	spawn(node, stamp++, 3, 0, "mqtt_broker", "mqtt://form");
+	expect("spawning_complete", 3000);
+	assert_string_equal(fake_text(fake.broker), "mqtt://form");
+	spawn_host = "";
+	spawn(node, stamp++, 3, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_string_equal(fake_text(fake.broker), "mqtt://own");
+	spawn_host = NULL;
+	quit_worker();
+}
+
+/* Of one table each worker has rows of its own, or none, and then it says so and starts nobody. */
+static void rows_of_its_own(void **state)
+{
+	(void)state;
+	fake.rows = true;
+	fake.nrows = 3006;
+	start_worker();
+	join_master(3);
+	spawn(node, 1, 3, 0, NULL, NULL);
+	expect("spawning_complete", 3000);
+	assert_int_equal(fake_get(first), 3000);
+	assert_int_equal(fake_get(skip), 3005);
+	assert_int_equal(users(), 3);
+	quit_worker();
+	fake.nrows = 3005;
+	start_worker();
+	join_master(3);
+	for (int step = 0; step < 2; step++) {
+		spawn(node, 10 + step, 3 + step, 0, NULL, NULL);
+		if (!step) {
+			expect("exception", 1000);
+			assert_non_null(strstr(get(ma.data, "msg")->via.str.ptr,
+					       "credentials-skip 3005: too many; no device is "
+					       "started: this is worker 3 "));
+		}
+		expect("spawning_complete", 3000);
+		assert_int_equal(users(), 0);
+	}
+	fake.rows = false;
+	quit_worker();
+}
+
 /* A master names files of this machine only below the folder that it may. */
 static void files_from_the_form(void **state)
 {
@@ -388,7 +456,7 @@ static void files_from_the_form(void **state)
 		"@/etc/hostname", "@../secret",	     "lines:../secret",		"./../secret",
 		"/etc/hostname",  "@link",	     "@in/../../secret",	"@no-such-file",
 		"@up/secret",	  "@../allowed-not", "lines:/proc/self/environ"};
-	char base[] = "/tmp/squall-files.XXXXXX", path[128], dir[64], want[256];
+	char base[] = "/tmp/squall-files.XXXXXX", path[400], dir[64], want[256];
 	double stamp = 1;
 
 	(void)state;
@@ -437,8 +505,16 @@ static void files_from_the_form(void **state)
 	spawn(node, stamp++, 3, 0, "mqtt_payload", "@in/good");
 	expect("spawning_complete", 3000);
 	assert_int_equal(users(), 3);
-	snprintf(want, sizeof(want), "@%s/in/good", dir);
+	/* Two slashes: no symbolic link that comes there later is followed. */
+	snprintf(want, sizeof(want), "@/%s/in/good", dir);
 	assert_string_equal(fake_text(fake.payload), want);
+	/* A folder of it is moved away, and a link takes its place: what was allowed is not there.
+	 */
+	snprintf(path, sizeof(path), "mv %s/in %s/out && ln -s %s %s/in && echo > %s/good", dir,
+		 dir, base, dir, base);
+	assert_int_equal(system(path), 0);
+	assert_int_equal(sim_open_payload(want + 1), -1);
+	assert_int_equal(errno, ELOOP);
 	quit_worker();
 	allow_files = NULL;
 	snprintf(path, sizeof(path), "rm -r %s", base);
@@ -706,6 +782,8 @@ int main(void)
 		T(start_while_stopping),
 		T(later_words_count),
 		T(hostile_spawns),
+		T(broker_from_the_host),
+		T(rows_of_its_own),
 		T(sigterm_signs_off),
 		T(heartbeats_are_not_starved),
 		T(gives_up_in_words),

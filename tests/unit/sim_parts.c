@@ -231,6 +231,37 @@ static void templates(void **state)
 	}
 }
 
+/* In a password braces are text, but around a word: then one of them or two. */
+static void passwords(void **state)
+{
+	static const char *const all[][2] = {
+		{"a{thing}b", "at-7b"},
+		{"a{{thing}}b{c}{thing}", "at-7b{c}t-7"},
+		{"{{thing}", "{t-7"},
+		{"{thing}}", "t-7}"},
+		{"{{other}}", "{{other}}"},
+		{"{", "{"},
+		{"{{", "{{"},
+		{"{{}}", "{{}}"},
+	};
+	struct sim_tmpl_ctx c = {.thing = "t-7", .type = "x"};
+	struct sim_tmpl *t;
+	struct sq_error err;
+	char buf[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		long n;
+
+		assert_int_equal(sim_tmpl_password(all[i][0], "password", NULL, &t, &err), 0);
+		n = sim_tmpl_render(t, &c, buf, sizeof(buf) - 1);
+		assert_true(n >= 0);
+		buf[n] = 0;
+		assert_string_equal(buf, all[i][1]);
+		sim_tmpl_free(t);
+	}
+}
+
 /* The widest that each part can become, rendered, is what sim_tmpl_max() says, and fits in that. */
 static void template_max(void **state)
 {
@@ -331,7 +362,11 @@ static int try_profile(const char *const *kv, struct sq_error *err)
 	return rc;
 }
 
-#define B "broker", "mqtt://127.0.0.1:1883"
+#define B    "broker", "mqtt://127.0.0.1:1883"
+#define W    "broker", "ws://127.0.0.1"
+#define AWS  "preset", "aws-iot-core"
+#define N50  "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define LONG "thing", N50 N50 "{index}", "client-id", "c-{index}"
 
 static void bad_profiles(void **state)
 {
@@ -345,6 +380,11 @@ static void bad_profiles(void **state)
 		{"port", {"broker", "mqtt://x:0"}},
 		{"port", {"broker", "mqtt://x:70000"}},
 		{"]", {"broker", "mqtt://[::1"}},
+		{"--username", {"broker", "mqtt://u:secret@127.0.0.1"}},
+		{"--username", {"broker", "wss://u@[::1]:1/mqtt"}},
+		{"QUERY", {"broker", "ws://127.0.0.1?x=1"}},
+		{"QUERY", {"broker", "mqtt://127.0.0.1#x"}},
+		{"$aws/rules/RULE/TOPIC", {B, AWS, "topic", "$aws/rules//t"}},
 		{"resolve", {"broker", "mqtt://no-such-host.invalid"}},
 		{"unknown", {B, "colour", "red"}},
 		{"0, 1, 2", {B, "qos", "3"}},
@@ -406,6 +446,25 @@ static void bad_profiles(void **state)
 		{"131072", {B, "preset", "aws-iot-core", "payload", "131073"}},
 		{"30 to 1200", {B, "preset", "aws-iot-core", "keepalive", "5"}},
 		{"reserved", {B, "preset", "aws-iot-core", "topic", "$x/y"}},
+		/* Whichever of the two came first. */
+		{"30 to 1200", {B, "keepalive", "5", AWS}},
+		{"at most 100", {B, "inflight", "500", AWS}},
+		{"at most 100", {B, AWS, "inflight", "500"}},
+		{"at most 100", {B, "publish-cap", "200", AWS}},
+		{"at most 100", {B, AWS, "publish-cap", "200"}},
+		/* 257 bytes behind what does not count. */
+		{"this has 257",
+		 {B, AWS, LONG, "topic", "$aws/rules/r/{thing}{thing}" N50 "/3456"}},
+		{"this has 257",
+		 {B, AWS, LONG, "subscribe", "$share/g/{thing}{thing}" N50 "/3456"}},
+		{"has its own Host", {W, "ws-header", "host: x"}},
+		{"has its own Sec-", {W, "ws-header", "Sec-WebSocket-Protocol: mqttv3.1"}},
+		{"Name: value", {W, "ws-header", "a/b: c"}},
+		{"Name: value", {W, "ws-header", " a: c"}},
+		{"tcp-keepalive", {B, "tcp-keepalive", "60s::3"}},
+		{"tcp-keepalive", {B, "tcp-keepalive", "60s:"}},
+		{"tcp-keepalive", {B, "tcp-keepalive", "60s:10s: 3"}},
+		{"wmem_max", {B, "sndbuf", "1gib"}},
 		{"paho", {B, "client", "paho", "e2e", "true"}},
 	};
 
@@ -432,6 +491,10 @@ static void good_profiles(void **state)
 		{B, "topic", "", "subscribe", "dt/+/x", "subscribe", "#"},
 		{B, "command", "c/{thing}", "response", "r/{thing}", "will-topic", "w/{thing}"},
 		{B, "e2e", "on", "payload", "{\"m\":\"{{mark}}\"}"},
+		{B, AWS, LONG, "topic", "$aws/rules/r/{thing}{thing}" N50 "/345"},
+		{B, AWS, LONG, "subscribe", "$share/g/{thing}{thing}" N50 "/345"},
+		{B, AWS, "subscribe", "$share/g/a/b/c/d/e/f/g/h", "inflight", "100"},
+		{W, "ws-header", "X-Host: x", "ws-header", "Authorization: {thing}"},
 	};
 	struct sim_profile *p = malloc(sizeof(*p));
 	struct sq_error err;
@@ -451,6 +514,15 @@ static void good_profiles(void **state)
 	assert_true(p->tls && p->port == 8883);
 	assert_int_equal(sim_profile_set(p, "session_expiry", "9", &err), 0);
 	assert_int_equal(p->session_expiry_s, 9);
+	/* What the preset caps is capped whoever came first, and another's is not. */
+	assert_int_equal(sim_profile_set(p, "preset", "aws-iot-core", &err), 0);
+	assert_int_equal(sim_profile_set(p, "preset", "none", &err), 0);
+	assert_int_equal(p->publish_cap, 0);
+	/* No path is where all brokers have it; one that is given is the one. */
+	assert_int_equal(sim_profile_set(p, "broker", "ws://h", &err), 0);
+	assert_string_equal(p->path, "/mqtt");
+	assert_int_equal(sim_profile_set(p, "broker", "ws://h:9/", &err), 0);
+	assert_string_equal(p->path, "/");
 	/* A value that is refused changes nothing. */
 	assert_int_equal(sim_profile_set(p, "interval", "9 parsecs", &err), -EINVAL);
 	assert_int_equal(p->interval_ns, 2000000000ull);
@@ -497,7 +569,12 @@ static void fail_if(void **state)
 					  "p95>0",
 					  ".p95>1s",
 					  "connect.errors>1",
-					  "bad.never-connected>0"};
+					  "bad.never-connected>0",
+					  "errors>100%",
+					  "never-connected>100%",
+					  "rate<0",
+					  "lost<0",
+					  "p95<0ms"};
 	static const char *const not_followed[] = {"lost>0", "duplicates>0", "receive.p95>1s"};
 	struct sim_profile *p = calloc(3, sizeof(*p));
 	struct sim_fleet f = {3, p};
@@ -651,7 +728,7 @@ int main(void)
 		cmocka_unit_test(template_max),	  cmocka_unit_test(bad_profiles),
 		cmocka_unit_test(good_profiles),  cmocka_unit_test(fail_if),
 		cmocka_unit_test(grid),		  cmocka_unit_test(split),
-		cmocka_unit_test(one_table),
+		cmocka_unit_test(one_table),	  cmocka_unit_test(passwords),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

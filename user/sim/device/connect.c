@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The way to a session: socket, TLS handshake, CONNECT and what it granted, SUBSCRIBE. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -315,7 +316,7 @@ void con_hello(struct lean *ln, struct device *d)
 		c.walk = walks;
 		c.sched_ms = ((int64_t)d->connect_ns + ln->led.a->epoch_off_ns) / 1000000;
 		for (int i = 0; i < SIM_WILL_WALKS; i++)
-			walks[i] = 0;
+			walks[i] = NAN; /* each will begins anywhere */
 		if (sim_tmpl_walks(ty->will_payload) <= SIM_WILL_WALKS)
 			m.will_payload =
 				render(ty->will_payload, &c, will_payload, sizeof(will_payload));

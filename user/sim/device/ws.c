@@ -47,11 +47,12 @@ int ws_hello(struct lean *ln, struct device *d)
 	struct sim_tmpl_ctx c = names_of(ty, d);
 	const struct sim_host *other = d->x ? d->x->redirect : NULL;
 	uint64_t nonce[2] = {sim_rand(&d->rng), sim_rand(&d->rng)};
-	char key[80], path[SIM_PATH_MAX * 4], host[300];
+	char key[80], path[SIM_SIGNED_MAX], host[300];
 	uint8_t digest[SHA_DIGEST_LENGTH];
 	size_t cap, at;
 	char *to;
 	long n;
+	int rc;
 
 	ws_free(d);
 	d->ws = calloc(1, sizeof(*d->ws));
@@ -63,10 +64,17 @@ int ws_hello(struct lean *ln, struct device *d)
 	if (n < 0)
 		return lost(ln, d, F_UPGRADE, 0, "the path is too long or has a blank or the like");
 	path[n] = 0;
+<<<<<<< HEAD
 	sim_host_header(other ? sim_host_name(other) : ty->p.host,
 			other ? sim_host_port(other) : ty->p.port, ty->p.tls, host, sizeof(host));
 	if (*ty->p.sigv4 && sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)))
 		return lost(ln, d, F_UPGRADE, 0, "no AWS_ACCESS_KEY_ID and _SECRET_ACCESS_KEY");
+=======
+	sim_host_header(&ty->p, host, sizeof(host));
+	rc = *ty->p.sigv4 ? sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)) : 0;
+	if (rc)
+		return lost(ln, d, F_UPGRADE, 0, sim_sigv4_why(rc));
+>>>>>>> watk15b
 	at = (size_t)snprintf(to, cap,
 			      "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
 			      "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
@@ -139,6 +147,7 @@ static bool says(const char *answer, const char *name, const char *want, bool ex
 static int judge(struct lean *ln, struct device *d)
 {
 	const char *a = d->ws->answer;
+	const char *to;
 	char note[SIM_NOTE];
 	unsigned status = 0;
 	size_t n;
@@ -147,7 +156,13 @@ static int judge(struct lean *ln, struct device *d)
 		return lost(ln, d, F_UPGRADE, 0, "the answer is not HTTP/1.1");
 	if (status != 101) {
 		/* What the server says besides, as far as it is text. */
-		text_shown(note, 61, a + 9, strcspn(a + 9, "\r\n"));
+		to = status / 100 == 3 ? header(a, "Location", &n) : NULL;
+		text_shown(note, to ? 26 : 61, a + 9, strcspn(a + 9, "\r\n"));
+		/* Not followed: whoever asked should know where it is. */
+		if (to) {
+			strcat(note, " to ");
+			text_shown(note + strlen(note), sizeof(note) - strlen(note), to, n);
+		}
 		return lost(ln, d, F_UPGRADE, status, note);
 	}
 	if (!says(a, "Upgrade", "websocket", false) || !lists(a, "Connection", "upgrade"))

@@ -299,12 +299,6 @@ int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[
 	return rc;
 }
 
-int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sq_error *err)
-{
-	return sim_engine_override_n(e, type, &key, &value, 1, err);
-}
-
 int sim_engine_profile(struct sim_engine *e, unsigned type, struct sim_profile *ret)
 {
 	if (type >= e->a->ntypes)

@@ -54,15 +54,12 @@ int sim_engine_start(struct sim_engine *e, struct sq_error *err);
 int sim_engine_target(struct sim_engine *e, unsigned type, uint32_t n, uint64_t over_ns);
 
 /*
- * Changes one option of a type (or of all with type -1) while running, e.g.
+ * Changes options of a type (or of all with type -1) while running, all or none, e.g.
  * "interval", "qos", "topic", "payload", "broker". Checked as a whole first.
  * Connection options act on a device's next connect, the others within a tick.
  * 0, -ENOENT (no such option), -EINVAL; then nothing changes. A "broker" must
  * resolve, which blocks the caller (and nobody else) for as long as DNS takes.
  */
-int sim_engine_override(struct sim_engine *e, int type, const char *key, const char *value,
-			struct sq_error *err);
-/* Several at once: all or none. */
 int sim_engine_override_n(struct sim_engine *e, int type, const char *const key[],
 			  const char *const value[], unsigned n, struct sq_error *err);
 /* A copy of a type's current options. */

@@ -9,6 +9,11 @@
 #include <stdint.h>
 #include "lib/error.h"
 
+/* A path that begins so is opened without symbolic links; Linux takes two slashes for one. */
+#define SIM_NO_LINKS "//"
+/* A descriptor, or -1 and errno. */
+int sim_open_payload(const char *path);
+
 struct sim_bulk; /* opaque; counted by its holders, which are all of one thread */
 
 /* NULL without memory. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "lib/opt/opt.h"
 #include "sim/fleet/creds.h"
 #include "sim/mqtt/mqtt.h"
 
@@ -37,11 +38,12 @@ struct reader {
 	char *p, *end;
 	uint32_t line;
 	bool more; /* a field follows on this line */
+	char said[256];
 };
 
 static int bad(const struct sim_creds *c, uint32_t line, const char *what, struct sq_error *err)
 {
-	return sq_bad(err, "credentials '%.180s' line %u: %.200s", c->path, line, what);
+	return sq_bad(err, "credentials '%.180s' line %u: %.255s", c->path, line, what);
 }
 
 /* One field, unquoted in place and with a NUL behind it; NULL on success, else what is wrong. */
@@ -58,7 +60,7 @@ static const char *field(struct sim_creds *c, struct reader *r, struct cell *ret
 			r->line += *r->p == '\n';
 			*to++ = *r->p;
 		}
-		if (r->p < r->end && !strchr(",\r\n", *r->p))
+		if (r->p < r->end && (!*r->p || !strchr(",\r\n", *r->p)))
 			return "something stands behind a closing quote";
 	} else {
 		for (; r->p < r->end && *r->p != ',' && *r->p != '\n'; r->p++) {
@@ -86,12 +88,22 @@ static const char *field(struct sim_creds *c, struct reader *r, struct cell *ret
 	return NULL;
 }
 
+static const char *of_name(struct reader *r, const char *name, size_t len, const char *what)
+{
+	char quoted[SQ_QUOTED];
+
+	snprintf(r->said, sizeof(r->said), "%s %s", what,
+		 sq_quote(name, len, quoted, sizeof(quoted)));
+	return r->said;
+}
+
 static const char *header(struct sim_creds *c, struct reader *r)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-	static const char *const taken[] = {"thing", "index",  "type",	   "client_id", "seq",
-					    "now",   "now_ms", "sched_ms", "mark"};
+	static const char *const taken[] = {"thing", "index", "type",	"client_id",
+					    "seq",   "now",   "now_ms", "sched_ms",
+					    "mark",  "rand",  "walk",	"pick"};
 
 	do {
 		struct cell *n = &c->name[c->ncols];
@@ -104,15 +116,16 @@ static const char *header(struct sim_creds *c, struct reader *r)
 			return why;
 		s = c->text + n->at;
 		if (!n->len || n->len > 63 || strspn(s, letters) != n->len)
-			return "the header's names, with commas between: letters, digits, _ - "
-			       "and ., at most 63 of them";
+			return of_name(r, s, n->len,
+				       "names in the header, with commas between: letters, digits, "
+				       "_ - and ., at most 63 of them; this one is");
 		for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 			if (!strcmp(s, taken[i]))
-				return "the header names a column as templates name something else "
-				       "already (thing index type client_id seq now now_ms "
-				       "sched_ms mark)";
+				return of_name(r, s, n->len,
+					       "the header names a column as templates name "
+					       "something else already:");
 		if (sim_creds_column(c, s, n->len) >= 0)
-			return "the header has a name twice";
+			return of_name(r, s, n->len, "the header has a name twice:");
 		c->ncols++;
 	} while (r->more);
 	return NULL;
@@ -159,7 +172,7 @@ static bool room(struct sim_creds *c)
 
 static int parse(struct sim_creds *c, size_t len, struct sq_error *err)
 {
-	struct reader r = {c->text, c->text + len, 1, false};
+	struct reader r = {.p = c->text, .end = c->text + len, .line = 1};
 	uint32_t line = 1;
 	const char *why;
 
@@ -270,6 +283,20 @@ int sim_creds_column(const struct sim_creds *c, const char *name, size_t len)
 		if (c->name[i].len == len && !memcmp(c->text + c->name[i].at, name, len))
 			return (int)i;
 	return -1;
+}
+
+const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len)
+{
+	char copy[64];
+	struct suggestion s = {.word = copy};
+
+	if (!c || !len || len >= sizeof(copy))
+		return NULL;
+	memcpy(copy, word, len);
+	copy[len] = 0;
+	for (unsigned i = 0; i < c->ncols; i++)
+		suggest_from(&s, c->text + c->name[i].at);
+	return s.best;
 }
 
 void sim_creds_names(const struct sim_creds *c, char *buf, size_t cap)

@@ -21,6 +21,8 @@ uint32_t sim_creds_rows(const struct sim_creds *c);
 uint32_t sim_creds_line(const struct sim_creds *c, uint32_t row);
 /* The column of this name, from 0; -1: there is none. c may be NULL. */
 int sim_creds_column(const struct sim_creds *c, const char *name, size_t len);
+/* A column whose name is that one but for a slip; NULL: none. c may be NULL. */
+const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len);
 /* Names of all columns, "{a} {b}", cut to what fits. */
 void sim_creds_names(const struct sim_creds *c, char *buf, size_t cap);
 /* A cell, with a NUL behind it; NULL when there is no such row. */
@@ -33,7 +35,8 @@ size_t sim_creds_longest(const struct sim_creds *c, unsigned column);
  * names, topics and filters, and that no two make the same client identifier.
  */
 int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *err);
-/* That no two types, of count[i] devices, make the same client identifiers of the same rows. */
+/* That no two types, of count[i] devices, make the same client identifiers, of the same rows or
+ * the same numbers. */
 int sim_creds_shared(const struct sim_fleet *f, const uint32_t *count, struct sq_error *err);
 
 #endif

@@ -9,7 +9,7 @@
  *     - name: meter
  *       weight: 3
  *       interval: 10s
- *       subscribe: [ "cmd/{thing}/#" ]
+ *       subscribe: [ "cmd/{thing}/#" ]   # as user-property and ws-header: a list
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
 		   const struct sim_keys *more, struct sim_profile *p, struct sq_error *err)
 {
 	const char *k = sim_yaml_scalar(key), *v = sim_yaml_scalar(value);
-	const struct opt *o = NULL;
+	const struct opt *o = NULL, *of;
 	struct sq_error why;
 	char text[512];
 	int rc = 0;
@@ -45,15 +45,20 @@ static int set_key(struct file *f, yaml_node_t *key, yaml_node_t *value,
 		return bad_at(f, key, "a key must be a word", err);
 	if (more)
 		o = opt_find_key(more->opts, k);
+	of = o ? NULL : opt_find_key(sim_profile_opts, k);
 	if (value->type == YAML_SEQUENCE_NODE) {
+		/* Of anything else the last would win. */
+		if (o ? o->kind != OPT_CALL : !of || !sim_profile_adds(of))
+			return bad_at(f, value,
+				      "only subscribe, user-property, ws-header, fail-if and storm "
+				      "take a list",
+				      err);
 		yaml_node_item_t *i;
 
 		for (i = value->data.sequence.items.start;
 		     i < value->data.sequence.items.top && !rc; i++) {
 			yaml_node_t *one = yaml_document_get_node(f->doc, *i);
 
-			if (strcmp(k, "subscribe") && !o)
-				return bad_at(f, value, "only subscribe takes a list", err);
 			rc = set_key(f, key, one, more, p, err);
 		}
 		return rc;
@@ -113,7 +118,9 @@ static int one_type(struct file *f, yaml_node_t *map, const struct sim_profile *
 		char *end;
 
 		if (k && !strcmp(k, "name")) {
-			if (!v || !*v || strlen(v) >= sizeof(p->name) || strpbrk(v, "{}+#/,\""))
+			/* It is a field of CSV, a label of Prometheus and a word of conditions. */
+			if (!v || !*v || strlen(v) >= sizeof(p->name) ||
+			    strpbrk(v, "{}+#/,\"\\<>=") || sim_header_bad(v, strlen(v)) >= 0)
 				return bad_at(f, value,
 					      "name: accepted: up to 63 letters, digits "
 					      "and dashes",
@@ -152,8 +159,8 @@ static int again(const struct sim_keys *more, struct sim_profile *p, const char 
 		bool of_run = opt_find(more->opts, o->name) == o;
 		int rc = 0;
 
-		if ((only && strcmp(o->name, only)) || !strcmp(o->name, "subscribe") ||
-		    (of_run && o->kind == OPT_CALL))
+		if ((only && strcmp(o->name, only)) || (of_run && o->kind == OPT_CALL) ||
+		    (!of_run && sim_profile_adds(o)))
 			continue;
 		rc = opt_set(o, of_run ? more->base : p, more->given[i].value, err);
 		if (rc)

@@ -4,8 +4,11 @@
  * knows it. What somebody has said and would not get is refused.
  */
 #include <pthread.h>
+#include <string.h>
 #include "sim/mqtt/mqtt.h"
+#include "sim/fleet/creds.h"
 #include "sim/fleet/options.h"
+#include "sim/fleet/tmpl.h"
 
 struct need {
 	const char *option;
@@ -34,6 +37,71 @@ static bool has_credentials(const struct sim_profile *p)
 	return *p->credentials;
 }
 
+/* A template with a column in it; one that is wrong is told by its own check. */
+static bool has_column(int rc, struct sim_tmpl *t)
+{
+	bool has = rc || sim_tmpl_has_column(t);
+
+	if (!rc)
+		sim_tmpl_free(t);
+	return has;
+}
+
+static bool names_column(const struct sim_creds *creds, const char *text)
+{
+	struct sim_tmpl *t;
+	struct sq_error err;
+	int rc = sim_tmpl_name(text, "", creds, &t, &err);
+
+	return has_column(rc, t);
+}
+
+static bool shows_column(const struct sim_creds *creds, const char *payload)
+{
+	struct sim_tmpl *t;
+	struct sq_error err;
+	int rc = sim_tmpl_message(payload, "", creds, &t, &err);
+
+	return has_column(rc, t);
+}
+
+/* Those that have words or ways of their own. */
+static bool topic_or_password(const struct sim_creds *creds, const struct sim_profile *p)
+{
+	struct sim_tmpl *t;
+	struct sq_error err;
+	int rc = sim_tmpl_topic(p->topic, "", creds, &t, &err);
+
+	if (has_column(rc, t))
+		return true;
+	rc = sim_tmpl_password(p->password, "", creds, &t, &err);
+	return has_column(rc, t);
+}
+
+static bool uses_columns(const struct sim_profile *p)
+{
+	const char *const name[] = {
+		p->thing,   p->client_id, p->username,	 p->cert,	    p->key,
+		p->command, p->response,  p->will_topic, p->response_topic, p->path};
+	const struct sim_creds *creds;
+	struct sq_error err;
+
+	if (!*p->credentials || p->engine == SIM_PAHO ||
+	    sim_creds_get(p->credentials, &creds, &err))
+		return true; /* is told elsewhere */
+	for (size_t i = 0; i < sizeof(name) / sizeof(*name); i++)
+		if (names_column(creds, name[i]))
+			return true;
+	for (unsigned i = 0; i < p->nsubs; i++)
+		if (names_column(creds, p->sub[i]))
+			return true;
+	for (unsigned i = 0; i < p->nws_headers; i++)
+		if (names_column(creds, p->ws_header[i]))
+			return true;
+	return topic_or_password(creds, p) || shows_column(creds, p->payload) ||
+	       shows_column(creds, p->will_payload) || shows_column(creds, p->response_payload);
+}
+
 static bool has_will(const struct sim_profile *p)
 {
 	return *p->will_topic;
@@ -60,9 +128,25 @@ static bool publishes(const struct sim_profile *p)
 	return *p->topic || *p->command || p->shadow;
 }
 
-static bool publishes_v5(const struct sim_profile *p)
+/* Answers have neither a number nor these properties. */
+static bool has_topic(const struct sim_profile *p)
 {
-	return v5(p) && publishes(p);
+	return *p->topic;
+}
+
+static bool has_topic_v5(const struct sim_profile *p)
+{
+	return v5(p) && *p->topic;
+}
+
+static bool has_one_topic(const struct sim_profile *p)
+{
+	return has_topic_v5(p) && (p->shadow || !strstr(p->topic, "{seq}"));
+}
+
+static bool is_own_topic(const struct sim_profile *p)
+{
+	return !p->shadow || !*p->topic;
 }
 
 static bool is_scheduled(const struct sim_profile *p)
@@ -87,6 +171,8 @@ static const struct need needs[] = {
 	{"session-expiry", keeps_session, "persistent and protocol 5", false},
 	{"password", names_user, "username or protocol 5", false},
 	{"credentials-skip", has_credentials, "credentials", false},
+	{"credentials", uses_columns,
+	 "one of its columns as {column} in a name, topic, password, certificate or payload", true},
 	{"will-payload", has_will, "will-topic", false},
 	{"will-qos", has_will, "will-topic", false},
 	{"will-retain", has_will, "will-topic", false},
@@ -95,13 +181,15 @@ static const struct need needs[] = {
 	{"sub-qos", listens, "subscribe, command or shadow", false},
 	{"tls-version", has_tls, "a broker of mqtts:// or wss://", true},
 	{"resume", has_tls, "a broker of mqtts:// or wss://", true},
-	{"user-property", publishes_v5, TOPIC, true},
-	{"message-expiry", publishes_v5, TOPIC, true},
-	{"content-type", publishes_v5, TOPIC, true},
-	{"response-topic", publishes_v5, TOPIC, true},
-	{"topic-alias", publishes_v5, TOPIC, true},
+	{"user-property", has_topic_v5, TOPIC, true},
+	{"message-expiry", has_topic_v5, TOPIC, true},
+	{"content-type", has_topic_v5, TOPIC, true},
+	{"response-topic", has_topic_v5, TOPIC, true},
+	{"topic-alias", has_one_topic, TOPIC " that is the same in all messages", true},
 	{"retain", publishes, TOPIC, true},
-	{"count", publishes, TOPIC, true},
+	{"count", has_topic, TOPIC, true},
+	{"topic", is_own_topic,
+	 "shadow off (whose messages go to $aws/things/{thing}/shadow/update)", true},
 	{"batch", publishes, TOPIC, true},
 	{"publish-cap", publishes, TOPIC, true},
 	{"jitter", is_scheduled, TOPIC " and an interval above 0", true},

@@ -30,34 +30,47 @@ int sim_parse_size(const char *s, uint64_t *ret)
 	return sq_parse_size(s, ret) ? -EINVAL : 0;
 }
 
-#define BROKER_URLS                                                                                \
-	"accepted: mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH] or "           \
-	"wss://HOST[:PORT][/PATH]"
+#define BROKER_LIST                                                                                \
+	"mqtt://HOST[:PORT], mqtts://HOST[:PORT], ws://HOST[:PORT][/PATH[?QUERY]] or "             \
+	"wss://HOST[:PORT][/PATH[?QUERY]]"
+#define BROKER_URLS "accepted: " BROKER_LIST
+
+static const struct scheme {
+	const char *text;
+	bool tls, ws;
+	uint16_t port;
+} schemes[] = {{"mqtt://", false, false, 1883}, {"tcp://", false, false, 1883},
+	       {"mqtts://", true, false, 8883}, {"ssl://", true, false, 8883},
+	       {"ws://", false, true, 80},	{"wss://", true, true, 443}};
+
+static const struct scheme *scheme_of(const char *url)
+{
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++)
+		if (!strncmp(url, schemes[i].text, strlen(schemes[i].text)))
+			return &schemes[i];
+	return NULL;
+}
+
+bool sim_broker_url(const char *text)
+{
+	return scheme_of(text);
+}
 
 /* IPv6 in brackets. */
 static int set_broker(void *base, const char *value, struct sq_error *err)
 {
-	static const struct {
-		const char *scheme;
-		bool tls, ws;
-		uint16_t port;
-	} known[] = {{"mqtt://", false, false, 1883}, {"tcp://", false, false, 1883},
-		     {"mqtts://", true, false, 8883}, {"ssl://", true, false, 8883},
-		     {"ws://", false, true, 80},      {"wss://", true, true, 443}};
+	const struct scheme *scheme = scheme_of(value);
 	struct sim_profile *p = base;
-	const char *host = NULL, *end, *port = NULL;
-	unsigned k = 0;
+	const char *host, *end, *port = NULL;
 	size_t n;
 
-	while (k < sizeof(known) / sizeof(*known) && !host) {
-		n = strlen(known[k].scheme);
-		if (strncmp(value, known[k].scheme, n))
-			k++;
-		else
-			host = value + n;
-	}
-	if (!host)
+	if (!scheme)
 		return sq_bad(err, "broker '%.200s': " BROKER_URLS, value);
+	host = value + strlen(scheme->text);
+	/* The value is not shown: it has a password. */
+	if (host[strcspn(host, "@/")] == '@')
+		return sq_bad(err, "broker: has a user in it; accepted: " BROKER_LIST
+				   ", with the user in --username and --password");
 	if (*host == '[') {
 		end = strchr(++host, ']');
 		if (!end)
@@ -65,25 +78,25 @@ static int set_broker(void *base, const char *value, struct sq_error *err)
 		n = (size_t)(end - host);
 		end++;
 	} else {
-		n = strcspn(host, ":/");
+		n = strcspn(host, ":/?#");
 		end = host + n;
 	}
 	if (*end == ':')
 		port = ++end;
 	end += strspn(end, port ? "0123456789" : "");
 	if (!n || n >= sizeof(p->host) || strlen(value) >= sizeof(p->broker) ||
-	    (*end && *end != '/') || (*end && end[1] && !known[k].ws) || strpbrk(end, " #\t\r\n"))
+	    (*end && *end != '/') || (*end && end[1] && !scheme->ws) || strpbrk(end, " #\t\r\n"))
 		return sq_bad(err, "broker '%.200s': " BROKER_URLS, value);
 	if (port && (strtoul(port, NULL, 10) < 1 || strtoul(port, NULL, 10) > 65535 || !*port ||
 		     *port == '/'))
 		return sq_bad(err, "broker '%.200s': port must be 1 to 65535", value);
-	p->tls = known[k].tls;
-	p->ws = known[k].ws;
-	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : known[k].port);
+	p->tls = scheme->tls;
+	p->ws = scheme->ws;
+	p->port = (uint16_t)(port ? strtoul(port, NULL, 10) : scheme->port);
 	memcpy(p->host, host, n);
 	p->host[n] = 0;
 	/* Where all of MQTT's brokers have it by default, AWS IoT's as well. */
-	snprintf(p->path, sizeof(p->path), "%s", *end && end[1] ? end : "/mqtt");
+	snprintf(p->path, sizeof(p->path), "%s", *end ? end : "/mqtt");
 	snprintf(p->broker, sizeof(p->broker), "%s", value);
 	return 0;
 }
@@ -91,12 +104,32 @@ static int set_broker(void *base, const char *value, struct sq_error *err)
 static int set_ws_header(void *base, const char *value, struct sq_error *err)
 {
 	struct sim_profile *p = base;
-	size_t n = strcspn(value, ":");
+	/* What a header's name is made of (RFC 9110, 5.6.2), and those that the upgrade has. */
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const char *const own[] = {"Host",
+					  "Upgrade",
+					  "Connection",
+					  "Content-Length",
+					  "Transfer-Encoding",
+					  "Sec-WebSocket-Key",
+					  "Sec-WebSocket-Version",
+					  "Sec-WebSocket-Protocol",
+					  "Sec-WebSocket-Extensions"};
+	size_t n = strspn(value, token);
 
-	if (!n || value[n] != ':' || strcspn(value, " \t\r\n") < n || strpbrk(value, "\r\n") ||
+	if (!n || value[n] != ':' || strpbrk(value, "\r\n") ||
 	    strlen(value) >= sizeof(p->ws_header[0]))
 		return sq_bad(err, "ws-header '%.100s': accepted: 'Name: value', at most %zu bytes",
 			      value, sizeof(p->ws_header[0]) - 1);
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+		if (strlen(own[i]) == n && !strncasecmp(value, own[i], n))
+			return sq_bad(
+				err,
+				"ws-header '%.100s': the upgrade has its own %s, and a second "
+				"would not be understood; accepted: other headers, or leave "
+				"it out",
+				value, own[i]);
 	if (p->nws_headers == SIM_MAX_WS_HEADERS)
 		return sq_bad(err, "ws-header: more than %d", SIM_MAX_WS_HEADERS);
 	snprintf(p->ws_header[p->nws_headers++], sizeof(p->ws_header[0]), "%s", value);
@@ -168,16 +201,16 @@ static int set_tcp_keepalive(void *base, const char *value, struct sq_error *err
 	struct sim_profile *p = base;
 	uint64_t ns[2] = {0, 0};
 	unsigned long probes = 0;
-	char copy[64], *save = NULL, *word, *end;
+	char copy[64], *rest = copy, *word, *end;
 	unsigned n = 0;
 
 	snprintf(copy, sizeof(copy), "%s", value);
-	for (word = strtok_r(copy, ":", &save); word; word = strtok_r(NULL, ":", &save), n++) {
+	for (; (word = strsep(&rest, ":")); n++) {
 		if (n < 2 && (opt_parse_time(word, &ns[n]) || ns[n] % NS_S || ns[n] > 32767 * NS_S))
 			goto bad;
 		if (n == 2) {
 			probes = strtoul(word, &end, 10);
-			if (*end || probes < 1 || probes > 127)
+			if (*word < '0' || *word > '9' || *end || probes < 1 || probes > 127)
 				goto bad;
 		}
 	}
@@ -225,14 +258,8 @@ static int set_preset(void *base, const char *value, struct sq_error *err)
 
 	if (strcmp(value, "aws-iot-core") && strcmp(value, "none"))
 		return sq_bad(err, "preset '%.100s': accepted: aws-iot-core, none", value);
+	/* What it asks of the others is checked when all are known, whichever came first. */
 	p->aws = !strcmp(value, "aws-iot-core");
-	if (p->aws) {
-		p->publish_cap = 100;
-		if (p->inflight > 100)
-			p->inflight = 100;
-		if (p->keepalive_s < 30)
-			p->keepalive_s = 60;
-	}
 	return 0;
 }
 
@@ -394,8 +421,9 @@ const struct opt sim_profile_opts[] = {
 	 STR(command), NULL},
 	{"response", "TOPIC", "Subscriptions",
 	 "where answers go (MQTT 5: a request's response topic wins)", STR(response), NULL},
-	{"response-payload", "TEXT", "Subscriptions", "template of the answer",
-	 STR(response_payload), "{\"thing\":\"{{thing}}\",\"ok\":true}"},
+	{"response-payload", "SIZE|@FILE|lines:FILE|TEXT", "Subscriptions",
+	 "the answer, as payload has it", STR(response_payload),
+	 "{\"thing\":\"{{thing}}\",\"ok\":true}"},
 	{"e2e", NULL, "Subscriptions",
 	 "mark messages and follow them through the broker to this fleet's subscribers: latency, "
 	 "loss, duplicates",
@@ -439,7 +467,9 @@ const struct opt sim_profile_opts[] = {
 	{"churn", "RATE", "Connection", "connections per second dropped on purpose, e.g. 10/s",
 	 OPT_RATE, AT(churn_milli), 8, 0, 0, NULL, NULL, 0, 0, "0"},
 	{"will-topic", "TOPIC", "Connection", "last will; {thing} {index}", STR(will_topic), NULL},
-	{"will-payload", "TEXT", "Connection", "its payload", STR(will_payload), "offline"},
+	{"will-payload", "SIZE|@FILE|lines:FILE|TEXT", "Connection",
+	 "its payload, as payload has it: a number alone is so many bytes", STR(will_payload),
+	 "offline"},
 	{"will-qos", "0|1|2", "Connection", "its QoS", CHOICE(will_qos, "0=0 1=1 2=2"), "0"},
 	{"will-retain", NULL, "Connection", "its retain flag", FLAG(will_retain), NULL},
 	{.name = NULL},
@@ -477,6 +507,11 @@ void sim_profile_init(struct sim_profile *p)
 
 #define NOPTS (sizeof(sim_profile_opts) / sizeof(*sim_profile_opts) - 1)
 _Static_assert(NOPTS <= SIM_MAX_OPTS, "room for where each comes from");
+
+bool sim_profile_adds(const struct opt *o)
+{
+	return o->call == set_subscribe || o->call == set_user_property || o->call == set_ws_header;
+}
 
 void sim_profile_given(struct sim_profile *p, const struct opt *o)
 {

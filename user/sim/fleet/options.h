@@ -18,6 +18,11 @@ struct sim_alias {
 extern const struct sim_alias sim_aliases[];
 extern const unsigned sim_naliases;
 
+/* Begins as a broker's URL does. */
+bool sim_broker_url(const char *text);
+/* Each value of it is one more, and none takes another's place. */
+bool sim_profile_adds(const struct opt *o);
+
 /* "128", "4KiB", "1kb"... when the whole text is a size. */
 int sim_parse_size(const char *s, uint64_t *ret);
 

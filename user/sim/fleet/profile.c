@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "sim/mqtt/mqtt.h"
 #include "sim/fleet/creds.h"
 #include "sim/fleet/options.h"
@@ -50,39 +52,59 @@ static int render_sample(const struct sim_profile *p, const char *text, const ch
 	return 0;
 }
 
-/* AWS IoT Core's quotas of a topic or a filter of 2024-2026 (Developer Guide, "AWS IoT Core message
- * broker and protocol limits"). */
-static int check_aws_topic(const char *name, const char *text, const char *field,
-			   struct sq_error *err)
+/*
+ * AWS IoT Core's quotas of a topic or a filter of 2024-2026 (AWS General Reference, "AWS IoT Core
+ * message broker and protocol limits"): 256 bytes and 7 slashes, without what a Basic Ingest topic
+ * ($aws/rules/RULE/) or a shared subscription ($share/GROUP/) has in front.
+ */
+int sim_aws_topic(const char *name, const char *text, const char *field, bool filter,
+		  struct sq_error *err)
 {
+	bool ingest = !strncmp(name, "$aws/rules/", 11), shared = !strncmp(name, "$share/", 7);
 	const char *from = name;
 	unsigned slashes = 0;
 
-	if (strlen(name) > 256)
-		return sq_bad(err, "%s: preset aws-iot-core: a topic has at most 256 bytes", field);
-	/* $aws/rules/NAME/ in front does not count (Basic Ingest). */
-	if (!strncmp(from, "$aws/rules/", 11)) {
-		from = strchr(from + 11, '/');
-		if (!from || !from[1])
+	if (ingest && filter)
+		return sq_bad(err,
+			      "%s '%.200s': preset aws-iot-core: Basic Ingest topics cannot be "
+			      "subscribed to",
+			      field, text);
+	if (ingest || shared) {
+		name = from + (ingest ? 11 : 7);
+		from = strchr(name, '/');
+		if (!from || from == name || !from[1])
 			return sq_bad(err,
 				      "%s '%.200s': preset aws-iot-core: Basic Ingest is "
 				      "$aws/rules/RULE/TOPIC",
 				      field, text);
 		from++;
-	} else if (*from == '$' && strncmp(from, "$aws/", 5) && strncmp(from, "$share/", 7)) {
+	} else if (*from == '$' && strncmp(from, "$aws/", 5)) {
 		return sq_bad(err,
 			      "%s '%.200s': preset aws-iot-core: topics that begin with $ are "
 			      "reserved",
 			      field, text);
 	}
+	if (strlen(from) > 256)
+		return sq_bad(
+			err,
+			"%s '%.200s': preset aws-iot-core: a topic has at most 256 bytes, this "
+			"has %zu",
+			field, text, strlen(from));
 	for (const char *s = from; *s; s++)
 		slashes += *s == '/';
-	/* $share/GROUP/ stands in front of the filter. */
-	if (!strncmp(name, "$share/", 7) && slashes > 1)
-		slashes -= 2;
 	if (slashes > 7)
 		return sq_bad(err, "%s '%.200s': preset aws-iot-core: at most 7 slashes", field,
 			      text);
+	return 0;
+}
+
+int sim_aws_client(const char *client, struct sq_error *err)
+{
+	if (strlen(client) > 128 || *client == '$')
+		return sq_bad(err,
+			      "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
+			      "beginning with $",
+			      client);
 	return 0;
 }
 
@@ -102,7 +124,7 @@ static int check_topic(const struct sim_profile *p, const char *text, const char
 		return rc;
 	if (!mqtt_topic_ok((const uint8_t *)buf, strlen(buf)))
 		return sq_bad(err, "%s '%.200s': not a valid topic name", field, text);
-	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
+	return p->aws ? sim_aws_topic(buf, text, field, false, err) : 0;
 }
 
 static int check_filter(const struct sim_profile *p, const char *text, const char *field,
@@ -121,24 +143,13 @@ static int check_filter(const struct sim_profile *p, const char *text, const cha
 			      "%s '%.200s': not a valid topic filter (+ and # stand for whole "
 			      "levels, # last)",
 			      field, text);
-	if (p->aws && !strncmp(buf, "$aws/rules/", 11))
-		return sq_bad(err,
-			      "%s '%.200s': preset aws-iot-core: Basic Ingest topics cannot be "
-			      "subscribed to",
-			      field, text);
-	return p->aws ? check_aws_topic(buf, text, field, err) : 0;
+	return p->aws ? sim_aws_topic(buf, text, field, true, err) : 0;
 }
 
-static int check_aws(const struct sim_profile *p, const char *client, size_t payload,
-		     struct sq_error *err)
+static int check_aws(struct sim_profile *p, size_t payload, struct sq_error *err)
 {
 	if (p->qos == 2 || p->sub_qos == 2 || p->will_qos == 2)
 		return sq_bad(err, "qos 2: preset aws-iot-core: the service has no QoS 2");
-	if (strlen(client) > 128 || *client == '$')
-		return sq_bad(err,
-			      "client-id '%.140s': preset aws-iot-core: at most 128 bytes, not "
-			      "beginning with $",
-			      client);
 	if (payload > 128 * 1024)
 		return sq_bad(err,
 			      "payload: preset aws-iot-core: at most 131072 bytes, this can be "
@@ -157,6 +168,14 @@ static int check_aws(const struct sim_profile *p, const char *client, size_t pay
 				   "connection");
 	if (p->inflight > 100)
 		return sq_bad(err, "inflight %u: preset aws-iot-core: at most 100", p->inflight);
+	if (p->publish_cap > 100)
+		return sq_bad(err,
+			      "publish-cap %u: preset aws-iot-core: at most 100 messages per "
+			      "second and connection",
+			      p->publish_cap);
+	/* Answers are publishes as well. */
+	if (!p->publish_cap)
+		p->publish_cap = 100;
 	if (!p->interval_ns)
 		return sq_bad(err,
 			      "interval 0: preset aws-iot-core: at most 100 publishes per "
@@ -211,7 +230,7 @@ long sim_header_bad(const char *s, size_t n)
 
 static int check_ws(const struct sim_profile *p, const char *thing, struct sq_error *err)
 {
-	char buf[SIM_PATH_MAX * 4], host[300], header[4096];
+	char buf[SIM_SIGNED_MAX], host[300], header[4096];
 	long at;
 	int rc;
 
@@ -239,11 +258,17 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 		return rc;
 	if (strchr(buf, '?'))
 		return sq_bad(err, "aws-sigv4: the path of broker must have no query of its own");
+<<<<<<< HEAD
 	sim_host_header(p->host, p->port, p->tls, host, sizeof(host));
 	if (sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0))
 		return sq_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
 				   "AWS_SECRET_ACCESS_KEY");
 	return 0;
+=======
+	sim_host_header(p, host, sizeof(host));
+	rc = sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0);
+	return rc ? sq_bad(err, "aws-sigv4: %s", sim_sigv4_why(rc)) : 0;
+>>>>>>> watk15b
 }
 
 /* A payload that is not rendered but read while it is sent. */
@@ -310,6 +335,8 @@ static int check_names(const struct sim_profile *p, const struct sim_creds *cred
 		return rc;
 	if (!*client && !p->clean)
 		return sq_bad(err, "client-id: a persistent session needs one");
+	if (p->aws && sim_aws_client(client, err))
+		return -EINVAL;
 	rc = render_sample(p, p->username, "username", thing, user, sizeof(user), err);
 	if (rc)
 		return rc;
@@ -385,9 +412,54 @@ static int check_payloads(const struct sim_profile *p, const struct sim_creds *c
 	return 0;
 }
 
-/* Options that do not go together. */
-static int check_together(const struct sim_profile *p, struct sq_error *err)
+/* The kernel says nothing when it gives less. */
+static int check_sndbuf(const struct sim_profile *p, struct sq_error *err)
 {
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), want = (int)p->sndbuf, got = 0;
+	socklen_t len = sizeof(got);
+	bool known = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &want, sizeof(want)) &&
+		     !getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &got, &len);
+
+	if (fd >= 0)
+		close(fd);
+	if (!known || got / 2 >= want)
+		return 0;
+	return sq_bad(err,
+		      "sndbuf %d: this machine gives at most %d bytes; accepted: up to that, or "
+		      "after sysctl -w net.core.wmem_max=%d",
+		      want, got / 2, want);
+}
+
+/* What is the same in all messages of all devices: a word in braces would be sent as it stands. */
+static int check_fixed(const char *field, const char *text, const struct sim_creds *creds,
+		       struct sq_error *err)
+{
+	struct sim_tmpl *t;
+	const char *s;
+	size_t n;
+	int rc = sim_tmpl_password(text, field, creds, &t, err);
+
+	if (rc)
+		return rc;
+	if (!sim_tmpl_fixed(t, &s, &n))
+		rc = sq_bad(
+			err,
+			"%s '%.150s': is the same in all messages of all devices, and no "
+			"template; accepted: text without {thing}, {index}, {type}, {client_id} "
+			"and columns",
+			field, text);
+	sim_tmpl_free(t);
+	return rc;
+}
+
+/* Options that do not go together. */
+static int check_together(const struct sim_profile *p, const struct sim_creds *creds,
+			  struct sq_error *err)
+{
+	int rc = 0;
+
+	if (p->sndbuf && check_sndbuf(p, err))
+		return -EINVAL;
 	if (p->backoff_max_ns < p->backoff_base_ns)
 		return sq_bad(err, "backoff: BASE is larger than MAX");
 	if (!mqtt_utf8_ok((const uint8_t *)p->content_type, strlen(p->content_type)))
@@ -395,7 +467,9 @@ static int check_together(const struct sim_profile *p, struct sq_error *err)
 	for (unsigned i = 0; i < p->nuser_props; i++)
 		if (!mqtt_utf8_ok((const uint8_t *)p->user_prop[i], strlen(p->user_prop[i])))
 			return sq_bad(err, "user-property: not UTF-8");
-	return 0;
+	for (unsigned i = 0; i < p->nuser_props && !rc; i++)
+		rc = check_fixed("user-property", p->user_prop[i], creds, err);
+	return rc ? rc : check_fixed("content-type", p->content_type, creds, err);
 }
 
 int sim_profile_check(struct sim_profile *p, struct sq_error *err)
@@ -416,7 +490,7 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (!rc)
 		rc = check_payloads(p, creds, thing, &payload, err);
 	if (!rc && p->aws)
-		rc = check_aws(p, client, payload, err);
+		rc = check_aws(p, payload, err);
 	if (!rc && *p->response_topic)
 		rc = check_topic(p, p->response_topic, "response-topic", thing, err);
 	if (!rc)
@@ -424,7 +498,7 @@ int sim_profile_check(struct sim_profile *p, struct sq_error *err)
 	if (!rc)
 		rc = check_ws(p, thing, err);
 	if (!rc)
-		rc = check_together(p, err);
+		rc = check_together(p, creds, err);
 	if (!rc)
 		rc = check_tls(p, thing, err);
 	return rc ? rc : sim_resolve(p, err);

@@ -145,6 +145,13 @@ int sim_profile_needs(const struct sim_profile *p, struct sq_error *err);
 /* Where in n bytes of a request's path, or of a header, is what may not be there; -1: nowhere. */
 long sim_path_bad(const char *s, size_t n);
 long sim_header_bad(const char *s, size_t n);
+/*
+ * What --preset aws-iot-core refuses of a topic, or of a filter, and of a client identifier; text
+ * and field are what it came from. 0 or -EINVAL.
+ */
+int sim_aws_topic(const char *name, const char *text, const char *field, bool filter,
+		  struct sq_error *err);
+int sim_aws_client(const char *client, struct sq_error *err);
 /* The names and topics of the last of n devices, whose {index} is the longest. */
 int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 

@@ -225,6 +225,14 @@ bool sim_tmpl_per_device(const struct sim_tmpl *t)
 	return false;
 }
 
+bool sim_tmpl_has_column(const struct sim_tmpl *t)
+{
+	for (unsigned i = 0; i < t->nops; i++)
+		if (t->op[i].kind == COLUMN)
+			return true;
+	return false;
+}
+
 bool sim_tmpl_per_message(const struct sim_tmpl *t)
 {
 	for (unsigned i = 0; i < t->nops; i++)

@@ -111,6 +111,12 @@ static int not_http(const struct sim_profile *p, const struct sim_creds *creds, 
 		      (uint8_t)made[at], of->kind == PATH ? SIM_PATH_WORDS : SIM_HEADER_WORDS);
 }
 
+static int at_line(const struct sim_profile *p, uint32_t line, const struct sq_error *why,
+		   struct sq_error *err)
+{
+	return sq_bad(err, "credentials '%.180s' line %u: %.400s", p->credentials, line, why->text);
+}
+
 /* One device's names; its client identifier's hash in *ret. */
 static int one(const struct sim_profile *p, const struct sim_creds *creds, uint32_t i,
 	       const struct part *part, unsigned nparts, uint64_t *ret, struct sq_error *err)
@@ -118,6 +124,7 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 	uint32_t row = i + p->credentials_skip, line = sim_creds_line(creds, row);
 	struct sim_tmpl_ctx c = {.type = p->name, .index = i + p->first, .row = row};
 	char thing[256], buf[SIM_PASSWORD_MAX];
+	struct sq_error why;
 
 	for (unsigned k = 0; k < nparts; k++) {
 		const struct part *of = &part[k];
@@ -132,7 +139,15 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 			thing[n] = 0;
 			c.thing = c.client_id = thing;
 		} else if (k == CLIENT) {
+			buf[n] = 0;
 			*ret = hash_of(buf, (size_t)n);
+			if (!n && !p->clean)
+				return sq_bad(err,
+					      "credentials '%.180s' line %u: client-id: a "
+					      "persistent session needs one",
+					      p->credentials, line);
+			if (p->aws && sim_aws_client(buf, &why))
+				return at_line(p, line, &why, err);
 		} else if (of->t && of->kind == TOPIC &&
 			   !mqtt_topic_ok((uint8_t *)buf, (size_t)n)) {
 			return sq_bad(err,
@@ -147,6 +162,10 @@ static int one(const struct sim_profile *p, const struct sim_creds *creds, uint3
 				      "topic filter",
 				      p->credentials, line, of->name, (int)(n < 100 ? n : 100),
 				      buf);
+		} else if (of->t && p->aws && (of->kind == TOPIC || of->kind == FILTER)) {
+			buf[n] = 0;
+			if (sim_aws_topic(buf, of->text, of->name, of->kind == FILTER, &why))
+				return at_line(p, line, &why, err);
 		} else if (of->t && of->kind >= PATH && bad_byte(of->kind, buf, (size_t)n) >= 0) {
 			return not_http(p, creds, row, of, buf, bad_byte(of->kind, buf, (size_t)n),
 					err);
@@ -194,20 +213,59 @@ int sim_creds_check(const struct sim_profile *p, uint32_t n, struct sq_error *er
 	return rc;
 }
 
-/* {index} is another number in each type, and {type} another name. */
-static bool same_names(const struct sim_profile *a, const struct sim_profile *b)
+/* The text that a device's client identifier is made of. */
+static const char *identity(const struct sim_profile *p)
 {
-	const char *of[] = {a->client_id, a->thing};
+	return strcmp(p->client_id, "{thing}") ? p->client_id : p->thing;
+}
 
-	for (unsigned i = 0; i < 2; i++) {
-		if (i && !strstr(a->client_id, "{thing}"))
-			break;
-		if (strstr(of[i], "{type}") ||
-		    (strstr(of[i], "{index}") &&
-		     a->first - a->credentials_skip != b->first - b->credentials_skip))
+/* The words of both types that tell one device from another: of its row, of its number. */
+struct differ {
+	bool row, index, type;
+};
+
+static void look(const struct sim_profile *p, const char *text, struct differ *ret)
+{
+	const struct sim_creds *creds = NULL;
+	struct sq_error err;
+
+	if (*p->credentials && sim_creds_get(p->credentials, &creds, &err))
+		return;
+	for (const char *w = strchr(text, '{'); w; w = strchr(w + 1, '{'))
+		ret->row |= sim_creds_column(creds, w + 1, strcspn(w + 1, "{}")) >= 0;
+	ret->index |= strstr(text, "{index}") != NULL;
+	ret->type |= strstr(text, "{type}") != NULL;
+}
+
+static bool meet(uint64_t a, uint32_t na, uint64_t b, uint32_t nb)
+{
+	return a < b + nb && b < a + na;
+}
+
+/* Two types with devices of one client identifier: each throws the other out. */
+static bool same_names(const struct sim_profile *a, uint32_t na, const struct sim_profile *b,
+		       uint32_t nb, struct differ *ret)
+{
+	const char *id = identity(a);
+
+	*ret = (struct differ){false, false, false};
+	if (!*id || strcmp(id, identity(b)) || strcmp(a->broker, b->broker))
+		return false;
+	look(a, id, ret);
+	if (strstr(id, "{thing}")) {
+		if (strcmp(a->thing, b->thing))
 			return false;
+		look(a, a->thing, ret);
 	}
-	return *a->client_id && !strcmp(a->client_id, b->client_id) && !strcmp(a->thing, b->thing);
+	if (ret->type || (ret->row && strcmp(a->credentials, b->credentials)))
+		return false;
+	/* With both the same row must have the same number. */
+	if (ret->row && ret->index &&
+	    (uint64_t)a->first + b->credentials_skip != (uint64_t)b->first + a->credentials_skip)
+		return false;
+	return ret->row	    ? meet(a->credentials_skip, na, b->credentials_skip, nb)
+	       : ret->index ? meet(a->first, na, b->first, nb)
+			    : na && nb;
 }
 
 int sim_creds_shared(const struct sim_fleet *f, const uint32_t *count, struct sq_error *err)
@@ -215,17 +273,25 @@ int sim_creds_shared(const struct sim_fleet *f, const uint32_t *count, struct sq
 	for (unsigned i = 0; i < f->ntypes; i++) {
 		for (unsigned k = 0; k < i; k++) {
 			const struct sim_profile *a = &f->type[k], *b = &f->type[i];
-			uint32_t from = a->credentials_skip, to = from + count[k];
+			struct differ by;
 
-			if (!*a->credentials || strcmp(a->credentials, b->credentials) ||
-			    strcmp(a->broker, b->broker) || !same_names(a, b) ||
-			    b->credentials_skip >= to || b->credentials_skip + count[i] <= from)
+			if (!same_names(a, count[k], b, count[i], &by))
 				continue;
-			return sq_bad(err,
-				      "credentials '%.150s': types %s and %s take the same rows, "
-				      "and their devices would throw each other out; give %s "
-				      "credentials-skip %u",
-				      b->credentials, a->name, b->name, b->name, to);
+			if (by.row)
+				return sq_bad(err,
+					      "credentials '%.150s': types %s and %s take the same "
+					      "rows, and their devices would throw each other out; "
+					      "give %s credentials-skip %u",
+					      b->credentials, a->name, b->name, b->name,
+					      a->credentials_skip + count[k]);
+			return sq_bad(
+				err,
+				"client-id '%.100s': types %s and %s make the same, and their "
+				"devices would throw each other out; put {type} into thing or "
+				"client-id%s%s",
+				identity(a), a->name, b->name,
+				by.index ? ", or another first into " : "",
+				by.index ? b->name : "");
 		}
 	}
 	return 0;

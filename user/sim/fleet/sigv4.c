@@ -58,12 +58,19 @@ static int escape(char *to, size_t cap, const char *s)
 	return 0;
 }
 
+const char *sim_sigv4_why(int rc)
+{
+	return rc == -ENOENT ? "the environment needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+			     : "path, region, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or "
+			       "AWS_SESSION_TOKEN is too long to be signed";
+}
+
 int sim_sigv4(char *path, size_t cap, const char *host, const char *region, time_t now)
 {
 	const char *id = getenv("AWS_ACCESS_KEY_ID"), *secret = getenv("AWS_SECRET_ACCESS_KEY"),
 		   *token = getenv("AWS_SESSION_TOKEN");
-	char date[20], scope[128], query[512], text[2048], digest[2 * DIGEST + 1], key[256];
-	char escaped[2100] = "";
+	char date[20], scope[128], query[512], text[4096], digest[2 * DIGEST + 1], key[512];
+	char escaped[SIM_SIGNED_MAX] = "";
 	unsigned char k[DIGEST];
 	struct tm tm;
 	int n;

@@ -6,6 +6,8 @@
 #include <time.h>
 #include "sim/fleet/profile.h"
 
+#define SIM_SIGNED_MAX 12288 /* a path with its signature; session tokens have kilobytes */
+
 /* HOST, or HOST:PORT where the port is not its scheme's. */
 void sim_host_header(const char *host, uint16_t port, bool tls, char *buf, size_t cap);
 /*
@@ -16,5 +18,7 @@ void sim_host_header(const char *host, uint16_t port, bool tls, char *buf, size_
  * over WebSocket Secure). 0, -ENOENT without credentials, -EMSGSIZE.
  */
 int sim_sigv4(char *path, size_t cap, const char *host, const char *region, time_t now);
+/* What such an error is, in words. */
+const char *sim_sigv4_why(int rc);
 
 #endif

@@ -269,18 +269,33 @@ static int compile_lenient(struct sim_tmpl *t, const char *field, struct sq_erro
 	struct sq_error why;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *to = t->text[i] == '{' ? memchr(t->text + i, '}', n - i) : NULL;
+		/* Double braces are as good. */
+		size_t wide = t->text[i] == '{' && t->text[i + 1] == '{' ? 2 : 1, in = i + wide;
+		const char *to =
+			t->text[i] == '{' ? memmem(t->text + in, n - in, "}}", wide) : NULL;
+		size_t len = to ? (size_t)(to - t->text) - in : 0;
+		const char *near;
 		struct op word;
 
-		if (!to || name_op(t, t->text + i + 1, (size_t)(to - t->text) - i - 1, field, &why))
+		if (!to)
 			continue;
+		if (name_op(t, t->text + in, len, field, &why)) {
+			near = sim_creds_near(t->creds, t->text + in, len);
+			if (!near)
+				continue;
+			return sq_bad(err,
+				      "%s: a word in braces is no column; did you mean {%s}? "
+				      "accepted as part of it: braces around what is no slip of a "
+				      "column's name",
+				      field, near);
+		}
 		/* What stands in front of it comes first. */
 		word = t->op[--t->nops];
 		if (add_text(t, at, i - at) || !add_op(t, TEXT))
 			return parts(field, err);
 		t->op[t->nops - 1] = word;
-		i = (size_t)(to - t->text);
-		at = i + 1;
+		at = (size_t)(to - t->text) + wide;
+		i = at - 1;
 	}
 	return add_text(t, at, n - at) ? parts(field, err) : 0;
 }
@@ -378,8 +393,7 @@ int sim_tmpl_password(const char *text, const char *field, const struct sim_cred
 static int read_file(const char *path, const char *field, size_t max, char **ret, size_t *ret_len,
 		     struct sq_error *err)
 {
-	/* A FIFO is refused below, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
+	int fd = sim_open_payload(path), rc = 0;
 	struct stat st;
 	size_t len = 0;
 	ssize_t n;

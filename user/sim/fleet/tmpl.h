@@ -65,6 +65,8 @@ unsigned sim_tmpl_walks(const struct sim_tmpl *t);
 bool sim_tmpl_fixed(const struct sim_tmpl *t, const char **ret, size_t *ret_len);
 /* True when the text differs between devices. */
 bool sim_tmpl_per_device(const struct sim_tmpl *t);
+/* True when a column of --credentials is in it. */
+bool sim_tmpl_has_column(const struct sim_tmpl *t);
 /* A size payload, into which a mark may be written. */
 bool sim_tmpl_is_size(const struct sim_tmpl *t);
 bool sim_tmpl_has_mark(const struct sim_tmpl *t);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sim/fleet/options.h"
 #include "sim/fleet/tmpl.h"
 
 const struct locust_setting locust_settings[] = {
@@ -86,7 +87,9 @@ void locust_settings_free(struct locust_settings *s)
  * Whoever may fill in Locust's form is not whoever may read this machine's
  * files, and the same form names the broker that a payload goes to. So a file is
  * read only below the folder that the worker's own command line names, after
- * every ".." and symbolic link. *ret: the value with the path as it really is.
+ * every ".." and symbolic link. *ret: the value with the path as it really is,
+ * which whoever opens it takes without symbolic links: one that comes there
+ * meanwhile leads nowhere.
  */
 static int file_payload(const struct locust_settings *s, const char *value, char **ret,
 			struct sq_error *err)
@@ -114,10 +117,11 @@ static int file_payload(const struct locust_settings *s, const char *value, char
 			"%.200s, the worker's --allow-files",
 			value, s->allow_files);
 	n = (size_t)(name - value);
-	*ret = malloc(n + 1 + strlen(real) + 1);
-	if (!*ret)
+	/* A path by itself needs no mark: it is one. */
+	if (asprintf(ret, "%.*s" SIM_NO_LINKS "%s", (int)n, value, real + 1) < 0) {
+		*ret = NULL;
 		return sq_error_set(err, -ENOMEM, NULL, "no memory");
-	sprintf(*ret, "%.*s%s", (int)n, value, real);
+	}
 	return 0;
 }
 
@@ -133,9 +137,16 @@ static int asked(const struct locust_msg *spawn, unsigned int i, char *buf, size
 				    locust_settings[i].option, len);
 	if (r)
 		*buf = 0;
-	if (!*buf && !strcmp(locust_settings[i].key, "broker") &&
-	    (!strncmp(spawn->host, "mqtt://", 7) || !strncmp(spawn->host, "mqtts://", 8)))
-		snprintf(buf, len, "%s", spawn->host);
+	if (*buf || !*spawn->host || strcmp(locust_settings[i].key, "broker"))
+		return 0;
+	if (!sim_broker_url(spawn->host))
+		return sq_error_set(
+			err, -EINVAL, NULL,
+			"Host '%.100s' from Locust is no broker's URL: accepted are "
+			"mqtt://, mqtts://, ws:// and wss://, or an empty field for the "
+			"fleet file's broker",
+			spawn->host);
+	snprintf(buf, len, "%s", spawn->host);
 	return 0;
 }
 

@@ -194,17 +194,26 @@ static void unknown_class(struct worker *w, const struct locust_class *asked)
 static void own_names(struct worker *w)
 {
 	/* Masters up to 2.10.2 give no index: some block, most likely an own one. */
-	uint64_t block = (uint64_t)(w->index >= 0 ? w->index : getpid() % 1000), first;
+	uint64_t block = (uint64_t)(w->index >= 0 ? w->index : getpid() % 1000),
+		 before = block * w->opts.max_devices;
+	static const char *const key[] = {"first", "credentials-skip"};
+	char first[24], skip[24];
+	const char *value[] = {first, skip};
 	struct sq_error err;
-	char text[24];
 	unsigned int t;
 
+	w->nameless = false;
 	for (t = 0; t < w->types; t++) {
-		first = w->first[t] + block * w->opts.max_devices;
-		snprintf(text, sizeof(text), "%" PRIu64, first);
-		if (sim_engine_override(w->engine, (int)t, "first", text, &err))
-			complain(w, "devices of this worker may have the names of another's: %s",
-				 err.text);
+		snprintf(first, sizeof(first), "%" PRIu64, w->first[t] + before);
+		snprintf(skip, sizeof(skip), "%" PRIu64, w->skip[t] + before);
+		if (!sim_engine_override_n(w->engine, (int)t, key, value, w->rows[t] ? 2 : 1, &err))
+			continue;
+		w->nameless = true;
+		complain(w,
+			 "%s; no device is started: this is worker %" PRIu64
+			 " of those that count from 0, and each has the numbers and rows of its "
+			 "--max-devices %u: a smaller one, or more rows",
+			 err.text, block, w->opts.max_devices);
 	}
 }
 
@@ -279,7 +288,9 @@ static void on_spawn(struct worker *w, const struct locust_msg *m)
 		own_names(w);
 	}
 	w->run_open = true;
-	if (locust_settings_apply(w->settings, m, &err)) {
+	if (w->nameless) {
+		stop_devices(w);
+	} else if (locust_settings_apply(w->settings, m, &err)) {
 		complain(w, "%s; no device is started until this is put right", err.text);
 		stop_devices(w);
 	} else if (set_targets(w, m, (uint64_t)((double)step * STEP_PART)) == -E2BIG) {

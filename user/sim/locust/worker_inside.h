@@ -30,14 +30,18 @@ struct worker {
 	bool told_unknown[LOCUST_CLASSES_MAX];
 	uint32_t target[SIM_MAX_TYPES];
 
-	int64_t index;		       /* as the master numbers its workers */
-	uint32_t first[SIM_MAX_TYPES]; /* number of the first device, in the fleet file */
-	double last_timestamp;	       /* of the last spawn of this master */
-	bool told_old;		       /* that an older one came after it */
-	uint64_t spawned_at;	       /* when it came */
-	uint64_t step_end;	       /* SPAWNING: the smear's end */
-	double stop_timeout;	       /* s, of the last spawn; 0: none was set */
-	uint64_t stop_by;	       /* STOPPING */
+	int64_t index; /* as the master numbers its workers */
+	/* As the fleet file has them: number and row of the first device, and whether it has rows.
+	 */
+	uint32_t first[SIM_MAX_TYPES], skip[SIM_MAX_TYPES];
+	bool rows[SIM_MAX_TYPES];
+	bool nameless;	       /* this worker's own are none that the engine takes */
+	double last_timestamp; /* of the last spawn of this master */
+	bool told_old;	       /* that an older one came after it */
+	uint64_t spawned_at;   /* when it came */
+	uint64_t step_end;     /* SPAWNING: the smear's end */
+	double stop_timeout;   /* s, of the last spawn; 0: none was set */
+	uint64_t stop_by;      /* STOPPING */
 	uint64_t next_report, reported, checked;
 	int64_t told_users;
 	uint64_t alone_since;	       /* 0: not, or dealt with */

@@ -82,8 +82,11 @@ static int init(struct worker *w)
 	for (t = 0; t < w->types; t++) {
 		locust_class_name(sim_engine_type_name(w->engine, t), w->classes[t].name,
 				  sizeof(w->classes[t].name));
-		if (!sim_engine_profile(w->engine, t, p))
-			w->first[t] = p->first;
+		if (sim_engine_profile(w->engine, t, p))
+			continue;
+		w->first[t] = p->first;
+		w->skip[t] = p->credentials_skip;
+		w->rows[t] = *p->credentials;
 	}
 	free(p);
 	r = locust_reporter_new(w->engine, &w->reporter);

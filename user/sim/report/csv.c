@@ -23,14 +23,31 @@ static void row_name(const struct sim_tally *t, unsigned i, char *buf, size_t ca
 		snprintf(buf, cap, "%s %s", type, name);
 }
 
+/* A time in ms; of no sample there is none, and Locust's word for that is this. */
+static void put_ms(FILE *f, bool any, double ms)
+{
+	if (any)
+		fprintf(f, ",%.6g", ms);
+	else
+		fputs(",N/A", f);
+}
+
 static void quantiles(const struct sim_hist *h, bool any, FILE *f)
 {
-	for (size_t i = 0; i < NPARTS; i++) {
-		if (any)
-			fprintf(f, ",%.3g", sim_hist_quantile(h, parts[i]));
-		else
-			fputs(",N/A", f);
-	}
+	for (size_t i = 0; i < NPARTS; i++)
+		put_ms(f, any, sim_hist_quantile(h, parts[i]));
+}
+
+/* Median, average, shortest, longest, and the bytes of a message. */
+static void figures(const struct sim_row *r, FILE *f)
+{
+	uint64_t timed = r->requests - r->failures;
+
+	put_ms(f, timed, sim_hist_quantile(&r->hist, 0.5));
+	put_ms(f, timed, timed ? r->total_ms / (double)timed : 0);
+	put_ms(f, timed, r->min_ms);
+	put_ms(f, timed, r->max_ms);
+	fprintf(f, ",%.2f", r->requests ? (double)r->bytes / (double)r->requests : 0);
 }
 
 static void stats_row(const struct sim_row *r, const char *method, const char *name, double seconds,
@@ -38,11 +55,10 @@ static void stats_row(const struct sim_row *r, const char *method, const char *n
 {
 	uint64_t timed = r->requests - r->failures;
 
-	fprintf(f, "%s,%s,%llu,%llu,%.6g,%.6f,%.3f,%.3f,%.2f,%.6f,%.6f", method, name,
-		(unsigned long long)r->requests, (unsigned long long)r->failures,
-		sim_hist_quantile(&r->hist, 0.5), timed ? r->total_ms / (double)timed : 0,
-		r->min_ms, r->max_ms, r->requests ? (double)r->bytes / (double)r->requests : 0,
-		seconds > 0 ? (double)r->requests / seconds : 0,
+	fprintf(f, "%s,%s,%llu,%llu", method, name, (unsigned long long)r->requests,
+		(unsigned long long)r->failures);
+	figures(r, f);
+	fprintf(f, ",%.6f,%.6f", seconds > 0 ? (double)r->requests / seconds : 0,
 		seconds > 0 ? (double)r->failures / seconds : 0);
 	quantiles(&r->hist, timed > 0, f);
 	fputs("\r\n", f);
@@ -114,12 +130,28 @@ void sim_csv_history(struct sim_tally *t, FILE *f)
 		t->dt_s > 0 ? (double)r->now_requests / t->dt_s : 0,
 		t->dt_s > 0 ? (double)r->now_failures / t->dt_s : 0);
 	quantiles(&r->hist, timed > 0, f);
-	fprintf(f, ",%llu,%llu,%.6g,%.6f,%.3f,%.3f,%.2f\r\n", (unsigned long long)r->requests,
-		(unsigned long long)r->failures, sim_hist_quantile(&r->hist, 0.5),
-		timed ? r->total_ms / (double)timed : 0, r->min_ms, r->max_ms,
-		r->requests ? (double)r->bytes / (double)r->requests : 0);
+	fprintf(f, ",%llu,%llu", (unsigned long long)r->requests, (unsigned long long)r->failures);
+	figures(r, f);
+	fputs("\r\n", f);
 	fflush(f);
 	free(r);
+}
+
+/* 0, or the file is not what it should be: a full disk tells it only now. */
+static int finish(FILE *f, const char *prefix, const char *part, struct sq_error *err)
+{
+	bool before = ferror(f); /* then why is not known any more */
+	int e = fclose(f) ? errno : 0;
+
+	if (!before && !e)
+		return 0;
+	return sq_bad(err, "csv '%.200s_%s.csv': not all of it could be written%s%s", prefix, part,
+		      e ? ": " : "", e ? strerror(e) : "");
+}
+
+int sim_csv_close(FILE *history, const char *prefix, struct sq_error *err)
+{
+	return finish(history, prefix, "stats_history", err);
 }
 
 int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err)
@@ -132,7 +164,8 @@ int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err)
 	if (!f)
 		return sq_bad(err, "csv '%.200s': %s", path, strerror(errno));
 	sim_csv_stats(t, f);
-	fclose(f);
+	if (finish(f, prefix, "stats", err))
+		return -EINVAL;
 	snprintf(path, sizeof(path), "%s_failures.csv", prefix);
 	f = fopen(path, "we");
 	if (!f)
@@ -148,6 +181,5 @@ int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err)
 			fprintf(f, *c == '"' ? "\"\"" : "%c", *c);
 		fprintf(f, "\",%llu\r\n", (unsigned long long)e->occurrences);
 	}
-	fclose(f);
-	return 0;
+	return finish(f, prefix, "failures", err);
 }

@@ -217,6 +217,13 @@ static void meant(const char *text, char *buf, size_t cap)
 		snprintf(buf, cap, "did you mean '%s'? ", s.best);
 }
 
+/* No figure is below 0, and no share above all: a gate that is green whatever happens. */
+static bool never_holds(const struct threshold *t)
+{
+	return (!strcmp(t->op, "<") && t->value <= 0) ||
+	       (t->percent && !strcmp(t->op, ">") && t->value >= 100);
+}
+
 int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sq_error *err)
 {
 	struct threshold t;
@@ -233,6 +240,11 @@ int sim_failif_check(const char *text, const struct sim_fleet *fleet, struct sq_
 			"[TYPE.]disconnects, [TYPE.]unacked, [TYPE.]rate, lost, duplicates with a "
 			"number; and >, >=, <, <= between, e.g. 'p95>500ms'",
 			text, near);
+	if (never_holds(&t))
+		return sq_bad(err,
+			      "fail-if '%.90s': can never hold; accepted: a value that the figure "
+			      "can pass, e.g. '%s'",
+			      text, t.percent ? "errors>=100%" : "rate<1");
 	return fleet ? check_fleet(text, &t, fleet, err) : 0;
 }
 

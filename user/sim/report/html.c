@@ -176,6 +176,50 @@ static void faults(FILE *f, const struct sim_tally *t, const struct bands *b)
 	fputs("</table>\n", f);
 }
 
+/* Each once, in the types' order. p: room for a profile. */
+static void brokers(FILE *f, struct sim_engine *e, struct sim_profile *p)
+{
+	char(*seen)[sizeof(p->broker)] = calloc(sim_engine_types(e), sizeof(*seen));
+	unsigned n = 0, k;
+
+	for (unsigned i = 0; seen && i < sim_engine_types(e); i++) {
+		if (sim_engine_profile(e, i, p))
+			continue;
+		for (k = 0; k < n && strcmp(seen[k], p->broker);)
+			k++;
+		if (k < n)
+			continue;
+		memcpy(seen[n++], p->broker, sizeof(p->broker));
+		fputs(n > 1 ? ", " : "", f);
+		markup_escape(f, p->broker);
+	}
+	free(seen);
+}
+
+/* The sums, as the summary of a terminal has them. */
+static void sums(FILE *f, const struct sim_tally *t)
+{
+	const struct sim_totals *x = &t->tot;
+
+	fprintf(f,
+		"<p>%llu messages scheduled = %llu acknowledged + %llu failed + %llu in "
+		"flight. %llu connections, %llu failed, %llu lost, %llu reconnects; %u of %u "
+		"devices "
+		"never connected.</p>\n",
+		(unsigned long long)x->scheduled, (unsigned long long)x->acked,
+		(unsigned long long)x->failed, (unsigned long long)x->in_flight,
+		(unsigned long long)x->connects, (unsigned long long)x->connect_failures,
+		(unsigned long long)x->lost_connections, (unsigned long long)x->reconnects,
+		sim_tally_never_connected(t), t->most_running);
+	if (x->received || x->lost)
+		fprintf(f,
+			"<p>%llu received; of this run %llu once, %llu duplicates, %llu lost end "
+			"to "
+			"end.</p>\n",
+			(unsigned long long)x->received, (unsigned long long)x->unique,
+			(unsigned long long)x->duplicates, (unsigned long long)x->lost);
+}
+
 char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faults *windows)
 {
 	static const enum series rate[] = {RATE, FAILS}, lat[] = {P50, P95, P99},
@@ -185,7 +229,6 @@ char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faul
 				 *const conn_n[] = {"connected"};
 	struct sim_profile *p = malloc(sizeof(*p));
 	struct bands b = {.fault = malloc(SIM_FAULTS_MAX * sizeof(*b.fault))};
-	const struct sim_totals *x = &t->tot;
 	char *out = NULL, when[64];
 	struct timespec ts;
 	struct tm tm;
@@ -193,7 +236,7 @@ char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faul
 	size_t len;
 	FILE *f = open_memstream(&out, &len);
 
-	if (!f || !p || !b.fault || sim_engine_profile(e, 0, p)) {
+	if (!f || !p || !b.fault) {
 		if (f)
 			fclose(f);
 		free(out);
@@ -222,14 +265,9 @@ char *sim_report_html(struct sim_tally *t, struct sim_engine *e, struct sim_faul
 		"0}figcaption{font-weight:600}</style>\n"
 		"<h1>Load report</h1><p>%s, %.0f s, broker ",
 		when, when, t->t_s);
-	markup_escape(f, p->broker);
-	fprintf(f,
-		"</p>\n<p>%llu messages scheduled = %llu acknowledged + %llu failed + %llu in "
-		"flight. %llu connections, %llu failed, %llu lost, %llu reconnects.</p>\n",
-		(unsigned long long)x->scheduled, (unsigned long long)x->acked,
-		(unsigned long long)x->failed, (unsigned long long)x->in_flight,
-		(unsigned long long)x->connects, (unsigned long long)x->connect_failures,
-		(unsigned long long)x->lost_connections, (unsigned long long)x->reconnects);
+	brokers(f, e, p);
+	fputs("</p>\n", f);
+	sums(f, t);
 	chart(f, t, &b, "Messages per second", "", rate, rate_n, 2);
 	chart(f, t, &b, "Latency from the scheduled time", "ms", lat, lat_n, 3);
 	chart(f, t, &b, "Devices connected", "", conn, conn_n, 1);

@@ -32,6 +32,8 @@ bool sim_failif_holds(struct sim_tally *t, const char *text, FILE *f);
 /* csv.c: PREFIX_stats.csv, _stats_history.csv, _failures.csv as Locust writes them */
 int sim_csv_open(const char *prefix, FILE **ret_history, struct sq_error *err);
 void sim_csv_history(struct sim_tally *t, FILE *f);
+/* Closes the history; 0, or a line in err when a file is not whole. */
+int sim_csv_close(FILE *history, const char *prefix, struct sq_error *err);
 int sim_csv_write(struct sim_tally *t, const char *prefix, struct sq_error *err);
 void sim_csv_stats(struct sim_tally *t, FILE *f);
 

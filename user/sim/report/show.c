@@ -153,7 +153,8 @@ void sim_show_summary(struct sim_tally *t, FILE *f)
 		fprintf(f, "; %u of %u devices never connected", sim_tally_never_connected(t),
 			t->most_running);
 	fputc('\n', f);
-	if (x->received)
+	/* Nothing received is what there is to tell, if something was lost. */
+	if (x->received || x->lost)
 		fprintf(f,
 			"received    %llu, of this run %llu once, %llu duplicates, %llu lost end "
 			"to "

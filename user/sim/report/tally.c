@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim/base/clock.h"
@@ -146,6 +147,57 @@ static void quantiles(struct sim_tally *t, const struct sim_report *rep)
 	free(h);
 }
 
+/* The number of a kind, from 1; 0: no room. */
+static unsigned kind_number(struct sim_tally *t, const char *kind)
+{
+	unsigned i = 0;
+
+	while (i < t->nkinds && strcmp(t->kind[i], kind))
+		i++;
+	if (i == t->nkinds && t->nkinds < sizeof(t->kind) / sizeof(*t->kind))
+		snprintf(t->kind[t->nkinds++], sizeof(t->kind[0]), "%s", kind);
+	return i < t->nkinds ? i + 1 : 0;
+}
+
+static void note_kinds(struct sim_tally *t, struct sim_point *p)
+{
+	memset(p->kind, 0, sizeof(p->kind));
+	memset(p->failed, 0, sizeof(p->failed));
+	for (unsigned i = 0; i < t->nnow; i++) {
+		unsigned n = kind_number(t, t->now_error[i].kind), at = 0;
+
+		while (at < SIM_POINT_KINDS && p->kind[at] && p->kind[at] != n)
+			at++;
+		if (!n || at == SIM_POINT_KINDS)
+			continue;
+		p->kind[at] = (uint8_t)n;
+		p->failed[at] += (uint32_t)t->now_error[i].occurrences;
+	}
+}
+
+json_t *sim_point_kinds(const struct sim_tally *t, const struct sim_point *p)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < SIM_POINT_KINDS && p->kind[i]; i++)
+		json_object_set_new(o, t->kind[p->kind[i] - 1], json_integer(p->failed[i]));
+	return o;
+}
+
+void sim_tally_look(struct sim_tally *t)
+{
+	struct sim_totals tot;
+
+	pthread_mutex_lock(&t->lock);
+	if (!t->tot.scheduled) {
+		sim_engine_totals(t->e, &tot);
+		since_reset(&tot, &t->base);
+		if (!tot.scheduled)
+			t->pub_from_s = (double)(sim_now() - t->start_ns) / 1e9;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 void sim_tally_update(struct sim_tally *t)
 {
 	const struct sim_report *rep;
@@ -202,18 +254,8 @@ void sim_tally_update(struct sim_tally *t)
 		p->p50 = (float)t->now_p[0];
 		p->p95 = (float)t->now_p[1];
 		p->p99 = (float)t->now_p[2];
+		note_kinds(t, p);
 	}
-	pthread_mutex_unlock(&t->lock);
-}
-
-void sim_tally_waits(struct sim_tally *t)
-{
-	struct sim_totals tot;
-
-	sim_engine_totals(t->e, &tot);
-	pthread_mutex_lock(&t->lock);
-	if (tot.scheduled == t->base.scheduled)
-		t->pub_from_s = (double)(sim_now() - t->start_ns) / 1e9;
 	pthread_mutex_unlock(&t->lock);
 }
 

@@ -22,9 +22,13 @@ struct sim_row {
 
 #define SIM_HISTORY 7200 /* points kept for the report: seconds, at first */
 
+#define SIM_POINT_KINDS 12 /* of one second; more have not been seen */
+
 struct sim_point {
 	float t_s, rate, fail_rate, p50, p95, p99;
 	uint32_t connected;
+	uint32_t failed[SIM_POINT_KINDS];
+	uint8_t kind[SIM_POINT_KINDS]; /* of failed[], from 1: sim_tally's kind[]; 0: none */
 };
 
 struct sim_tally {
@@ -48,6 +52,8 @@ struct sim_tally {
 	double now_p[3];    /* its p50, p95, p99 in ms of the last interval; NAN: no sample */
 	struct sim_point *history;
 	unsigned nhistory;
+	char kind[64][32]; /* of failures, in the order in which they came */
+	unsigned nkinds;
 	const char *state;
 	/* Of an experiment, else empty: where it is, and which faults are in force, "a+b". */
 	char experiment[128], phase[16], fault[256];
@@ -57,10 +63,13 @@ struct sim_tally {
 struct sim_tally *sim_tally_new(struct sim_engine *e);
 void sim_tally_free(struct sim_tally *t);
 void sim_tally_update(struct sim_tally *t);
-/* To be called now and then until the first message: the time that rates are of begins with it. */
-void sim_tally_waits(struct sim_tally *t);
 /* Begins anew: a web user's next run. */
 void sim_tally_reset(struct sim_tally *t);
+
+/* Now and then between two updates: the time that rates are of begins with the first message. */
+void sim_tally_look(struct sim_tally *t);
+/* Failures of a point by kind: {"refused": 3}. Caller holds the lock. */
+json_t *sim_point_kinds(const struct sim_tally *t, const struct sim_point *p);
 
 /* Devices that ran and never had a CONNACK. */
 uint32_t sim_tally_never_connected(const struct sim_tally *t);

@@ -20,6 +20,7 @@
 
 #define NS_S 1000000000ull
 
+/* That n devices of a type have names of their own, or could have. */
 static int check_identity(struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	if (n < 2 || strstr(p->client_id, "{index}"))
@@ -43,8 +44,49 @@ static int check_identity(struct sim_profile *p, uint32_t n, struct sq_error *er
 		      p->client_id, n, p->name);
 }
 
+int sim_run_names(struct sim_fleet *fleet, const uint32_t *count, struct sq_error *err)
+{
+	uint32_t some[SIM_MAX_TYPES];
+	int rc = 0;
+
+	for (unsigned i = 0; i < fleet->ntypes && !rc; i++) {
+		/* How many there will be is not known: more than one of each. */
+		some[i] = count ? count[i] : 1;
+		rc = check_identity(&fleet->type[i], count ? count[i] : 2, err);
+	}
+	return rc ? rc : sim_creds_shared(fleet, some, err);
+}
+
+/* An account of AWS IoT Core is one for all types. */
+static int check_account(const struct sim_run *r, const struct sim_fleet *fleet,
+			 const uint32_t *count, struct sq_error *err)
+{
+	uint64_t devices = 0;
+	double sum = 0;
+
+	for (unsigned i = 0; i < fleet->ntypes; i++) {
+		const struct sim_profile *p = &fleet->type[i];
+
+		if (!p->aws)
+			continue;
+		if (!r->ramp_milli || r->ramp_milli > 500000)
+			return sq_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
+					   "second: --ramp 500/s or less");
+		if (!*p->topic || !p->interval_ns)
+			continue;
+		devices += count[i];
+		sum += (double)count[i] * p->burst * 1e9 / (double)p->interval_ns;
+	}
+	return sum > 20000 ? sq_bad(err,
+				    "devices %llu: preset aws-iot-core: together %.0f publishes "
+				    "per second, and an account has 20000",
+				    (unsigned long long)devices, sum)
+			   : 0;
+}
+
 int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, struct sq_error *err)
 {
+	bool idle = *r->web && !r->devices;
 	int rc;
 
 	sim_fleet_split(fleet, r->devices, count);
@@ -54,15 +96,14 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 			return rc;
 	}
 	rc = sim_fleet_needs(fleet, !*r->web, err);
-	rc = rc ? rc : sim_creds_shared(fleet, count, err);
+	rc = rc ? rc : sim_run_names(fleet, idle ? NULL : count, err);
+	rc = rc ? rc : check_account(r, fleet, count, err);
 	if (rc)
 		return rc;
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
 		struct sim_profile *p = &fleet->type[i];
 
-		rc = check_identity(p, count[i], err);
-		if (!rc)
-			rc = sim_profile_check(p, err);
+		rc = sim_profile_check(p, err);
 		if (!rc)
 			rc = sim_profile_check_last(p, count[i], err);
 		if (!rc)
@@ -73,22 +114,12 @@ int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, s
 			rc = sim_tls_check(p, count[i], err);
 		if (rc)
 			return rc;
-		if (p->aws && (!r->ramp_milli || r->ramp_milli > 500000))
-			return sq_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
-					   "second: --ramp 500/s or less");
 		if (p->engine == SIM_PAHO && count[i] > SIM_PAHO_MAX)
 			return sq_bad(err,
 				      "devices %u: client paho takes at most %d (its global "
 				      "locks and linear searches would be what is measured); use "
 				      "client lean",
 				      count[i], SIM_PAHO_MAX);
-		if (p->aws && *p->topic && p->interval_ns &&
-		    (double)count[i] * p->burst * 1e9 / (double)p->interval_ns > 20000)
-			return sq_bad(err,
-				      "devices %u: preset aws-iot-core: together %.0f "
-				      "publishes per second, and an account has 20000",
-				      count[i],
-				      (double)count[i] * p->burst * 1e9 / (double)p->interval_ns);
 	}
 	return 0;
 }
@@ -212,7 +243,7 @@ static bool start_fleet(struct live *l, const struct sim_fleet *f, const uint32_
 		sim_engine_counts(e, -1, &c);
 		if (c.connected == c.target)
 			break;
-		sim_tally_waits(l->t);
+		sim_tally_look(l->t);
 		if (signalled(l, sigfd, 5) || is_over(l))
 			return false;
 	}
@@ -270,7 +301,7 @@ static int watch(struct live *l, int sigfd, struct sq_error *err)
 		if (read(tfd, &ticks, sizeof(ticks)) < 0)
 			continue;
 		now = sim_now();
-		sim_tally_waits(l->t);
+		sim_tally_look(l->t);
 		storms(l);
 		stop_load(l);
 		rc = sim_engine_health(l->e, err);
@@ -431,8 +462,12 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	sim_tally_update(l->t);
 	pthread_mutex_lock(&l->t->lock);
 	l->t->state = "stopped";
-	if (l->history)
+	if (l->history) {
 		sim_csv_history(l->t, l->history);
+		if (sim_csv_close(l->history, r->csv, err) && !rc)
+			rc = -EIO;
+		l->history = NULL;
+	}
 	if (*r->csv && !rc)
 		rc = sim_csv_write(l->t, r->csv, err) ? -EIO : 0;
 	if (r->json)

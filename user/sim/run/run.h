@@ -54,6 +54,12 @@ int sim_cli_parse(struct cli *cli, struct sim_run *r, struct sim_profile *p, int
 int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *ret_count,
 		  struct sq_error *err);
 
+/*
+ * run.c: that no two of count[] devices have one client identifier, as far as the types' words
+ * tell. count NULL: how many is not known. 0 or -EINVAL.
+ */
+int sim_run_names(struct sim_fleet *fleet, const uint32_t *count, struct sq_error *err);
+
 /* cli.c: sim_fleet_read() and sim_fleet_read_node(), where the file may set the run's options. */
 int sim_fleet_load_run(const char *path, struct sim_run *run, struct sim_profile *base,
 		       struct sim_fleet *ret, struct sq_error *err);

@@ -9,7 +9,9 @@
 #include <squall/client.h>
 #include "lib/hostname.h"
 #include "sim/locust/worker.h"
+#include "sim/fleet/creds.h"
 #include "sim/run/locust.h"
+#include "sim/run/run.h"
 #include "sim/sim.h"
 
 struct settings {
@@ -158,6 +160,17 @@ const struct opt locust_worker_opts[] = {
 	{.name = NULL},
 };
 
+/* All rows: how many users come, and which of the workers this is, is the master's. */
+static int check_rows(const struct sim_profile *p, struct sq_error *err)
+{
+	const struct sim_creds *creds;
+	int r = sim_creds_get(p->credentials, &creds, err);
+
+	if (r || !creds || p->credentials_skip >= sim_creds_rows(creds))
+		return r;
+	return sim_creds_check(p, sim_creds_rows(creds) - p->credentials_skip, err);
+}
+
 static int load_fleet(const char *path, const struct opt *ignored, struct sim_fleet *ret)
 {
 	struct sim_profile *base = malloc(sizeof(*base));
@@ -172,10 +185,13 @@ static int load_fleet(const char *path, const struct opt *ignored, struct sim_fl
 	free(base);
 	if (!r) {
 		/* Resolves the broker too: the engine starts only what was checked. */
+		r = sim_run_names(ret, NULL, &err);
 		for (t = 0; !r && t < ret->ntypes; t++)
 			r = sim_profile_check(&ret->type[t], &err);
 		if (!r)
 			r = sim_fleet_needs(ret, false, &err);
+		for (t = 0; !r && t < ret->ntypes; t++)
+			r = check_rows(&ret->type[t], &err);
 		if (!r)
 			r = locust_check_names(ret, &err);
 		if (r)

@@ -253,10 +253,11 @@ static json_t *history(struct sim_tally *t)
 		const struct sim_point *p = &t->history[i];
 
 		json_array_append_new(
-			list, json_pack("{s:f,s:i,s:f,s:f,s:o,s:o,s:o}", "t_s", (double)p->t_s,
+			list, json_pack("{s:f,s:i,s:f,s:f,s:o,s:o,s:o,s:o}", "t_s", (double)p->t_s,
 					"connected", (int)p->connected, "rate", (double)p->rate,
 					"fail_rate", (double)p->fail_rate, "p50", or_null(p->p50),
-					"p95", or_null(p->p95), "p99", or_null(p->p99)));
+					"p95", or_null(p->p95), "p99", or_null(p->p99), "failures",
+					sim_point_kinds(t, p)));
 	}
 	pthread_mutex_unlock(&t->lock);
 	return json_pack("{s:o}", "points", list);
