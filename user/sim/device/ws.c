@@ -64,17 +64,11 @@ int ws_hello(struct lean *ln, struct device *d)
 	if (n < 0)
 		return lost(ln, d, F_UPGRADE, 0, "the path is too long or has a blank or the like");
 	path[n] = 0;
-<<<<<<< HEAD
 	sim_host_header(other ? sim_host_name(other) : ty->p.host,
 			other ? sim_host_port(other) : ty->p.port, ty->p.tls, host, sizeof(host));
-	if (*ty->p.sigv4 && sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)))
-		return lost(ln, d, F_UPGRADE, 0, "no AWS_ACCESS_KEY_ID and _SECRET_ACCESS_KEY");
-=======
-	sim_host_header(&ty->p, host, sizeof(host));
 	rc = *ty->p.sigv4 ? sim_sigv4(path, sizeof(path), host, ty->p.sigv4, time(NULL)) : 0;
 	if (rc)
 		return lost(ln, d, F_UPGRADE, 0, sim_sigv4_why(rc));
->>>>>>> watk15b
 	at = (size_t)snprintf(to, cap,
 			      "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
 			      "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"

@@ -258,17 +258,9 @@ static int check_ws(const struct sim_profile *p, const char *thing, struct sq_er
 		return rc;
 	if (strchr(buf, '?'))
 		return sq_bad(err, "aws-sigv4: the path of broker must have no query of its own");
-<<<<<<< HEAD
 	sim_host_header(p->host, p->port, p->tls, host, sizeof(host));
-	if (sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0))
-		return sq_bad(err, "aws-sigv4: the environment needs AWS_ACCESS_KEY_ID and "
-				   "AWS_SECRET_ACCESS_KEY");
-	return 0;
-=======
-	sim_host_header(p, host, sizeof(host));
 	rc = sim_sigv4(buf, sizeof(buf), host, p->sigv4, 0);
 	return rc ? sq_bad(err, "aws-sigv4: %s", sim_sigv4_why(rc)) : 0;
->>>>>>> watk15b
 }
 
 /* A payload that is not rendered but read while it is sent. */

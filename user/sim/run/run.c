@@ -478,7 +478,7 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 		rc = judge(r, l->t, connected, err);
 	/* Whoever reads it has less than was measured. */
 	if (!rc && ferror(stdout))
-		rc = sq_error_set(err, -EIO, NULL, "the output could not be written");
+		rc = sq_error_set(err, -EIO, NULL, "standard output could not be written");
 	pthread_mutex_unlock(&l->t->lock);
 	return rc;
 }
