@@ -289,6 +289,11 @@ int sim_creds_column(const struct sim_creds *c, const char *name, size_t len)
 	return -1;
 }
 
+const char *sim_creds_name(const struct sim_creds *c, int column)
+{
+	return column < 0 ? NULL : c->text + c->name[column].at;
+}
+
 const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len)
 {
 	char copy[64];
