@@ -178,11 +178,15 @@ static int parse(struct sim_creds *c, size_t len, struct sq_error *err)
 
 	if (len >= 3 && !memcmp(c->text, "\xef\xbb\xbf", 3))
 		r.p += 3; /* as spreadsheets write */
+	if (r.p == r.end)
+		return bad(c, 1, "the file is empty", err);
 	why = header(c, &r);
 	while (!why && r.p < r.end) {
 		line = ++r.line;
 		if (!strcspn(r.p, "\r\n") && r.p + strspn(r.p, "\r\n") >= r.end)
 			break; /* an empty last line */
+		if (!strcspn(r.p, "\r\n"))
+			return bad(c, line, "an empty line; a row of one empty field is \"\"", err);
 		if (!room(c))
 			return sq_bad(err, "credentials: out of memory");
 		c->line[c->nrows] = line;
@@ -283,6 +287,11 @@ int sim_creds_column(const struct sim_creds *c, const char *name, size_t len)
 		if (c->name[i].len == len && !memcmp(c->text + c->name[i].at, name, len))
 			return (int)i;
 	return -1;
+}
+
+const char *sim_creds_name(const struct sim_creds *c, int column)
+{
+	return column < 0 ? NULL : c->text + c->name[column].at;
 }
 
 const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len)

@@ -21,6 +21,8 @@ uint32_t sim_creds_rows(const struct sim_creds *c);
 uint32_t sim_creds_line(const struct sim_creds *c, uint32_t row);
 /* The column of this name, from 0; -1: there is none. c may be NULL. */
 int sim_creds_column(const struct sim_creds *c, const char *name, size_t len);
+/* A column's name; NULL below 0. */
+const char *sim_creds_name(const struct sim_creds *c, int column);
 /* A column whose name is that one but for a slip; NULL: none. c may be NULL. */
 const char *sim_creds_near(const struct sim_creds *c, const char *word, size_t len);
 /* Names of all columns, "{a} {b}", cut to what fits. */

@@ -174,6 +174,7 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 {
 	yaml_node_item_t *i;
 	size_t n = (size_t)(types->data.sequence.items.top - types->data.sequence.items.start);
+	uint32_t weight = 0;
 	int rc = 0;
 
 	if (!n || n > SIM_MAX_TYPES)
@@ -190,8 +191,10 @@ static int load_types(struct file *f, const yaml_node_t *types, const struct sim
 		for (unsigned k = 0; !rc && k < ret->ntypes; k++)
 			if (!strcmp(ret->type[k].name, ret->type[ret->ntypes].name))
 				rc = bad_at(f, map, "name: another type has it already", err);
-		ret->ntypes++;
+		weight |= ret->type[ret->ntypes++].weight;
 	}
+	if (!rc && !weight)
+		rc = bad_at(f, types, "weight: is 0 in all types, and nothing would run", err);
 	if (rc)
 		sim_fleet_free(ret);
 	return rc;

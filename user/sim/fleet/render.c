@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "sim/fleet/tmpl.h"
@@ -317,4 +318,29 @@ size_t sim_tmpl_max(const struct sim_tmpl *t)
 	for (unsigned i = 0; i < t->nops; i++)
 		n += part_max(t, &t->op[i]);
 	return n;
+}
+
+const char *sim_tmpl_bulk_word(const struct sim_tmpl *t)
+{
+	enum { BLOCK = 1 << 20, OVER = 64 };
+	uint32_t n, len = t->bulk && !t->size ? sim_bulk_len(t->bulk) : 0;
+	uint8_t *buf = len ? malloc(BLOCK) : NULL;
+	const char *word = NULL;
+
+	for (uint32_t at = 0; buf && !word; at += n - OVER) {
+		const uint8_t *p = sim_bulk_read(t->bulk, at, BLOCK, buf, &n),
+			      *end = buf + (p ? n : 0);
+		bool last = !p || n <= OVER || at + n >= len;
+
+		while (p && !word && (p = memmem(p, (size_t)(end - p), "{{", 2))) {
+			word = sim_tmpl_word_at(t->creds, (const char *)p + 2,
+						(size_t)(end - p) - 2);
+			p++;
+		}
+		/* A word may lie across two blocks. */
+		if (last)
+			break;
+	}
+	free(buf);
+	return word;
 }

@@ -164,8 +164,7 @@ static const struct plain {
 		   {"pick", TEXT}};
 #define NPLAIN (sizeof(plain_words) / sizeof(*plain_words) - 3)
 
-/* The word that `text`, behind two braces, begins with; NULL: none. */
-static const char *word_at(const char *text, size_t len)
+const char *sim_tmpl_word_at(const struct sim_creds *creds, const char *text, size_t len)
 {
 	size_t blank = 0, n;
 
@@ -177,7 +176,10 @@ static const char *word_at(const char *text, size_t len)
 		    strchr(i < NPLAIN ? " }" : " ", text[blank + n]) && text[blank + n])
 			return plain_words[i].word;
 	}
-	return NULL;
+	for (n = blank; n < len && text[n] != ' ' && text[n] != '}';)
+		n++;
+	return n < len ? sim_creds_name(creds, sim_creds_column(creds, text + blank, n - blank))
+		       : NULL;
 }
 
 /* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
@@ -425,12 +427,28 @@ static int read_file(const char *path, const char *field, size_t max, char **ret
 	return 0;
 }
 
-static int from_lines(const char *path, const char *field, struct sim_tmpl **ret,
-		      struct sq_error *err)
+/* Their words would be sent as they stand: lines are no templates. */
+static int check_line(const char *line, size_t len, unsigned nth, const char *field,
+		      const struct sim_creds *creds, struct sq_error *err)
+{
+	const char *word = NULL;
+
+	for (const char *p = line; !word && (p = memmem(p, len - (size_t)(p - line), "{{", 2)); p++)
+		word = sim_tmpl_word_at(creds, p + 2, len - (size_t)(p - line) - 2);
+	return word ? sq_bad(err,
+			     "%s: line %u has {{%s ...}} in it, and lines are sent as they are; "
+			     "accepted: lines without a template's words, or @FILE, one template",
+			     field, nth, word)
+		    : 0;
+}
+
+static int from_lines(const char *path, const char *field, const struct sim_creds *creds,
+		      struct sim_tmpl **ret, struct sq_error *err)
 {
 	struct sim_tmpl *t;
 	char *buf = NULL;
 	size_t len = 0, at = 0;
+	unsigned nth = 0;
 	int rc = read_file(path, field, 64u << 20, &buf, &len, err);
 
 	if (rc)
@@ -442,8 +460,15 @@ static int from_lines(const char *path, const char *field, struct sim_tmpl **ret
 	t->lines = true;
 	while (at < len) {
 		char *nl = memchr(t->text + at, '\n', len - at);
-		size_t end = nl ? (size_t)(nl - t->text) : len;
+		size_t end = nl ? (size_t)(nl - t->text) : len, next = end + 1;
 
+		if (end > at && t->text[end - 1] == '\r')
+			end--; /* as Windows ends them */
+		rc = check_line(t->text + at, end - at, ++nth, field, creds, err);
+		if (rc) {
+			sim_tmpl_free(t);
+			return rc;
+		}
 		if (end - at > SIM_RENDER_MAX) {
 			sim_tmpl_free(t);
 			return sq_bad(err, "%s: '%.200s': a line is longer than %d bytes", field,
@@ -453,7 +478,7 @@ static int from_lines(const char *path, const char *field, struct sim_tmpl **ret
 			sim_tmpl_free(t);
 			return sq_bad(err, "%s: out of memory", field);
 		}
-		at = end + 1;
+		at = next;
 	}
 	if (!t->nwords) {
 		sim_tmpl_free(t);
@@ -508,7 +533,7 @@ int sim_tmpl_payload(const char *arg, const char *field, const struct sim_creds 
 	if (!sim_parse_size(arg, &size))
 		return from_size(size, field, ret, err);
 	if (!strncmp(arg, "lines:", 6))
-		return from_lines(arg + 6, field, ret, err);
+		return from_lines(arg + 6, field, creds, ret, err);
 	if (sim_tmpl_file(arg)) {
 		rc = read_file(sim_tmpl_file(arg), field, SIM_RENDER_MAX, &buf, &len, err);
 		if (rc)
@@ -564,31 +589,8 @@ int sim_tmpl_message(const char *arg, const char *field, const struct sim_creds 
 		return sq_bad(err, "%s: out of memory", field);
 	}
 	t->bulk = b;
+	t->creds = creds;
 	t->size = sized;
 	*ret = t;
 	return 0;
-}
-
-const char *sim_tmpl_bulk_word(const struct sim_tmpl *t)
-{
-	enum { BLOCK = 1 << 20, OVER = 64 };
-	uint32_t n, len = t->bulk && !t->size ? sim_bulk_len(t->bulk) : 0;
-	uint8_t *buf = len ? malloc(BLOCK) : NULL;
-	const char *word = NULL;
-
-	for (uint32_t at = 0; buf && !word; at += n - OVER) {
-		const uint8_t *p = sim_bulk_read(t->bulk, at, BLOCK, buf, &n),
-			      *end = buf + (p ? n : 0);
-		bool last = !p || n <= OVER || at + n >= len;
-
-		while (p && !word && (p = memmem(p, (size_t)(end - p), "{{", 2))) {
-			word = word_at((const char *)p + 2, (size_t)(end - p) - 2);
-			p++;
-		}
-		/* A word may lie across two blocks. */
-		if (last)
-			break;
-	}
-	free(buf);
-	return word;
 }

@@ -51,4 +51,7 @@ struct sim_tmpl {
 	const struct sim_tmpl *client; /* what {client_id} is; another's */
 };
 
+/* tmpl.c: the word or column that `text`, behind two braces, begins with; NULL: none. */
+const char *sim_tmpl_word_at(const struct sim_creds *creds, const char *text, size_t len);
+
 #endif

@@ -211,8 +211,9 @@ static void own_names(struct worker *w)
 		w->nameless = true;
 		complain(w,
 			 "%s; no device is started: this is worker %" PRIu64
-			 " of those that count from 0, and each has the numbers and rows of its "
-			 "--max-devices %u: a smaller one, or more rows",
+			 " (from 0, and whoever joins anew counts anew), and each takes the "
+			 "numbers and rows of its --max-devices %u: start it with a smaller one, "
+			 "give it more rows, or start the master anew",
 			 err.text, block, w->opts.max_devices);
 	}
 }

@@ -93,7 +93,7 @@ static void write_locustfile(FILE *f, const struct sim_fleet *fleet, const char 
 		fprintf(f,
 			"\n    weight = %u\n\n"
 			"    @task\n    def runs_in_squall_sim(self):\n        pass\n",
-			p->weight ? p->weight : 1);
+			p->weight);
 	}
 	if (faults)
 		fwrite(locust_faults_py, 1, (size_t)(locust_faults_py_end - locust_faults_py), f);

@@ -456,6 +456,9 @@ static int wind_up(struct live *l, int rc, struct sq_error *err)
 	pthread_mutex_lock(&l->t->lock);
 	/* Whom the page has stopped did not fail to stay. */
 	connected = l->t->counts.target ? l->t->counts.connected : 1;
+	/* Those that the ramp has not reached had no connection either. */
+	if (l->t->counts.target > l->t->most_running)
+		l->t->most_running = l->t->counts.target;
 	l->t->state = "stopping";
 	pthread_mutex_unlock(&l->t->lock);
 	drain(l);
