@@ -108,6 +108,13 @@ int sim_aws_client(const char *client, struct sq_error *err)
 	return 0;
 }
 
+double sim_aws_publishes(const struct sim_profile *p, uint32_t n)
+{
+	return p->aws && *p->topic && p->interval_ns
+		       ? (double)n * p->burst * 1e9 / (double)p->interval_ns
+		       : 0;
+}
+
 static int check_topic(const struct sim_profile *p, const char *text, const char *field,
 		       const char *thing, struct sq_error *err)
 {

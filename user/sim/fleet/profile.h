@@ -152,6 +152,11 @@ long sim_header_bad(const char *s, size_t n);
 int sim_aws_topic(const char *name, const char *text, const char *field, bool filter,
 		  struct sq_error *err);
 int sim_aws_client(const char *client, struct sq_error *err);
+/* Publishes a second of n such devices, of those that an account has 20,000 of; 0: no such preset.
+ */
+#define SIM_AWS_PUBLISHES 20000
+#define SIM_AWS_CONNECTS  500
+double sim_aws_publishes(const struct sim_profile *p, uint32_t n);
 /* The names and topics of the last of n devices, whose {index} is the longest. */
 int sim_profile_check_last(const struct sim_profile *p, uint32_t n, struct sq_error *err);
 

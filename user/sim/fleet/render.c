@@ -320,6 +320,40 @@ size_t sim_tmpl_max(const struct sim_tmpl *t)
 	return n;
 }
 
+const struct sim_plain sim_tmpl_plain[] = {{"seq", SEQ},
+					   {"now_ms", NOW_MS},
+					   {"sched_ms", SCHED_MS},
+					   {"now", NOW},
+					   {"thing", THING},
+					   {"index", INDEX},
+					   {"type", TYPE},
+					   {"client_id", CLIENT},
+					   {"mark", MARK},
+					   /* Those with arguments are not looked up here. */
+					   {"rand", TEXT},
+					   {"walk", TEXT},
+					   {"pick", TEXT}};
+_Static_assert(sizeof(sim_tmpl_plain) / sizeof(*sim_tmpl_plain) == SIM_NPLAIN + 3,
+	       "those with arguments last");
+
+const char *sim_tmpl_word_at(const struct sim_creds *creds, const char *text, size_t len)
+{
+	size_t blank = 0, n;
+
+	while (blank < len && text[blank] == ' ')
+		blank++;
+	for (size_t i = 0; i < SIM_NPLAIN + 3; i++) {
+		n = strlen(sim_tmpl_plain[i].word);
+		if (len - blank > n && !memcmp(text + blank, sim_tmpl_plain[i].word, n) &&
+		    strchr(i < SIM_NPLAIN ? " }" : " ", text[blank + n]) && text[blank + n])
+			return sim_tmpl_plain[i].word;
+	}
+	for (n = blank; n < len && text[n] != ' ' && text[n] != '}';)
+		n++;
+	return n < len ? sim_creds_name(creds, sim_creds_column(creds, text + blank, n - blank))
+		       : NULL;
+}
+
 const char *sim_tmpl_bulk_word(const struct sim_tmpl *t)
 {
 	enum { BLOCK = 1 << 20, OVER = 64 };

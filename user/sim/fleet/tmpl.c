@@ -146,47 +146,11 @@ static int pick_op(struct sim_tmpl *t, char *const *arg, unsigned n, const char 
 	return 0;
 }
 
-static const struct plain {
-	const char *word;
-	enum op_kind kind;
-} plain_words[] = {{"seq", SEQ},
-		   {"now_ms", NOW_MS},
-		   {"sched_ms", SCHED_MS},
-		   {"now", NOW},
-		   {"thing", THING},
-		   {"index", INDEX},
-		   {"type", TYPE},
-		   {"client_id", CLIENT},
-		   {"mark", MARK},
-		   /* Those with arguments are not looked up here. */
-		   {"rand", TEXT},
-		   {"walk", TEXT},
-		   {"pick", TEXT}};
-#define NPLAIN (sizeof(plain_words) / sizeof(*plain_words) - 3)
-
-const char *sim_tmpl_word_at(const struct sim_creds *creds, const char *text, size_t len)
-{
-	size_t blank = 0, n;
-
-	while (blank < len && text[blank] == ' ')
-		blank++;
-	for (size_t i = 0; i < NPLAIN + 3; i++) {
-		n = strlen(plain_words[i].word);
-		if (len - blank > n && !memcmp(text + blank, plain_words[i].word, n) &&
-		    strchr(i < NPLAIN ? " }" : " ", text[blank + n]) && text[blank + n])
-			return plain_words[i].word;
-	}
-	for (n = blank; n < len && text[n] != ' ' && text[n] != '}';)
-		n++;
-	return n < len ? sim_creds_name(creds, sim_creds_column(creds, text + blank, n - blank))
-		       : NULL;
-}
-
 /* One {{...}}: `in` is its inside, already copied and NUL-terminated. `at` is where it lies. */
 static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field,
 		      struct sq_error *err)
 {
-	const struct plain *plain = plain_words;
+	const struct sim_plain *plain = sim_tmpl_plain;
 	char *arg[68], *save = NULL;
 	unsigned n = 0;
 	struct op *o;
@@ -200,7 +164,7 @@ static int payload_op(struct sim_tmpl *t, char *in, size_t at, const char *field
 	}
 	if (!n)
 		return sq_bad(err, "%s: '{{}}' is empty", field);
-	for (size_t i = 0; i < NPLAIN; i++) {
+	for (size_t i = 0; i < SIM_NPLAIN; i++) {
 		if (strcmp(arg[0], plain[i].word))
 			continue;
 		if (n != 1)

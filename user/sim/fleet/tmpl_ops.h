@@ -51,7 +51,14 @@ struct sim_tmpl {
 	const struct sim_tmpl *client; /* what {client_id} is; another's */
 };
 
-/* tmpl.c: the word or column that `text`, behind two braces, begins with; NULL: none. */
+/* Words of payloads: SIM_NPLAIN that stand alone, then those with arguments, which have no kind. */
+struct sim_plain {
+	const char *word;
+	enum op_kind kind;
+};
+#define SIM_NPLAIN 9
+extern const struct sim_plain sim_tmpl_plain[];
+/* render.c: the word or column that `text`, behind two braces, begins with; NULL: none. */
 const char *sim_tmpl_word_at(const struct sim_creds *creds, const char *text, size_t len);
 
 #endif

@@ -61,27 +61,21 @@ int sim_run_names(struct sim_fleet *fleet, const uint32_t *count, struct sq_erro
 static int check_account(const struct sim_run *r, const struct sim_fleet *fleet,
 			 const uint32_t *count, struct sq_error *err)
 {
-	uint64_t devices = 0;
 	double sum = 0;
 
 	for (unsigned i = 0; i < fleet->ntypes; i++) {
-		const struct sim_profile *p = &fleet->type[i];
-
-		if (!p->aws)
-			continue;
-		if (!r->ramp_milli || r->ramp_milli > 500000)
+		if (fleet->type[i].aws &&
+		    (!r->ramp_milli || r->ramp_milli > SIM_AWS_CONNECTS * 1000))
 			return sq_bad(err, "ramp: preset aws-iot-core: at most 500 connects per "
 					   "second: --ramp 500/s or less");
-		if (!*p->topic || !p->interval_ns)
-			continue;
-		devices += count[i];
-		sum += (double)count[i] * p->burst * 1e9 / (double)p->interval_ns;
+		sum += sim_aws_publishes(&fleet->type[i], count[i]);
 	}
-	return sum > 20000 ? sq_bad(err,
-				    "devices %llu: preset aws-iot-core: together %.0f publishes "
-				    "per second, and an account has 20000",
-				    (unsigned long long)devices, sum)
-			   : 0;
+	return sum > SIM_AWS_PUBLISHES
+		       ? sq_bad(err,
+				"devices %u: preset aws-iot-core: together %.0f publishes per "
+				"second, and an account has %d",
+				r->devices, sum, SIM_AWS_PUBLISHES)
+		       : 0;
 }
 
 int sim_run_check(struct sim_run *r, struct sim_fleet *fleet, uint32_t *count, struct sq_error *err)

@@ -84,13 +84,48 @@ static bool stopping(struct sim_load *l)
 	return is;
 }
 
+/* An account of AWS IoT Core is one for all types; interval_ms below 0: as it is. */
+static int check_account(struct sim_load *l, uint32_t devices, double ramp, double interval_ms,
+			 struct sq_error *err)
+{
+	struct sim_profile *p = malloc(sizeof(*p));
+	uint32_t share[SIM_MAX_TYPES];
+	bool aws = false;
+	double sum = 0;
+
+	sim_fleet_split(l->fleet, devices, share);
+	for (unsigned i = 0; p && i < l->fleet->ntypes; i++) {
+		if (sim_engine_profile(l->e, i, p))
+			continue;
+		if (interval_ms >= 0)
+			p->interval_ns = (uint64_t)(interval_ms * 1e6);
+		aws |= p->aws;
+		sum += sim_aws_publishes(p, share[i]);
+	}
+	free(p);
+	if (aws && (ramp <= 0 || ramp > SIM_AWS_CONNECTS))
+		return sq_bad(err, "ramp: preset aws-iot-core: accepted: more than 0, up to %d",
+			      SIM_AWS_CONNECTS);
+	return sum > SIM_AWS_PUBLISHES ? sq_bad(err,
+						"devices: preset aws-iot-core: together %.0f "
+						"publishes per second, and an account has %d",
+						sum, SIM_AWS_PUBLISHES)
+				       : 0;
+}
+
+static bool number(const json_t *v, double most, double *ret)
+{
+	*ret = json_number_value(v);
+	return json_is_number(v) && isfinite(*ret) && *ret >= 0 && *ret <= most;
+}
+
 /* Caller holds the lock. All or nothing: the engine's options last, as they check themselves. */
 static unsigned patch(struct sim_load *l, json_t *body, struct sq_error *err)
 {
 	const char *key[8], *value[8], *name;
 	char interval[48], qos[24];
 	uint32_t devices = l->devices;
-	double ramp = l->ramp;
+	double ramp = l->ramp, every = -1;
 	unsigned n = 0;
 	json_t *v;
 
@@ -109,19 +144,16 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sq_error *err)
 			}
 			devices = (uint32_t)json_integer_value(v);
 		} else if (!strcmp(name, "ramp")) {
-			ramp = json_number_value(v);
-			if (!json_is_number(v) || !isfinite(ramp) || ramp < 0 || ramp > 1e6) {
+			if (!number(v, 1e6, &ramp)) {
 				sq_bad(err, "ramp: accepted: devices per second, 0 to 1000000");
 				return 400;
 			}
 		} else if (!strcmp(name, "interval_ms")) {
-			double ms = json_number_value(v);
-
-			if (!json_is_number(v) || !isfinite(ms) || ms < 0 || ms > 2592000000.0) {
+			if (!number(v, 2592000000.0, &every)) {
 				sq_bad(err, "interval_ms: accepted: 0 to 2592000000");
 				return 400;
 			}
-			snprintf(interval, sizeof(interval), "%.6fms", ms);
+			snprintf(interval, sizeof(interval), "%.6fms", every);
 			key[n] = "interval";
 			value[n++] = interval;
 		} else if (!strcmp(name, "qos")) {
@@ -150,6 +182,8 @@ static unsigned patch(struct sim_load *l, json_t *body, struct sq_error *err)
 			return 400;
 		}
 	}
+	if (check_account(l, devices, ramp, every, err))
+		return 400;
 	if (n && sim_engine_override_n(l->e, -1, key, value, n, err))
 		return 400;
 	l->devices = devices;
