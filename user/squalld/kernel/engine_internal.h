@@ -181,10 +181,12 @@ struct engine {
 	struct sq_att *before; /* as a squalld before us left them; plumber only */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
-	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
+	/* Where rules_expire(), its look for cgroups, and rules_place() go on. */
+	int sweep, gone_sweep, place_sweep;
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
 	int empty_users; /* whose target has no process */
+	bool arrived;	 /* that of some of them may have got one */
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
 	 * read without. */
 	atomic_int host_users;
@@ -322,7 +324,6 @@ void life_found(struct engine *e, uint64_t scan_ns);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
-bool rules_covers(struct engine *e, const uint64_t *chain, int depth);
 struct ruled *ruled_find(struct engine *e, uint64_t id);
 void ruled_insert(struct engine *e, struct ruled *r, uint64_t id); /* r->level is known */
 void rules_publish_levels(struct engine *e);
