@@ -198,6 +198,7 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 			err = see(e, s, p.pid);
 	}
 	closedir(proc);
+	nl_begin();
 	for (size_t i = 0; i < s->n; i++) {
 		char path[64];
 		int fd;
@@ -209,6 +210,7 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 			close(fd);
 		}
 	}
+	nl_end();
 	return err;
 }
 

@@ -342,6 +342,8 @@ int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	err = nl_talk(nlh, filter_cb, ret);
+	if (err)
+		memset(ret, 0, sizeof(*ret));
 	if (!ret->ours)
 		ret->front[0] = 0;
 	return err;
@@ -399,20 +401,26 @@ static int filter_set_at(uint32_t ifindex, bool egress, uint32_t preference, int
 	return nl_talk(nlh, NULL, NULL);
 }
 
-int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid)
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid,
+		  struct nl_filters *there)
 {
 	uint32_t preference = FIRST_PREFERENCE;
-	struct nl_filters before;
 	int err;
 
-	nl_filters(ifindex, egress, &before);
 	do
 		err = filter_set_at(ifindex, egress, preference, prog_fd, name, classid);
 	while ((err == -EINVAL || err == -EEXIST) && ++preference <= LAST_PREFERENCE);
+	if (err || there->ours == preference)
+		return err;
 	/* That of a squalld before us, at another place: not two of them. */
-	if (!err && before.ours && before.ours != preference)
-		filter_delete_at(ifindex, egress, before.ours);
-	return err;
+	if (there->ours)
+		filter_delete_at(ifindex, egress, there->ours);
+	/* Among others its place is the kernel's to say. */
+	if (there->any)
+		return nl_filters(ifindex, egress, there);
+	there->any = true;
+	there->ours = preference;
+	return 0;
 }
 
 int nl_filter_delete(uint32_t ifindex, bool egress)
