@@ -82,8 +82,8 @@ int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
 int nl_nsid(int netns_fd, bool assign, int32_t *ret);
 
 /* A socket that becomes readable when links, qdiscs or filters change; -errno. nl_monitor_drain()
- * empties it. */
+ * empties it: was any of that asked for by somebody else than this thread? */
 int nl_monitor_open(void);
-void nl_monitor_drain(int fd);
+bool nl_monitor_drain(int fd);
 
 #endif
