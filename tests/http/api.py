@@ -174,6 +174,8 @@ one = lambda t, text: {"target": t, "rule": {"text": text}}
 step("many at once", "PUT", "/api/v1/rules", 200, {"rules": [one(A, "up loss 8%"), one(B, "up loss 9%"), one(A, "up loss 10%")]},
      check=lambda d, h: d["set"] == 3 and [e["rule"]["text"] for e in d["rules"]] == ["up loss 8%", "up loss 9%", "up loss 10%"])
 step("many, told by number", "PUT", "/api/v1/rules?entries=0", 200, {"rules": [one(A, "up loss 11%")]}, check=lambda d, h: d == {"set": 1})
+step("many, told in brief", "PUT", "/api/v1/rules?entries=brief", 200, {"rules": [one(A, "up loss 11%")]},
+     check=lambda d, h: d == {"set": 1, "rules": [{"target": A, "rule": {"text": "up loss 11%"}}]})
 for what, status, body, field in (
         ("a bad rule", 400, {"rules": [one(A, "up loss 1%"), one(B, "up loss 200%")]}, "rules[1].up.loss"),
         ("no such target", 404, {"rules": [one(A, "up loss 1%"), one("cgroup:/no/such", "up loss 1%")]}, "rules[1].target"),
@@ -182,7 +184,7 @@ for what, status, body, field in (
         ("none", 400, {"rules": []}, "rules"), ("no list", 400, {"rules": {}}, "rules"), ("nothing", 400, {}, "rules"),
         ("too many", 400, {"rules": [one(A, "up loss 1%")] * 1001}, "rules"), ("a key beside", 400, {"rules": [one(A, "up loss 1%")], "y": 1}, "y")):
     step(f"many, {what}: refused whole", "PUT", "/api/v1/rules", status, body, check=lambda d, h, f=field: d["field"] == f)
-step("entries is 0 or absent", "PUT", "/api/v1/rules?entries=1", 400, {"rules": [one(A, "up loss 1%")]})
+step("entries is 0, brief or absent", "PUT", "/api/v1/rules?entries=1", 400, {"rules": [one(A, "up loss 1%")]})
 step("an old ETag refuses many as well", "PUT", "/api/v1/rules", 412, {"rules": [one(A, "up loss 1%")]}, {"If-Match": etag})
 step("and the rules before are in force", "GET", rules(A), 200, check=lambda d, h: d["rule"]["text"] == "up loss 11%")
 step("as before", "PUT", "/api/v1/rules", 200, {"rules": [{"target": A, "rule": {"clauses": [{"up": {"loss": {"gemodel": {"p_pct": 1, "r_pct": 10}}}}]}}, one(B, "up loss 3%")]})

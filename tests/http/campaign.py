@@ -297,7 +297,7 @@ class Campaign:
         self.kill(signal.SIGTERM)
         self.ended += 1
         saved = json.load(open(DIR + "/state/rules.json"))
-        if saved["clean"] == any("keep" in r["rule"].get("on_crash", "") for r in saved["rules"]):
+        if saved["clean"] == any("on-crash keep" in r["rule"]["text"] for r in saved["rules"]):
             raise Wrong(f"ended in good order, and the state file says clean: {saved['clean']}")
         if saved["clean"] and not keeps and self.left():
             raise Wrong(f"ended in good order, and left {self.left()}")

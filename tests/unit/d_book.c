@@ -707,6 +707,31 @@ static void wall_clock(void **state)
 	assert_non_null(book_find(d.book, "cgroup:/a"));
 }
 
+/* A rule is kept by its text; files that have it as clauses are read as well. */
+static void kept_as(void **state)
+{
+	json_t *list, *saved;
+
+	(void)state;
+	fake_add("/a");
+	set("cgroup:/a", "up loss 5% seed 9 for 1h on-crash keep");
+	fake_of(1000)->here = false;
+	book_tick(d.book, true);
+	list = book_save(d.book);
+	saved = json_pack("{s:s}", "text", "up loss 5% for 1h seed 9 on-crash keep");
+	assert_true(json_equal(json_object_get(json_array_get(list, 0), "rule"), saved));
+	json_decref(saved);
+	json_object_set_new(json_array_get(list, 0), "rule",
+			    json_pack("{s:[{s:{s:{s:i}}}]}", "clauses", "up", "loss", "pct", 7));
+	saved = json_pack("{s:b,s:s,s:o}", "clean", 1, "boot_id", sq_boot_id(), "rules", list);
+	book_free(d.book);
+	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
+	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
+	book_restore(d.book, saved);
+	json_decref(saved);
+	assert_string_equal(book_find(d.book, "cgroup:/a")->text, "up loss 7%");
+}
+
 static void odd_files(void **state)
 {
 	char path[100];
@@ -822,6 +847,7 @@ int main(void)
 		T(name_of_one_gone),
 		T(schedule_renamed_away),
 		T(wall_clock),
+		T(kept_as),
 		T(odd_files),
 		T(long_text),
 		T(deep_tree),

@@ -168,7 +168,9 @@ static int read_steps(struct batch *b, FILE *f)
 /* n steps from i on, all of them rules: one request. */
 static int set_rules(struct batch *b, size_t i, size_t n)
 {
-	const char *path = b->cli->given & OPT_QUIET ? "/api/v1/rules?entries=0" : "/api/v1/rules";
+	const char *path = b->cli->given & OPT_QUIET ? "/api/v1/rules?entries=0"
+			   : b->cli->json	     ? "/api/v1/rules"
+						     : "/api/v1/rules?entries=brief";
 	json_t *list = json_array(), *body, *answer = NULL, *one;
 	unsigned line = b->step[i].number;
 	struct sq_error err;

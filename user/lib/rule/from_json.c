@@ -488,6 +488,11 @@ static int read_options(const struct reader *r, struct sq_rule *rule)
 	return 0;
 }
 
+static int from_text(const json_t *text, struct sq_rule *ret, struct sq_error *err)
+{
+	return sq_rule_from_text(json_string_value(text), json_string_length(text), ret, err);
+}
+
 int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *err)
 {
 	static const char *const keys[] = {
@@ -532,8 +537,9 @@ int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *
 					    "is not accepted beside text: "
 					    "write it into the text, as in \"up loss 10%% except "
 					    "port 5557\"");
-		e = sq_rule_from_text(json_string_value(text), json_string_length(text), &rule,
-				      err);
+		if (json_object_size(json) == 1) /* as all of a batch are */
+			return from_text(text, ret, err);
+		e = from_text(text, &rule, err);
 		if (e)
 			return e;
 		/* What is said twice must not be said differently. */
@@ -561,8 +567,7 @@ int sq_rule_from_json(const json_t *json, struct sq_rule *ret, struct sq_error *
 		return e;
 	/* A text that was edited beside untouched clauses must not be dropped silently. */
 	if (text && clauses) {
-		e = sq_rule_from_text(json_string_value(text), json_string_length(text), &other,
-				      err);
+		e = from_text(text, &other, err);
 		if (e)
 			return e;
 		if (!sq_rule_equal(&rule, &other))

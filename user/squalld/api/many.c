@@ -28,6 +28,7 @@ struct many {
 	size_t all, n, set; /* n: which is looked at; set: how many are in force */
 	bool undo;	    /* all or none, with an undo */
 	bool selects;	    /* one of them is a selector's */
+	bool brief;	    /* see brief_json() */
 	json_t *list;	    /* of what is in force; may be NULL */
 	struct cleared cleared;
 };
@@ -129,6 +130,13 @@ static int set_one(struct request *r, const struct many *m, struct asked *one,
 		       : book_set(a->book, &t, &rule, "api", ret, p);
 }
 
+/* Whom, and what: as JSON whole a rule takes longer to tell than to set. A selector's is whole. */
+static json_t *brief_json(const struct rule_entry *e)
+{
+	return json_pack("{s:o,s:{s:o}}", "target", json_text(e->name), "rule", "text",
+			 json_text(e->text));
+}
+
 /* In order, with the lock held once. */
 static int set_many(struct request *r, struct many *m, struct sq_error *p)
 {
@@ -155,7 +163,9 @@ static int set_many(struct request *r, struct many *m, struct sq_error *p)
 		if (m->undo)
 			clear_set(a->clear, e->name, e->version);
 		if (m->list)
-			json_array_append_new(m->list, rule_entry_json(a->book, e));
+			json_array_append_new(m->list, m->brief && !e->selector
+							       ? brief_json(e)
+							       : rule_entry_json(a->book, e));
 	}
 	if (rc < 0 && m->cleared.undo) {
 		struct sq_error none = {0};
@@ -174,13 +184,15 @@ static int asked_for(struct request *r, const json_t *body, struct many *ret, st
 {
 	static const char *const keys[] = {"rules", "undo", NULL};
 	json_t *undo = json_object_get(body, "undo");
-	char few[4] = "";
+	char few[8] = "";
 
 	if (!json_only_keys(body, keys, p))
 		return p->code;
-	if (strstr(r->query, "entries") &&
-	    (!request_query(r, "entries", few, sizeof(few)) || strcmp(few, "0") != 0))
-		return sq_error_set(p, -EINVAL, "entries", "only 0 is accepted");
+	if (strstr(r->query, "entries") && (!request_query(r, "entries", few, sizeof(few)) ||
+					    (strcmp(few, "0") != 0 && strcmp(few, "brief") != 0)))
+		return sq_error_set(p, -EINVAL, "entries",
+				    "0 (none is told) or brief (each by target and text) is "
+				    "accepted");
 	if (undo && !json_is_boolean(undo))
 		return sq_error_set(p, -EINVAL, "undo", "true or false is expected");
 	ret->all = json_array_size(json_object_get(body, "rules"));
@@ -190,7 +202,8 @@ static int asked_for(struct request *r, const json_t *body, struct many *ret, st
 	ret->asked = calloc(ret->all, sizeof(*ret->asked));
 	if (!ret->asked)
 		return sq_error_set(p, -ENOMEM, NULL, "out of memory");
-	ret->list = few[0] ? NULL : json_array();
+	ret->brief = few[0] == 'b';
+	ret->list = few[0] == '0' ? NULL : json_array();
 	return 0;
 }
 

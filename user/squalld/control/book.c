@@ -34,6 +34,7 @@ int book_new(struct engine *engine, struct targets *targets, struct bus *bus, st
 	book->version = sq_real_ms() *
 			1000; /* more than a thousand changes a ms would be needed to repeat */
 	book->ignored = json_object();
+	book->looked = BOOK_UNKNOWN;
 	*ret = book;
 	return book->ignored ? 0 : -ENOMEM;
 }

@@ -6,6 +6,7 @@
 #include "squalld/control/book.h"
 
 #define BOOK_BUCKETS 4096
+#define BOOK_UNKNOWN UINT64_MAX
 
 struct book {
 	struct engine *engine;
@@ -18,6 +19,9 @@ struct book {
 	json_t *ignored; /* object: names as keys */
 	bool any_held;	 /* some rule has, or had, a holder */
 	bool moved;	 /* some entry's cgroup is looked at with the next tick */
+	/* No rule ends before this, while nothing has changed since. Nobody looks through 10,000
+	 * rules several times a second for that: it was a tenth of a core. */
+	uint64_t next_end_ns, looked; /* looked: `changes` then, or BOOK_UNKNOWN */
 	/* A target has lost its own rule, or its selector's. NULL: nobody minds. */
 	void (*vacated)(struct book *book, const char *name);
 };
@@ -41,6 +45,8 @@ struct rule_entry *book_of_cgroup(struct book *book, uint64_t id);
 /* Keeps the rule's text, and each clause's filter as JSON, for counters. */
 void book_remember(struct rule_entry *e);
 void book_changed(struct book *book, struct rule_entry *e);
+/* May the time of any rule be over? */
+bool book_any_over(const struct book *book);
 /* Begins an event of e: what its rule is, and what it had done. Before the kernel forgets it. NULL
  * while nobody hears. */
 json_t *book_ended(struct book *book, const struct rule_entry *e);

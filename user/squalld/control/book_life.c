@@ -65,13 +65,33 @@ void book_container_destroyed(struct book *book, const char *name)
 
 /* --- several times a second ----------------------------------------------------------- */
 
+bool book_any_over(const struct book *book)
+{
+	return book->looked != book->changes || sq_mono_ns() >= book->next_end_ns;
+}
+
 static int expire_one(struct rule_entry *e, void *arg)
 {
-	if (!e->selector && e->ends_ns && sq_mono_ns() >= e->ends_ns && !e->by) {
+	struct book *book = arg;
+
+	if (!e->ends_ns || e->by)
+		return 0;
+	if (!e->selector && sq_mono_ns() >= e->ends_ns) {
 		log_info("rule of %s has expired", e->name);
-		book_delete(arg, e->name, "expired");
+		book_delete(book, e->name, "expired");
+	} else if (e->ends_ns < book->next_end_ns) {
+		book->next_end_ns = e->ends_ns;
 	}
 	return 0;
+}
+
+static void expire(struct book *book)
+{
+	if (!book_any_over(book))
+		return;
+	book->next_end_ns = UINT64_MAX;
+	book->looked = book->changes; /* what changes meanwhile is looked at with the next tick */
+	book_each(book, expire_one, book);
 }
 
 struct looking {
@@ -134,7 +154,7 @@ static int look_at_one(struct rule_entry *e, void *arg)
 
 void book_tick(struct book *book, bool moved)
 {
-	book_each(book, expire_one, book);
+	expire(book);
 	if (!book->moved && !moved)
 		return;
 	book->moved = false;
@@ -208,6 +228,7 @@ int book_prolong(struct book *book, struct rule_entry *e, uint64_t for_ns, struc
 		return sq_error_set(p, rc, "for_ns", "the kernel says %s", strerror(-rc));
 	if (e->selector)
 		book_each(book, put_off_one, &x);
+	book->looked = BOOK_UNKNOWN;
 	state_dirty(book->state, STATE_RULES);
 	return 0;
 }

@@ -325,7 +325,7 @@ void members_tick(struct book *book)
 {
 	char *name;
 
-	while (book_each(book, is_over, &name)) {
+	while (book_any_over(book) && book_each(book, is_over, &name)) {
 		log_info("rule of %s has expired", name);
 		book_delete(book, name, "expired");
 	}

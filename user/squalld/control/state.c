@@ -14,6 +14,7 @@
 #include "squalld/base/log.h"
 
 #define WRITE_DELAY_MS 100
+#define REST	       4 /* times the CPU that the last writing took, a second at most */
 #define FILE_MAX       (256u << 20)
 #define FORMAT	       1
 
@@ -266,27 +267,44 @@ int state_flush(struct state *s, unsigned int what)
 	return rc;
 }
 
+/* This thread's: a slow disk is no reason to let what would be lost wait. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts = {0};
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void *writer(void *arg)
 {
 	struct state *s = arg;
+	uint64_t took_ns = 0;
 
 	pthread_setname_np(pthread_self(), "state");
 	while (!s->stop) {
 		struct timespec until;
+		uint64_t wait_ns = WRITE_DELAY_MS * 1000000ull, began;
 
 		pthread_mutex_lock(&s->lock);
 		while (!s->stop && !s->dirty)
 			pthread_cond_wait(&s->wake, &s->lock);
-		/* Gather what else comes; a disk that is full is asked again each second. */
+		/* Gather what else comes: the more there is to write, the longer, so that a batch
+		 * of thousands of rules is not written out all the while that it lasts. A disk that
+		 * is full is asked again each second. */
+		wait_ns = took_ns * REST > wait_ns ? took_ns * REST : wait_ns;
+		wait_ns = s->error || wait_ns > 999000000 ? 999000000 : wait_ns;
 		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += s->error ? 999000000 : WRITE_DELAY_MS * 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
+		wait_ns += (uint64_t)until.tv_nsec;
+		until.tv_sec += (time_t)(wait_ns / 1000000000);
+		until.tv_nsec = (long)(wait_ns % 1000000000);
 		while (!s->stop && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
 			;
 		pthread_mutex_unlock(&s->lock);
+		began = cpu_ns();
 		if (!s->stop)
 			state_flush(s, atomic_load(&s->dirty));
+		took_ns = cpu_ns() - began;
 	}
 	return NULL;
 }

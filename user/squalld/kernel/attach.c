@@ -30,12 +30,14 @@
 #include "squalld/kernel/engine_internal.h"
 #include "squalld/kernel/seen.h"
 
+/* A full scan asks for each of its links. */
 static struct attachment *attachment_of(struct engine *e, uint64_t ino, uint32_t ifindex)
 {
-	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++)
-		if (e->atts[i].ino == ino && e->atts[i].att.ifindex == ifindex)
-			return &e->atts[i];
-	return NULL;
+	uint16_t i = e->now.first[slot_hash(ino, ifindex)];
+
+	while (i && (e->atts[i].ino != ino || e->atts[i].att.ifindex != ifindex))
+		i = e->now.next[i];
+	return i ? &e->atts[i] : NULL;
 }
 
 int att_publish(struct engine *e, const struct attachment *a)
@@ -45,30 +47,6 @@ int att_publish(struct engine *e, const struct attachment *a)
 	return bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_att), &key, &a->att, BPF_ANY)
 		       ? -errno
 		       : 0;
-}
-
-/* What the pinned map says at the start: the attachments of a squalld before us. */
-int attach_remember(struct engine *e)
-{
-	uint32_t *keys = calloc(SQ_MAX_ATTACH, sizeof(*keys)), next, n = SQ_MAX_ATTACH;
-	int res = -ENOMEM;
-
-	e->before = calloc(SQ_MAX_ATTACH, sizeof(*e->before));
-	/* An array: in their order. */
-	if (keys && e->before)
-		res = bpf_map_lookup_batch(bpf_map__fd(e->skel->maps.sq_att), NULL, &next, keys,
-					   e->before, &n, NULL);
-	free(keys);
-	return res == -ENOENT ? 0 : res; /* that was the last one */
-}
-
-/* The slot that an interface had then, or 0. */
-static uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex)
-{
-	for (uint32_t key = 1; key < SQ_MAX_ATTACH; key++)
-		if (e->before[key].ifindex == ifindex && e->before[key].netns_ino == (uint32_t)ino)
-			return key;
-	return 0;
 }
 
 static bool ours_to_remove(const struct engine *e, uint64_t ino, uint32_t ifindex)
@@ -99,28 +77,46 @@ static struct attachment *slot_take(struct engine *e, uint64_t ino, uint32_t ifi
 	return NULL;
 }
 
-/* Also notes which filters stand before ours. */
-static bool filters_there(struct attachment *a)
+static void slot_free(struct engine *e, struct attachment *a)
 {
-	a->there = true;
+	uint16_t slot = a - e->atts, *at = &e->now.first[slot_hash(a->ino, a->att.ifindex)];
 
-	for (int egress = 0; egress < 2; egress++) {
-		struct nl_filters f;
+	while (*at != slot)
+		at = &e->now.next[*at];
+	*at = e->now.next[slot];
+	memset(a, 0, sizeof(*a));
+	att_publish(e, a);
+}
 
-		a->there &= !nl_filters(a->att.ifindex, egress, &f) && f.ours;
-		memcpy(a->front[egress].filter, f.front, sizeof(f.front));
-	}
-	return a->there;
+/* Also notes which filters stand before ours; f: those of ingress and of egress. */
+static bool note_filters(struct attachment *a, const struct nl_filters *f)
+{
+	for (int egress = 0; egress < 2; egress++)
+		memcpy(a->front[egress].filter, f[egress].front, sizeof(f[egress].front));
+	return a->there = f[0].ours && f[1].ours;
+}
+
+/* Both filters, which a squalld before us may have left. */
+static int filters_set(struct engine *e, struct attachment *a, struct nl_filters *f)
+{
+	uint32_t ifindex = a->att.ifindex;
+	uint16_t classid = a - e->atts;
+	int err = nl_filter_set(ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
+				"squall_ingress", classid, &f[0]);
+
+	return err ? err
+		   : nl_filter_set(ifindex, true, e->egress_fd, "squall_egress", classid, &f[1]);
 }
 
 static int attach_link(struct engine *e, const struct space *s, const struct nl_link *link,
 		       const struct sq_att *want)
 {
 	struct attachment *a = attachment_of(e, s->ino, link->ifindex);
-	uint16_t classid;
-	bool made;
+	struct nl_filters f[2];
 	int err;
 
+	nl_filters(link->ifindex, false, &f[0]);
+	nl_filters(link->ifindex, true, &f[1]);
 	if (a) {
 		uint32_t clsact = a->att.flags & SQ_A_CLSACT;
 		struct sq_att next = *want;
@@ -133,7 +129,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 			if (err)
 				return err;
 		}
-		if (filters_there(a))
+		if (note_filters(a, f))
 			return 0;
 	} else {
 		a = slot_take(e, s->ino, link->ifindex);
@@ -143,29 +139,24 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 		a->ino = s->ino;
 		a->wanted = true;
 		memcpy(a->name, link->name, sizeof(a->name));
+		slot_put(&e->now, a - e->atts, a->ino, link->ifindex);
 	}
-	err = nl_clsact_add(link->ifindex);
+	/* Where both are, they hang on a clsact: none is given to anything else. */
+	err = f[0].ours && f[1].ours ? -EEXIST : nl_clsact_add(link->ifindex);
 	if (err && err != -EEXIST)
 		goto fail;
-	made = !err || ours_to_remove(e, s->ino, link->ifindex);
-	if (made)
+	if (!err || ours_to_remove(e, s->ino, link->ifindex))
 		a->att.flags |= SQ_A_CLSACT;
 	err = att_publish(e, a);
-	if (err)
-		goto fail;
-	classid = a - e->atts;
-	err = nl_filter_set(link->ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
-			    "squall_ingress", classid);
 	if (!err)
-		err = nl_filter_set(link->ifindex, true, e->egress_fd, "squall_egress", classid);
+		err = filters_set(e, a, f);
 	if (!err) {
-		filters_there(a);
+		note_filters(a, f);
 		return 0;
 	}
 fail:
 	lo_restore(a->att.flags);
-	memset(a, 0, sizeof(*a));
-	att_publish(e, a);
+	slot_free(e, a);
 	return err;
 }
 
@@ -183,8 +174,7 @@ static void detach(struct engine *e, struct attachment *a, bool link_gone)
 			nl_clsact_delete(ifindex);
 		lo_restore(a->att.flags);
 	}
-	memset(a, 0, sizeof(*a));
-	att_publish(e, a);
+	slot_free(e, a);
 }
 
 static bool named(const struct engine *e, const char *iface)

@@ -81,6 +81,25 @@ struct attachment {
 	struct front front[2]; /* ingress, egress */
 };
 
+/* Slots by the interface, each a chain: with 2,000 of them, looking through all for each was 50 ms
+ * of a start. 0: nobody's. */
+struct slots {
+	uint16_t first[SQ_MAX_ATTACH], next[SQ_MAX_ATTACH];
+};
+
+static inline uint32_t slot_hash(uint64_t ino, uint32_t ifindex)
+{
+	return ((uint32_t)ino * 31 + ifindex) % SQ_MAX_ATTACH;
+}
+
+static inline void slot_put(struct slots *s, uint16_t slot, uint64_t ino, uint32_t ifindex)
+{
+	uint16_t *first = &s->first[slot_hash(ino, ifindex)];
+
+	s->next[slot] = *first;
+	*first = slot;
+}
+
 /* An element that a packet may still be reading: deleted when it is old enough. */
 #define RETIRE_NS 100000000ull
 struct retired {
@@ -177,14 +196,17 @@ struct engine {
 	uint32_t next_att;
 	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
 	uint32_t front_id[2];
-	bool behind;	       /* at some interface somebody is in front of us */
-	struct sq_att *before; /* as a squalld before us left them; plumber only */
+	bool behind;		/* at some interface somebody is in front of us */
+	struct sq_att *before;	/* as a squalld before us left them; plumber only */
+	struct slots now, then; /* of atts, and of before */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
-	int sweep, place_sweep; /* where rules_expire() and rules_place() go on */
+	/* Where rules_expire(), its look for cgroups, and rules_place() go on. */
+	int sweep, gone_sweep, place_sweep;
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
 	int empty_users; /* whose target has no process */
+	bool arrived;	 /* that of some of them may have got one */
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
 	 * read without. */
 	atomic_int host_users;
@@ -221,6 +243,8 @@ static inline uint64_t engine_now(void)
 /* load.c: skel, cfg, lane_state, and what is in the maps from the start; then the rules in them. */
 int engine_load(struct engine *e, struct sq_error *err);
 int rules_adopt(struct engine *e, struct sq_error *err);
+/* The slot that an interface had under a squalld before us, or 0. */
+uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex);
 
 /* probe.c: trials in a scratch namespace, by a thread of their own until probe_end(), which fails
  * where this machine will not do. `missing` is a comma list of names to treat as absent. */
@@ -282,7 +306,6 @@ static inline void space_leave(struct engine *e)
 int att_publish(struct engine *e, const struct attachment *a);
 /* waited: for one that a rule waits for, what a second's look is enough for is left out. */
 int attach_scan(struct engine *e, bool links_changed, bool waited);
-int attach_remember(struct engine *e); /* once, before the first scan */
 void attach_stop(struct engine *e, bool keep);
 void scan_failed(struct engine *e, uint64_t ino, int32_t peer_nsid, int error, const char *what);
 
@@ -322,7 +345,6 @@ void life_found(struct engine *e, uint64_t scan_ns);
 void rules_retire_old(struct engine *e, uint64_t older_than_ns);
 void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
-bool rules_covers(struct engine *e, const uint64_t *chain, int depth);
 struct ruled *ruled_find(struct engine *e, uint64_t id);
 void ruled_insert(struct engine *e, struct ruled *r, uint64_t id); /* r->level is known */
 void rules_publish_levels(struct engine *e);

@@ -40,10 +40,13 @@ static void point_to(struct engine *e, const struct space *s, uint32_t seg, uint
 static void heal(struct engine *e, struct space *s)
 {
 	char why[sizeof(s->ill)];
-	bool seg, lane, was_ill = s->ill[0];
+	bool seg, lane, was_broken, was_ill = s->ill[0];
 	int err;
 
-	if (!lane_broken(e, s, &seg, &lane, why, sizeof(why))) {
+	nl_begin();
+	was_broken = lane_broken(e, s, &seg, &lane, why, sizeof(why));
+	nl_end();
+	if (!was_broken) {
 		s->ill[0] = 0;
 		return;
 	}

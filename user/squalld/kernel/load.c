@@ -196,6 +196,36 @@ static int load_programs(struct engine *e)
 	return res;
 }
 
+/* --- which interfaces a squalld before us was attached to ---------------------- */
+
+static int attach_remember(struct engine *e)
+{
+	uint32_t *keys = calloc(SQ_MAX_ATTACH, sizeof(*keys)), next, n = SQ_MAX_ATTACH;
+	int res = -ENOMEM;
+
+	e->before = calloc(SQ_MAX_ATTACH, sizeof(*e->before));
+	/* An array: in their order. */
+	if (keys && e->before)
+		res = bpf_map_lookup_batch(bpf_map__fd(e->skel->maps.sq_att), NULL, &next, keys,
+					   e->before, &n, NULL);
+	free(keys);
+	if (res && res != -ENOENT) /* that was the last one */
+		return res;
+	for (uint16_t i = SQ_MAX_ATTACH - 1; i; i--)
+		if (e->before[i].ifindex)
+			slot_put(&e->then, i, e->before[i].netns_ino, e->before[i].ifindex);
+	return 0;
+}
+
+uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex)
+{
+	uint16_t i = e->then.first[slot_hash(ino, ifindex)];
+
+	while (i && (e->before[i].ifindex != ifindex || e->before[i].netns_ino != (uint32_t)ino))
+		i = e->then.next[i];
+	return i;
+}
+
 /* --- all of it --------------------------------------------------------------- */
 
 int engine_load(struct engine *e, struct sq_error *err)

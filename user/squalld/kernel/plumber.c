@@ -48,8 +48,7 @@ static int plumber_wait(struct engine *e)
 			drain = 0;
 		event |= fds[1].revents ? EVENT_LIFE : 0;
 		for (int i = 2; i < n; i++)
-			if (fds[i].revents) {
-				nl_monitor_drain(fds[i].fd);
+			if (fds[i].revents && nl_monitor_drain(fds[i].fd)) {
 				event |= i == 2 ? EVENT_HERE : EVENT_INSIDE;
 				if (i > 2)
 					e->spaces[i - 3].changed = true;

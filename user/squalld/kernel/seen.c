@@ -125,9 +125,8 @@ static int see(struct engine *e, struct seen *s, int pid)
 	if (!sp->ruled) {
 		depth = seen_chain(path, chain);
 		pthread_mutex_lock(&e->lock);
-		sp->ruled = depth > 0 && rules_covers(e, chain, depth);
 		for (int i = 0; i < depth && !sp->ruled; i++)
-			sp->ruled = held_find(e, chain[i]);
+			sp->ruled = ruled_find(e, chain[i]) || held_find(e, chain[i]);
 		pthread_mutex_unlock(&e->lock);
 	}
 	return 0;
@@ -199,6 +198,7 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 			err = see(e, s, p.pid);
 	}
 	closedir(proc);
+	nl_begin();
 	for (size_t i = 0; i < s->n; i++) {
 		char path[64];
 		int fd;
@@ -210,6 +210,7 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 			close(fd);
 		}
 	}
+	nl_end();
 	return err;
 }
 
@@ -246,6 +247,7 @@ static void changed(struct engine *e, int wd)
 				ruled_set_empty(e, r, true);
 			else
 				r->arrived_ns = r->empty ? engine_now() : 0;
+			e->arrived |= r->arrived_ns != 0;
 		}
 }
 
@@ -268,11 +270,14 @@ void life_read(struct engine *e)
 
 void life_found(struct engine *e, uint64_t scan_ns)
 {
-	if (!e->empty_users)
+	if (!e->arrived)
 		return;
+	e->arrived = false;
 	for (int b = 0; b < RULE_BUCKETS; b++)
-		for (struct ruled *r = e->rules[b]; r; r = r->next)
+		for (struct ruled *r = e->rules[b]; r; r = r->next) {
 			if (r->arrived_ns && r->arrived_ns + SETTLE_NS < scan_ns)
 				ruled_set_empty(e, r, false);
+			e->arrived |= r->arrived_ns != 0;
+		}
 	rules_publish_levels(e);
 }

@@ -222,15 +222,20 @@ static int check_filters(const struct attachment *a, struct sq_error *err)
 	return 0;
 }
 
+#define JUST_NOW_NS 1000000000ull
+
 /* Is every filter that should be there still there? Host's namespace only: the
  * caller is not the plumber. */
 int attach_check(struct engine *e, bool ask, struct sq_error *err)
 {
 	const struct attachment *behind = NULL;
 	int res = 0, dir = 0;
+	uint64_t now;
 
 	pthread_mutex_lock(&e->att_lock);
-	ask |= e->full_ns + 2 * FULL_EVERY_NS < engine_now(); /* the plumber does not look */
+	now = engine_now();
+	/* Unless the plumber has just looked, who is woken by a change; or if he does not look. */
+	ask = (ask && e->full_ns + JUST_NOW_NS < now) || e->full_ns + 2 * FULL_EVERY_NS < now;
 	nl_begin();
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH && !res; i++) {
 		const struct attachment *a = &e->atts[i];

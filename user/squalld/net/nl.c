@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <libmnl/libmnl.h>
@@ -34,6 +35,10 @@ struct line {
 static _Thread_local struct line row;
 static _Thread_local bool in_row;
 
+/* Of this thread's sockets, of which one is open at a time. By itself the kernel takes the
+ * process's id, which somebody of another pid namespace may have too. */
+static _Thread_local uint32_t port;
+
 static void line_close(struct line *l)
 {
 	free(l->buf);
@@ -48,13 +53,21 @@ static int line_open(struct line *l)
 
 	l->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	l->buf = malloc(BUFFER);
-	if (!l->nl || mnl_socket_bind(l->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+	if (!port && getrandom(&port, sizeof(port), GRND_NONBLOCK) == sizeof(port))
+		port |= 1u << 31;
+	if (!l->nl || (mnl_socket_bind(l->nl, 0, (int)port) < 0 &&
+		       mnl_socket_bind(l->nl, 0, MNL_SOCKET_AUTOPID) < 0))
 		err = -errno;
 	else if (!l->buf)
 		err = -ENOMEM;
 	if (err)
 		line_close(l);
 	return err;
+}
+
+bool nl_is_own(uint32_t portid)
+{
+	return portid && portid == port;
 }
 
 static int ask(struct line *l, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
@@ -342,6 +355,8 @@ int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	err = nl_talk(nlh, filter_cb, ret);
+	if (err)
+		memset(ret, 0, sizeof(*ret));
 	if (!ret->ours)
 		ret->front[0] = 0;
 	return err;
@@ -399,20 +414,26 @@ static int filter_set_at(uint32_t ifindex, bool egress, uint32_t preference, int
 	return nl_talk(nlh, NULL, NULL);
 }
 
-int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid)
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid,
+		  struct nl_filters *there)
 {
 	uint32_t preference = FIRST_PREFERENCE;
-	struct nl_filters before;
 	int err;
 
-	nl_filters(ifindex, egress, &before);
 	do
 		err = filter_set_at(ifindex, egress, preference, prog_fd, name, classid);
 	while ((err == -EINVAL || err == -EEXIST) && ++preference <= LAST_PREFERENCE);
+	if (err || there->ours == preference)
+		return err;
 	/* That of a squalld before us, at another place: not two of them. */
-	if (!err && before.ours && before.ours != preference)
-		filter_delete_at(ifindex, egress, before.ours);
-	return err;
+	if (there->ours)
+		filter_delete_at(ifindex, egress, there->ours);
+	/* Among others its place is the kernel's to say. */
+	if (there->any)
+		return nl_filters(ifindex, egress, there);
+	there->any = true;
+	there->ours = preference;
+	return 0;
 }
 
 int nl_filter_delete(uint32_t ifindex, bool egress)
@@ -563,30 +584,4 @@ int nl_nsid(int netns_fd, bool assign, int32_t *ret)
 		return -ENOENT;
 	*ret = id;
 	return 0;
-}
-
-int nl_monitor_open(void)
-{
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	struct sockaddr_nl sa = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_TC};
-
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
-void nl_monitor_drain(int fd)
-{
-	char buf[16384];
-
-	/* What changed does not matter (a scan looks at everything), and after
-	 * ENOBUFS nobody could tell. */
-	while (recv(fd, buf, sizeof(buf), 0) > 0 || errno == ENOBUFS)
-		errno = 0;
 }

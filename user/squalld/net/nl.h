@@ -35,9 +35,10 @@ int nl_link_lo(struct nl_link **ret, size_t *ret_n); /* the same, of lo alone */
 
 int nl_link_get(const char *name, struct nl_link *ret); /* -ENODEV: none of that name */
 
-/* A veth pair, up, with a large MTU and no addresses. */
+/* All are down. A veth pair, with a large MTU and no addresses: it cannot go up in the same
+ * request, before its peer exists. */
 int nl_veth_create(const char *name, const char *peer);
-/* A device that swallows what is sent, and a vlan device over ifindex; both down. */
+/* A device that swallows what is sent, and a vlan device over ifindex. */
 int nl_dummy_create(const char *name);
 int nl_vlan_create(const char *name, uint32_t ifindex, uint16_t id);
 int nl_link_delete(const char *name);
@@ -58,8 +59,10 @@ struct nl_filters {
 int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret);
 
 /* Our filter: direct-action cls_bpf at the first free preference, replaced if it is there.
- * classid is what the program finds in skb->tc_classid. */
-int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid);
+ * classid is what the program finds in skb->tc_classid; *there, what nl_filters() has found (of a
+ * device just made: zero), is then what it would find. */
+int nl_filter_set(uint32_t ifindex, bool egress, int prog_fd, const char *name, uint16_t classid,
+		  struct nl_filters *there);
 /* Deletes the filter with our handle if its name is one of ours. */
 int nl_filter_delete(uint32_t ifindex, bool egress);
 /* 1: our filter is there, 0: not. */
@@ -79,8 +82,8 @@ int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
 int nl_nsid(int netns_fd, bool assign, int32_t *ret);
 
 /* A socket that becomes readable when links, qdiscs or filters change; -errno. nl_monitor_drain()
- * empties it. */
+ * empties it: was any of that asked for by somebody else than this thread? */
 int nl_monitor_open(void);
-void nl_monitor_drain(int fd);
+bool nl_monitor_drain(int fd);
 
 #endif

@@ -24,7 +24,6 @@ int nl_veth_create(const char *name, const char *peer)
 	struct nlmsghdr *nlh;
 	struct nlattr *info = link_new(buf, &nlh, name, "veth"), *data, *other;
 	struct ifinfomsg *ifm;
-	int err;
 
 	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
 	other = mnl_attr_nest_start(nlh, VETH_INFO_PEER);
@@ -36,13 +35,7 @@ int nl_veth_create(const char *name, const char *peer)
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, info);
 	mnl_attr_put_u32(nlh, IFLA_MTU, 65535);
-	err = nl_talk(nlh, NULL, NULL);
-	/* Not in the same request: a veth cannot go up before its peer exists. */
-	if (!err)
-		err = nl_link_setup(if_nametoindex(name), 65535, 0);
-	if (!err)
-		err = nl_link_setup(if_nametoindex(peer), 65535, 0);
-	return err;
+	return nl_talk(nlh, NULL, NULL);
 }
 
 int nl_dummy_create(const char *name)

@@ -11,6 +11,9 @@ struct ifinfomsg;
 /* Sends one request and handles what comes back. cb may be NULL. 0 or -errno. */
 int nl_talk(struct nlmsghdr *nlh, mnl_cb_t cb, void *arg);
 
+/* Was it this thread's socket that asked for what is told with this port? */
+bool nl_is_own(uint32_t portid);
+
 /* Begins a request about links in buf: RTM_*, NLM_F_*. */
 struct ifinfomsg *nl_link_request(char *buf, struct nlmsghdr **nlh, int type, int flags);
 
