@@ -140,6 +140,7 @@ static int attach_link(struct engine *e, const struct space *s, const struct nl_
 		a->wanted = true;
 		memcpy(a->name, link->name, sizeof(a->name));
 		slot_put(&e->now, a - e->atts, a->ino, link->ifindex);
+		e->top_att = a - e->atts < e->top_att ? e->top_att : a - e->atts + 1;
 	}
 	/* Where both are, they hang on a clsact: none is given to anything else. */
 	err = f[0].ours && f[1].ours ? -EEXIST : nl_clsact_add(link->ifindex);
@@ -287,7 +288,7 @@ static int scan_row(struct engine *e, struct space *s, const struct seen *seen, 
 
 	if (err)
 		return err;
-	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++)
+	for (uint32_t a = 1; a < e->top_att; a++)
 		if (e->atts[a].ino == s->ino)
 			e->atts[a].wanted = only_lo && !(e->atts[a].att.flags & SQ_A_LOOP);
 	if (s->host)
@@ -308,7 +309,7 @@ static int scan_row(struct engine *e, struct space *s, const struct seen *seen, 
 		}
 	}
 	/* Links that are gone: their filters went with them. */
-	for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++) {
+	for (uint32_t a = 1; a < e->top_att; a++) {
 		bool there = false;
 
 		if (e->atts[a].ino != s->ino || e->atts[a].wanted)
@@ -397,7 +398,7 @@ static void space_drop(struct engine *e, struct space *s)
 			links = NULL;
 			n = 0;
 		}
-		for (uint32_t a = 1; a < SQ_MAX_ATTACH; a++) {
+		for (uint32_t a = 1; a < e->top_att; a++) {
 			bool there = false;
 
 			if (e->atts[a].ino != s->ino)

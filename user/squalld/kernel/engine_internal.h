@@ -193,8 +193,8 @@ struct engine {
 	bool lo_there;	    /* the host's lo is attached; atomic, written by the plumber */
 	const char *lo_ill; /* why some lo is not attached that should be, or NULL; likewise */
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
-	uint32_t next_att;
-	int front_fd[2]; /* squall_front_i and _e; the skeleton's */
+	uint32_t next_att, top_att;	       /* top: behind the last that was ever used */
+	int front_fd[2];		       /* squall_front_i and _e; the skeleton's */
 	uint32_t front_id[2];
 	bool behind;		/* at some interface somebody is in front of us */
 	struct sq_att *before;	/* as a squalld before us left them; plumber only */

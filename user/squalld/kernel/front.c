@@ -248,7 +248,7 @@ void front_watch(struct engine *e, const struct seen *waited_for)
 	struct newly newly = {0};
 	bool behind = false, all = !waited_for || !find_newly(waited_for, &newly);
 
-	for (uint32_t i = 1; i < SQ_MAX_ATTACH; i++) {
+	for (uint32_t i = 1; i < e->top_att; i++) {
 		struct attachment *a = &e->atts[i];
 
 		bool now = a->ino && (all || matters(a, &newly));
