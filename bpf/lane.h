@@ -6,10 +6,15 @@
  *        | redirect                                 ^ redirect (ingress or egress of I)
  *        v                                          |
  *   squall-tap  egress: header in front --> pacer --> squall-tap ingress    (tap lane)
- *   squall-fq0  egress: skb->tstamp ------> fq ----> squall-fq1 ingress     (fq lane)
+ *   squall-fq0  egress: skb->tstamp ------> fq ----> squall-fq1 egress      (fq lane)
  *
- * skb->tc_index tells where to (it survives redirect, veth and fq; TC_ACT_OK
- * of others would clear it, but nobody else is on our own devices) and stays
+ * squall-fq0 is a macvlan over squall-fq1, a dummy: what fq lets out is at the
+ * egress of squall-fq1, and goes back, within the same call. Where the kernel
+ * lacks one of them, the two are a veth, and the exit is squall-fq1's ingress:
+ * one more pass through the CPU's backlog.
+ *
+ * skb->tc_index tells where to (it survives redirect, fq and our devices;
+ * TC_ACT_OK of others would clear it, but nobody else is on those) and stays
  * on the packet as "judged already":
  */
 #ifndef SQUALL_BPF_LANE_H
@@ -18,9 +23,11 @@
 #include <vmlinux.h>
 #include <stdbool.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <squall/abi.h>
 #include "consts.h"
 #include "maps.h"
+#include "packet.h"
 
 #define TCI_UP_DONE   0x8000
 #define TCI_DOWN_DONE 0x4000
@@ -37,7 +44,7 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 
 /* skb->cb lives from the judging program to the egress program of the lane or
  * segmenting device, which runs inside the same redirect; cb[3] and cb[4] also
- * through fq, whose own note takes the first three, and through a veth: there
+ * through fq, whose own note takes the first three, and through its device: there
  * they are the time to leave in units of 1,024 ns, 0 if it is now, and the slot
  * of the packet's target in sq_waiting. The clock is read by who judges and by
  * who lets out, and nowhere between: cb[4] says of a wait that it is long. */
@@ -163,6 +170,26 @@ static __always_inline int lane_drop(void)
 	return TC_ACT_SHOT;
 }
 
+/* Since 5.18 a stamp may have a type. */
+static __always_inline bool can_stamp(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skb_set_tstamp);
+}
+
+/* With a type; 0: none of either. Only what says that it is IP takes one, and of two tags the inner
+ * one is in the bytes, so the outer one is put aside meanwhile. */
+static __noinline int stamp(struct __sk_buff *skb, __u64 ns)
+{
+	__u32 type = ns ? BPF_SKB_TSTAMP_DELIVERY_MONO : BPF_SKB_TSTAMP_UNSPEC;
+	__be16 proto = skb->vlan_proto;
+	__u16 tag = skb->vlan_tci;
+
+	if (!bpf_skb_set_tstamp(skb, ns, type))
+		return 0;
+	return !skb->vlan_present || bpf_skb_vlan_pop(skb) || bpf_skb_set_tstamp(skb, ns, type) ||
+	       bpf_skb_vlan_push(skb, proto, tag);
+}
+
 /* Has the packet let go of its socket, or will it when fq takes it? At ingress hooks it may be
  * given to another socket, and of a listener's packets fq takes the socket away (it means answers
  * to SYNs). squalld has a listener for that in each namespace with an fq lane. */
@@ -216,9 +243,10 @@ static __always_inline int lane_leave(struct __sk_buff *skb, __u32 tci)
 		return TC_ACT_SHOT; /* the interface went away while the packet waited */
 	}
 	skb->tc_index = tci & TCI_DONE;
-	/* Our device found the packet to be for another host, and lo, unlike
-	 * veth, would believe it. */
-	bpf_skb_change_type(skb, PACKET_HOST);
+	/* A veth or tap of ours found the packet to be for another host, and lo,
+	 * unlike veth, would believe it. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect(att->ifindex, TCI_HOOK(tci) == AT_INGRESS ? BPF_F_INGRESS : 0);
 }
 
@@ -268,7 +296,7 @@ static __always_inline int fq_out(struct __sk_buff *skb)
 	 */
 	bpf_set_hash(skb, depart_ns >> 12);
 	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
-	 * it has bands by priority. The veth clears it in any case. */
+	 * it has bands by priority. A redirect to ingress clears it in any case. */
 	skb->priority = 0;
 	return TC_ACT_UNSPEC;
 }
@@ -299,7 +327,7 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u64 now, __u32 *re
 	return true;
 }
 
-/* fq's stamp is still there behind its veth. CPUs may overwrite each other's; the next who is as
+/* fq's stamp is still there behind its device. CPUs may overwrite each other's; the next who is as
  * late mends it. */
 static __always_inline void lane_note_late(const struct __sk_buff *skb, __u64 now)
 {
@@ -315,17 +343,27 @@ static __always_inline int fq_in(struct __sk_buff *skb)
 	__u64 now = bpf_ktime_get_ns();
 	__u32 ifindex;
 
+	if (!(skb->tc_index & TCI_DONE))
+		return TC_ACT_SHOT; /* the device's own chatter, or somebody's */
+	/* A macvlan has put a tag into the bytes. */
+	if (!tag_beside(skb))
+		return lane_drop();
 	/* The listener's still, as somebody has put another queue in fq's place: it would receive
 	 * it, and answer with a reset. A clone comes here once more and is nobody's. */
 	if (skb->sk) {
-		bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+		bpf_clone_redirect(skb, skb->ifindex,
+				   skb->tc_classid == SQ_CLASSID_EGRESS ? 0 : BPF_F_INGRESS);
 		return TC_ACT_SHOT;
 	}
 	if (fq_again(skb, now, &ifindex))
 		return bpf_redirect(ifindex, 0);
 	lane_note_late(skb, now);
 	lane_give_back(skb, skb->cb[4]);
+	/* At an egress hook TCP's stamp keeps its type: who takes the time next, on receipt, would
+	 * be taken to have set one to leave. */
 	skb->tstamp = 0;
+	if (can_stamp())
+		stamp(skb, 0);
 	bpf_set_hash_invalid(skb);
 	return lane_leave(skb, skb->tc_index);
 }

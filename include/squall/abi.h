@@ -436,6 +436,9 @@ struct sq_lane_state {
 	__u64 late_ns;		/* fq: how late a packet was at most since squalld last looked */
 };
 
+/* Classid of a filter at the egress of a lane's device; at its ingress it is 0. */
+#define SQ_CLASSID_EGRESS 1
+
 /* sq_att.flags */
 #define SQ_A_EDGE   1 /* veth whose other end is another namespace: up at ingress, down at egress */
 #define SQ_A_HOST   2 /* sockets live on this side: up at egress, down at ingress */

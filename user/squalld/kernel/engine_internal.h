@@ -40,7 +40,7 @@
 #define TAP	  "squall-tap"
 #define OUR_LINKS "squall-"
 
-enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_DESTROY, F_FEATURES };
+enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_DESTROY, F_MACVLAN, F_FEATURES };
 struct feature_state {
 	bool available;
 	char why[160];
@@ -53,6 +53,7 @@ struct space {
 	bool host;
 	uint32_t seg_ifindex, lane_ifindex;
 	bool cuts_now;	 /* seg_ifindex does, see SQ_A_CUTS_NOW */
+	bool stacked;	 /* fq: lane_ifindex is a macvlan over a dummy, not one end of a veth */
 	int tap_fd;	 /* -1: none; owned by the pacer */
 	int listener_fd; /* fq: see listener_ready(); -1: none */
 	int lock_fd; /* one squalld per network namespace; -1: the host's, which is the engine's */

@@ -53,6 +53,8 @@ static const struct part seg_parts[] = {
 static const struct part now_parts[] = {
 	{SEG_OUT, false, false}, {SEG_IN, false, true}, {.name = NULL}};
 static const struct part fq_parts[] = {{FQ_OUT, false, true}, {FQ_IN, true, false}, {.name = NULL}};
+static const struct part stacked_parts[] = {
+	{FQ_OUT, false, true}, {FQ_IN, false, true}, {.name = NULL}};
 static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 
 #define VETH_MTU 65535
@@ -61,13 +63,15 @@ static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 #define LISTENER_LAST  65535
 #define LISTENER_FIRST 65500
 
+/* A program of a lane finds in skb->tc_classid at which hook it runs. */
 static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const char *name)
 {
 	int err = nl_clsact_add(ifindex);
 
 	if (err && err != -EEXIST)
 		return err;
-	return nl_filter_set(ifindex, egress, bpf_program__fd(prog), name, 0);
+	return nl_filter_set(ifindex, egress, bpf_program__fd(prog), name,
+			     egress ? SQ_CLASSID_EGRESS : 0);
 }
 
 static int offload_off(int sock, const char *ifname, uint32_t what)
@@ -80,6 +84,13 @@ static int offload_off(int sock, const char *ifname, uint32_t what)
 	return ioctl(sock, SIOCETHTOOL, &ifr) ? -errno : 0;
 }
 
+/* With a dummy goes what is over it, with one end of a veth the other. */
+static void pair_delete(const char *out, const char *in)
+{
+	nl_link_delete(in);
+	nl_link_delete(out);
+}
+
 /* Both ends of a veth, here and up: those that are there, if they are a pair. */
 static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32_t *ret_in)
 {
@@ -88,8 +99,7 @@ static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32
 
 	if (nl_link_get(out, &a) || nl_link_get(in, &b) || strcmp(a.kind, "veth") ||
 	    a.peer_nsid >= 0 || a.peer_ifindex != b.ifindex) {
-		nl_link_delete(out);
-		nl_link_delete(in);
+		pair_delete(out, in);
 		err = nl_veth_create(out, in);
 		if (!err)
 			err = nl_link_get(out, &a);
@@ -110,30 +120,30 @@ static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32
 	return err;
 }
 
-/* A vlan device over a dummy: what is sent through it meets the program at the dummy's egress
- * within the same call. -EOPNOTSUPP where the kernel has not both. */
-static int stack_ready(uint32_t *ret_out, uint32_t *ret_in)
+/* A device of that kind over a dummy: what is sent through it meets the program at the dummy's
+ * egress within the same call. -EOPNOTSUPP where the kernel has not both. */
+static int stack_ready(const char *kind, const char *out, const char *in, uint32_t *ret_out,
+		       uint32_t *ret_in)
 {
 	struct nl_link a, b;
 	int err = 0;
 
-	if (nl_link_get(SEG_OUT, &a) || nl_link_get(SEG_IN, &b) || strcmp(a.kind, "vlan") ||
-	    strcmp(b.kind, "dummy") || a.peer_ifindex != b.ifindex) {
-		nl_link_delete(SEG_OUT);
-		nl_link_delete(SEG_IN);
-		err = nl_dummy_create(SEG_IN);
+	if (nl_link_get(out, &a) || nl_link_get(in, &b) || strcmp(a.kind, kind) ||
+	    strcmp(b.kind, "dummy") || a.peer_nsid >= 0 || a.peer_ifindex != b.ifindex) {
+		pair_delete(out, in);
+		err = nl_dummy_create(in);
 		if (!err)
-			err = nl_link_get(SEG_IN, &b);
+			err = nl_link_get(in, &b);
 		if (!err)
-			err = nl_vlan_create(SEG_OUT, b.ifindex, 1);
+			err = nl_stack_create(out, kind, b.ifindex);
 		if (!err)
-			err = nl_link_get(SEG_OUT, &a);
+			err = nl_link_get(out, &a);
 		if (err) {
-			nl_link_delete(SEG_IN);
+			nl_link_delete(in);
 			return err;
 		}
-		quieten(SEG_OUT);
-		quieten(SEG_IN);
+		quieten(out);
+		quieten(in);
 	}
 	if (!(b.flags & IFF_UP) || b.mtu != VETH_MTU)
 		err = nl_link_setup(b.ifindex, VETH_MTU, 0);
@@ -151,7 +161,7 @@ static int seg_ready(struct engine *e, struct space *s)
 	uint32_t out, in;
 	int sock, err;
 
-	s->cuts_now = !stack_ready(&out, &in);
+	s->cuts_now = !stack_ready("vlan", SEG_OUT, SEG_IN, &out, &in);
 	err = s->cuts_now ? 0 : pair_ready(SEG_OUT, SEG_IN, &out, &in);
 	if (err)
 		return err;
@@ -219,13 +229,15 @@ static int fq_ready(struct engine *e, struct space *s)
 	uint32_t out, in;
 	int err;
 
-	err = pair_ready(FQ_OUT, FQ_IN, &out, &in);
+	s->stacked = e->features[F_MACVLAN].available &&
+		     !stack_ready("macvlan", FQ_OUT, FQ_IN, &out, &in);
+	err = s->stacked ? 0 : pair_ready(FQ_OUT, FQ_IN, &out, &in);
 	if (!err)
 		err = nl_fq_set(out, limit > FQ_LIMIT ? limit : FQ_LIMIT);
 	if (!err)
 		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
 	if (!err)
-		err = attach(in, false, e->skel->progs.squall_fq_in, "squall_fq_in");
+		err = attach(in, s->stacked, e->skel->progs.squall_fq_in, "squall_fq_in");
 	if (!err)
 		listener_ready(e, s);
 	if (!err)
@@ -298,7 +310,7 @@ int lane_ready(struct engine *e, struct space *s)
 	if (e->lane == SQ_LANE_FQ) {
 		res = fq_ready(e, s);
 	} else {
-		nl_link_delete(FQ_OUT); /* of a squalld that had the other lane, and died */
+		pair_delete(FQ_OUT, FQ_IN); /* of a squalld that had the other lane, and died */
 		if (e->lane == SQ_LANE_TAP)
 			res = tap_ready(e, s);
 	}
@@ -365,7 +377,7 @@ static bool parts_broken(const struct part *p, uint32_t ifindex, char *why, size
 bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
 		 char *why, size_t size)
 {
-	const struct part *lane = e->lane == SQ_LANE_FQ	   ? fq_parts
+	const struct part *lane = e->lane == SQ_LANE_FQ	   ? s->stacked ? stacked_parts : fq_parts
 				  : e->lane == SQ_LANE_TAP ? tap_parts
 							   : NULL;
 
@@ -385,9 +397,8 @@ int lane_open(struct engine *e, struct space *s)
 
 void lane_close(struct engine *e, struct space *s)
 {
-	nl_link_delete(SEG_OUT);
-	nl_link_delete(SEG_IN);
-	nl_link_delete(FQ_OUT);
+	pair_delete(SEG_OUT, SEG_IN);
+	pair_delete(FQ_OUT, FQ_IN);
 	if (s->tap_fd >= 0)
 		pacer_remove(e->pacer, s->tap_fd);
 	s->tap_fd = -1;

@@ -37,9 +37,9 @@ int nl_link_get(const char *name, struct nl_link *ret); /* -ENODEV: none of that
 
 /* A veth pair, up, with a large MTU and no addresses. */
 int nl_veth_create(const char *name, const char *peer);
-/* A device that swallows what is sent, and a vlan device over ifindex; both down. */
+/* A device that swallows what is sent, and a "vlan" or "macvlan" over ifindex; both down. */
 int nl_dummy_create(const char *name);
-int nl_vlan_create(const char *name, uint32_t ifindex, uint16_t id);
+int nl_stack_create(const char *name, const char *kind, uint32_t ifindex);
 int nl_link_delete(const char *name);
 int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen); /* and up */
 
