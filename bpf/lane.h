@@ -6,12 +6,13 @@
  *        | redirect                                 ^ redirect (ingress or egress of I)
  *        v                                          |
  *   squall-tap  egress: header in front --> pacer --> squall-tap ingress    (tap lane)
- *   squall-fq0  egress: skb->tstamp ------> fq ----> squall-fq1 egress      (fq lane)
+ *   squall-fq0: skb->tstamp is set -------> fq ----> squall-fq1 egress      (fq lane)
  *
  * squall-fq0 is a macvlan over squall-fq1, a dummy: what fq lets out is at the
  * egress of squall-fq1, and goes back, within the same call. Where the kernel
  * lacks one of them, the two are a veth, and the exit is squall-fq1's ingress:
- * one more pass through the CPU's backlog.
+ * one more pass through the CPU's backlog. Who judges sets the time; before 5.18,
+ * where a redirect clears it, a program at the egress of squall-fq0 does.
  *
  * skb->tc_index tells where to (it survives redirect, fq and our devices;
  * TC_ACT_OK of others would clear it, but nobody else is on those) and stays
@@ -170,7 +171,7 @@ static __always_inline int lane_drop(void)
 	return TC_ACT_SHOT;
 }
 
-/* Since 5.18 a stamp may have a type. */
+/* Since 5.18 a stamp may have a type, and then outlives a redirect. */
 static __always_inline bool can_stamp(void)
 {
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skb_set_tstamp);
@@ -188,6 +189,47 @@ static __noinline int stamp(struct __sk_buff *skb, __u64 ns)
 		return 0;
 	return !skb->vlan_present || bpf_skb_vlan_pop(skb) || bpf_skb_set_tstamp(skb, ns, type) ||
 	       bpf_skb_vlan_push(skb, proto, tag);
+}
+
+/* What a packet that enters fq has on it. Returns when fq is to let it out: of a long wait, when it
+ * comes out to look. */
+static __always_inline __u64 fq_mark(struct __sk_buff *skb, __u64 depart_ns, __u32 slot,
+				     bool is_long)
+{
+	__u32 later = 0;
+
+	if (is_long) {
+		later = depart_ns >> 10;
+		later = later ? later : 1;
+		depart_ns = bpf_ktime_get_ns() + SQ_LANE_LOOK_NS;
+	}
+	skb->cb[3] = later;
+	skb->cb[4] = slot;
+	/*
+	 * fq parks a whole flow until the time of the packet that was its head, so
+	 * one flow for all that leave within 4 us of each other, and no other flow
+	 * (nl_fq_set() has fq look at the whole hash, which is the same again only
+	 * after 4.9 hours). By the packet's own hash a packet waits for others of
+	 * its connection, of the other direction, and of strangers: with bursts
+	 * under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms.
+	 */
+	bpf_set_hash(skb, depart_ns >> 12);
+	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
+	 * it has bands by priority. A redirect to ingress clears it in any case. */
+	skb->priority = 0;
+	return depart_ns;
+}
+
+/* What the lane has to know goes onto the packet. */
+static __always_inline int lane_prepare(struct __sk_buff *skb, const struct sq_att *att,
+					__u64 depart_ns, __u64 now, __u32 slot, __u32 tci)
+{
+	if (!can_stamp() || !(att->flags & SQ_A_STAMPS)) {
+		lane_ticket_set(skb, depart_ns, now, slot, tci);
+		return 0;
+	}
+	skb->tc_index = tci;
+	return stamp(skb, fq_mark(skb, depart_ns, slot, slot && depart_ns > now + SQ_LANE_LONG_NS));
 }
 
 /* Has the packet let go of its socket, or will it when fq takes it? At ingress hooks it may be
@@ -221,7 +263,8 @@ static __always_inline int lane_enter(struct __sk_buff *skb, const struct sq_cfg
 {
 	__u32 ifindex = att->lane_ifindex;
 
-	lane_ticket_set(skb, depart_ns, now, slot, tci);
+	if (lane_prepare(skb, att, depart_ns, now, slot, tci))
+		return lane_drop();
 	if (cfg->lane == SQ_LANE_FQ && !lane_disown(skb, att, tci)) {
 		bpf_clone_redirect(skb, ifindex, 0);
 		return TC_ACT_STOLEN;
@@ -268,36 +311,15 @@ static __always_inline bool lane_ticket(struct __sk_buff *skb, __u64 *depart_ns)
 	return true;
 }
 
+/* Before 5.18: set here and not where it was judged, since a redirect clears stamps without a type.
+ * fq's clock is CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
 static __always_inline int fq_out(struct __sk_buff *skb)
 {
-	__u32 slot = skb->cb[3], later = 0;
 	__u64 depart_ns;
 
 	if (!lane_ticket(skb, &depart_ns))
 		return TC_ACT_SHOT; /* the device's own chatter (router solicitation) */
-	if (skb->cb[4]) {
-		later = depart_ns >> 10;
-		later = later ? later : 1;
-		depart_ns = bpf_ktime_get_ns() + SQ_LANE_LOOK_NS;
-	}
-	skb->cb[3] = later;
-	skb->cb[4] = slot;
-	/* Set here and not where it was judged: a redirect or a namespace
-	 * crossing clears stamps, and only 5.18+ can type them. fq's clock is
-	 * CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
-	skb->tstamp = depart_ns;
-	/*
-	 * fq parks a whole flow until the time of the packet that was its head, so
-	 * one flow for all that leave within 4 us of each other, and no other flow
-	 * (nl_fq_set() has fq look at the whole hash, which is the same again only
-	 * after 4.9 hours). By the packet's own hash a packet waits for others of
-	 * its connection, of the other direction, and of strangers: with bursts
-	 * under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms.
-	 */
-	bpf_set_hash(skb, depart_ns >> 12);
-	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
-	 * it has bands by priority. A redirect to ingress clears it in any case. */
-	skb->priority = 0;
+	skb->tstamp = fq_mark(skb, depart_ns, skb->cb[3], skb->cb[4]);
 	return TC_ACT_UNSPEC;
 }
 
@@ -322,7 +344,8 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u64 now, __u32 *re
 	wait = (__u64)t->wait_ms * 1000000;
 	if (wait > (__u64)left << 10)
 		wait = (__u64)left << 10;
-	lane_ticket_set(skb, now + wait, now, slot, tci);
+	if (lane_prepare(skb, att, now + wait, now, slot, tci))
+		return false;
 	*ret_ifindex = att->lane_ifindex;
 	return true;
 }
@@ -332,8 +355,12 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u64 now, __u32 *re
 static __always_inline void lane_note_late(const struct __sk_buff *skb, __u64 now)
 {
 	struct sq_lane_state *lane = lane_state();
-	__u64 due = skb->tstamp;
+	__u64 due;
 
+	/* At an ingress hook, to a program that does not ask for the type, one with a type is 0. */
+	if (can_stamp())
+		*(volatile __u8 *)&skb->tstamp_type;
+	due = skb->tstamp;
 	if (lane && due && now > due && now - due > lane->late_ns && now - due < SQ_LANE_HORIZON_NS)
 		lane->late_ns = now - due;
 }

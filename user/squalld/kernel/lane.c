@@ -52,9 +52,13 @@ static const struct part seg_parts[] = {
 	{SEG_OUT, false, false}, {SEG_IN, true, false}, {.name = NULL}};
 static const struct part now_parts[] = {
 	{SEG_OUT, false, false}, {SEG_IN, false, true}, {.name = NULL}};
-static const struct part fq_parts[] = {{FQ_OUT, false, true}, {FQ_IN, true, false}, {.name = NULL}};
-static const struct part stacked_parts[] = {
-	{FQ_OUT, false, true}, {FQ_IN, false, true}, {.name = NULL}};
+static const struct part fq_parts[2][2][3] = {
+	/* [stacked][stamps] */
+	{{{FQ_OUT, false, true}, {FQ_IN, true, false}},
+	 {{FQ_OUT, false, false}, {FQ_IN, true, false}}},
+	{{{FQ_OUT, false, true}, {FQ_IN, false, true}},
+	 {{FQ_OUT, false, false}, {FQ_IN, false, true}}},
+};
 static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 
 #define VETH_MTU 65535
@@ -234,7 +238,10 @@ static int fq_ready(struct engine *e, struct space *s)
 	err = s->stacked ? 0 : pair_ready(FQ_OUT, FQ_IN, &out, &in);
 	if (!err)
 		err = nl_fq_set(out, limit > FQ_LIMIT ? limit : FQ_LIMIT);
-	if (!err)
+	s->stamps = e->features[F_STAMP].available;
+	if (!err && s->stamps)
+		nl_filter_delete(out, true); /* of a squalld without */
+	else if (!err)
 		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
 	if (!err)
 		err = attach(in, s->stacked, e->skel->progs.squall_fq_in, "squall_fq_in");
@@ -377,7 +384,7 @@ static bool parts_broken(const struct part *p, uint32_t ifindex, char *why, size
 bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
 		 char *why, size_t size)
 {
-	const struct part *lane = e->lane == SQ_LANE_FQ	   ? s->stacked ? stacked_parts : fq_parts
+	const struct part *lane = e->lane == SQ_LANE_FQ	   ? fq_parts[s->stacked][s->stamps]
 				  : e->lane == SQ_LANE_TAP ? tap_parts
 							   : NULL;
 
