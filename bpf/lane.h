@@ -48,11 +48,37 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
  * through fq, whose own note takes the first three, and through its device: there
  * they are the time to leave in units of 1,024 ns, 0 if it is now, and the slot
  * of the packet's target in sq_waiting. The clock is read by who judges and by
- * who lets out, and nowhere between: cb[4] says of a wait that it is long. */
+ * who lets out, and nowhere between: until fq, cb[4] is its flow there, over the
+ * bit that says of a wait that it is long. */
 #define CB_LANE	      0x53514c4e
 #define CB_SEG	      0x53515347
 #define TICKET_SERIAL 0xffffff /* of ahead.h */
 #define TICKET_SEGS   1023
+
+#define HOW_LONG 1
+
+/*
+ * fq parks a whole flow until the time of the packet that was its head, so one
+ * flow for all that wait equally long, within 4 us: they leave as they came.
+ * (nl_fq_set() has fq look at the whole hash.) By the packet's own hash a packet
+ * waits for others of its connection, of the other direction, and of strangers:
+ * with bursts under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms. And
+ * with a flow for each time to leave, one is made and freed for each packet.
+ */
+static __always_inline __u32 fq_flow(const struct __sk_buff *skb, __u64 depart_ns, __u64 now)
+{
+	/* Counted from when TCP means it to leave (not_before()), which is not now. */
+	if (now == skb->tstamp)
+		return (__u32)(depart_ns >> 12) | 1u << 30;
+	return (depart_ns - now) >> 12;
+}
+
+static __always_inline __u32 fq_how(const struct __sk_buff *skb, __u64 depart_ns, __u64 now,
+				    __u32 slot)
+{
+	return slot && depart_ns > now + SQ_LANE_LONG_NS ? HOW_LONG
+							 : fq_flow(skb, depart_ns, now) << 1;
+}
 
 static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u64 now,
 					    __u32 slot, __u32 tci)
@@ -62,7 +88,7 @@ static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_
 	skb->cb[1] = depart_ns >> 32;
 	skb->cb[2] = CB_LANE;
 	skb->cb[3] = slot;
-	skb->cb[4] = slot && depart_ns > now + SQ_LANE_LONG_NS;
+	skb->cb[4] = fq_how(skb, depart_ns, now, slot);
 }
 
 static __always_inline struct sq_lane_state *lane_state(void)
@@ -193,27 +219,19 @@ static __noinline int stamp(struct __sk_buff *skb, __u64 ns)
 
 /* What a packet that enters fq has on it. Returns when fq is to let it out: of a long wait, when it
  * comes out to look. */
-static __always_inline __u64 fq_mark(struct __sk_buff *skb, __u64 depart_ns, __u32 slot,
-				     bool is_long)
+static __always_inline __u64 fq_mark(struct __sk_buff *skb, __u64 depart_ns, __u32 slot, __u32 how)
 {
 	__u32 later = 0;
 
-	if (is_long) {
+	if (how & HOW_LONG) {
 		later = depart_ns >> 10;
 		later = later ? later : 1;
 		depart_ns = bpf_ktime_get_ns() + SQ_LANE_LOOK_NS;
+		how = SQ_LANE_LOOK_NS >> 12 << 1;
 	}
 	skb->cb[3] = later;
 	skb->cb[4] = slot;
-	/*
-	 * fq parks a whole flow until the time of the packet that was its head, so
-	 * one flow for all that leave within 4 us of each other, and no other flow
-	 * (nl_fq_set() has fq look at the whole hash, which is the same again only
-	 * after 4.9 hours). By the packet's own hash a packet waits for others of
-	 * its connection, of the other direction, and of strangers: with bursts
-	 * under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms.
-	 */
-	bpf_set_hash(skb, depart_ns >> 12);
+	bpf_set_hash(skb, how >> 1);
 	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
 	 * it has bands by priority. A redirect to ingress clears it in any case. */
 	skb->priority = 0;
@@ -229,7 +247,7 @@ static __always_inline int lane_prepare(struct __sk_buff *skb, const struct sq_a
 		return 0;
 	}
 	skb->tc_index = tci;
-	return stamp(skb, fq_mark(skb, depart_ns, slot, slot && depart_ns > now + SQ_LANE_LONG_NS));
+	return stamp(skb, fq_mark(skb, depart_ns, slot, fq_how(skb, depart_ns, now, slot)));
 }
 
 /* Has the packet let go of its socket, or will it when fq takes it? At ingress hooks it may be
