@@ -6,10 +6,16 @@
  *        | redirect                                 ^ redirect (ingress or egress of I)
  *        v                                          |
  *   squall-tap  egress: header in front --> pacer --> squall-tap ingress    (tap lane)
- *   squall-fq0  egress: skb->tstamp ------> fq ----> squall-fq1 ingress     (fq lane)
+ *   squall-fq0: skb->tstamp is set -------> fq ----> squall-fq1 egress      (fq lane)
  *
- * skb->tc_index tells where to (it survives redirect, veth and fq; TC_ACT_OK
- * of others would clear it, but nobody else is on our own devices) and stays
+ * squall-fq0 is a macvlan over squall-fq1, a dummy: what fq lets out is at the
+ * egress of squall-fq1, and goes back, within the same call. Where the kernel
+ * lacks one of them, the two are a veth, and the exit is squall-fq1's ingress:
+ * one more pass through the CPU's backlog. Who judges sets the time; before 5.18,
+ * where a redirect clears it, a program at the egress of squall-fq0 does.
+ *
+ * skb->tc_index tells where to (it survives redirect, fq and our devices;
+ * TC_ACT_OK of others would clear it, but nobody else is on those) and stays
  * on the packet as "judged already":
  */
 #ifndef SQUALL_BPF_LANE_H
@@ -18,9 +24,11 @@
 #include <vmlinux.h>
 #include <stdbool.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <squall/abi.h>
 #include "consts.h"
 #include "maps.h"
+#include "packet.h"
 
 #define TCI_UP_DONE   0x8000
 #define TCI_DOWN_DONE 0x4000
@@ -37,14 +45,40 @@ static __always_inline __u32 tci_done(enum sq_dir dir)
 
 /* skb->cb lives from the judging program to the egress program of the lane or
  * segmenting device, which runs inside the same redirect; cb[3] and cb[4] also
- * through fq, whose own note takes the first three, and through a veth: there
+ * through fq, whose own note takes the first three, and through its device: there
  * they are the time to leave in units of 1,024 ns, 0 if it is now, and the slot
  * of the packet's target in sq_waiting. The clock is read by who judges and by
- * who lets out, and nowhere between: cb[4] says of a wait that it is long. */
+ * who lets out, and nowhere between: until fq, cb[4] is its flow there, over the
+ * bit that says of a wait that it is long. */
 #define CB_LANE	      0x53514c4e
 #define CB_SEG	      0x53515347
 #define TICKET_SERIAL 0xffffff /* of ahead.h */
 #define TICKET_SEGS   1023
+
+#define HOW_LONG 1
+
+/*
+ * fq parks a whole flow until the time of the packet that was its head, so one
+ * flow for all that wait equally long, within 4 us: they leave as they came.
+ * (nl_fq_set() has fq look at the whole hash.) By the packet's own hash a packet
+ * waits for others of its connection, of the other direction, and of strangers:
+ * with bursts under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms. And
+ * with a flow for each time to leave, one is made and freed for each packet.
+ */
+static __always_inline __u32 fq_flow(const struct __sk_buff *skb, __u64 depart_ns, __u64 now)
+{
+	/* Counted from when TCP means it to leave (not_before()), which is not now. */
+	if (now == skb->tstamp)
+		return (__u32)(depart_ns >> 12) | 1u << 30;
+	return (depart_ns - now) >> 12;
+}
+
+static __always_inline __u32 fq_how(const struct __sk_buff *skb, __u64 depart_ns, __u64 now,
+				    __u32 slot)
+{
+	return slot && depart_ns > now + SQ_LANE_LONG_NS ? HOW_LONG
+							 : fq_flow(skb, depart_ns, now) << 1;
+}
 
 static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_ns, __u64 now,
 					    __u32 slot, __u32 tci)
@@ -54,7 +88,7 @@ static __always_inline void lane_ticket_set(struct __sk_buff *skb, __u64 depart_
 	skb->cb[1] = depart_ns >> 32;
 	skb->cb[2] = CB_LANE;
 	skb->cb[3] = slot;
-	skb->cb[4] = slot && depart_ns > now + SQ_LANE_LONG_NS;
+	skb->cb[4] = fq_how(skb, depart_ns, now, slot);
 }
 
 static __always_inline struct sq_lane_state *lane_state(void)
@@ -163,6 +197,59 @@ static __always_inline int lane_drop(void)
 	return TC_ACT_SHOT;
 }
 
+/* Since 5.18 a stamp may have a type, and then outlives a redirect. */
+static __always_inline bool can_stamp(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skb_set_tstamp);
+}
+
+/* With a type; 0: none of either. Only what says that it is IP takes one, and of two tags the inner
+ * one is in the bytes, so the outer one is put aside meanwhile. */
+static __noinline int stamp(struct __sk_buff *skb, __u64 ns)
+{
+	__u32 type = ns ? BPF_SKB_TSTAMP_DELIVERY_MONO : BPF_SKB_TSTAMP_UNSPEC;
+	__be16 proto = skb->vlan_proto;
+	__u16 tag = skb->vlan_tci;
+
+	if (!bpf_skb_set_tstamp(skb, ns, type))
+		return 0;
+	return !skb->vlan_present || bpf_skb_vlan_pop(skb) || bpf_skb_set_tstamp(skb, ns, type) ||
+	       bpf_skb_vlan_push(skb, proto, tag);
+}
+
+/* What a packet that enters fq has on it. Returns when fq is to let it out: of a long wait, when it
+ * comes out to look. */
+static __always_inline __u64 fq_mark(struct __sk_buff *skb, __u64 depart_ns, __u32 slot, __u32 how)
+{
+	__u32 later = 0;
+
+	if (how & HOW_LONG) {
+		later = depart_ns >> 10;
+		later = later ? later : 1;
+		depart_ns = bpf_ktime_get_ns() + SQ_LANE_LOOK_NS;
+		how = SQ_LANE_LOOK_NS >> 12 << 1;
+	}
+	skb->cb[3] = later;
+	skb->cb[4] = slot;
+	bpf_set_hash(skb, how >> 1);
+	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
+	 * it has bands by priority. A redirect to ingress clears it in any case. */
+	skb->priority = 0;
+	return depart_ns;
+}
+
+/* What the lane has to know goes onto the packet. */
+static __always_inline int lane_prepare(struct __sk_buff *skb, const struct sq_att *att,
+					__u64 depart_ns, __u64 now, __u32 slot, __u32 tci)
+{
+	if (!can_stamp() || !(att->flags & SQ_A_STAMPS)) {
+		lane_ticket_set(skb, depart_ns, now, slot, tci);
+		return 0;
+	}
+	skb->tc_index = tci;
+	return stamp(skb, fq_mark(skb, depart_ns, slot, fq_how(skb, depart_ns, now, slot)));
+}
+
 /* Has the packet let go of its socket, or will it when fq takes it? At ingress hooks it may be
  * given to another socket, and of a listener's packets fq takes the socket away (it means answers
  * to SYNs). squalld has a listener for that in each namespace with an fq lane. */
@@ -194,7 +281,8 @@ static __always_inline int lane_enter(struct __sk_buff *skb, const struct sq_cfg
 {
 	__u32 ifindex = att->lane_ifindex;
 
-	lane_ticket_set(skb, depart_ns, now, slot, tci);
+	if (lane_prepare(skb, att, depart_ns, now, slot, tci))
+		return lane_drop();
 	if (cfg->lane == SQ_LANE_FQ && !lane_disown(skb, att, tci)) {
 		bpf_clone_redirect(skb, ifindex, 0);
 		return TC_ACT_STOLEN;
@@ -216,9 +304,10 @@ static __always_inline int lane_leave(struct __sk_buff *skb, __u32 tci)
 		return TC_ACT_SHOT; /* the interface went away while the packet waited */
 	}
 	skb->tc_index = tci & TCI_DONE;
-	/* Our device found the packet to be for another host, and lo, unlike
-	 * veth, would believe it. */
-	bpf_skb_change_type(skb, PACKET_HOST);
+	/* A veth or tap of ours found the packet to be for another host, and lo,
+	 * unlike veth, would believe it. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect(att->ifindex, TCI_HOOK(tci) == AT_INGRESS ? BPF_F_INGRESS : 0);
 }
 
@@ -240,36 +329,15 @@ static __always_inline bool lane_ticket(struct __sk_buff *skb, __u64 *depart_ns)
 	return true;
 }
 
+/* Before 5.18: set here and not where it was judged, since a redirect clears stamps without a type.
+ * fq's clock is CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
 static __always_inline int fq_out(struct __sk_buff *skb)
 {
-	__u32 slot = skb->cb[3], later = 0;
 	__u64 depart_ns;
 
 	if (!lane_ticket(skb, &depart_ns))
 		return TC_ACT_SHOT; /* the device's own chatter (router solicitation) */
-	if (skb->cb[4]) {
-		later = depart_ns >> 10;
-		later = later ? later : 1;
-		depart_ns = bpf_ktime_get_ns() + SQ_LANE_LOOK_NS;
-	}
-	skb->cb[3] = later;
-	skb->cb[4] = slot;
-	/* Set here and not where it was judged: a redirect or a namespace
-	 * crossing clears stamps, and only 5.18+ can type them. fq's clock is
-	 * CLOCK_MONOTONIC, like bpf_ktime_get_ns(). */
-	skb->tstamp = depart_ns;
-	/*
-	 * fq parks a whole flow until the time of the packet that was its head, so
-	 * one flow for all that leave within 4 us of each other, and no other flow
-	 * (nl_fq_set() has fq look at the whole hash, which is the same again only
-	 * after 4.9 hours). By the packet's own hash a packet waits for others of
-	 * its connection, of the other direction, and of strangers: with bursts
-	 * under `delay 100ms 50ms` 112.5 +- 26 instead of 100 +- 29 ms.
-	 */
-	bpf_set_hash(skb, depart_ns >> 12);
-	/* Until 6.6 fq lets priority 7 (SO_PRIORITY, IGMP, keepalived) go at once, and since 6.8
-	 * it has bands by priority. The veth clears it in any case. */
-	skb->priority = 0;
+	skb->tstamp = fq_mark(skb, depart_ns, skb->cb[3], skb->cb[4]);
 	return TC_ACT_UNSPEC;
 }
 
@@ -294,18 +362,23 @@ static __always_inline bool fq_again(struct __sk_buff *skb, __u64 now, __u32 *re
 	wait = (__u64)t->wait_ms * 1000000;
 	if (wait > (__u64)left << 10)
 		wait = (__u64)left << 10;
-	lane_ticket_set(skb, now + wait, now, slot, tci);
+	if (lane_prepare(skb, att, now + wait, now, slot, tci))
+		return false;
 	*ret_ifindex = att->lane_ifindex;
 	return true;
 }
 
-/* fq's stamp is still there behind its veth. CPUs may overwrite each other's; the next who is as
+/* fq's stamp is still there behind its device. CPUs may overwrite each other's; the next who is as
  * late mends it. */
 static __always_inline void lane_note_late(const struct __sk_buff *skb, __u64 now)
 {
 	struct sq_lane_state *lane = lane_state();
-	__u64 due = skb->tstamp;
+	__u64 due;
 
+	/* At an ingress hook, to a program that does not ask for the type, one with a type is 0. */
+	if (can_stamp())
+		*(volatile __u8 *)&skb->tstamp_type;
+	due = skb->tstamp;
 	if (lane && due && now > due && now - due > lane->late_ns && now - due < SQ_LANE_HORIZON_NS)
 		lane->late_ns = now - due;
 }
@@ -315,17 +388,27 @@ static __always_inline int fq_in(struct __sk_buff *skb)
 	__u64 now = bpf_ktime_get_ns();
 	__u32 ifindex;
 
+	if (!(skb->tc_index & TCI_DONE))
+		return TC_ACT_SHOT; /* the device's own chatter, or somebody's */
+	/* A macvlan has put a tag into the bytes. */
+	if (!tag_beside(skb))
+		return lane_drop();
 	/* The listener's still, as somebody has put another queue in fq's place: it would receive
 	 * it, and answer with a reset. A clone comes here once more and is nobody's. */
 	if (skb->sk) {
-		bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS);
+		bpf_clone_redirect(skb, skb->ifindex,
+				   skb->tc_classid == SQ_CLASSID_EGRESS ? 0 : BPF_F_INGRESS);
 		return TC_ACT_SHOT;
 	}
 	if (fq_again(skb, now, &ifindex))
 		return bpf_redirect(ifindex, 0);
 	lane_note_late(skb, now);
 	lane_give_back(skb, skb->cb[4]);
+	/* At an egress hook TCP's stamp keeps its type: who takes the time next, on receipt, would
+	 * be taken to have set one to leave. */
 	skb->tstamp = 0;
+	if (can_stamp())
+		stamp(skb, 0);
 	bpf_set_hash_invalid(skb);
 	return lane_leave(skb, skb->tc_index);
 }

@@ -102,8 +102,9 @@ static __always_inline int carry_out(struct __sk_buff *skb, const struct sq_cfg 
 		}
 		/* TCI_HOOK and TCI_ATT are in tci: the caller put them there. */
 		if (j->what & SQ_E_DUPLICATED) {
-			lane_ticket_set(skb, j->depart, j->now, j->rule->wait_slot, tci);
-			error |= !!bpf_clone_redirect(skb, att->lane_ifindex, 0);
+			error |= lane_prepare(skb, att, j->depart, j->now, j->rule->wait_slot,
+					      tci) ||
+				 bpf_clone_redirect(skb, att->lane_ifindex, 0);
 		}
 		ret = lane_enter(skb, cfg, att, j->depart, j->now, j->rule->wait_slot, tci);
 	} else if (j->what & SQ_E_DUPLICATED) {

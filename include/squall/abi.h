@@ -436,6 +436,9 @@ struct sq_lane_state {
 	__u64 late_ns;		/* fq: how late a packet was at most since squalld last looked */
 };
 
+/* Classid of a filter at the egress of a lane's device; at its ingress it is 0. */
+#define SQ_CLASSID_EGRESS 1
+
 /* sq_att.flags */
 #define SQ_A_EDGE   1 /* veth whose other end is another namespace: up at ingress, down at egress */
 #define SQ_A_HOST   2 /* sockets live on this side: up at egress, down at ingress */
@@ -444,10 +447,11 @@ struct sq_lane_state {
 #define SQ_A_CLSACT 16 /* the clsact qdisc there is ours to remove */
 #define SQ_A_OWNED                                                                                 \
 	32 /* in a namespace that belongs to `owner`, whose are packets without a socket */
-#define SQ_A_PORT      64  /* of a bridge or bond, where the packet is seen again */
-#define SQ_A_LO_ROUTE  128 /* lo: it was we who switched route_localnet on */
-#define SQ_A_LO_ACCEPT 256 /* and accept_local */
-#define SQ_A_CUTS_NOW  512 /* seg_ifindex: what is cut comes back in the same call, in order */
+#define SQ_A_PORT      64   /* of a bridge or bond, where the packet is seen again */
+#define SQ_A_LO_ROUTE  128  /* lo: it was we who switched route_localnet on */
+#define SQ_A_LO_ACCEPT 256  /* and accept_local */
+#define SQ_A_CUTS_NOW  512  /* seg_ifindex: what is cut comes back in the same call, in order */
+#define SQ_A_STAMPS    1024 /* lane_ifindex: fq, and who judges sets the time */
 struct sq_att {
 	__u64 owner[SQ_MAX_LEVELS]; /* edge, owned: cgroup ids of whom the far side belongs to, by
 				       level */

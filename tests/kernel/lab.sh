@@ -50,11 +50,12 @@ lab() {
 }
 
 # daemon [ARG...]: squalld in $HOST, ready when this returns. $DAEMON is its pid.
+# LANE=tap or MISSING=macvlan in the environment: any test, with what another kernel chooses.
 daemon() {
 	mkdir -p "$TMP/state"
 	nsenter --net=/run/netns/"$HOST" squalld --socket "$SOCK" --listen 127.0.0.1:4080 \
 		--state-dir "$TMP/state" --pin-dir "$PINS" --docker-socket "$TMP/none" \
-		${LANE:+--lane "$LANE"} "$@" >>"$TMP/squalld.log" 2>&1 &
+		${LANE:+--lane "$LANE"} ${MISSING:+--probe-missing "$MISSING"} "$@" >>"$TMP/squalld.log" 2>&1 &
 	DAEMON=$!
 	[ -n "${_daemon_undo:-}" ] || at_exit daemon_end
 	_daemon_undo=1

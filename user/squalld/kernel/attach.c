@@ -245,7 +245,7 @@ static struct sq_att att_of(struct space *s, const struct nl_link *k, const stru
 	struct sq_att att = {.ifindex = k->ifindex,
 			     .lane_ifindex = s->lane_ifindex,
 			     .seg_ifindex = s->seg_ifindex,
-			     .flags = SQ_A_HOST | (s->cuts_now ? SQ_A_CUTS_NOW : 0),
+			     .flags = SQ_A_HOST | space_flags(s),
 			     .peer_nsid = -1,
 			     .netns_ino = s->ino};
 	const struct seen_space *owner = NULL;

@@ -40,7 +40,18 @@
 #define TAP	  "squall-tap"
 #define OUR_LINKS "squall-"
 
-enum feature { F_BTF, F_CGROUP2, F_CLSACT, F_FQ, F_TAP, F_TCX, F_DESTROY, F_FEATURES };
+enum feature {
+	F_BTF,
+	F_CGROUP2,
+	F_CLSACT,
+	F_FQ,
+	F_TAP,
+	F_TCX,
+	F_DESTROY,
+	F_MACVLAN,
+	F_STAMP,
+	F_FEATURES
+};
 struct feature_state {
 	bool available;
 	char why[160];
@@ -53,6 +64,8 @@ struct space {
 	bool host;
 	uint32_t seg_ifindex, lane_ifindex;
 	bool cuts_now;	 /* seg_ifindex does, see SQ_A_CUTS_NOW */
+	bool stacked;	 /* fq: lane_ifindex is a macvlan over a dummy, not one end of a veth */
+	bool stamps;	 /* lane_ifindex takes them, see SQ_A_STAMPS */
 	int tap_fd;	 /* -1: none; owned by the pacer */
 	int listener_fd; /* fq: see listener_ready(); -1: none */
 	int lock_fd; /* one squalld per network namespace; -1: the host's, which is the engine's */
@@ -63,6 +76,12 @@ struct space {
 	bool changed; /* there were events of its links or filters */
 	uint64_t looked_ns;
 };
+
+/* What each attachment there says of the devices. */
+static inline uint32_t space_flags(const struct space *s)
+{
+	return (s->cuts_now ? SQ_A_CUTS_NOW : 0) | (s->stamps ? SQ_A_STAMPS : 0);
+}
 
 /* Who sees packets of one direction before us. */
 struct front {

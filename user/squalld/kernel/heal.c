@@ -29,8 +29,8 @@ static void point_to(struct engine *e, const struct space *s, uint32_t seg, uint
 		if (a->ino != s->ino || (a->att.seg_ifindex == seg && a->att.lane_ifindex == lane))
 			continue;
 		a->att.seg_ifindex = seg;
-		a->att.flags &= ~SQ_A_CUTS_NOW;
-		a->att.flags |= s->cuts_now ? SQ_A_CUTS_NOW : 0;
+		a->att.flags &= ~(SQ_A_CUTS_NOW | SQ_A_STAMPS);
+		a->att.flags |= space_flags(s);
 		a->att.lane_ifindex = lane;
 		att_publish(e, a);
 	}

@@ -52,7 +52,13 @@ static const struct part seg_parts[] = {
 	{SEG_OUT, false, false}, {SEG_IN, true, false}, {.name = NULL}};
 static const struct part now_parts[] = {
 	{SEG_OUT, false, false}, {SEG_IN, false, true}, {.name = NULL}};
-static const struct part fq_parts[] = {{FQ_OUT, false, true}, {FQ_IN, true, false}, {.name = NULL}};
+static const struct part fq_parts[2][2][3] = {
+	/* [stacked][stamps] */
+	{{{FQ_OUT, false, true}, {FQ_IN, true, false}},
+	 {{FQ_OUT, false, false}, {FQ_IN, true, false}}},
+	{{{FQ_OUT, false, true}, {FQ_IN, false, true}},
+	 {{FQ_OUT, false, false}, {FQ_IN, false, true}}},
+};
 static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 
 #define VETH_MTU 65535
@@ -61,21 +67,17 @@ static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 #define LISTENER_LAST  65535
 #define LISTENER_FIRST 65500
 
-/* A clsact's first filter waits until nobody can be in what was there before it, and that wait
- * serves all that are made by then: so all of a lane are made before its filters. */
-static int clsact_ready(uint32_t ifindex)
-{
-	int err = nl_clsact_add(ifindex);
-
-	return err == -EEXIST ? 0 : err;
-}
-
+/* A program of a lane finds in skb->tc_classid at which hook it runs. */
 static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const char *name)
 {
+	int err = nl_clsact_add(ifindex);
 	struct nl_filters there;
 
+	if (err && err != -EEXIST)
+		return err;
 	nl_filters(ifindex, egress, &there);
-	return nl_filter_set(ifindex, egress, bpf_program__fd(prog), name, 0, &there);
+	return nl_filter_set(ifindex, egress, bpf_program__fd(prog), name,
+			     egress ? SQ_CLASSID_EGRESS : 0, &there);
 }
 
 static int offload_off(int sock, const char *ifname, uint32_t what)
@@ -88,91 +90,85 @@ static int offload_off(int sock, const char *ifname, uint32_t what)
 	return ioctl(sock, SIOCETHTOOL, &ifr) ? -errno : 0;
 }
 
-/* Both ends of a veth: those that are there, if they are a pair. */
-static int pair_make(const char *out, const char *in, struct nl_link *a, struct nl_link *b)
+/* With a dummy goes what is over it, with one end of a veth the other. */
+static void pair_delete(const char *out, const char *in)
 {
-	int err;
-
-	if (nl_link_get(out, a) || nl_link_get(in, b) || strcmp(a->kind, "veth") ||
-	    a->peer_nsid >= 0 || a->peer_ifindex != b->ifindex) {
-		nl_link_delete(out);
-		nl_link_delete(in);
-		err = nl_veth_create(out, in);
-		if (!err)
-			err = nl_link_get(out, a);
-		if (!err)
-			err = nl_link_get(in, b);
-		if (err)
-			return err;
-		quieten(out);
-		quieten(in);
-	}
-	return 0;
+	nl_link_delete(in);
+	nl_link_delete(out);
 }
 
-static int up(const struct nl_link *k)
-{
-	return (k->flags & IFF_UP) && k->mtu == VETH_MTU ? 0
-							 : nl_link_setup(k->ifindex, VETH_MTU, 0);
-}
-
-/* A vlan device over a dummy: what is sent through it meets the program at the dummy's egress
- * within the same call. -EOPNOTSUPP where the kernel has not both. */
-static int stack_ready(uint32_t *ret_out, uint32_t *ret_in)
+/* Both ends of a veth, here and up: those that are there, if they are a pair. */
+static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32_t *ret_in)
 {
 	struct nl_link a, b;
 	int err = 0;
 
-	if (nl_link_get(SEG_OUT, &a) || nl_link_get(SEG_IN, &b) || strcmp(a.kind, "vlan") ||
-	    strcmp(b.kind, "dummy") || a.peer_ifindex != b.ifindex) {
-		nl_link_delete(SEG_OUT);
-		nl_link_delete(SEG_IN);
-		err = nl_dummy_create(SEG_IN);
+	if (nl_link_get(out, &a) || nl_link_get(in, &b) || strcmp(a.kind, "veth") ||
+	    a.peer_nsid >= 0 || a.peer_ifindex != b.ifindex) {
+		pair_delete(out, in);
+		err = nl_veth_create(out, in);
 		if (!err)
-			err = nl_link_get(SEG_IN, &b);
+			err = nl_link_get(out, &a);
 		if (!err)
-			err = nl_vlan_create(SEG_OUT, b.ifindex, 1);
-		if (!err)
-			err = nl_link_get(SEG_OUT, &a);
-		if (err) {
-			nl_link_delete(SEG_IN);
+			err = nl_link_get(in, &b);
+		if (err)
 			return err;
-		}
-		quieten(SEG_OUT);
-		quieten(SEG_IN);
+		quieten(out);
+		quieten(in);
+	} else {
+		if (!(a.flags & IFF_UP) || a.mtu != VETH_MTU)
+			err = nl_link_setup(a.ifindex, VETH_MTU, 0);
+		if (!err && (!(b.flags & IFF_UP) || b.mtu != VETH_MTU))
+			err = nl_link_setup(b.ifindex, VETH_MTU, 0);
 	}
-	err = up(&b);
-	if (!err)
-		err = up(&a);
 	*ret_out = a.ifindex;
 	*ret_in = b.ifindex;
 	return err;
 }
 
-static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32_t *ret_in)
+/* A device of that kind over a dummy: what is sent through it meets the program at the dummy's
+ * egress within the same call. -EOPNOTSUPP where the kernel has not both. */
+static int stack_ready(const char *kind, const char *out, const char *in, uint32_t *ret_out,
+		       uint32_t *ret_in)
 {
 	struct nl_link a, b;
-	int err = pair_make(out, in, &a, &b);
+	int err = 0;
 
-	if (!err)
-		err = up(&a);
-	if (!err)
-		err = up(&b);
-	if (!err) {
-		*ret_out = a.ifindex;
-		*ret_in = b.ifindex;
+	if (nl_link_get(out, &a) || nl_link_get(in, &b) || strcmp(a.kind, kind) ||
+	    strcmp(b.kind, "dummy") || a.peer_nsid >= 0 || a.peer_ifindex != b.ifindex) {
+		pair_delete(out, in);
+		err = nl_dummy_create(in);
+		if (!err)
+			err = nl_link_get(in, &b);
+		if (!err)
+			err = nl_stack_create(out, kind, b.ifindex);
+		if (!err)
+			err = nl_link_get(out, &a);
+		if (err) {
+			nl_link_delete(in);
+			return err;
+		}
+		quieten(out);
+		quieten(in);
 	}
+	if (!(b.flags & IFF_UP) || b.mtu != VETH_MTU)
+		err = nl_link_setup(b.ifindex, VETH_MTU, 0);
+	if (!err && (!(a.flags & IFF_UP) || a.mtu != VETH_MTU))
+		err = nl_link_setup(a.ifindex, VETH_MTU, 0);
+	*ret_out = a.ifindex;
+	*ret_in = b.ifindex;
 	return err;
 }
 
 /* A device without offloads: what is sent through it is segmented and has its
  * checksum finished by the kernel (validate_xmit_skb), as by a plain NIC. */
-static int seg_make(struct space *s, uint32_t *ret_out, uint32_t *ret_in)
+static int seg_ready(struct engine *e, struct space *s)
 {
+	uint32_t out, in;
 	int sock, err;
 
-	s->cuts_now = !stack_ready(ret_out, ret_in);
-	err = s->cuts_now ? 0 : pair_ready(SEG_OUT, SEG_IN, ret_out, ret_in);
+	s->cuts_now = !stack_ready("vlan", SEG_OUT, SEG_IN, &out, &in);
+	err = s->cuts_now ? 0 : pair_ready(SEG_OUT, SEG_IN, &out, &in);
 	if (err)
 		return err;
 	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -184,7 +180,11 @@ static int seg_make(struct space *s, uint32_t *ret_out, uint32_t *ret_in)
 	if (!err)
 		err = offload_off(sock, SEG_OUT, ETHTOOL_SGSO);
 	close(sock);
-	return err ? err : clsact_ready(*ret_in);
+	if (!err)
+		err = attach(in, s->cuts_now, e->skel->progs.squall_seg_in, "squall_seg_in");
+	if (!err)
+		s->seg_ifindex = out;
+	return err;
 }
 
 /* Nobody reaches it: it is bound to a device at which nothing arrives for anybody, at the end of
@@ -229,36 +229,24 @@ static void listener_ready(struct engine *e, struct space *s)
 	}
 }
 
-/* fq before it goes up: to exchange the qdisc of a device that is up waits for all CPUs. */
-static int fq_make(const struct engine *e, uint32_t *ret_out, uint32_t *ret_in)
+static int fq_ready(struct engine *e, struct space *s)
 {
 	uint64_t limit = e->lane_state->max_bytes / SQ_LANE_OVERHEAD;
-	struct nl_link a, b;
-	int err = pair_make(FQ_OUT, FQ_IN, &a, &b);
+	uint32_t out, in;
+	int err;
 
+	s->stacked = e->features[F_MACVLAN].available &&
+		     !stack_ready("macvlan", FQ_OUT, FQ_IN, &out, &in);
+	err = s->stacked ? 0 : pair_ready(FQ_OUT, FQ_IN, &out, &in);
 	if (!err)
-		err = nl_fq_set(a.ifindex, limit > FQ_LIMIT ? limit : FQ_LIMIT);
+		err = nl_fq_set(out, limit > FQ_LIMIT ? limit : FQ_LIMIT);
+	s->stamps = e->features[F_STAMP].available;
+	if (!err && s->stamps)
+		nl_filter_delete(out, true); /* of a squalld without */
+	else if (!err)
+		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
 	if (!err)
-		err = up(&a);
-	if (!err)
-		err = up(&b);
-	if (!err)
-		err = clsact_ready(a.ifindex);
-	if (!err)
-		err = clsact_ready(b.ifindex);
-	if (!err) {
-		*ret_out = a.ifindex;
-		*ret_in = b.ifindex;
-	}
-	return err;
-}
-
-static int fq_ready(struct engine *e, struct space *s, uint32_t out, uint32_t in)
-{
-	int err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
-
-	if (!err)
-		err = attach(in, false, e->skel->progs.squall_fq_in, "squall_fq_in");
+		err = attach(in, s->stacked, e->skel->progs.squall_fq_in, "squall_fq_in");
 	if (!err)
 		listener_ready(e, s);
 	if (!err)
@@ -314,8 +302,6 @@ static int tap_ready(struct engine *e, struct space *s)
 		while (err == -ERANGE && (len /= 2) >= 1024);
 	}
 	if (!err)
-		err = clsact_ready(k.ifindex);
-	if (!err)
 		err = attach(k.ifindex, true, e->skel->progs.squall_tap_out, "squall_tap_out");
 	if (!err)
 		err = attach(k.ifindex, false, e->skel->progs.squall_tap_in, "squall_tap_in");
@@ -326,20 +312,17 @@ static int tap_ready(struct engine *e, struct space *s)
 
 int lane_ready(struct engine *e, struct space *s)
 {
-	uint32_t seg_out = 0, seg_in = 0, out = 0, in = 0;
-	int err = seg_make(s, &seg_out, &seg_in), res = 0;
+	int err = seg_ready(e, s), res = 0;
 
-	if (e->lane == SQ_LANE_FQ)
-		res = fq_make(e, &out, &in);
-	else
-		nl_link_delete(FQ_OUT); /* of a squalld that had the other lane, and died */
-	if (!err)
-		err = attach(seg_in, s->cuts_now, e->skel->progs.squall_seg_in, "squall_seg_in");
-	s->seg_ifindex = err ? 0 : seg_out;
-	if (e->lane == SQ_LANE_FQ && !res)
-		res = fq_ready(e, s, out, in);
-	else if (e->lane == SQ_LANE_TAP)
-		res = tap_ready(e, s);
+	if (err)
+		s->seg_ifindex = 0;
+	if (e->lane == SQ_LANE_FQ) {
+		res = fq_ready(e, s);
+	} else {
+		pair_delete(FQ_OUT, FQ_IN); /* of a squalld that had the other lane, and died */
+		if (e->lane == SQ_LANE_TAP)
+			res = tap_ready(e, s);
+	}
 	if (res)
 		s->lane_ifindex = 0;
 	return err ? err : res;
@@ -403,7 +386,7 @@ static bool parts_broken(const struct part *p, uint32_t ifindex, char *why, size
 bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, bool *ret_lane,
 		 char *why, size_t size)
 {
-	const struct part *lane = e->lane == SQ_LANE_FQ	   ? fq_parts
+	const struct part *lane = e->lane == SQ_LANE_FQ	   ? fq_parts[s->stacked][s->stamps]
 				  : e->lane == SQ_LANE_TAP ? tap_parts
 							   : NULL;
 
@@ -414,11 +397,8 @@ bool lane_broken(const struct engine *e, const struct space *s, bool *ret_seg, b
 
 int lane_open(struct engine *e, struct space *s)
 {
-	int err;
+	int err = lane_ready(e, s);
 
-	nl_begin();
-	err = lane_ready(e, s);
-	nl_end();
 	if (err)
 		lane_close(e, s);
 	return err;
@@ -426,9 +406,8 @@ int lane_open(struct engine *e, struct space *s)
 
 void lane_close(struct engine *e, struct space *s)
 {
-	nl_link_delete(SEG_OUT);
-	nl_link_delete(SEG_IN);
-	nl_link_delete(FQ_OUT);
+	pair_delete(SEG_OUT, SEG_IN);
+	pair_delete(FQ_OUT, FQ_IN);
 	if (s->tap_fd >= 0)
 		pacer_remove(e->pacer, s->tap_fd);
 	s->tap_fd = -1;

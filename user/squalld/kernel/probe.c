@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <bpf/libbpf.h>
 #include <linux/if_tun.h>
 #include "lib/cgroup.h"
 #include "squalld/kernel/engine_internal.h"
@@ -25,6 +26,9 @@ static const struct {
 	[F_TAP] = {"tap", "/dev/net/tun: packets wait in squalld (tap lane)"},
 	[F_DESTROY] = {"sock-destroy", "SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY): reset idle and "
 				       "reset after TIME strike a silent connection on time"},
+	[F_MACVLAN] = {"macvlan", "macvlan over dummy: what has waited in fq goes on at once"},
+	[F_STAMP] = {"stamp",
+		     "bpf_skb_set_tstamp (5.18): a packet enters the fq lane with its time"},
 };
 
 const char *feature_name(enum feature f)
@@ -76,6 +80,7 @@ static void *scratch_main(void *arg)
 		verdict(e, F_TAP, err, NULL);
 		verdict(e, F_TCX, err, NULL);
 		verdict(e, F_DESTROY, err, NULL);
+		verdict(e, F_MACVLAN, err, NULL);
 		return NULL;
 	}
 	err = nl_veth_create("probe0", "probe1");
@@ -86,6 +91,11 @@ static void *scratch_main(void *arg)
 	verdict(e, F_FQ, err ? err : nl_fq_set(ifindex, 1000000), "this kernel has no sch_fq");
 	verdict(e, F_TCX, err ? err : front_probe(ifindex),
 		"kernels before 6.6 have none: whoever is in front of squalld is named");
+	err = nl_dummy_create("probe2");
+	verdict(e, F_MACVLAN,
+		err ? err : nl_stack_create("probe3", "macvlan", if_nametoindex("probe2")),
+		"the fq lane is a veth, through one more of the kernel's queues (modprobe -a "
+		"macvlan dummy)");
 	err = nl_link_setup(if_nametoindex("lo"), 65536, 0);
 	verdict(e, F_DESTROY, err ? err : sockdiag_try(),
 		"a silent connection is reset with its next packet");
@@ -106,7 +116,8 @@ static int missing_check(const char *list, struct sq_error *err)
 		if (f == F_FEATURES)
 			return sq_error_set(err, -EINVAL, "--probe-missing",
 					    "\"%.*s\" is not accepted: btf, "
-					    "cgroup2, clsact, fq, sock-destroy, tap, tcx",
+					    "cgroup2, clsact, fq, macvlan, sock-destroy, "
+					    "stamp, tap, tcx",
 					    (int)n, list);
 		list += n + (list[n] == ',');
 	}
@@ -138,6 +149,11 @@ int probe_start(struct engine *e, const char *missing, struct probe **ret, struc
 		verdict(e, F_CGROUP2, cgroup_mount_level(),
 			"seen from inside a cgroup namespace, and how deep cannot be told: mount "
 			"the host's");
+	verdict(e, F_STAMP,
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_skb_set_tstamp, NULL) == 1
+			? 0
+			: -EOPNOTSUPP,
+		"a program of the lane gives it its time");
 	if (pthread_create(&p->thread, NULL, scratch_main, e)) {
 		free(p);
 		return sq_error_set(err, -EAGAIN, NULL, "cannot start a thread");

@@ -38,9 +38,9 @@ int nl_link_get(const char *name, struct nl_link *ret); /* -ENODEV: none of that
 /* All are down. A veth pair, with a large MTU and no addresses: it cannot go up in the same
  * request, before its peer exists. */
 int nl_veth_create(const char *name, const char *peer);
-/* A device that swallows what is sent, and a vlan device over ifindex. */
+/* A device that swallows what is sent, and a "vlan" or "macvlan" over ifindex. */
 int nl_dummy_create(const char *name);
-int nl_vlan_create(const char *name, uint32_t ifindex, uint16_t id);
+int nl_stack_create(const char *name, const char *kind, uint32_t ifindex);
 int nl_link_delete(const char *name);
 int nl_link_setup(uint32_t ifindex, uint32_t mtu, uint32_t txqlen); /* and up */
 

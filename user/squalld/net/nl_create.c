@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* New links of each kind that lanes are made of. */
+#include <string.h>
 #include <net/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -48,14 +49,17 @@ int nl_dummy_create(const char *name)
 	return nl_talk(nlh, NULL, NULL);
 }
 
-int nl_vlan_create(const char *name, uint32_t ifindex, uint16_t id)
+int nl_stack_create(const char *name, const char *kind, uint32_t ifindex)
 {
 	char buf[512] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nlmsghdr *nlh;
-	struct nlattr *info = link_new(buf, &nlh, name, "vlan"), *data;
+	struct nlattr *info = link_new(buf, &nlh, name, kind), *data;
 
 	data = mnl_attr_nest_start(nlh, IFLA_INFO_DATA);
-	mnl_attr_put_u16(nlh, IFLA_VLAN_ID, id);
+	if (!strcmp(kind, "vlan"))
+		mnl_attr_put_u16(nlh, IFLA_VLAN_ID, 1);
+	else
+		mnl_attr_put_u32(nlh, IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE);
 	mnl_attr_nest_end(nlh, data);
 	mnl_attr_nest_end(nlh, info);
 	mnl_attr_put_u32(nlh, IFLA_LINK, ifindex);
