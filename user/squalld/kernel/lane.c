@@ -97,6 +97,12 @@ static void pair_delete(const char *out, const char *in)
 	nl_link_delete(out);
 }
 
+static int up(const struct nl_link *k)
+{
+	return (k->flags & IFF_UP) && k->mtu == VETH_MTU ? 0
+							 : nl_link_setup(k->ifindex, VETH_MTU, 0);
+}
+
 /* Both ends of a veth, here and up: those that are there, if they are a pair. */
 static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32_t *ret_in)
 {
@@ -115,12 +121,10 @@ static int pair_ready(const char *out, const char *in, uint32_t *ret_out, uint32
 			return err;
 		quieten(out);
 		quieten(in);
-	} else {
-		if (!(a.flags & IFF_UP) || a.mtu != VETH_MTU)
-			err = nl_link_setup(a.ifindex, VETH_MTU, 0);
-		if (!err && (!(b.flags & IFF_UP) || b.mtu != VETH_MTU))
-			err = nl_link_setup(b.ifindex, VETH_MTU, 0);
 	}
+	err = up(&a);
+	if (!err)
+		err = up(&b);
 	*ret_out = a.ifindex;
 	*ret_in = b.ifindex;
 	return err;
@@ -151,10 +155,9 @@ static int stack_ready(const char *kind, const char *out, const char *in, uint32
 		quieten(out);
 		quieten(in);
 	}
-	if (!(b.flags & IFF_UP) || b.mtu != VETH_MTU)
-		err = nl_link_setup(b.ifindex, VETH_MTU, 0);
-	if (!err && (!(a.flags & IFF_UP) || a.mtu != VETH_MTU))
-		err = nl_link_setup(a.ifindex, VETH_MTU, 0);
+	err = up(&b);
+	if (!err)
+		err = up(&a);
 	*ret_out = a.ifindex;
 	*ret_in = b.ifindex;
 	return err;
