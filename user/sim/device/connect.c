@@ -256,6 +256,7 @@ int con_tls(struct lean *ln, struct device *d)
 	if (rc == 1) {
 		if (SSL_session_reused(d->ssl))
 			SIM_ADD(&ln->led.pub->tot.resumed, 1);
+		sim_tls_done(d->ssl);
 		ln->trim_ns = ln->led.now + SIM_TRIM_NS;
 		return 0;
 	}

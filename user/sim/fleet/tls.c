@@ -198,6 +198,38 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
 	return load_of(t->cert, t->key, thing, t->p, index, id, err);
 }
 
+/* From objects to DER: 0.7 KiB in place of 5. */
+static bool identity_pack(struct identity *id)
+{
+	int c = i2d_X509(id->cert, NULL), k = i2d_PrivateKey(id->key, NULL);
+	unsigned char *p;
+
+	if (id->der)
+		return true;
+	if (c <= 0 || k <= 0)
+		return false;
+	id->der = p = OPENSSL_malloc((size_t)(c + k));
+	if (!p)
+		return false;
+	id->cert_len = (uint32_t)i2d_X509(id->cert, &p);
+	id->key_len = (uint32_t)i2d_PrivateKey(id->key, &p);
+	return true;
+}
+
+/* Objects again. */
+static bool identity_parse(struct identity *id)
+{
+	const unsigned char *p = id->der;
+
+	id->cert = d2i_X509(NULL, &p, id->cert_len);
+	id->key = id->cert ? key_from_der(id->cert, p, id->key_len) : NULL;
+	if (id->key)
+		return true;
+	X509_free(id->cert);
+	id->cert = NULL;
+	return false;
+}
+
 int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 {
 	struct sim_tmpl *thing = NULL, *cert = NULL, *key = NULL, *client = NULL;
@@ -239,6 +271,14 @@ int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sq_error *err)
 
 		who[len < 0 ? 0 : len] = 0;
 		rc = load_of(cert, key, who, p, e->n, &e->id[e->n], err);
+		/* Each process of the fleet has all of these, and would copy every page of
+		 * small objects of which it frees its own. */
+		if (!rc && identity_pack(&e->id[e->n])) {
+			X509_free(e->id[e->n].cert);
+			EVP_PKEY_free(e->id[e->n].key);
+			e->id[e->n].cert = NULL;
+			e->id[e->n].key = NULL;
+		}
 	}
 	e->next = early_list;
 	early_list = e;
@@ -274,24 +314,6 @@ static struct early *early_find(const struct sim_profile *p)
 	return e;
 }
 
-/* From objects to DER: 0.7 KiB in place of 5. */
-static bool identity_pack(struct identity *id)
-{
-	int c = i2d_X509(id->cert, NULL), k = i2d_PrivateKey(id->key, NULL);
-	unsigned char *p;
-
-	if (id->der)
-		return true;
-	if (c <= 0 || k <= 0)
-		return false;
-	id->der = p = OPENSSL_malloc((size_t)(c + k));
-	if (!p)
-		return false;
-	id->cert_len = (uint32_t)i2d_X509(id->cert, &p);
-	id->key_len = (uint32_t)i2d_PrivateKey(id->key, &p);
-	return true;
-}
-
 /*
  * The server asks for the certificate, which it does in full handshakes only. A
  * device that will come back with its session (--resume always) hands its parsed
@@ -302,22 +324,8 @@ static int answer(SSL *ssl, X509 **ret_cert, EVP_PKEY **ret_key)
 {
 	struct sim_tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	struct identity *id = t->now;
-	const unsigned char *p;
 
-	if (!id)
-		return 0;
-	if (!id->cert && id->der) {
-		p = id->der;
-		id->cert = d2i_X509(NULL, &p, id->cert_len);
-		id->key = id->cert ? key_from_der(id->cert, p, id->key_len) : NULL;
-		if (!id->cert || !id->key) {
-			X509_free(id->cert);
-			EVP_PKEY_free(id->key);
-			id->cert = NULL;
-			id->key = NULL;
-		}
-	}
-	if (!id->cert)
+	if (!id || (!id->cert && (!id->der || !identity_parse(id))))
 		return 0;
 	*ret_cert = id->cert;
 	*ret_key = id->key;
@@ -327,6 +335,8 @@ static int answer(SSL *ssl, X509 **ret_cert, EVP_PKEY **ret_key)
 	} else {
 		X509_up_ref(id->cert);
 		EVP_PKEY_up_ref(id->key);
+		OPENSSL_clear_free(id->der, id->cert_len + id->key_len);
+		id->der = NULL;
 	}
 	return 1;
 }
@@ -497,6 +507,12 @@ SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner
 		SSL_set_session(ssl, resume);
 	SSL_set_connect_state(ssl);
 	return ssl;
+}
+
+void sim_tls_done(SSL *ssl)
+{
+	if (SSL_version(ssl) >= TLS1_3_VERSION)
+		SSL_certs_clear(ssl);
 }
 
 SSL_SESSION *sim_tls_pack(SSL_SESSION *s)

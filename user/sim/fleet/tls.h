@@ -22,7 +22,7 @@ void sim_tls_free(struct sim_tls *t);
 
 /*
  * Reads and checks the certificates and keys of a type's first `n` devices. What it
- * read is what they connect with: nothing is parsed twice. To be called before
+ * read, kept as DER, is what they connect with: no file is read twice. To be called before
  * shards, and their contexts, exist; sim_tls_check_free() when they no longer do.
  */
 int sim_tls_check(const struct sim_profile *p, uint32_t n, struct sq_error *err);
@@ -41,6 +41,12 @@ int sim_tls_identity(struct sim_tls *t, uint32_t slot, uint32_t index, const cha
  */
 SSL *sim_tls_connect(struct sim_tls *t, int fd, SSL_SESSION *resume, void *owner,
 		     const char *server);
+
+/*
+ * After the handshake: its certificate and key (5 KiB) are no longer needed. Before TLS 1.3 they
+ * are, a server may ask for another handshake.
+ */
+void sim_tls_done(SSL *ssl);
 
 /*
  * A session to keep while there is no connection: without the server's parsed
