@@ -732,6 +732,25 @@ static void kept_as(void **state)
 	assert_string_equal(book_find(d.book, "cgroup:/a")->text, "up loss 7%");
 }
 
+/* Put back, a rule got what was left of its time; found again, it is still what was asked for. */
+static void asked_for(void **state)
+{
+	json_t *saved;
+
+	(void)state;
+	fake_add("/a");
+	set("cgroup:/a", "up loss 5% for 1h");
+	fake_of(1000)->rule.for_ns -= 918000000;
+	saved = json_pack("{s:b,s:s,s:o}", "clean", 0, "boot_id", sq_boot_id(), "rules",
+			  book_save(d.book));
+	book_free(d.book);
+	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
+	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
+	book_restore(d.book, saved);
+	json_decref(saved);
+	assert_string_equal(book_find(d.book, "cgroup:/a")->text, "up loss 5% for 1h");
+}
+
 static void odd_files(void **state)
 {
 	char path[100];
@@ -848,6 +867,7 @@ int main(void)
 		T(schedule_renamed_away),
 		T(wall_clock),
 		T(kept_as),
+		T(asked_for),
 		T(odd_files),
 		T(long_text),
 		T(deep_tree),

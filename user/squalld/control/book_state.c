@@ -16,6 +16,7 @@
 #include "squalld/kernel/kernel.h"
 
 #define COUNTER_WORDS (sizeof(struct sq_counters) / sizeof(uint64_t))
+#define NEAR_NS	      1000000000ull
 
 /* Only where a version began with counters that had counted; NULL elsewhere. */
 static json_t *base_json(const struct rule_entry *e)
@@ -208,14 +209,20 @@ struct alike {
 	struct rule_entry *found;
 };
 
-/* But for its time, of which a member got what was left. */
+/* But for its time, of which who is put back, and a member, got what was left. */
+static bool same_but_time(const struct sq_rule *kept, const struct sq_rule *kernels)
+{
+	struct sq_rule mine = *kept;
+
+	mine.for_ns = kernels->for_ns;
+	return sq_rule_equal(&mine, kernels);
+}
+
 static int same_rule(struct rule_entry *e, void *arg)
 {
 	struct alike *x = arg;
-	struct sq_rule mine = e->rule;
 
-	mine.for_ns = x->rule->for_ns;
-	if (!e->selector || !sq_rule_equal(&mine, x->rule))
+	if (!e->selector || !same_but_time(&e->rule, x->rule))
 		return 0;
 	x->found = e;
 	return 1;
@@ -276,12 +283,22 @@ static struct rule_entry *noted(const struct restore *x, uint64_t id)
 	return at ? at->e : NULL;
 }
 
-/* A rule that the kernel has: it is the truth. */
+/* What was put back ends when it would have. */
+static bool ends_then(const struct rule_entry *e, const struct sq_rule *rule)
+{
+	uint64_t off = e->ends_ns > rule->expires_ns ? e->ends_ns - rule->expires_ns
+						     : rule->expires_ns - e->ends_ns;
+
+	return e->ends_ns && rule->expires_ns && off < NEAR_NS;
+}
+
+/* A rule that the kernel has: it is the truth, but for the time that was asked for. */
 static int adopt_one(const struct sq_rule *rule, void *arg)
 {
 	struct restore *x = arg;
 	struct book *book = x->book;
 	struct rule_entry *e = noted(x, rule->target);
+	uint64_t asked_ns = rule->for_ns;
 	char path[TARGET_NAME_MAX], name[TARGET_NAME_MAX + 8];
 
 	if (!e) {
@@ -296,7 +313,10 @@ static int adopt_one(const struct sq_rule *rule, void *arg)
 		strcpy(e->source, "api");
 	}
 	whose(book, e, rule);
+	if (ends_then(e, rule) && same_but_time(&e->rule, rule))
+		asked_ns = e->rule.for_ns;
 	e->rule = *rule;
+	e->rule.for_ns = asked_ns;
 	rule_source(rule, e->source);
 	e->in_force = true;
 	e->ends_ns = rule->expires_ns;
