@@ -85,6 +85,7 @@ static bool for_batch(const struct command *c, uint32_t given)
 static int understand(struct batch *b, struct step *s)
 {
 	struct opt_line line = {.table = b->cli->table, .base = {&s->own}};
+	struct cli plain = *b->cli;
 	struct sq_error err;
 	int words = 0, r;
 
@@ -109,11 +110,15 @@ static int understand(struct batch *b, struct step *s)
 		return complain(b->cli, EXIT_USAGE, &err);
 	if (s->command->run != cmd_fault_set || s->given & OPT_WAIT)
 		return 0;
-	s->own = *b->cli;
-	r = text_of_words(&s->own, s->argc - 1, s->argv + 1, &s->rule);
-	return !r && !*s->argv[0]
-		       ? complain_text(b->cli, EXIT_USAGE, "an empty name is not accepted")
-		       : r;
+	r = text_of_words(&plain, s->argc - 1, s->argv + 1, &s->rule);
+	if (!r && !*s->argv[0])
+		return complain_text(b->cli, EXIT_USAGE, "an empty name is not accepted");
+	/* Told in a way of its own, it is set by itself. */
+	if (s->given & (OPT_JSON | OPT_PRETTY)) {
+		json_decref(s->rule);
+		s->rule = NULL;
+	}
+	return r;
 }
 
 /* Each line that is no comment becomes a step. */
