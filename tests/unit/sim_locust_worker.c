@@ -445,8 +445,8 @@ static void rows_of_its_own(void **state)
 		expect("spawning_complete", 3000);
 		assert_int_equal(users(), 0);
 	}
-	fake.rows = false;
 	quit_worker();
+	fake.rows = false;
 }
 
 /* A master names files of this machine only below the folder that it may. */
