@@ -405,10 +405,10 @@ def connects_bare(n):
 
 
 @measured
-def connects_sim(n):
+def connects_sim(n, bind="127.1.0.0/25"):
     sink = Sink(*workers(n), spin=False)
     try:
-        args = ("--interval", "1h", "--bind", "127.1.0.0/25", "--connect-timeout", "60s")
+        args = ("--interval", "1h", "--bind", bind, "--connect-timeout", "60s")
         p = sim(sink.port, 1, *args)
         until("a connection", lambda: sink.snap()["connected"] >= 1, p)
         time.sleep(0.5)

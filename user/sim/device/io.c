@@ -80,9 +80,10 @@ long io_write(struct lean *ln, struct device *d, const uint8_t *p, size_t len)
 		while (n < 0 && errno == EINTR);
 		if (n < 0 && errno == EAGAIN)
 			return 0;
-		d->mute = n < 0;
-		if (n < 0)
+		if (n < 0) {
+			d->mute = true;
 			return broken(d, errno);
+		}
 	}
 	SIM_ADD(&ln->led.pub->tot.bytes_out, (uint64_t)n);
 	SIM_ADD(&ln->led.pub->tot.writes, 1);

@@ -15,10 +15,13 @@
  */
 uint32_t win_size(const struct stype *ty, const struct device *d)
 {
-	uint32_t owed = d->win ? d->win->owed : 0,
-		 room = d->recv_max > owed ? d->recv_max - owed : 0;
+	uint32_t owed, room;
 
-	return d->recv_max && room < ty->p.inflight ? room : ty->p.inflight;
+	if (!d->recv_max)
+		return ty->p.inflight;
+	owed = d->win ? d->win->owed : 0;
+	room = d->recv_max > owed ? d->recv_max - owed : 0;
+	return room < ty->p.inflight ? room : ty->p.inflight;
 }
 
 struct inflight *win_slot(struct stype *ty, struct device *d)
