@@ -204,8 +204,11 @@ static bool met_itself(const struct stype *ty, const struct device *d)
 	/* Most brokers' ports are none of those. */
 	if (!ty->p.port_low && ty->p.port < ty->local_low && (!d->x || !d->x->redirect))
 		return false;
-	if (getsockname(d->fd, &own.sa, &own_len) || getpeername(d->fd, &peer.sa, &peer_len) ||
-	    own_len != peer_len || memcmp(&own, &peer, own_len))
+	if (getsockname(d->fd, &own.sa, &own_len) ||
+	    (own.in.sin_port != htons(ty->p.port) && (!d->x || !d->x->redirect)))
+		return false;
+	if (getpeername(d->fd, &peer.sa, &peer_len) || own_len != peer_len ||
+	    memcmp(&own, &peer, own_len))
 		return false;
 	/* Nor may what is left of it keep the port from the broker. */
 	setsockopt(d->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
