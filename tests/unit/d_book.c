@@ -683,25 +683,32 @@ static void schedule_moves(void **state)
 	assert_null(book_find(d.book, "w2"));
 }
 
+/* In the same boot, with what the state file has: `rules`, which it takes. */
+static void restart(bool clean, json_t *rules)
+{
+	json_t *saved =
+		json_pack("{s:b,s:s,s:o}", "clean", clean, "boot_id", sq_boot_id(), "rules", rules);
+
+	book_free(d.book);
+	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
+	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
+	book_restore(d.book, saved);
+	json_decref(saved);
+}
+
 /* The wall clock says that the rule is long over; the boot lasts, and it is not. */
 static void wall_clock(void **state)
 {
-	json_t *saved;
+	json_t *list;
 
 	(void)state;
 	fake_add("/a");
 	set("cgroup:/a", "up loss 5% for 1h");
 	fake_of(1000)->here = false;
 	book_tick(d.book, true);
-	saved = json_pack("{s:b,s:s,s:o}", "clean", 0, "boot_id", sq_boot_id(), "rules",
-			  book_save(d.book));
-	json_object_set_new(json_array_get(json_object_get(saved, "rules"), 0), "expires_ms",
-			    json_integer(1));
-	book_free(d.book);
-	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
-	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
-	book_restore(d.book, saved);
-	json_decref(saved);
+	list = book_save(d.book);
+	json_object_set_new(json_array_get(list, 0), "expires_ms", json_integer(1));
+	restart(false, list);
 	assert_non_null(book_find(d.book, "cgroup:/a"));
 	book_tick(d.book, true);
 	assert_non_null(book_find(d.book, "cgroup:/a"));
@@ -723,31 +730,18 @@ static void kept_as(void **state)
 	json_decref(saved);
 	json_object_set_new(json_array_get(list, 0), "rule",
 			    json_pack("{s:[{s:{s:{s:i}}}]}", "clauses", "up", "loss", "pct", 7));
-	saved = json_pack("{s:b,s:s,s:o}", "clean", 1, "boot_id", sq_boot_id(), "rules", list);
-	book_free(d.book);
-	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
-	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
-	book_restore(d.book, saved);
-	json_decref(saved);
+	restart(true, list);
 	assert_string_equal(book_find(d.book, "cgroup:/a")->text, "up loss 7%");
 }
 
 /* Put back, a rule got what was left of its time; found again, it is still what was asked for. */
 static void asked_for(void **state)
 {
-	json_t *saved;
-
 	(void)state;
 	fake_add("/a");
 	set("cgroup:/a", "up loss 5% for 1h");
 	fake_of(1000)->rule.for_ns -= 918000000;
-	saved = json_pack("{s:b,s:s,s:o}", "clean", 0, "boot_id", sq_boot_id(), "rules",
-			  book_save(d.book));
-	book_free(d.book);
-	assert_int_equal(book_new(d.engine, d.targets, d.bus, d.state, &d.book), 0);
-	state_register_slow(d.state, STATE_RULES, "rules", &book_saver, d.book);
-	book_restore(d.book, saved);
-	json_decref(saved);
+	restart(false, book_save(d.book));
 	assert_string_equal(book_find(d.book, "cgroup:/a")->text, "up loss 5% for 1h");
 }
 
