@@ -135,10 +135,19 @@ struct ruled {
 	uint64_t arrived_ns; /* empty, and has had a process since then; 0: none */
 	int wd;		     /* who tells of its first process, -1: nobody */
 	struct ruled *next;
+	struct ruled *after, *before; /* of all, a ring */
 	struct sq_rule rule; /* the last: most of it is never touched, see sq_rule_used() */
 };
 
 #define RULE_BUCKETS 16384
+
+/* What is asked of a few rules at each tick: all in turn, as 10,000 would hold up a setter. */
+enum turn {
+	TURN_OVER,  /* is its time over? */
+	TURN_GONE,  /* was its cgroup removed? */
+	TURN_PLACE, /* where do its processes live? */
+	TURNS
+};
 
 /* A cgroup that is about to get a rule: a scan takes it for ruled. */
 struct held {
@@ -220,10 +229,11 @@ struct engine {
 	struct slots now, then; /* of atts, and of before */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
-	/* Where rules_expire(), its look for cgroups, and rules_place() go on. */
-	int sweep, gone_sweep, place_sweep;
+	/* Of the ring, whose turn it is; NULL while there is no rule. */
+	struct ruled *turn[TURNS];
 	int level_users[SQ_MAX_LEVELS + 1];
 	int down_users;
+	bool named;	 /* there may have been a rule with names since sq_hosts was last swept */
 	int empty_users; /* whose target has no process */
 	bool arrived;	 /* that of some of them may have got one */
 	/* Rules whose targets live, or may live, in the host's namespace; changed with the lock,
@@ -366,6 +376,7 @@ void rules_clear(struct engine *e); /* out of the kernel too */
 void rules_free(struct engine *e);
 struct ruled *ruled_find(struct engine *e, uint64_t id);
 void ruled_insert(struct engine *e, struct ruled *r, uint64_t id); /* r->level is known */
+struct ruled *rules_turn(struct engine *e, enum turn t); /* with the lock; NULL: no rule */
 void rules_publish_levels(struct engine *e);
 bool rule_keeps_counter(const struct sq_rule *rule, uint32_t counter);
 bool rule_has_down(const struct sq_rule *rule);

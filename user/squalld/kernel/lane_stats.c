@@ -258,6 +258,18 @@ static void targets_sweep(struct engine *e, uint64_t now)
 	pthread_mutex_unlock(&e->lock);
 }
 
+/* To walk through a map that is empty costs 3 million instructions. */
+static bool may_know_hosts(struct engine *e)
+{
+	bool named;
+
+	pthread_mutex_lock(&e->lock);
+	named = e->named;
+	e->named = e->down_users > 0; /* as a rule with names is, and so may be one in force */
+	pthread_mutex_unlock(&e->lock);
+	return named || e->hosts;
+}
+
 void lane_sweep(struct engine *e)
 {
 	struct sq_lane_state *s = e->lane_state;
@@ -281,8 +293,9 @@ void lane_sweep(struct engine *e)
 	if (now > e->swept_ns + 10000000000ull) {
 		e->swept_ns = now;
 		targets_sweep(e, now);
-		e->hosts = hosts_sweep(bpf_map__fd(e->skel->maps.sq_hosts),
-				       bpf_map__fd(e->skel->maps.sq_targets), now);
+		if (may_know_hosts(e))
+			e->hosts = hosts_sweep(bpf_map__fd(e->skel->maps.sq_hosts),
+					       bpf_map__fd(e->skel->maps.sq_targets), now);
 	}
 	engine_lane_stats(e, &st);
 	note_losses(e, &st);

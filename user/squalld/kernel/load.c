@@ -414,6 +414,7 @@ int rules_adopt(struct engine *e, struct sq_error *err)
 	}
 	drop_versions(e);
 	drop_counters(e);
+	e->named = true; /* by a squalld before us, who knows */
 	for (int b = 0; b < RULE_BUCKETS; b++)
 		for (struct ruled *r = e->rules[b]; r; r = r->next)
 			table_adopt(e->tables, &r->rule);

@@ -297,10 +297,41 @@ static void retire_version(struct engine *e, const struct sq_rule *old, const st
 		lane_shorten(e, now->target, lane_wait_ms(now));
 }
 
+struct ruled *rules_turn(struct engine *e, enum turn t)
+{
+	struct ruled *r = e->turn[t];
+
+	if (r)
+		e->turn[t] = r->after;
+	return r;
+}
+
+static void ring_add(struct engine *e, struct ruled *r)
+{
+	struct ruled *at = e->turn[0];
+
+	r->after = at ? at : r;
+	r->before = at ? at->before : r;
+	r->before->after = r;
+	r->after->before = r;
+	for (int t = 0; !at && t < TURNS; t++)
+		e->turn[t] = r;
+}
+
+static void ring_remove(struct engine *e, struct ruled *r)
+{
+	for (int t = 0; t < TURNS; t++)
+		if (e->turn[t] == r)
+			e->turn[t] = r->after == r ? NULL : r->after;
+	r->before->after = r->after;
+	r->after->before = r->before;
+}
+
 void ruled_insert(struct engine *e, struct ruled *r, uint64_t id)
 {
 	r->next = *bucket(e, id);
 	*bucket(e, id) = r;
+	ring_add(e, r);
 	e->n_rules++;
 	e->level_users[r->level]++;
 	e->host_users += !r->elsewhere;
@@ -389,6 +420,7 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	sq_rule_copy(&r->rule, &rule); /* its pages are touched for what it says only */
 	table_in_force(e->tables, &rule);
 	e->down_users += rule_has_down(&rule);
+	e->named |= rule.n_hosts > 0;
 	rules_publish_levels(e);
 	rules_retire_old(e, RETIRE_NS);
 	if (ret)
@@ -417,6 +449,7 @@ static int forget(struct engine *e, struct ruled *r)
 	while (*p != r)
 		p = &(*p)->next;
 	*p = r->next;
+	ring_remove(e, r);
 	e->n_rules--;
 	e->level_users[r->level]--;
 	e->host_users -= !r->elsewhere;
@@ -546,34 +579,23 @@ static bool removed(const struct ruled *r)
 	return faccessat(r->fd, "cgroup.procs", F_OK, 0) && (errno == ENOENT || errno == ENODEV);
 }
 
-#define SLICE	     (RULE_BUCKETS / 8)
-#define GONE_AT_ONCE 64 /* 2 us each: with 10,000 rules, all of a slice were 2 % of a core */
+#define GONE_AT_ONCE 64 /* 2 us each: with 10,000 rules, an eighth of them were 2 % of a core */
 
 /* Forgets rules whose time is over (the kernel stopped them on time already),
- * and those whose cgroup was removed. A slice of the table at each call, so
- * that 10,000 rules do not hold up a setter. */
+ * and those whose cgroup was removed. */
 void rules_expire(struct engine *e)
 {
-	struct ruled *r, *next;
-	int left = GONE_AT_ONCE;
+	int over = (e->n_rules + 7) / 8, gone = GONE_AT_ONCE;
+	struct ruled *r;
 
-	for (int b = e->sweep; b < e->sweep + SLICE; b++) {
-		for (r = e->rules[b]; r; r = next) {
-			next = r->next;
-			/* Its owner may ask what it did. */
-			if (rule_over_for(&r->rule, 1000000000))
-				forget(e, r);
-		}
-	}
-	e->sweep = (e->sweep + SLICE) % RULE_BUCKETS;
-	for (int n = 0; n < SLICE && left > 0; n++) {
-		for (r = e->rules[e->gone_sweep]; r; r = next, left--) {
-			next = r->next;
-			if (removed(r))
-				forget(e, r);
-		}
-		e->gone_sweep = (e->gone_sweep + 1) % RULE_BUCKETS;
-	}
+	while (over-- > 0 && (r = rules_turn(e, TURN_OVER)))
+		/* Its owner may ask what it did. */
+		if (rule_over_for(&r->rule, 1000000000))
+			forget(e, r);
+	gone = e->n_rules < gone ? e->n_rules : gone;
+	while (gone-- > 0 && (r = rules_turn(e, TURN_GONE)))
+		if (removed(r))
+			forget(e, r);
 	rules_retire_old(e, RETIRE_NS);
 }
 

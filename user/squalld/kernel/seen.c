@@ -220,18 +220,14 @@ int see_all(struct engine *e, const struct seen *before, struct seen *s)
 
 void rules_place(struct engine *e)
 {
-	int begin = e->place_sweep,
-	    left = e->n_rules < PLACES_AT_ONCE ? e->n_rules : PLACES_AT_ONCE;
+	int left = e->n_rules < PLACES_AT_ONCE ? e->n_rules : PLACES_AT_ONCE;
 
-	for (int n = 0; n < RULE_BUCKETS && left > 0; n++) {
-		e->place_sweep = (begin + n + 1) % RULE_BUCKETS;
-		for (struct ruled *r = e->rules[(begin + n) % RULE_BUCKETS]; r;
-		     r = r->next, left--) {
-			bool elsewhere = lives_elsewhere(e, r->rule.target);
+	while (left-- > 0) {
+		struct ruled *r = rules_turn(e, TURN_PLACE);
+		bool elsewhere = lives_elsewhere(e, r->rule.target);
 
-			e->host_users += r->elsewhere - elsewhere;
-			r->elsewhere = elsewhere;
-		}
+		e->host_users += r->elsewhere - elsewhere;
+		r->elsewhere = elsewhere;
 	}
 }
 
