@@ -554,7 +554,7 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 		e->full_ns = engine_now();
 	if (lo)
 		err = scan_links(e, space_of(e, e->host_ino), seen, !full);
-	front_watch(e, waited && !full ? seen : NULL);
+	front_watch(e, full ? NULL : seen, waited);
 	res = scan_inside(e, seen, full);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)

@@ -338,8 +338,8 @@ const char *failure_text(const struct scan_failure *f, char *buf, size_t size);
  * in the interface's namespace. */
 int front_probe(uint32_t ifindex); /* 0: this kernel has tcx */
 int front_init(struct engine *e);
-/* waited_for: by the scan that a rule waits for; NULL: looks at all. */
-void front_watch(struct engine *e, const struct seen *waited_for);
+/* By what a scan has seen: looks where rules act; waited: where they begin to. NULL: at all. */
+void front_watch(struct engine *e, const struct seen *seen, bool waited);
 void front_clean(uint32_t ifindex);
 
 /* view.c */

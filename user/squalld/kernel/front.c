@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -207,51 +208,53 @@ bool engine_in_front(struct engine *e)
 	return __atomic_load_n(&e->behind, __ATOMIC_RELAXED);
 }
 
-#define NEWLY_RULED 32
-
-/* What a rule waits for: the edges of namespaces that had none until now, which are not attached
- * for the first time. */
-struct newly {
-	int n;
-	int32_t nsid[NEWLY_RULED];
+/* Namespaces whose edges are asked now, by nsid in order. */
+struct asked {
+	size_t n;
+	int32_t *nsid;
 };
 
-static bool find_newly(const struct seen *seen, struct newly *ret)
+static int by_nsid(const void *a, const void *b)
 {
-	for (size_t i = 0; i < seen->n; i++) {
+	const int32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Those with rules; waited: of them those that had none until now, which is what a rule waits for.
+ * false: out of memory. */
+static bool asked_of(const struct seen *seen, bool waited, struct asked *ret)
+{
+	ret->nsid = calloc(seen->n + 1, sizeof(*ret->nsid));
+	for (size_t i = 0; ret->nsid && i < seen->n; i++) {
 		const struct seen_space *sp = &seen->list[i];
 
-		if (!sp->newly || sp->nsid < 0)
-			continue;
-		if (ret->n == NEWLY_RULED)
-			return false;
-		ret->nsid[ret->n++] = sp->nsid;
+		if ((waited ? sp->newly : sp->ruled) && sp->nsid >= 0)
+			ret->nsid[ret->n++] = sp->nsid;
 	}
-	return true;
+	if (ret->nsid)
+		qsort(ret->nsid, ret->n, sizeof(*ret->nsid), by_nsid);
+	return ret->nsid;
 }
 
 /* Of the host's own interfaces there are few. */
-static bool matters(const struct attachment *a, const struct newly *newly)
+static bool matters(const struct attachment *a, const struct asked *asked)
 {
-	if (!(a->att.flags & SQ_A_EDGE) || !a->looked)
-		return true;
-	for (int i = 0; i < newly->n; i++)
-		if (newly->nsid[i] == a->att.peer_nsid)
-			return true;
-	return false;
+	return !(a->att.flags & SQ_A_EDGE) || !a->looked ||
+	       bsearch(&a->att.peer_nsid, asked->nsid, asked->n, sizeof(*asked->nsid), by_nsid);
 }
 
-/* tcx tells nobody of a change, so it is asked once a second: 1 us for each, and 4 ms where there
- * are 2,000; too long for who waits for the scan. */
-void front_watch(struct engine *e, const struct seen *waited_for)
+/* tcx tells nobody of a change, so it is asked, 1 us for each: once a second where a rule acts. Of
+ * 2,000 containers without one all would be 0.4 % of a core. */
+void front_watch(struct engine *e, const struct seen *seen, bool waited)
 {
-	struct newly newly = {0};
-	bool behind = false, all = !waited_for || !find_newly(waited_for, &newly);
+	struct asked asked = {0};
+	bool behind = false, all = !seen || !asked_of(seen, waited, &asked);
 
 	for (uint32_t i = 1; i < e->top_att; i++) {
 		struct attachment *a = &e->atts[i];
 
-		bool now = a->ino && (all || matters(a, &newly));
+		bool now = a->ino && (all || matters(a, &asked));
 
 		for (int dir = 0; dir < 2 && a->ino; dir++) {
 			if (now && a->ino == e->host_ino)
@@ -263,5 +266,6 @@ void front_watch(struct engine *e, const struct seen *waited_for)
 		}
 		a->looked |= now;
 	}
+	free(asked.nsid);
 	__atomic_store_n(&e->behind, behind, __ATOMIC_RELAXED);
 }
