@@ -99,13 +99,20 @@ static bool note_filters(struct attachment *a, const struct nl_filters *f)
 /* Both filters, which a squalld before us may have left. */
 static int filters_set(struct engine *e, struct attachment *a, struct nl_filters *f)
 {
-	uint32_t ifindex = a->att.ifindex;
 	uint16_t classid = a - e->atts;
-	int err = nl_filter_set(ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
-				"squall_ingress", classid, &f[0]);
+	int err = 0;
 
-	return err ? err
-		   : nl_filter_set(ifindex, true, e->egress_fd, "squall_egress", classid, &f[1]);
+	for (int dir = 0; dir < 2 && !err; dir++) {
+		enum program p = dir ? P_EGRESS : P_INGRESS;
+
+		/* It is there, and first. */
+		if (f[dir].ours && f[dir].prog_id == e->prog_id[p] && f[dir].classid == classid &&
+		    !f[dir].front[0])
+			continue;
+		err = nl_filter_set(a->att.ifindex, dir, e->prog_fd[p], program_name(p), classid,
+				    &f[dir]);
+	}
+	return err;
 }
 
 static int attach_link(struct engine *e, const struct space *s, const struct nl_link *link,

@@ -123,48 +123,48 @@ int front_probe(uint32_t ifindex)
 
 int front_init(struct engine *e)
 {
-	int hooks[2] = {bpf_program__fd(e->skel->progs.squall_ingress), e->egress_fd};
-	struct bpf_program *front[2] = {e->skel->progs.squall_front_i,
-					e->skel->progs.squall_front_e};
-
-	for (uint32_t dir = 0; dir < 2; dir++) {
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_hooks), &dir, &hooks[dir],
-					BPF_ANY) ||
-		    bpf_obj_get_info_by_fd(bpf_program__fd(front[dir]), &info, &len))
+	for (uint32_t dir = 0; dir < 2; dir++)
+		if (bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_hooks), &dir,
+					&e->prog_fd[P_INGRESS + dir], BPF_ANY))
 			return -errno;
-		e->front_fd[dir] = bpf_program__fd(front[dir]);
-		e->front_id[dir] = info.id;
-	}
 	return 0;
+}
+
+/* Of whose interface it is, which tcx does not say. */
+static int tell_slot(struct engine *e, const struct attachment *a)
+{
+	uint32_t key = a->att.ifindex, slot = a - e->atts;
+
+	return bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_front), &key, &slot, BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 /* To the first place of the interface's tcx programs. */
 static int go_first(struct engine *e, struct attachment *a, int dir)
 {
-	uint32_t key = a->att.ifindex, slot = a - e->atts;
+	int fd = e->prog_fd[P_FRONT + dir], err = tell_slot(e, a);
 
-	if (bpf_map_update_elem(bpf_map__fd(e->skel->maps.sq_front), &key, &slot, BPF_ANY))
-		return -errno;
+	if (err)
+		return err;
 	/* -EEXIST otherwise; the clsact filter judges meanwhile. */
-	tcx_detach(a->att.ifindex, dir, e->front_fd[dir]);
-	return tcx_attach(a->att.ifindex, dir, e->front_fd[dir]);
+	tcx_detach(a->att.ifindex, dir, fd);
+	return tcx_attach(a->att.ifindex, dir, fd);
 }
 
 static void look(struct engine *e, struct attachment *a, int dir)
 {
 	uint32_t ids[MAX_PROGS], n = 0, others = 0, first = 0, stale = 0;
+	uint32_t own = e->prog_id[P_FRONT + dir];
 	char name[BPF_OBJ_NAME_LEN], first_name[BPF_OBJ_NAME_LEN] = "";
 	struct front *f = &a->front[dir];
 	bool mine = false;
 	int err = e->features[F_TCX].available ? tcx_list(a->att.ifindex, dir, ids, &n) : -EINVAL;
 
 	for (uint32_t i = 0; i < n && i < MAX_PROGS; i++) {
-		int fd = ids[i] == e->front_id[dir] ? -1 : prog_of(ids[i], name);
+		int fd = ids[i] == own ? -1 : prog_of(ids[i], name);
 
-		if (ids[i] == e->front_id[dir]) {
+		if (ids[i] == own) {
 			mine = true;
 			continue;
 		}
@@ -188,6 +188,9 @@ static void look(struct engine *e, struct attachment *a, int dir)
 		f->tries = 0;
 		return;
 	}
+	/* A squalld before us has put it there. */
+	if (mine && !a->looked && tell_slot(e, a))
+		mine = false;
 	if ((first || !mine) && f->tries < MAX_TRIES) {
 		f->tries++;
 		err = go_first(e, a, dir);
@@ -196,7 +199,7 @@ static void look(struct engine *e, struct attachment *a, int dir)
 		mine = !err;
 	}
 	if (stale && mine)
-		front_remove(a->att.ifindex, dir, e->front_id[dir]);
+		front_remove(a->att.ifindex, dir, own);
 	if (first)
 		snprintf(f->who, sizeof(f->who), "tcx program \"%s\" (id %u)", first_name, first);
 	else if (!mine)
