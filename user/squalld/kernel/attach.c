@@ -475,7 +475,8 @@ static int scan_inside(struct engine *e, struct seen *seen, bool full)
 		char path[64];
 		int fd;
 
-		if (!sp->ruled || (sp->edges && !s))
+		/* Its lo went with its last rule. */
+		if (!sp->ruled || (sp->edges && !s && !sp->newly))
 			continue;
 		if (!s) {
 			snprintf(path, sizeof(path), "/proc/%d/ns/net", sp->pid);
