@@ -9,7 +9,8 @@
  * an event meant is never guessed: it asks for a scan. The host's links, of
  * which there may be hundreds, are looked at only after an event of links or
  * filters, or when the processes told something new; else 500 veths cost 3 % of
- * a CPU once a second, and a first rule 70 ms.
+ * a CPU once a second, and a first rule 70 ms. And each half a minute, in case
+ * that an event was missed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -530,14 +531,15 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
 	int err = seen ? see_all(e, e->seen, seen) : -ENOMEM, res;
-	bool full, lo;
+	bool full, all, lo;
 
 	pthread_mutex_lock(&e->att_lock);
 	e->n_failed = 0;
 	if (err)
 		goto out;
-	full = links_changed || !e->seen || !seen_same(e->seen, seen) ||
-	       e->full_ns + FULL_EVERY_NS < engine_now();
+	all = links_changed || !e->seen || !seen_same(e->seen, seen) ||
+	      e->links_ns + LINKS_EVERY_NS < engine_now();
+	full = all || e->full_ns + FULL_EVERY_NS < engine_now();
 	for (size_t i = 0; i < seen->n && !full; i++) {
 		const struct seen_space *before = seen_find(e->seen, seen->list[i].ino);
 
@@ -546,7 +548,7 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 	}
 	/* A first rule wants lo: the others need not be asked for that, 60 ms where there are
 	 * 2,000. */
-	lo = full || lo_wanted(e) != e->lo_there;
+	lo = all || lo_wanted(e) != e->lo_there;
 	if (lo)
 		lo_is_ill(e, NULL);
 	/* What waits for an interface comes back to it before it is left. */
@@ -560,8 +562,10 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 	}
 	if (full)
 		e->full_ns = engine_now();
+	if (all)
+		e->links_ns = engine_now();
 	if (lo)
-		err = scan_links(e, space_of(e, e->host_ino), seen, !full);
+		err = scan_links(e, space_of(e, e->host_ino), seen, !all);
 	front_watch(e, full ? NULL : seen, waited);
 	res = scan_inside(e, seen, full);
 	err = err ? err : res;

@@ -227,7 +227,8 @@ void rules_place(struct engine *e)
 		e->place_sweep = (begin + n + 1) % RULE_BUCKETS;
 		for (struct ruled *r = e->rules[(begin + n) % RULE_BUCKETS]; r;
 		     r = r->next, left--) {
-			bool elsewhere = lives_elsewhere(e, r->rule.target);
+			struct netns_place at = netns_place_in(e->host_ino, r->fd, r->rule.target);
+			bool elsewhere = at.elsewhere && !at.here;
 
 			e->host_users += r->elsewhere - elsewhere;
 			r->elsewhere = elsewhere;

@@ -77,6 +77,13 @@ static int place_pid(int pid, void *arg)
 	return p->here;
 }
 
+struct netns_place netns_place_in(uint64_t ino, int dir, uint64_t cgroup_id)
+{
+	struct netns_place p = {.ino = ino};
+
+	return cgroup_each_pid_in(dir, place_pid, &p) < 0 ? netns_place(ino, cgroup_id) : p;
+}
+
 struct netns_place netns_place(uint64_t ino, uint64_t cgroup_id)
 {
 	struct netns_place p = {.ino = ino};
