@@ -2,25 +2,20 @@
 /*
  * Where programs must sit.
  *
- * A scan looks at all processes (seen.c), then at the
- * links of the host's namespace (host role: its own sockets; and edge role where
- * the far end of a veth is another namespace), then at those namespaces of ruled
- * targets that no veth leads to (awsvpc: the interface was moved inside). What
- * an event meant is never guessed: it asks for a scan. The host's links, of
- * which there may be hundreds, are looked at only after an event of links or
- * filters, or when the processes told something new; else 500 veths cost 3 % of
- * a CPU once a second, and a first rule 70 ms. And each half a minute, in case
- * that an event was missed.
+ * A scan looks at all processes (seen.c), then at the links of the host's namespace (host role: its
+ * own sockets; and edge role where the far end of a veth is another namespace), then at those
+ * namespaces of ruled targets that no veth leads to (awsvpc: the interface was moved inside). What
+ * an event meant is never guessed: it asks for a scan. The host's links, of which there may be
+ * hundreds, are looked at only after an event of links or filters, or when the processes told
+ * something new; else 500 veths cost 3 % of a CPU once a second, and a first rule 70 ms. And each
+ * half a minute, in case that an event was missed.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <net/if_arp.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
