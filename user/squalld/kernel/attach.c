@@ -2,24 +2,20 @@
 /*
  * Where programs must sit.
  *
- * A scan looks at all processes (seen.c), then at the
- * links of the host's namespace (host role: its own sockets; and edge role where
- * the far end of a veth is another namespace), then at those namespaces of ruled
- * targets that no veth leads to (awsvpc: the interface was moved inside). What
- * an event meant is never guessed: it asks for a scan. The host's links, of
- * which there may be hundreds, are looked at only after an event of links or
- * filters, or when the processes told something new; else 500 veths cost 3 % of
- * a CPU once a second, and a first rule 70 ms.
+ * A scan looks at all processes (seen.c), then at the links of the host's namespace (host role: its
+ * own sockets; and edge role where the far end of a veth is another namespace), then at those
+ * namespaces of ruled targets that no veth leads to (awsvpc: the interface was moved inside). What
+ * an event meant is never guessed: it asks for a scan. The host's links, of which there may be
+ * hundreds, are looked at only after an event of links or filters, or when the processes told
+ * something new; else 500 veths cost 3 % of a CPU once a second, and a first rule 70 ms. And each
+ * half a minute, in case that an event was missed.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <net/if_arp.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -99,13 +95,20 @@ static bool note_filters(struct attachment *a, const struct nl_filters *f)
 /* Both filters, which a squalld before us may have left. */
 static int filters_set(struct engine *e, struct attachment *a, struct nl_filters *f)
 {
-	uint32_t ifindex = a->att.ifindex;
 	uint16_t classid = a - e->atts;
-	int err = nl_filter_set(ifindex, false, bpf_program__fd(e->skel->progs.squall_ingress),
-				"squall_ingress", classid, &f[0]);
+	int err = 0;
 
-	return err ? err
-		   : nl_filter_set(ifindex, true, e->egress_fd, "squall_egress", classid, &f[1]);
+	for (int dir = 0; dir < 2 && !err; dir++) {
+		enum program p = dir ? P_EGRESS : P_INGRESS;
+
+		/* It is there, and first. */
+		if (f[dir].ours && f[dir].prog_id == e->prog_id[p] && f[dir].classid == classid &&
+		    !f[dir].front[0])
+			continue;
+		err = nl_filter_set(a->att.ifindex, dir, e->prog_fd[p], program_name(p), classid,
+				    &f[dir]);
+	}
+	return err;
 }
 
 static int attach_link(struct engine *e, const struct space *s, const struct nl_link *link,
@@ -468,7 +471,8 @@ static int scan_inside(struct engine *e, struct seen *seen, bool full)
 		char path[64];
 		int fd;
 
-		if (!sp->ruled || (sp->edges && !s))
+		/* Its lo went with its last rule. */
+		if (!sp->ruled || (sp->edges && !s && !sp->newly))
 			continue;
 		if (!s) {
 			snprintf(path, sizeof(path), "/proc/%d/ns/net", sp->pid);
@@ -522,14 +526,15 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 {
 	struct seen *seen = calloc(1, sizeof(*seen));
 	int err = seen ? see_all(e, e->seen, seen) : -ENOMEM, res;
-	bool full, lo;
+	bool full, all, lo;
 
 	pthread_mutex_lock(&e->att_lock);
 	e->n_failed = 0;
 	if (err)
 		goto out;
-	full = links_changed || !e->seen || !seen_same(e->seen, seen) ||
-	       e->full_ns + FULL_EVERY_NS < engine_now();
+	all = links_changed || !e->seen || !seen_same(e->seen, seen) ||
+	      e->links_ns + LINKS_EVERY_NS < engine_now();
+	full = all || e->full_ns + FULL_EVERY_NS < engine_now();
 	for (size_t i = 0; i < seen->n && !full; i++) {
 		const struct seen_space *before = seen_find(e->seen, seen->list[i].ino);
 
@@ -538,7 +543,7 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 	}
 	/* A first rule wants lo: the others need not be asked for that, 60 ms where there are
 	 * 2,000. */
-	lo = full || lo_wanted(e) != e->lo_there;
+	lo = all || lo_wanted(e) != e->lo_there;
 	if (lo)
 		lo_is_ill(e, NULL);
 	/* What waits for an interface comes back to it before it is left. */
@@ -552,9 +557,11 @@ int attach_scan(struct engine *e, bool links_changed, bool waited)
 	}
 	if (full)
 		e->full_ns = engine_now();
+	if (all)
+		e->links_ns = engine_now();
 	if (lo)
-		err = scan_links(e, space_of(e, e->host_ino), seen, !full);
-	front_watch(e, waited && !full ? seen : NULL);
+		err = scan_links(e, space_of(e, e->host_ino), seen, !all);
+	front_watch(e, full ? NULL : seen, waited);
 	res = scan_inside(e, seen, full);
 	err = err ? err : res;
 	for (int i = e->n_spaces - 1; i >= 0; i--)

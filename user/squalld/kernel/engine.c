@@ -172,9 +172,12 @@ static void engine_free(struct engine *e)
 		free(*p);
 	free(e->ifaces);
 	free(e->pin_dir);
-	for (size_t i = 0; i < 6; i++) {
-		int fd = (int[]){e->host_fd,	e->netns_lock, e->wake_fd,
-				 e->monitor_fd, e->egress_fd,  e->life_fd}[i];
+	for (int i = 0; i < PROGRAMS; i++)
+		if (e->prog_fd[i] >= 0)
+			close(e->prog_fd[i]);
+	for (size_t i = 0; i < 5; i++) {
+		int fd = (int[]){e->host_fd, e->netns_lock, e->wake_fd, e->monitor_fd,
+				 e->life_fd}[i];
 
 		if (fd >= 0)
 			close(fd);
@@ -223,8 +226,8 @@ static struct engine *engine_new(const struct engine_options *o)
 
 	if (!e)
 		return NULL;
-	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = e->egress_fd = -1;
-	e->life_fd = -1;
+	e->host_fd = e->netns_lock = e->wake_fd = e->monitor_fd = e->life_fd = -1;
+	memset(e->prog_fd, -1, sizeof(e->prog_fd));
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->att_lock, NULL);
 	/* The wall clock may be set while somebody waits. */

@@ -57,6 +57,21 @@ struct feature_state {
 	char why[160];
 };
 
+/* Programs by their place, see load.c. */
+enum program {
+	P_INGRESS,
+	P_EGRESS,
+	P_FRONT, /* of ingress; that of egress is the next */
+	P_FRONT_E,
+	P_SEG_IN,
+	P_FQ_OUT,
+	P_FQ_IN,
+	P_TAP_OUT,
+	P_TAP_IN,
+	P_PROLONG,
+	PROGRAMS
+};
+
 /* A network namespace in which interfaces are attached. */
 struct space {
 	uint64_t ino;
@@ -74,7 +89,8 @@ struct space {
 	uint64_t mended_ns;
 	bool wanted;  /* during a scan */
 	bool changed; /* there were events of its links or filters */
-	uint64_t looked_ns;
+	bool touched; /* likewise, and its lane was not looked at since */
+	uint64_t looked_ns, healed_ns;
 };
 
 /* What each attachment there says of the devices. */
@@ -170,7 +186,9 @@ struct scan_failure {
 
 struct engine {
 	struct squall_bpf *skel;
-	int egress_fd;			  /* of squall_egress, which may be of no object */
+	int prog_fd[PROGRAMS]; /* loaded, or those of a squalld before us */
+	uint32_t prog_id[PROGRAMS];
+	uint64_t build;			  /* of the programs: their pins' names have it */
 	struct sq_cfg *cfg;		  /* the kernel's own, mapped */
 	struct sq_lane_state *lane_state; /* likewise */
 	struct sq_waiting *waiting;	  /* likewise: sq_waiting */
@@ -215,18 +233,17 @@ struct engine {
 	_Atomic uint8_t waiting_used[SQ_WAIT_SETS];
 	uint32_t hosts; /* known at the last sweep */
 	int pin_error;
-	uint64_t full_ns; /* when the host's links were last looked at; att_lock */
+	uint64_t full_ns;  /* when all namespaces with rules were last looked at; att_lock */
+	uint64_t links_ns; /* the same of the host's links */
 	struct space *spaces;
 	int n_spaces;
 	bool lo_there;	    /* the host's lo is attached; atomic, written by the plumber */
 	const char *lo_ill; /* why some lo is not attached that should be, or NULL; likewise */
 	struct attachment atts[SQ_MAX_ATTACH]; /* [0] is never used: a filter without classid */
 	uint32_t next_att, top_att;	       /* top: behind the last that was ever used */
-	int front_fd[2];		       /* squall_front_i and _e; the skeleton's */
-	uint32_t front_id[2];
-	bool behind;		/* at some interface somebody is in front of us */
-	struct sq_att *before;	/* as a squalld before us left them; plumber only */
-	struct slots now, then; /* of atts, and of before */
+	bool behind;			       /* at some interface somebody is in front of us */
+	struct sq_att *before;		       /* as a squalld before us left them; plumber only */
+	struct slots now, then;		       /* of atts, and of before */
 	struct ruled *rules[RULE_BUCKETS];
 	int n_rules;
 	/* Of the ring, whose turn it is; NULL while there is no rule. */
@@ -272,6 +289,9 @@ static inline uint64_t engine_now(void)
 /* load.c: skel, cfg, lane_state, and what is in the maps from the start; then the rules in them. */
 int engine_load(struct engine *e, struct sq_error *err);
 int rules_adopt(struct engine *e, struct sq_error *err);
+const char *program_name(enum program p);
+/* Where it is pinned. */
+const char *program_path(const struct engine *e, enum program p, char *buf, size_t size);
 /* The slot that an interface had under a squalld before us, or 0. */
 uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex);
 
@@ -319,7 +339,8 @@ void lane_adopt(struct engine *e); /* the slots of a squalld before; once, at th
 void lane_drain(struct engine *e); /* waits for what waits, a bounded time */
 
 /* Links change with events only, but for what a container does to its own. */
-#define FULL_EVERY_NS 10000000000ull
+#define FULL_EVERY_NS  10000000000ull
+#define LINKS_EVERY_NS 30000000000ull
 
 /* attach.c. plumber thread; lock not held. */
 static inline int space_enter(const struct space *s)
@@ -348,8 +369,8 @@ const char *failure_text(const struct scan_failure *f, char *buf, size_t size);
  * in the interface's namespace. */
 int front_probe(uint32_t ifindex); /* 0: this kernel has tcx */
 int front_init(struct engine *e);
-/* waited_for: by the scan that a rule waits for; NULL: looks at all. */
-void front_watch(struct engine *e, const struct seen *waited_for);
+/* By what a scan has seen: looks where rules act; waited: where they begin to. NULL: at all. */
+void front_watch(struct engine *e, const struct seen *seen, bool waited);
 void front_clean(uint32_t ifindex);
 
 /* view.c */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Clean-up scripts, network managers and other people's programs delete links, set them down,
- * replace qdiscs, remove filters and pins. Ours are looked at after each netlink event of their
- * namespace and in each scan, and made right at once; what of a lane cannot be mended is taken out
- * of the attachments, so that packets pass it, and told in health.
+ * replace qdiscs, remove filters and pins. Lanes are looked at after each netlink event of their
+ * namespace, pins in each scan, and made right at once; what of a lane cannot be mended is taken
+ * out of the attachments, so that packets pass it, and told in health.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,8 +36,8 @@ static void point_to(struct engine *e, const struct space *s, uint32_t seg, uint
 	}
 }
 
-/* In the space's namespace. */
-static void heal(struct engine *e, struct space *s)
+/* In the space's namespace. false: too early to mend. */
+static bool heal(struct engine *e, struct space *s)
 {
 	char why[sizeof(s->ill)];
 	bool seg, lane, was_broken, was_ill = s->ill[0];
@@ -48,10 +48,10 @@ static void heal(struct engine *e, struct space *s)
 	nl_end();
 	if (!was_broken) {
 		s->ill[0] = 0;
-		return;
+		return true;
 	}
 	if (s->mended_ns + MEND_EVERY_NS > engine_now())
-		return;
+		return false;
 	point_to(e, s, seg ? 0 : s->seg_ifindex, lane ? 0 : s->lane_ifindex);
 	err = lane_ready(e, s);
 	point_to(e, s, s->seg_ifindex, s->lane_ifindex);
@@ -68,23 +68,25 @@ static void heal(struct engine *e, struct space *s)
 			  "that need it",
 			  why, strerror(-err));
 	}
+	return true;
 }
 
+/* Of each change there is an event; looking all the same costs 1 us for each qdisc of the host's,
+ * of which the kernel lists all. */
 void lanes_heal(struct engine *e)
 {
 	pthread_mutex_lock(&e->att_lock);
 	for (int i = 0; i < e->n_spaces; i++) {
 		struct space *s = &e->spaces[i];
 
-		if (s->host) {
-			heal(e, s);
-		} else if (!s->changed && !s->ill[0] &&
-			   s->looked_ns + HEAL_EVERY_NS > engine_now()) {
-			continue; /* there may be hundreds */
-		} else if (!space_enter(s)) {
-			heal(e, s);
+		if (!s->touched && !s->ill[0] && s->healed_ns + HEAL_EVERY_NS > engine_now())
+			continue;
+		if (!s->host && space_enter(s))
+			continue;
+		s->touched = !heal(e, s);
+		s->healed_ns = engine_now();
+		if (!s->host)
 			space_leave(e);
-		}
 	}
 	pthread_mutex_unlock(&e->att_lock);
 }
@@ -103,30 +105,42 @@ bool lane_ill(struct engine *e, char *why, size_t size)
 	return ill;
 }
 
+/* How many were pinned again, or -errno. */
+static int pin_heal(const struct engine *e, const char *path, int fd)
+{
+	char dir[512];
+
+	if (!access(path, F_OK) || errno != ENOENT)
+		return 0;
+	snprintf(dir, sizeof(dir), "%s", e->pin_dir);
+	*strrchr(dir, '/') = 0;
+	mkdir(dir, 0700);
+	mkdir(e->pin_dir, 0700);
+	return bpf_obj_pin(fd, path) ? -errno : 1;
+}
+
 /* Without its pins, squalld's rules would not outlive it. */
 void pins_heal(struct engine *e)
 {
 	struct bpf_map *map;
-	int n = 0, err = 0;
+	char path[600];
+	int n = 0, err = 0, res;
 
 	bpf_object__for_each_map(map, e->skel->obj)
 	{
-		const char *path = bpf_map__pin_path(map);
-		char dir[512];
-
-		if (!path || !access(path, F_OK) || errno != ENOENT)
+		if (!bpf_map__pin_path(map))
 			continue;
-		snprintf(dir, sizeof(dir), "%s", e->pin_dir);
-		*strrchr(dir, '/') = 0;
-		mkdir(dir, 0700);
-		mkdir(e->pin_dir, 0700);
-		if (bpf_obj_pin(bpf_map__fd(map), path))
-			err = -errno;
-		else
-			n++;
+		res = pin_heal(e, bpf_map__pin_path(map), bpf_map__fd(map));
+		n += res > 0;
+		err = res < 0 ? res : err;
+	}
+	for (int p = 0; p < PROGRAMS; p++) {
+		res = pin_heal(e, program_path(e, p, path, sizeof(path)), e->prog_fd[p]);
+		n += res > 0;
+		err = res < 0 ? res : err;
 	}
 	if (n)
-		log_warn("pins: %d maps in %s were removed by somebody else; pinned again", n,
+		log_warn("pins: %d in %s were removed by somebody else; pinned again", n,
 			 e->pin_dir);
 	if (err && e->pin_error != err)
 		log_error("pins: cannot pin again in %s: %s", e->pin_dir, strerror(-err));

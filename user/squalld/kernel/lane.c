@@ -68,7 +68,7 @@ static const struct part tap_parts[] = {{TAP, true, true}, {.name = NULL}};
 #define LISTENER_FIRST 65500
 
 /* A program of a lane finds in skb->tc_classid at which hook it runs. */
-static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const char *name)
+static int attach(const struct engine *e, uint32_t ifindex, bool egress, enum program p)
 {
 	int err = nl_clsact_add(ifindex);
 	struct nl_filters there;
@@ -76,7 +76,7 @@ static int attach(uint32_t ifindex, bool egress, struct bpf_program *prog, const
 	if (err && err != -EEXIST)
 		return err;
 	nl_filters(ifindex, egress, &there);
-	return nl_filter_set(ifindex, egress, bpf_program__fd(prog), name,
+	return nl_filter_set(ifindex, egress, e->prog_fd[p], program_name(p),
 			     egress ? SQ_CLASSID_EGRESS : 0, &there);
 }
 
@@ -184,7 +184,7 @@ static int seg_ready(struct engine *e, struct space *s)
 		err = offload_off(sock, SEG_OUT, ETHTOOL_SGSO);
 	close(sock);
 	if (!err)
-		err = attach(in, s->cuts_now, e->skel->progs.squall_seg_in, "squall_seg_in");
+		err = attach(e, in, s->cuts_now, P_SEG_IN);
 	if (!err)
 		s->seg_ifindex = out;
 	return err;
@@ -247,9 +247,9 @@ static int fq_ready(struct engine *e, struct space *s)
 	if (!err && s->stamps)
 		nl_filter_delete(out, true); /* of a squalld without */
 	else if (!err)
-		err = attach(out, true, e->skel->progs.squall_fq_out, "squall_fq_out");
+		err = attach(e, out, true, P_FQ_OUT);
 	if (!err)
-		err = attach(in, s->stacked, e->skel->progs.squall_fq_in, "squall_fq_in");
+		err = attach(e, in, s->stacked, P_FQ_IN);
 	if (!err)
 		listener_ready(e, s);
 	if (!err)
@@ -305,9 +305,9 @@ static int tap_ready(struct engine *e, struct space *s)
 		while (err == -ERANGE && (len /= 2) >= 1024);
 	}
 	if (!err)
-		err = attach(k.ifindex, true, e->skel->progs.squall_tap_out, "squall_tap_out");
+		err = attach(e, k.ifindex, true, P_TAP_OUT);
 	if (!err)
-		err = attach(k.ifindex, false, e->skel->progs.squall_tap_in, "squall_tap_in");
+		err = attach(e, k.ifindex, false, P_TAP_IN);
 	if (!err)
 		s->lane_ifindex = k.ifindex;
 	return err;

@@ -3,12 +3,15 @@
  * The BPF programs and their maps, from the skeleton into the kernel.
  *
  * Verifying takes most of a start: two programs hold the whole data path each, and libbpf loads one
- * after the other. Where the maps are pinned already, as after a restart, the program for egress is
- * loaded from an object of its own by a second thread, meanwhile, with the same maps.
+ * after the other. So the programs are pinned too, by a name that says of which build they are: a
+ * squalld of the same build takes them over, and finds them at each interface. Where those that
+ * are pinned are another build's, the program for egress is loaded from an object of its own by a
+ * second thread, meanwhile, with the same maps.
  *
  * The maps that a squalld before left pinned are the truth: their rules are taken up as they stand,
  * and what it had no time to delete is deleted.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -156,11 +159,19 @@ static bool same_maps(const struct squall_bpf *a, const struct squall_bpf *b)
 	return true;
 }
 
-/* Its descriptor stays when the object goes. */
-static int take_egress(struct engine *e, const struct squall_bpf *skel)
+/* Its descriptors stay when the object for egress goes. */
+static int take_programs(struct engine *e, const struct squall_bpf *egress)
 {
-	e->egress_fd = fcntl(bpf_program__fd(skel->progs.squall_egress), F_DUPFD_CLOEXEC, 3);
-	return e->egress_fd < 0 ? -errno : 0;
+	for (int p = 0; p < PROGRAMS; p++) {
+		const struct squall_bpf *of = p == P_EGRESS && egress ? egress : e->skel;
+		const struct bpf_program *prog =
+			bpf_object__find_program_by_name(of->obj, program_name(p));
+
+		e->prog_fd[p] = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);
+		if (e->prog_fd[p] < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 /* All programs; last_libbpf_line says why not. */
@@ -191,9 +202,121 @@ static int load_programs(struct engine *e)
 		res = -EAGAIN;
 	}
 	if (!res)
-		res = take_egress(e, x.skel ? x.skel : e->skel);
+		res = take_programs(e, x.skel);
 	squall_bpf__destroy(x.skel);
 	return res;
+}
+
+/* --- those of a squalld before ------------------------------------------------- */
+
+#define PROGRAM_PINS "squall_" /* how their names begin; those of maps: "sq_" */
+
+const char *program_name(enum program p)
+{
+	static const char *const names[PROGRAMS] = {
+		[P_INGRESS] = "squall_ingress", [P_EGRESS] = "squall_egress",
+		[P_FRONT] = "squall_front_i",	[P_FRONT_E] = "squall_front_e",
+		[P_SEG_IN] = "squall_seg_in",	[P_FQ_OUT] = "squall_fq_out",
+		[P_FQ_IN] = "squall_fq_in",	[P_TAP_OUT] = "squall_tap_out",
+		[P_TAP_IN] = "squall_tap_in",	[P_PROLONG] = "squall_prolong",
+	};
+
+	return names[p];
+}
+
+const char *program_path(const struct engine *e, enum program p, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s/%s-%016llx", e->pin_dir, program_name(p),
+		 (unsigned long long)e->build);
+	return buf;
+}
+
+/* Of the same file the same kernel makes the same programs (FNV-1a). */
+static uint64_t build_of(void)
+{
+	uint64_t h = 0xcbf29ce484222325ull;
+	size_t size;
+	const unsigned char *p = squall_bpf__elf_bytes(&size);
+
+	for (size_t i = 0; i < size; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	return h;
+}
+
+static void programs_close(struct engine *e)
+{
+	for (int p = 0; p < PROGRAMS; p++) {
+		if (e->prog_fd[p] >= 0)
+			close(e->prog_fd[p]);
+		e->prog_fd[p] = -1;
+	}
+}
+
+static bool programs_open(struct engine *e)
+{
+	char path[600];
+
+	for (int p = 0; p < PROGRAMS; p++) {
+		e->prog_fd[p] = bpf_obj_get(program_path(e, p, path, sizeof(path)));
+		if (e->prog_fd[p] < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Of its maps, those that are pinned are ours. */
+static bool uses_our_maps(const struct engine *e, int prog)
+{
+	uint32_t ids[64];
+	struct bpf_prog_info info = {.map_ids = (uintptr_t)ids, .nr_map_ids = 64};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(prog, &info, &len) || info.nr_map_ids > 64)
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids; i++) {
+		struct bpf_map_info map = {0};
+		const struct bpf_map *same;
+		int fd = bpf_map_get_fd_by_id(ids[i]), res = -1;
+
+		len = sizeof(map);
+		if (fd >= 0) {
+			res = bpf_obj_get_info_by_fd(fd, &map, &len);
+			close(fd);
+		}
+		same = res ? NULL : bpf_object__find_map_by_name(e->skel->obj, map.name);
+		if (res || (!strncmp(map.name, "sq_", 3) && (!same || id_of(same) != map.id)))
+			return false;
+	}
+	return true;
+}
+
+/* Also loads the skeleton, with its maps alone. */
+static bool take_over(struct engine *e)
+{
+	struct bpf_program *prog;
+	bool taken;
+
+	bpf_object__for_each_program(prog, e->skel->obj) bpf_program__set_autoload(prog, false);
+	taken = !squall_bpf__load(e->skel);
+	for (int p = 0; p < PROGRAMS && taken; p++)
+		taken = uses_our_maps(e, e->prog_fd[p]);
+	return taken;
+}
+
+/* What is pinned is then ours. If it cannot be, the next start verifies. */
+static void pin_programs(struct engine *e)
+{
+	DIR *dir = opendir(e->pin_dir);
+	struct dirent *d;
+	char path[600];
+
+	while (dir && (d = readdir(dir)))
+		if (!strncmp(d->d_name, PROGRAM_PINS, strlen(PROGRAM_PINS)))
+			unlinkat(dirfd(dir), d->d_name, 0);
+	if (dir)
+		closedir(dir);
+	for (int p = 0; p < PROGRAMS; p++)
+		bpf_obj_pin(e->prog_fd[p], program_path(e, p, path, sizeof(path)));
 }
 
 /* --- which interfaces a squalld before us was attached to ---------------------- */
@@ -228,14 +351,12 @@ uint32_t slot_before(const struct engine *e, uint64_t ino, uint32_t ifindex)
 
 /* --- all of it --------------------------------------------------------------- */
 
-int engine_load(struct engine *e, struct sq_error *err)
+static int open_whole(struct engine *e, struct sq_error *err)
 {
 	struct bpf_map *map;
-	struct utsname un;
 	char path[512];
 	int res;
 
-	libbpf_set_print(keep_libbpf_line);
 	e->skel = squall_bpf__open();
 	if (!e->skel)
 		return sq_error_set(err, -errno, NULL, "cannot open the BPF programs: %s",
@@ -250,12 +371,61 @@ int engine_load(struct engine *e, struct sq_error *err)
 		if (res)
 			return res;
 	}
+	return 0;
+}
+
+/* All programs, with all maps. */
+static int load_whole(struct engine *e, struct sq_error *err)
+{
+	struct utsname un;
+	int res = open_whole(e, err);
+
+	e->build = build_of();
+	if (!res && programs_open(e)) {
+		if (take_over(e))
+			return 0;
+		squall_bpf__destroy(e->skel);
+		e->skel = NULL;
+		res = open_whole(e, err);
+	}
+	programs_close(e);
+	if (res)
+		return res;
 	res = load_programs(e);
 	if (res)
 		return sq_error_set(
 			err, res, NULL,
 			"kernel %s refused the BPF programs, which need 5.15 or later: %s (%s)",
 			uname(&un) ? "?" : un.release, strerror(-res), last_libbpf_line);
+	pin_programs(e);
+	return 0;
+}
+
+static int know_ids(struct engine *e)
+{
+	for (int p = 0; p < PROGRAMS; p++) {
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(e->prog_fd[p], &info, &len))
+			return -errno;
+		e->prog_id[p] = info.id;
+	}
+	return 0;
+}
+
+int engine_load(struct engine *e, struct sq_error *err)
+{
+	int res;
+
+	libbpf_set_print(keep_libbpf_line);
+	res = load_whole(e, err);
+	if (res)
+		return res;
+	res = know_ids(e);
+	if (res)
+		return sq_error_set(err, res, NULL, "cannot look at the BPF programs: %s",
+				    strerror(-res));
 	e->cfg = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(e->skel->maps.sq_cfg), 0);
 	if (e->cfg == MAP_FAILED) {

@@ -50,6 +50,9 @@ static int plumber_wait(struct engine *e)
 		for (int i = 2; i < n; i++)
 			if (fds[i].revents && nl_monitor_drain(fds[i].fd)) {
 				event |= i == 2 ? EVENT_HERE : EVENT_INSIDE;
+				/* The first is the host's, by a monitor of its own. */
+				if (e->n_spaces)
+					e->spaces[i == 2 ? 0 : i - 3].touched = true;
 				if (i > 2)
 					e->spaces[i - 3].changed = true;
 			}

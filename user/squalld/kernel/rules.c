@@ -486,7 +486,7 @@ static int put_off(struct engine *e, uint32_t rule_id, uint64_t ends_ns, uint64_
 				       (__u32)for_ns, (__u32)(for_ns >> 32)}};
 	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
 		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
-	int res = bpf_prog_test_run_opts(bpf_program__fd(e->skel->progs.squall_prolong), &o);
+	int res = bpf_prog_test_run_opts(e->prog_fd[P_PROLONG], &o);
 
 	return res ? res : o.retval == 1 ? 0 : -ENOENT;
 }

@@ -224,7 +224,8 @@ void rules_place(struct engine *e)
 
 	while (left-- > 0) {
 		struct ruled *r = rules_turn(e, TURN_PLACE);
-		bool elsewhere = lives_elsewhere(e, r->rule.target);
+		struct netns_place at = netns_place_in(e->host_ino, r->fd, r->rule.target);
+		bool elsewhere = at.elsewhere && !at.here;
 
 		e->host_users += r->elsewhere - elsewhere;
 		r->elsewhere = elsewhere;

@@ -235,7 +235,7 @@ int attach_check(struct engine *e, bool ask, struct sq_error *err)
 	pthread_mutex_lock(&e->att_lock);
 	now = engine_now();
 	/* Unless the plumber has just looked, who is woken by a change; or if he does not look. */
-	ask = (ask && e->full_ns + JUST_NOW_NS < now) || e->full_ns + 2 * FULL_EVERY_NS < now;
+	ask = (ask && e->links_ns + JUST_NOW_NS < now) || e->full_ns + 2 * FULL_EVERY_NS < now;
 	nl_begin();
 	for (uint32_t i = 1; i < SQ_MAX_ATTACH && !res; i++) {
 		const struct attachment *a = &e->atts[i];

@@ -24,10 +24,13 @@ static const char *path_of(int pid, char *buf, size_t size)
 
 uint64_t netns_of(int pid)
 {
-	char path[64];
-	struct stat st;
+	char path[64], text[32] = ""; /* net:[4026531833] */
+	unsigned long long ino;
 
-	return stat(path_of(pid, path, sizeof(path)), &st) ? 0 : st.st_ino;
+	/* Half of a stat(), which makes the file that the link leads to. */
+	if (readlink(path_of(pid, path, sizeof(path)), text, sizeof(text) - 1) < 0)
+		return 0;
+	return sscanf(text, "net:[%llu]", &ino) == 1 ? ino : 0;
 }
 
 int netns_open(int pid)
@@ -75,6 +78,13 @@ static int place_pid(int pid, void *arg)
 	p->here = ino == p->ino;
 	p->elsewhere |= ino && !p->here;
 	return p->here;
+}
+
+struct netns_place netns_place_in(uint64_t ino, int dir, uint64_t cgroup_id)
+{
+	struct netns_place p = {.ino = ino};
+
+	return cgroup_each_pid_in(dir, place_pid, &p) < 0 ? netns_place(ino, cgroup_id) : p;
 }
 
 struct netns_place netns_place(uint64_t ino, uint64_t cgroup_id)

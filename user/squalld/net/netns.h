@@ -30,5 +30,7 @@ struct netns_place {
 	bool here, elsewhere;
 };
 struct netns_place netns_place(uint64_t ino, uint64_t cgroup_id);
+/* The same, for less, of one whose directory is open. */
+struct netns_place netns_place_in(uint64_t ino, int dir, uint64_t cgroup_id);
 
 #endif

@@ -318,6 +318,7 @@ static int filter_cb(const struct nlmsghdr *nlh, void *arg)
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
 	const char *kind = "?", *name = "";
 	uint16_t preference = tcm->tcm_info >> 16;
+	uint32_t prog_id = 0, classid = 0;
 	struct nl_filters *f = arg;
 	struct nlattr *a, *b;
 	uint32_t chain = 0;
@@ -330,14 +331,23 @@ static int filter_cb(const struct nlmsghdr *nlh, void *arg)
 			chain = mnl_attr_get_u32(a);
 		if (mnl_attr_get_type(a) != TCA_OPTIONS || strcmp(kind, "bpf"))
 			continue;
-		mnl_attr_for_each_nested(b, a) if (mnl_attr_get_type(b) == TCA_BPF_NAME) name =
-			mnl_attr_get_str(b);
+		mnl_attr_for_each_nested(b, a)
+		{
+			if (mnl_attr_get_type(b) == TCA_BPF_NAME)
+				name = mnl_attr_get_str(b);
+			else if (mnl_attr_get_type(b) == TCA_BPF_ID)
+				prog_id = mnl_attr_get_u32(b);
+			else if (mnl_attr_get_type(b) == TCA_BPF_CLASSID)
+				classid = mnl_attr_get_u32(b);
+		}
 	}
 	f->any = true;
 	if (tcm->tcm_handle == SQ_TC_HANDLE && !strcmp(kind, "bpf") &&
-	    !strncmp(name, SQ_FILTER_NAME, strlen(SQ_FILTER_NAME)))
+	    !strncmp(name, SQ_FILTER_NAME, strlen(SQ_FILTER_NAME))) {
 		f->ours = preference;
-	else if (!f->ours && !f->front[0] && !chain && *name)
+		f->prog_id = prog_id;
+		f->classid = classid;
+	} else if (!f->ours && !f->front[0] && !chain && *name)
 		snprintf(f->front, sizeof(f->front), "tc filter \"%.24s\" (%s, preference %u)",
 			 name, kind, preference);
 	else if (!f->ours && !f->front[0] && !chain && strcmp(kind, "bpf"))

@@ -52,9 +52,10 @@ int nl_clsact_in_use(uint32_t ifindex, bool *ret);
 
 /* The filters of one direction, in the order in which they run. */
 struct nl_filters {
-	bool any;	/* of anybody */
-	uint16_t ours;	/* its preference; 0: it is not there */
-	char front[72]; /* the first that runs before ours, in words; "": none */
+	bool any;		   /* of anybody */
+	uint16_t ours;		   /* its preference; 0: it is not there */
+	uint32_t prog_id, classid; /* of ours */
+	char front[72];		   /* the first that runs before ours, in words; "": none */
 };
 int nl_filters(uint32_t ifindex, bool egress, struct nl_filters *ret);
 

@@ -31,7 +31,7 @@
 #define MAX_TAPS     1024
 #define FRAME_MAX    (sizeof(struct virtio_net_hdr) + sizeof(struct sq_lane_hdr) + 128 + 65536)
 #define READ_BATCH   64 /* frames of one TAP before the clock is looked at again */
-#define HEARTBEAT_NS 50000000ull
+#define HEARTBEAT_NS 90000000ull
 #define STUCK_S	     5 /* the thread answers within HEARTBEAT_NS, unless it gets no CPU */
 
 struct waiting {
