@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine as a whole: opens and closes in order, and the thread that renews the lease.
+ * The engine as a whole: opens and closes in order, the thread that renews the lease, and rules
+ * whose end is put off.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -71,6 +72,44 @@ static void *lease_main(void *arg)
 		pthread_mutex_unlock(&e->lock);
 	}
 	return NULL;
+}
+
+/* --- an end put off ------------------------------------------------------------ */
+
+/* 0, or -ENOENT: the kernel has no such version. */
+static int put_off(struct engine *e, uint32_t rule_id, uint64_t ends_ns, uint64_t for_ns)
+{
+	/* What the program gets is in the context; a test run wants a packet all the same. */
+	unsigned char packet[64] = {0};
+	struct __sk_buff ctx = {.cb = {rule_id, (__u32)ends_ns, (__u32)(ends_ns >> 32),
+				       (__u32)for_ns, (__u32)(for_ns >> 32)}};
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
+	int res = bpf_prog_test_run_opts(bpf_program__fd(e->skel->progs.squall_prolong), &o);
+
+	return res ? res : o.retval == 1 ? 0 : -ENOENT;
+}
+
+int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64_t *ret_ends_ns)
+{
+	uint64_t now = engine_now();
+	struct ruled *r;
+	int res;
+
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	/* What has ended stays so: its packets pass already. */
+	if (!r || (r->rule.expires_ns && r->rule.expires_ns <= now))
+		res = -ENOENT;
+	else
+		res = put_off(e, r->rule.id, now + for_ns, for_ns);
+	if (!res) {
+		r->rule.for_ns = for_ns;
+		*ret_ends_ns = r->rule.expires_ns = now + for_ns;
+		table_in_force(e->tables, &r->rule);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return res;
 }
 
 /* --- open --------------------------------------------------------------------- */

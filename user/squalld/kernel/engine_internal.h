@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the engine's files share:
- *   engine.c    open, close, lease              rules.c   rules and counters
+ *   engine.c    open, close, lease, prolonging  rules.c   rules and counters
  *   plumber.c   its thread, and who waits for it
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost

@@ -103,21 +103,24 @@ static void retire(struct engine *e, uint32_t key, bool counter)
 		(struct retired){.when_ns = engine_now(), .key = key, .counter = counter};
 }
 
+/* The oldest, if it is old enough. */
+static bool retire_one(struct engine *e, uint64_t older_than_ns)
+{
+	struct retired *r = &e->retired[e->retired_head];
+
+	if (!e->retired_n || r->when_ns + older_than_ns > engine_now())
+		return false;
+	bpf_map_delete_elem(map_fd(r->counter ? e->skel->maps.sq_counters : e->skel->maps.sq_rules),
+			    &r->key);
+	e->retired_head = (e->retired_head + 1) % e->retired_room;
+	e->retired_n--;
+	return true;
+}
+
 void rules_retire_old(struct engine *e, uint64_t older_than_ns)
 {
-	uint64_t now = engine_now();
-
-	while (e->retired_n) {
-		struct retired *r = &e->retired[e->retired_head];
-
-		if (r->when_ns + older_than_ns > now)
-			break;
-		bpf_map_delete_elem(
-			map_fd(r->counter ? e->skel->maps.sq_counters : e->skel->maps.sq_rules),
-			&r->key);
-		e->retired_head = (e->retired_head + 1) % e->retired_room;
-		e->retired_n--;
-	}
+	while (retire_one(e, older_than_ns))
+		;
 }
 
 /* The kernel takes a new element from a small stock, which it fills up behind our back: of
@@ -372,6 +375,10 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 		sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
 		goto out;
 	}
+	/* One out, one in: the kernel takes the new version from where the old one went. Where it
+	 * finds nothing there, or too much, it sends itself an interrupt, and with 5 KB that is one
+	 * for each: 16 us to put a version in and 5 to take one out, where in turn both take 2. */
+	retire_one(e, RETIRE_NS);
 	res = write_version(e, &rule);
 	if (res) {
 		retire_counters(e, &rule, r ? &r->rule : NULL);
@@ -390,7 +397,6 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	table_in_force(e->tables, &rule);
 	e->down_users += rule_has_down(&rule);
 	rules_publish_levels(e);
-	rules_retire_old(e, RETIRE_NS);
 	if (ret)
 		*ret = rule;
 out:
@@ -440,42 +446,6 @@ int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
 	if (r)
 		res = forget(e, r);
 	rules_retire_old(e, RETIRE_NS);
-	pthread_mutex_unlock(&e->lock);
-	return res;
-}
-
-/* 0, or -ENOENT: the kernel has no such version. */
-static int put_off(struct engine *e, uint32_t rule_id, uint64_t ends_ns, uint64_t for_ns)
-{
-	/* What the program gets is in the context; a test run wants a packet all the same. */
-	unsigned char packet[64] = {0};
-	struct __sk_buff ctx = {.cb = {rule_id, (__u32)ends_ns, (__u32)(ends_ns >> 32),
-				       (__u32)for_ns, (__u32)(for_ns >> 32)}};
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
-		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
-	int res = bpf_prog_test_run_opts(bpf_program__fd(e->skel->progs.squall_prolong), &o);
-
-	return res ? res : o.retval == 1 ? 0 : -ENOENT;
-}
-
-int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64_t *ret_ends_ns)
-{
-	uint64_t now = engine_now();
-	struct ruled *r;
-	int res;
-
-	pthread_mutex_lock(&e->lock);
-	r = ruled_find(e, cgroup_id);
-	/* What has ended stays so: its packets pass already. */
-	if (!r || (r->rule.expires_ns && r->rule.expires_ns <= now))
-		res = -ENOENT;
-	else
-		res = put_off(e, r->rule.id, now + for_ns, for_ns);
-	if (!res) {
-		r->rule.for_ns = for_ns;
-		*ret_ends_ns = r->rule.expires_ns = now + for_ns;
-		table_in_force(e->tables, &r->rule);
-	}
 	pthread_mutex_unlock(&e->lock);
 	return res;
 }
