@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The engine as a whole: opens and closes in order, the thread that renews the lease, and rules
- * whose end is put off.
+ * that are read or prolonged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -110,6 +110,63 @@ int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64
 	}
 	pthread_mutex_unlock(&e->lock);
 	return res;
+}
+
+/* --- rules, read ------------------------------------------------------------------ */
+
+int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
+{
+	struct ruled *r;
+	int res = -ENOENT;
+
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	if (r && !rule_over_for(&r->rule, 0)) {
+		*ret = r->rule;
+		res = 0;
+	}
+	pthread_mutex_unlock(&e->lock);
+	return res;
+}
+
+int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, void *arg), void *arg)
+{
+	struct sq_rule *copy;
+	int n = 0, res = 0;
+
+	/* fn may call the engine: it gets copies, without the lock. */
+	pthread_mutex_lock(&e->lock);
+	copy = malloc((e->n_rules + 1) * sizeof(*copy));
+	for (int b = 0; copy && b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next)
+			if (!rule_over_for(&r->rule, 0))
+				copy[n++] = r->rule;
+	pthread_mutex_unlock(&e->lock);
+	if (!copy)
+		return -ENOMEM;
+	for (int i = 0; i < n && !res; i++)
+		res = fn(&copy[i], arg);
+	free(copy);
+	return res;
+}
+
+int engine_counters(struct engine *e, uint32_t counter, struct sq_counters *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct sq_counters *per_cpu = calloc(cpus, sizeof(*per_cpu));
+	int err;
+
+	if (!per_cpu)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_counters), &counter, per_cpu);
+	if (!err) {
+		memset(ret, 0, sizeof(*ret));
+		for (int c = 0; c < cpus; c++)
+			for (size_t i = 0; i < sizeof(*ret) / sizeof(uint64_t); i++)
+				((uint64_t *)ret)[i] += ((uint64_t *)&per_cpu[c])[i];
+	}
+	free(per_cpu);
+	return err;
 }
 
 /* --- open --------------------------------------------------------------------- */

@@ -139,6 +139,7 @@ struct ruled {
 };
 
 #define RULE_BUCKETS 16384
+#define AHEAD_MAX    1000
 
 /* A cgroup that is about to get a rule: a scan takes it for ruled. */
 struct held {
@@ -230,6 +231,9 @@ struct engine {
 	 * read without. */
 	atomic_int host_users;
 	uint32_t next_rule_id, next_counter;
+	/* See engine_make_ahead(): versions that no target names, and counters of no clause. */
+	uint32_t ahead_rule[AHEAD_MAX], ahead_counter[AHEAD_MAX];
+	unsigned int n_ahead_rules, n_ahead_counters;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
 	struct tables *tables; /* of flows */
