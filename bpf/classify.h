@@ -23,25 +23,36 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline struct sq_target *target_of_skb(struct __sk_buff *skb, __u64 levels)
-{
-	for (int i = 0; i < SQ_MAX_LEVELS && levels; i++, levels >>= 4) {
-		__u64 id = bpf_skb_ancestor_cgroup_id(skb, levels & 15);
-		struct sq_target *t = id ? bpf_map_lookup_elem(&sq_targets, &id) : 0;
+/* A key of a map, on the stack once: judge()'s callers have no byte to spare. The loops end with
+ * their last level, which the verifier sees as well. */
+union key {
+	__u32 index;
+	__u64 id;
+};
 
+static __always_inline struct sq_target *target_of_skb(struct __sk_buff *skb, __u64 levels,
+						       union key *key)
+{
+	for (; levels; levels >>= 4) {
+		struct sq_target *t;
+
+		key->id = bpf_skb_ancestor_cgroup_id(skb, levels & 15);
+		t = key->id ? bpf_map_lookup_elem(&sq_targets, key) : 0;
 		if (t)
 			return t;
 	}
 	return 0;
 }
 
-static __always_inline struct sq_target *target_of_owner(const struct sq_att *att, __u64 levels)
+static __always_inline struct sq_target *target_of_owner(const struct sq_att *att, __u64 levels,
+							 union key *key)
 {
-	for (int i = 0; i < SQ_MAX_LEVELS && levels; i++, levels >>= 4) {
+	for (; levels; levels >>= 4) {
 		__u32 level = (levels & 15) - 1;
-		__u64 id = level < SQ_MAX_LEVELS ? att->owner[level] : 0;
-		struct sq_target *t = id ? bpf_map_lookup_elem(&sq_targets, &id) : 0;
+		struct sq_target *t;
 
+		key->id = level < SQ_MAX_LEVELS ? att->owner[level] : 0;
+		t = key->id ? bpf_map_lookup_elem(&sq_targets, key) : 0;
 		if (t)
 			return t;
 	}
@@ -163,17 +174,17 @@ static __always_inline bool of_newcomer(struct __sk_buff *skb, const struct sq_c
 	return id && (__s32)(SQ_CGROUP_SEQ(id) - cfg->newest) > 0;
 }
 
-/* Both return the id of the rule in force, 0 for none. Calls only where somebody looks for a socket:
+/* Both return the id of the rule in force, 0 for none. Calls only where a socket is looked for:
  * each costs nobody's packet 30 instructions. */
 static __always_inline __u32 classify_up(struct __sk_buff *skb, const struct sq_cfg *cfg,
-					 const struct sq_att *att, int hook)
+					 const struct sq_att *att, int hook, union key *key)
 {
 	struct sq_target *t = 0;
 
 	if (att->flags & (hook == AT_EGRESS ? SQ_A_HOST : SQ_A_EDGE))
-		t = target_of_skb(skb, cfg->levels);
+		t = target_of_skb(skb, cfg->levels, key);
 	if (!t && (att->flags & (hook == AT_INGRESS ? SQ_A_EDGE : SQ_A_OWNED))) {
-		t = target_of_owner(att, cfg->levels);
+		t = target_of_owner(att, cfg->levels, key);
 		if (t && of_newcomer(skb, cfg))
 			t = 0;
 	}
@@ -210,7 +221,7 @@ __noinline __u32 receiver_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
 }
 
 static __always_inline __u32 classify_down(struct __sk_buff *skb, const struct sq_cfg *cfg,
-					   const struct sq_att *att, int hook)
+					   const struct sq_att *att, int hook, union key *key)
 {
 	struct sq_target *t;
 	__u32 rule_id = 0;
@@ -219,7 +230,7 @@ static __always_inline __u32 classify_down(struct __sk_buff *skb, const struct s
 		rule_id = receiver_down(skb, cfg, att, hook);
 	if (rule_id || (hook == AT_INGRESS && !(att->flags & SQ_A_OWNED)))
 		return rule_id;
-	t = target_of_owner(att, cfg->levels);
+	t = target_of_owner(att, cfg->levels, key);
 	return t ? t->rule_id : 0;
 }
 

@@ -310,19 +310,20 @@ static __always_inline int taken(struct __sk_buff *skb, enum hook at, int verdic
 
 static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 {
-	__u32 key = 0, done = skb->tc_index, rule_id;
+	union key key = {0};
 	struct sq_cfg *cfg = bpf_map_lookup_elem(&sq_cfg, &key);
+	__u32 done = skb->tc_index, rule_id;
 	struct sq_att *att;
 	int ret;
 
 	if (!cfg || !cfg->levels || (done & TCI_DONE) == TCI_DONE)
 		return TC_ACT_UNSPEC;
-	key = CLASSID_ATT(skb->tc_classid);
+	key.index = CLASSID_ATT(skb->tc_classid);
 	att = bpf_map_lookup_elem(&sq_att, &key);
 	if (!att)
 		return TC_ACT_UNSPEC;
 	if (!(done & TCI_UP_DONE) && skb->pkt_type != PACKET_LOOPBACK) {
-		rule_id = classify_up(skb, cfg, att, at);
+		rule_id = classify_up(skb, cfg, att, at, &key);
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_UP | at << 1);
 			if (ret != PASS)
@@ -330,7 +331,7 @@ static __always_inline int hook(struct __sk_buff *skb, enum hook at)
 		}
 	}
 	if (!(done & TCI_DOWN_DONE) && comes_down(skb, cfg, att, at)) {
-		rule_id = classify_down(skb, cfg, att, at);
+		rule_id = classify_down(skb, cfg, att, at, &key);
 		if (rule_id) {
 			ret = judge(skb, cfg, att, rule_id, SQ_DOWN | at << 1);
 			if (ret != PASS)

@@ -277,6 +277,41 @@ static void rules(void **state)
 	close_now(false);
 }
 
+/* What was made ahead is taken by first rules, acts like their own, and goes when nobody took it.
+ */
+static void ahead(void **state)
+{
+	const atomic_bool go = false, stop = true;
+	struct sq_rule got;
+
+	(void)state;
+	if (!ready)
+		skip();
+	open_on("auto");
+	engine_make_ahead(e, 2, &go);
+	assert_int_equal(set(id, "both loss 1% also up loss 1% match dport 9", &got), 0);
+	assert_int_equal(got.id, 2);
+	assert_int_equal(got.clause[0].match.rport_lo, 9);
+	assert_int_equal(got.clause[0].faults[SQ_UP].counter, 2);
+	assert_int_equal(got.clause[1].faults[SQ_UP].counter, 1);
+	assert_int_equal(got.clause[1].faults[SQ_DOWN].counter, 3);
+	eventually(seen_by(2) > 3);
+	/* Who replaces makes a new one, and takes the old one's place. */
+	assert_int_equal(set(id, "up loss 1%", &got), 0);
+	assert_int_equal(got.id, 3);
+	assert_int_equal(engine_delete_rule(e, id), 0);
+	assert_int_equal(set(id, "up loss 1%", &got), 0);
+	assert_int_equal(got.id, 1);
+	engine_make_ahead(e, 2, &stop);
+	assert_int_equal(engine_delete_rule(e, id), 0);
+	engine_make_ahead(e, 1, &go);
+	engine_drop_ahead(e);
+	assert_int_equal(set(id, "up loss 1%", &got), 0);
+	assert_int_equal(got.id, 7);
+	eventually(seen_by(got.clause[0].faults[SQ_UP].counter) > 3);
+	close_now(false);
+}
+
 static void packets(void **state)
 {
 	struct engine_trace *trace;
@@ -398,7 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_teardown(fn, tidy)
-		T(rules), T(packets), T(healed), T(adopted), T(tap_lane), T(missing),
+		T(rules), T(ahead), T(packets), T(healed), T(adopted), T(tap_lane), T(missing),
 	};
 	int rc;
 

@@ -141,6 +141,16 @@ int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_r
 	return 0;
 }
 
+void engine_make_ahead(struct engine *engine, unsigned int n, const atomic_bool *stop)
+{
+	(void)engine, (void)n, (void)stop;
+}
+
+void engine_drop_ahead(struct engine *engine)
+{
+	(void)engine;
+}
+
 int engine_prolong(struct engine *engine, uint64_t cgroup_id, uint64_t for_ns,
 		   uint64_t *ret_ends_ns)
 {

@@ -121,6 +121,14 @@ void text_print(FILE *f, const char *text)
 	char one[TEXT_ONE];
 
 	for (size_t left = strlen(text), n; left; text += n, left -= n) {
+		/* Almost all of it is plain: a character at a time took as long as the rest of a
+		 * rule's line. */
+		for (n = 0; n < left && text[n] >= ' ' && text[n] < 0x7f; n++)
+			;
+		if (n) {
+			fwrite(text, 1, n, f);
+			continue;
+		}
 		n = text_one(one, text, left);
 		fputs(one, f);
 	}

@@ -4,6 +4,8 @@
  * about as much as the rule; and the panel whatever it wants to have back by one undo.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "squalld/control/members.h"
 #include "squalld/control/selector.h"
 #include "squalld/control/state.h"
+#include "squalld/kernel/kernel.h"
 
 /* One of many. */
 struct asked {
@@ -178,7 +181,54 @@ static int set_many(struct request *r, struct many *m, struct sq_error *p)
 	return rc < 0 ? rc : 0;
 }
 
-#define MANY_MAX 1000
+#define MANY_MAX   1000
+#define AHEAD_FROM 32 /* first rules: a thread costs as much as some */
+
+/* What the kernel has to make for first rules is made by a thread of its own while their targets
+ * are looked at: on two cores a batch of new rules takes two thirds of the time. */
+struct ahead {
+	struct engine *engine;
+	unsigned int n;
+	atomic_bool stop;
+	bool runs;
+	pthread_t thread;
+};
+
+static void *ahead_main(void *arg)
+{
+	struct ahead *x = arg;
+
+	pthread_setname_np(pthread_self(), "ahead");
+	engine_make_ahead(x->engine, x->n, &x->stop);
+	return NULL;
+}
+
+static void ahead_start(struct api *a, const json_t *rules, struct ahead *ret)
+{
+	const char *name;
+	const json_t *o;
+	size_t i;
+
+	*ret = (struct ahead){.engine = a->engine};
+	pthread_mutex_lock(a->lock);
+	json_array_foreach(rules, i, o)
+	{
+		name = json_string_value(json_object_get(o, "target"));
+		ret->n += name && json_is_object(json_object_get(o, "rule")) &&
+			  !book_find(a->book, name);
+	}
+	pthread_mutex_unlock(a->lock);
+	ret->runs = ret->n >= AHEAD_FROM && !pthread_create(&ret->thread, NULL, ahead_main, ret);
+}
+
+static void ahead_end(struct ahead *x)
+{
+	if (!x->runs)
+		return;
+	x->stop = true;
+	pthread_join(x->thread, NULL);
+	engine_drop_ahead(x->engine);
+}
 
 static int asked_for(struct request *r, const json_t *body, struct many *ret, struct sq_error *p)
 {
@@ -229,17 +279,21 @@ enum MHD_Result api_rules_put(struct request *r, const char *name)
 	struct sq_error p = {0};
 	json_t *body = request_json(r, &p), *o;
 	struct many m = {0};
+	struct ahead ahead = {0};
 	bool of_one; /* what is wrong */
 	char where[32];
 	int rc = body ? asked_for(r, body, &m, &p) : p.code;
 
 	(void)name;
 	of_one = !rc;
+	if (!rc)
+		ahead_start(api_of(r), json_object_get(body, "rules"), &ahead);
 	for (; !rc && m.n < m.all; m.n += !rc)
 		rc = ask_one(api_of(r), json_array_get(json_object_get(body, "rules"), m.n), m.undo,
 			     &m.asked[m.n], &p);
 	if (!rc)
 		rc = set_many(r, &m, &p);
+	ahead_end(&ahead);
 	/* Who was held last is found first. */
 	for (size_t i = m.asked ? m.all : 0; i-- > 0;) {
 		rule_release(api_of(r), &m.asked[i].held);

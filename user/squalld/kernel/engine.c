@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The engine as a whole: opens and closes in order, and the thread that renews the lease.
+ * The engine as a whole: opens and closes in order, the thread that renews the lease, and rules
+ * that are read or prolonged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -71,6 +72,101 @@ static void *lease_main(void *arg)
 		pthread_mutex_unlock(&e->lock);
 	}
 	return NULL;
+}
+
+/* --- an end put off ------------------------------------------------------------ */
+
+/* 0, or -ENOENT: the kernel has no such version. */
+static int put_off(struct engine *e, uint32_t rule_id, uint64_t ends_ns, uint64_t for_ns)
+{
+	/* What the program gets is in the context; a test run wants a packet all the same. */
+	unsigned char packet[64] = {0};
+	struct __sk_buff ctx = {.cb = {rule_id, (__u32)ends_ns, (__u32)(ends_ns >> 32),
+				       (__u32)for_ns, (__u32)(for_ns >> 32)}};
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
+	int res = bpf_prog_test_run_opts(e->prog_fd[P_PROLONG], &o);
+
+	return res ? res : o.retval == 1 ? 0 : -ENOENT;
+}
+
+int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64_t *ret_ends_ns)
+{
+	uint64_t now = engine_now();
+	struct ruled *r;
+	int res;
+
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	/* What has ended stays so: its packets pass already. */
+	if (!r || (r->rule.expires_ns && r->rule.expires_ns <= now))
+		res = -ENOENT;
+	else
+		res = put_off(e, r->rule.id, now + for_ns, for_ns);
+	if (!res) {
+		r->rule.for_ns = for_ns;
+		*ret_ends_ns = r->rule.expires_ns = now + for_ns;
+		table_in_force(e->tables, &r->rule);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return res;
+}
+
+/* --- rules, read ------------------------------------------------------------------ */
+
+int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
+{
+	struct ruled *r;
+	int res = -ENOENT;
+
+	pthread_mutex_lock(&e->lock);
+	r = ruled_find(e, cgroup_id);
+	if (r && !rule_over_for(&r->rule, 0)) {
+		*ret = r->rule;
+		res = 0;
+	}
+	pthread_mutex_unlock(&e->lock);
+	return res;
+}
+
+int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, void *arg), void *arg)
+{
+	struct sq_rule *copy;
+	int n = 0, res = 0;
+
+	/* fn may call the engine: it gets copies, without the lock. */
+	pthread_mutex_lock(&e->lock);
+	copy = malloc((e->n_rules + 1) * sizeof(*copy));
+	for (int b = 0; copy && b < RULE_BUCKETS; b++)
+		for (struct ruled *r = e->rules[b]; r; r = r->next)
+			if (!rule_over_for(&r->rule, 0))
+				copy[n++] = r->rule;
+	pthread_mutex_unlock(&e->lock);
+	if (!copy)
+		return -ENOMEM;
+	for (int i = 0; i < n && !res; i++)
+		res = fn(&copy[i], arg);
+	free(copy);
+	return res;
+}
+
+int engine_counters(struct engine *e, uint32_t counter, struct sq_counters *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct sq_counters *per_cpu = calloc(cpus, sizeof(*per_cpu));
+	int err;
+
+	if (!per_cpu)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.sq_counters), &counter, per_cpu);
+	if (!err) {
+		memset(ret, 0, sizeof(*ret));
+		for (int c = 0; c < cpus; c++)
+			for (size_t i = 0; i < sizeof(*ret) / sizeof(uint64_t); i++)
+				((uint64_t *)ret)[i] += ((uint64_t *)&per_cpu[c])[i];
+	}
+	free(per_cpu);
+	return err;
 }
 
 /* --- open --------------------------------------------------------------------- */

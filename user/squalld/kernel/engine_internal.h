@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the engine's files share:
- *   engine.c    open, close, lease              rules.c   rules and counters
+ *   engine.c    open, close, lease, prolonging  rules.c   rules and counters
  *   plumber.c   its thread, and who waits for it
  *   attach.c    namespaces, interfaces, scans   lane.c    devices of the lanes
  *   heal.c      what others did to lanes, pins  lane_stats.c  what lanes lost
@@ -156,6 +156,7 @@ struct ruled {
 };
 
 #define RULE_BUCKETS 16384
+#define AHEAD_MAX    1000
 
 /* What is asked of a few rules at each tick: all in turn, as 10,000 would hold up a setter. */
 enum turn {
@@ -257,6 +258,9 @@ struct engine {
 	 * read without. */
 	atomic_int host_users;
 	uint32_t next_rule_id, next_counter;
+	/* See engine_make_ahead(): versions that no target names, and counters of no clause. */
+	uint32_t ahead_rule[AHEAD_MAX], ahead_counter[AHEAD_MAX];
+	unsigned int n_ahead_rules, n_ahead_counters;
 	struct retired *retired;
 	size_t retired_n, retired_head, retired_room;
 	struct tables *tables; /* of flows */

@@ -12,6 +12,7 @@
 #ifndef SQUALLD_KERNEL_H
 #define SQUALLD_KERNEL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <squall/abi.h>
@@ -65,6 +66,13 @@ void engine_release(struct engine *engine, uint64_t cgroup_id);
  */
 int engine_set_rule(struct engine *engine, uint64_t cgroup_id, const struct sq_rule *rule,
 		    struct sq_rule *ret, struct sq_error *err);
+/*
+ * What n first rules will need of the kernel, by whom has the time: to make a version and a counter
+ * is half of what such a rule costs. engine_set_rule() takes what is there, and else makes its own.
+ * *stop: no more. drop: what nobody has taken goes.
+ */
+void engine_make_ahead(struct engine *engine, unsigned int n, const atomic_bool *stop);
+void engine_drop_ahead(struct engine *engine);
 int engine_delete_rule(struct engine *engine, uint64_t cgroup_id); /* -ENOENT if none */
 /* The rule in force ends for_ns from now, whatever its end was; all else of it goes on: id, seed,
  * packet numbers, counters. -ENOENT: there is none, or its time is over. */

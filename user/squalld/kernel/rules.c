@@ -103,50 +103,101 @@ static void retire(struct engine *e, uint32_t key, bool counter)
 		(struct retired){.when_ns = engine_now(), .key = key, .counter = counter};
 }
 
+/* The oldest, if it is old enough. */
+static bool retire_one(struct engine *e, uint64_t older_than_ns)
+{
+	struct retired *r = &e->retired[e->retired_head];
+
+	if (!e->retired_n || r->when_ns + older_than_ns > engine_now())
+		return false;
+	bpf_map_delete_elem(map_fd(r->counter ? e->skel->maps.sq_counters : e->skel->maps.sq_rules),
+			    &r->key);
+	e->retired_head = (e->retired_head + 1) % e->retired_room;
+	e->retired_n--;
+	return true;
+}
+
 void rules_retire_old(struct engine *e, uint64_t older_than_ns)
 {
-	uint64_t now = engine_now();
-
-	while (e->retired_n) {
-		struct retired *r = &e->retired[e->retired_head];
-
-		if (r->when_ns + older_than_ns > now)
-			break;
-		bpf_map_delete_elem(
-			map_fd(r->counter ? e->skel->maps.sq_counters : e->skel->maps.sq_rules),
-			&r->key);
-		e->retired_head = (e->retired_head + 1) % e->retired_room;
-		e->retired_n--;
-	}
+	while (retire_one(e, older_than_ns))
+		;
 }
 
 /* The kernel takes a new element from a small stock, which it fills up behind our back: of
  * thousands in a row on a busy machine one finds it empty, and the next try does not. */
-static int insert(int map, const void *key, const void *value)
+static int put(int map, const void *key, const void *value, uint64_t flags)
 {
 	const struct timespec nap = {.tv_nsec = 1000000};
-	int err = bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+	int err = bpf_map_update_elem(map, key, value, flags);
 
 	for (int tries = 0; err == -ENOMEM && tries < 50; tries++) {
 		nanosleep(&nap, NULL);
-		err = bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+		err = bpf_map_update_elem(map, key, value, flags);
 	}
+	return err;
+}
+
+static int insert_counter(struct engine *e, uint32_t key)
+{
+	size_t size = sizeof(struct sq_counters) * libbpf_num_possible_cpus();
+	void *zero = calloc(1, size);
+	int err = zero ? put(map_fd(e->skel->maps.sq_counters), &key, zero, BPF_NOEXIST) : -ENOMEM;
+
+	free(zero);
 	return err;
 }
 
 static int counter_make(struct engine *e, uint32_t *ret)
 {
-	size_t size = sizeof(struct sq_counters) * libbpf_num_possible_cpus();
-	void *zero = calloc(1, size);
-	uint32_t key = ++e->next_counter;
-	int err = zero ? 0 : -ENOMEM;
+	uint32_t key = e->n_ahead_counters ? e->ahead_counter[--e->n_ahead_counters] : 0;
+	int err = 0;
 
-	if (!err)
-		err = insert(map_fd(e->skel->maps.sq_counters), &key, zero);
-	free(zero);
+	if (!key)
+		err = insert_counter(e, key = ++e->next_counter);
 	if (!err)
 		*ret = key;
 	return err;
+}
+
+void engine_make_ahead(struct engine *e, unsigned int n, const atomic_bool *stop)
+{
+	static const struct sq_rule none;
+	int rules = map_fd(e->skel->maps.sq_rules);
+	uint32_t id, counter;
+	bool good = true;
+
+	n = n < AHEAD_MAX ? n : AHEAD_MAX;
+	pthread_mutex_lock(&e->lock);
+	id = e->next_rule_id;
+	counter = e->next_counter;
+	e->next_rule_id += n;
+	e->next_counter += n;
+	pthread_mutex_unlock(&e->lock);
+	for (unsigned int i = 0; i < n && good && !*stop; i++) {
+		bool version = ++id && !put(rules, &id, &none, BPF_NOEXIST);
+
+		good = version && !insert_counter(e, ++counter);
+		pthread_mutex_lock(&e->lock);
+		if (version && e->n_ahead_rules < AHEAD_MAX)
+			e->ahead_rule[e->n_ahead_rules++] = id;
+		else if (version)
+			retire(e, id, false);
+		if (good && e->n_ahead_counters < AHEAD_MAX)
+			e->ahead_counter[e->n_ahead_counters++] = counter;
+		else if (good)
+			retire(e, counter, true);
+		pthread_mutex_unlock(&e->lock);
+	}
+}
+
+void engine_drop_ahead(struct engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	while (e->n_ahead_rules)
+		retire(e, e->ahead_rule[--e->n_ahead_rules], false);
+	while (e->n_ahead_counters)
+		retire(e, e->ahead_counter[--e->n_ahead_counters], true);
+	pthread_mutex_unlock(&e->lock);
 }
 
 bool rule_keeps_counter(const struct sq_rule *rule, uint32_t counter)
@@ -272,19 +323,45 @@ static int draw_seed(struct sq_rule *rule, struct sq_error *err)
 	return 0;
 }
 
-/* The version, whole, then the word that names it. */
-static int write_version(struct engine *e, const struct sq_rule *rule)
+/* The version, whole, then the word that names it. ahead: its place is there already. */
+static int write_version(struct engine *e, const struct sq_rule *rule, bool ahead)
 {
 	struct sq_target value = {.rule_id = rule->id, .wait_ms = lane_wait_ms(rule)};
 	int rules = map_fd(e->skel->maps.sq_rules);
-	int res = insert(rules, &rule->id, rule);
+	int res = put(rules, &rule->id, rule, ahead ? BPF_EXIST : BPF_NOEXIST);
 
-	if (res)
-		return res;
-	res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &rule->target, &value, BPF_ANY);
+	if (!res)
+		res = bpf_map_update_elem(map_fd(e->skel->maps.sq_targets), &rule->target, &value,
+					  BPF_ANY);
 	if (res)
 		bpf_map_delete_elem(rules, &rule->id);
 	return res;
+}
+
+/* Its id and its counters, and it is in force. */
+static int make_version(struct engine *e, const struct sq_rule *old, struct sq_rule *rule,
+			struct sq_error *err)
+{
+	bool ahead = !old && e->n_ahead_rules;
+	int res;
+
+	rule->id = ahead ? e->ahead_rule[--e->n_ahead_rules] : ++e->next_rule_id;
+	res = assign_counters(e, old, rule);
+	if (res) {
+		if (ahead)
+			retire(e, rule->id, false);
+		return sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
+	}
+	/* One out, one in: the kernel takes the new version from where the old one went. Where it
+	 * finds nothing there, or too much, it sends itself an interrupt, and with 5 KB that is one
+	 * for each: 16 us to put a version in and 5 to take one out, where in turn both take 2. */
+	if (!ahead)
+		retire_one(e, RETIRE_NS);
+	res = write_version(e, rule, ahead);
+	if (!res)
+		return 0;
+	retire_counters(e, rule, old);
+	return sq_error_set(err, res, "rule", "the kernel says %s", strerror(-res));
 }
 
 static void retire_version(struct engine *e, const struct sq_rule *old, const struct sq_rule *now)
@@ -396,19 +473,10 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	clock_gettime(CLOCK_REALTIME, &now);
 	rule.set_ns = now.tv_sec * 1000000000ull + now.tv_nsec;
 	rule.expires_ns = rule.for_ns ? engine_now() + rule.for_ns : 0;
-	rule.id = ++e->next_rule_id;
 	rule.wait_slot = lane_slot(e, cgroup_id);
-	res = assign_counters(e, r ? &r->rule : NULL, &rule);
-	if (res) {
-		sq_error_set(err, res, "counters", "the kernel says %s", strerror(-res));
+	res = make_version(e, r ? &r->rule : NULL, &rule, err);
+	if (res)
 		goto out;
-	}
-	res = write_version(e, &rule);
-	if (res) {
-		retire_counters(e, &rule, r ? &r->rule : NULL);
-		sq_error_set(err, res, "rule", "the kernel says %s", strerror(-res));
-		goto out;
-	}
 	if (r) {
 		retire_version(e, &r->rule, &rule);
 	} else {
@@ -422,7 +490,6 @@ int rules_put(struct engine *e, uint64_t cgroup_id, const struct sq_rule *asked,
 	e->down_users += rule_has_down(&rule);
 	e->named |= rule.n_hosts > 0;
 	rules_publish_levels(e);
-	rules_retire_old(e, RETIRE_NS);
 	if (ret)
 		*ret = rule;
 out:
@@ -477,100 +544,9 @@ int engine_delete_rule(struct engine *e, uint64_t cgroup_id)
 	return res;
 }
 
-/* 0, or -ENOENT: the kernel has no such version. */
-static int put_off(struct engine *e, uint32_t rule_id, uint64_t ends_ns, uint64_t for_ns)
-{
-	/* What the program gets is in the context; a test run wants a packet all the same. */
-	unsigned char packet[64] = {0};
-	struct __sk_buff ctx = {.cb = {rule_id, (__u32)ends_ns, (__u32)(ends_ns >> 32),
-				       (__u32)for_ns, (__u32)(for_ns >> 32)}};
-	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = packet, .data_size_in = sizeof(packet),
-		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
-	int res = bpf_prog_test_run_opts(e->prog_fd[P_PROLONG], &o);
-
-	return res ? res : o.retval == 1 ? 0 : -ENOENT;
-}
-
-int engine_prolong(struct engine *e, uint64_t cgroup_id, uint64_t for_ns, uint64_t *ret_ends_ns)
-{
-	uint64_t now = engine_now();
-	struct ruled *r;
-	int res;
-
-	pthread_mutex_lock(&e->lock);
-	r = ruled_find(e, cgroup_id);
-	/* What has ended stays so: its packets pass already. */
-	if (!r || (r->rule.expires_ns && r->rule.expires_ns <= now))
-		res = -ENOENT;
-	else
-		res = put_off(e, r->rule.id, now + for_ns, for_ns);
-	if (!res) {
-		r->rule.for_ns = for_ns;
-		*ret_ends_ns = r->rule.expires_ns = now + for_ns;
-		table_in_force(e->tables, &r->rule);
-	}
-	pthread_mutex_unlock(&e->lock);
-	return res;
-}
-
 bool rule_over_for(const struct sq_rule *rule, uint64_t ns)
 {
 	return rule->expires_ns && rule->expires_ns + ns <= engine_now();
-}
-
-int engine_get_rule(struct engine *e, uint64_t cgroup_id, struct sq_rule *ret)
-{
-	struct ruled *r;
-	int res = -ENOENT;
-
-	pthread_mutex_lock(&e->lock);
-	r = ruled_find(e, cgroup_id);
-	if (r && !rule_over_for(&r->rule, 0)) {
-		*ret = r->rule;
-		res = 0;
-	}
-	pthread_mutex_unlock(&e->lock);
-	return res;
-}
-
-int engine_each_rule(struct engine *e, int (*fn)(const struct sq_rule *rule, void *arg), void *arg)
-{
-	struct sq_rule *copy;
-	int n = 0, res = 0;
-
-	/* fn may call the engine: it gets copies, without the lock. */
-	pthread_mutex_lock(&e->lock);
-	copy = malloc((e->n_rules + 1) * sizeof(*copy));
-	for (int b = 0; copy && b < RULE_BUCKETS; b++)
-		for (struct ruled *r = e->rules[b]; r; r = r->next)
-			if (!rule_over_for(&r->rule, 0))
-				copy[n++] = r->rule;
-	pthread_mutex_unlock(&e->lock);
-	if (!copy)
-		return -ENOMEM;
-	for (int i = 0; i < n && !res; i++)
-		res = fn(&copy[i], arg);
-	free(copy);
-	return res;
-}
-
-int engine_counters(struct engine *e, uint32_t counter, struct sq_counters *ret)
-{
-	int cpus = libbpf_num_possible_cpus();
-	struct sq_counters *per_cpu = calloc(cpus, sizeof(*per_cpu));
-	int err;
-
-	if (!per_cpu)
-		return -ENOMEM;
-	err = bpf_map_lookup_elem(map_fd(e->skel->maps.sq_counters), &counter, per_cpu);
-	if (!err) {
-		memset(ret, 0, sizeof(*ret));
-		for (int c = 0; c < cpus; c++)
-			for (size_t i = 0; i < sizeof(*ret) / sizeof(uint64_t); i++)
-				((uint64_t *)ret)[i] += ((uint64_t *)&per_cpu[c])[i];
-	}
-	free(per_cpu);
-	return err;
 }
 
 /* Any other failure (EMFILE, ENOMEM) says nothing of the cgroup. */
