@@ -406,49 +406,50 @@ def workers(n):
 
 
 @measured
-def connects_bare(n):
-    """By processes of 10,000, each from an address of its own: past 14,000 from one, the kernel's
-    search for a free port is what one would measure."""
-    sink, ps = Sink(*workers(n), spin=False), []
+def connects(n, begin):
+    """n per CPU-second, by the processes that begin(port, n) starts; what as many use that connect
+    once is taken off. A thousand take a fiftieth of a second, a start half of that: ten times, in
+    turn with starts alone."""
+    sink, used, ps = Sink(*workers(n), spin=False), 0, []
+    times = 10 if n < 10000 else 1
     try:
-        for i in range(-(-n // 10000)):
-            ps.append(start(["taskset", "-c", SENDER_CPU, f"{B}/tests/bench/bare", "127.0.0.1",
-                             str(sink.port), str(min(10000, n - 10000 * i)), "hold", "1", str(SIZE),
-                             "600", f"127.1.{i}.1"]))
-        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, ps[-1], 300)
-        time.sleep(0.5)
-        return n / sum(cpu_s(p.pid) for p in ps)
+        for _ in range(times):
+            cpu = []
+            for m in (1, n):
+                ps = begin(sink.port, m)
+                until(f"{m} connections", lambda m=m: sink.snap()["connected"] >= m, ps[-1], 300)
+                time.sleep(0.5)
+                cpu.append(sum(cpu_s(p.pid) for p in ps))
+                for p in ps:
+                    stop(p)
+                while sink.snap()["connected"]:
+                    time.sleep(0.01)
+            used += cpu[1] - cpu[0] * len(ps)
     finally:
         for p in ps:
             stop(p)
         sink.stop()
+    return times * n / used
 
 
-@measured
+def connects_bare(n):
+    """By processes of 10,000, each from an address of its own: past 14,000 from one, the kernel's
+    search for a free port is what one would measure."""
+    return connects(n, lambda port, m: [
+        start(["taskset", "-c", SENDER_CPU, f"{B}/tests/bench/bare", "127.0.0.1", str(port),
+               str(min(10000, m - 10000 * i)), "hold", "1", str(SIZE), "600", f"127.1.{i}.1"])
+        for i in range(-(-m // 10000))])
+
+
 def connects_sim(n, bind="127.1.0.0/25"):
-    sink = Sink(*workers(n), spin=False)
-    try:
-        args = ("--interval", "1h", "--bind", bind, "--connect-timeout", "60s")
-        p = sim(sink.port, 1, *args)
-        until("a connection", lambda: sink.snap()["connected"] >= 1, p)
-        time.sleep(0.5)
-        base = cpu_s(p.pid)
-        stop(p)
-        p = sim(sink.port, n, *args)
-        until(f"{n} connections", lambda: sink.snap()["connected"] >= n, p, 300)
-        time.sleep(0.5)
-        c = cpu_s(p.pid)
-        stop(p)
-    finally:
-        sink.stop()
-    return n / (c - base)
+    return connects(n, lambda port, m: [sim(port, m, "--interval", "1h", "--bind", bind,
+                                            "--connect-timeout", "60s")])
 
 
 def section_connect(r, short, sizes=(1000, 15000, 100000)):
     r["connect"] = r.get("connect", [])
     for n in (5000,) if short else sizes:
-        # A thousand are a twentieth of a second: one alone says nothing.
-        times = 1 if short else r["rounds"] * (3 if n < 10000 else 1)
+        times = 1 if short else r["rounds"]
         bare, ours = [], []
         for i in range(times):
             for which in (connects_bare, connects_sim)[::-1 if i % 2 else 1]:
@@ -547,6 +548,9 @@ def markdown(r):
               "At QoS 0 `bare`, like squall-sim, writes eight times to a connection before it goes",
               "on to the next; `bare-turn1` once, and shows what the kernel's part of a connection",
               "costs to fetch from memory.",
+              "What is ours of a message, by profile, at QoS 1 and 16 per write: some 28 ns beside 250 of",
+              "the bare loop. An eighth of it copies the message, three tenths find it an identifier and a",
+              "place in the window, a sixth takes its PUBACK; the rest is the turn, the write, and counting.",
               "", "| QoS | connections | sender | median | min | max |", "|--:|--:|---|--:|--:|--:|"]
         for t in r["throughput"]:
             v = t["per_cpu_s"]

@@ -221,7 +221,7 @@ static void shard_new(const char *options)
 		set(key, strtok_r(NULL, " ", &save));
 	if (sim_profile_check(&ty->p, &err) || stype_compile(ty, &err))
 		fail_msg("%s", err.text);
-	ty->grid = pub_grid(ty->p.interval_ns, 2);
+	ty->grid = stype_grid(ty->p.interval_ns, 2);
 }
 
 /* The sum holds, whatever happened; then all is freed. */

@@ -1292,6 +1292,81 @@ static void busy(void **state)
 	shard_free();
 }
 
+/* Messages that are copied are, to the byte, those that are made, and counted one by one. */
+static void alike(void **state)
+{
+	static const struct {
+		const char *options;
+		unsigned n; /* with the first PUBACKs */
+	} how[] = {{"qos 0 batch 5 count 33", 33},
+		   {"qos 0 batch 1 count 9", 8}, /* a turn is eight writes */
+		   {"qos 0 batch 64 count 60 payload 3000", 60},
+		   {"qos 1 batch 4 inflight 8 count 11", 11},
+		   {"qos 1 batch 3 inflight 8 count 11 persistent true", 11},
+		   {"qos 2 batch 16 inflight 5", 5},
+		   {"qos 1 batch 16 inflight 64 publish-cap 7", 7},
+		   {"qos 0 batch 16 count 40 protocol 5 user-property a=b", 40},
+		   {"qos 1 batch 8 inflight 8 count 11 topic t/{thing}/{seq}", 11}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(how) / sizeof(*how); i++) {
+		const struct sim_stat *out;
+		struct mqtt_packet first, k;
+		uint8_t again[4096], ack[64] = {0};
+		char options[256];
+		struct mqtt_props props;
+		struct device *d;
+		uint64_t bytes = 0;
+		unsigned n = 0;
+
+		snprintf(options, sizeof(options), "interval 0 topic t/{thing} %s", how[i].options);
+		shard_new(options);
+		d = start(0);
+		if (ln->type->p.version == MQTT_V5)
+			up(d, "\x20\3\0\0\0", 5);
+		else
+			UP(d);
+		if (ln->type->p.qos == 1 && ln->type->p.inflight == 8) {
+			for (; n < 8; n++)
+				memcpy(ack + 4 * n,
+				       (uint8_t[]){MQTT_PUBACK << 4, 2, 0, (uint8_t)id_of(d, n)},
+				       4);
+			gives(d, ack, 4 * n, 0);
+			assert_int_equal(tot()->acked, 8);
+			assert_int_equal(ln->led.pub->stat[SIM_PUBACK].requests, 8);
+			assert_int_equal(sim_hist_count(&ln->led.pub->stat[SIM_PUBACK].hist), 8);
+		}
+		assert_int_equal(sent(d, MQTT_PUBLISH), how[i].n);
+		for (n = 0; n < how[i].n; n++) {
+			struct mqtt_publish m = {.qos = ln->type->p.qos};
+			const uint8_t *p = nth(d, MQTT_PUBLISH, n);
+			long len = mqtt_decode(ln->type->p.version, p, 1 << 20, 1 << 20, &k);
+
+			assert_true(len > 0);
+			if (!n)
+				first = k;
+			m.id = k.id;
+			assert_int_equal(k.id, m.qos ? n + 1 : 0);
+			m.topic = ln->type->topic_varies ? k.topic : first.topic;
+			m.payload = first.payload;
+			props = ln->type->props;
+			assert_int_equal(mqtt_enc_publish(again, sizeof(again), ln->type->p.version,
+							  &m, &props),
+					 len);
+			assert_memory_equal(again, p, len);
+			bytes += (uint64_t)len;
+		}
+		out = &ln->led.pub->stat[SIM_PUBLISH];
+		assert_int_equal(out->requests, n);
+		assert_int_equal(out->bytes, bytes);
+		assert_int_equal(sim_hist_count(&out->hist), n);
+		assert_int_equal(tot()->scheduled, tot()->acked + tot()->in_flight);
+		assert_int_equal(tot()->scheduled, n);
+		assert_int_equal(d->seq, n);
+		shard_free();
+	}
+}
+
 /* --- what MQTT 5 brokers grant --------------------------------------------------------- */
 
 /* More failures than can be told apart: none is left out, each counts at least by its kind. */
@@ -1502,6 +1577,7 @@ int main(void)
 		cmocka_unit_test(qos2),
 		cmocka_unit_test(stop_draining),
 		cmocka_unit_test(busy),
+		cmocka_unit_test(alike),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(max_packet),

@@ -100,7 +100,7 @@ static void hist_precision(void **state)
 	}
 	assert_int_equal(sim_hist_cell(UINT64_MAX), SIM_HIST_CELLS - 1);
 	for (uint64_t us = 1; us <= 100000; us++)
-		sim_hist_add(us & 1 ? h : g, us);
+		sim_hist_add(us & 1 ? h : g, us, 1);
 	sim_hist_merge(h, g);
 	assert_int_equal(sim_hist_count(h), 100000);
 	assert_true(fabs(sim_hist_quantile(h, 0.5) - 50) < 0.06);
@@ -131,7 +131,7 @@ static void hist_locust(void **state)
 
 	(void)state;
 	for (double v = 10; v < 3e8; v *= 1.001, n++)
-		sim_hist_add(h, (uint64_t)v);
+		sim_hist_add(h, (uint64_t)v, 1);
 	bucket_sum = 0;
 	sim_hist_locust(h, bucket, NULL);
 	assert_int_equal(bucket_sum, n);
@@ -657,7 +657,7 @@ static void grid(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(intervals) / sizeof(*intervals); i++) {
 		for (uint32_t n = 0; n < 1000000; n = n * 3 + 1) {
-			uint64_t g = pub_grid(intervals[i], n);
+			uint64_t g = stype_grid(intervals[i], n);
 			double due = (double)g * n / (double)intervals[i];
 
 			assert_true(!(g & (g - 1)));

@@ -30,11 +30,11 @@ static inline unsigned sim_hist_cell(uint64_t us)
 	return 2048 + (octave - 11) * 1024 + (unsigned)((us >> (octave - 10)) - 1024);
 }
 
-static inline void sim_hist_add(struct sim_hist *h, uint64_t us)
+static inline void sim_hist_add(struct sim_hist *h, uint64_t us, uint32_t n)
 {
 	uint32_t *c = &h->cell[sim_hist_cell(us)];
 
-	__atomic_store_n(c, *c + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(c, *c + n, __ATOMIC_RELAXED);
 }
 
 /* The middle of a cell, in milliseconds; exact below 2,048 us. */

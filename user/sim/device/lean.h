@@ -208,14 +208,15 @@ struct stype {
 	struct mqtt_props props; /* of each message, but what differs between them */
 	uint8_t users[SIM_MAX_USER_PROPS * 264]; /* user properties behind the first, encoded */
 	bool topic_varies;			 /* between a device's messages */
-	bool alias;				 /* the topic is one that an alias can stand for */
+	bool same;  /* a device's messages differ in their identifiers only, and no copy is kept */
+	bool alias; /* the topic is one that an alias can stand for */
 	const char *fixed_payload;
 	size_t fixed_len;
 	struct sim_bulk *bulk; /* NULL, or a payload too long to render: the template's */
 	struct sim_tls *tls;
 	struct device *dev;    /* reserved address space; pages come with devices */
 	unsigned nshards, nth; /* over which its devices are spread, and which of them this is */
-	uint64_t grid;	       /* messages fall due on multiples of this; see pub_grid() */
+	uint64_t grid;	       /* messages fall due on multiples of this; see stype_grid() */
 	uint32_t started, cap;
 	uint64_t churn_ns;
 	unsigned next_addr, next_bind;
@@ -246,7 +247,10 @@ struct lean {
 	uint8_t *tx;
 	uint32_t tx_len, tx_n;
 	uint32_t topic_len; /* of `topic`, the schedule's for this device; 0: not rendered yet */
-	struct {
+	/* Its messages, if they differ in their identifiers only: such stand in tx up to
+	 * same_end, each same_len long (0: none do), whose identifier is at same_id. */
+	uint32_t same_len, same_end, same_id;
+	struct tx_msg {
 		uint32_t end, seq;
 		uint64_t sched_ns;
 		bool count; /* QoS 0: done when written */
@@ -314,6 +318,8 @@ struct extra *dev_extra(struct device *d);
 /* types.c */
 int stype_compile(struct stype *ty, struct sq_error *err);
 void stype_clear(struct stype *ty);
+/* The grid on which `n` devices of a type in this shard fall due. */
+uint64_t stype_grid(uint64_t interval_ns, uint32_t n);
 /* How many of a type's first `n` devices are this shard's. */
 uint32_t stype_share(const struct stype *ty, uint32_t n);
 /* The device at a type's place `local` in this shard, made up if it never was one. */
@@ -407,9 +413,14 @@ void out_fail(struct lean *ln, struct device *d, enum sim_fail kind);
 uint32_t win_size(const struct stype *ty, const struct device *d);
 /* A free place, whose identifier is d->next_id; NULL without memory. */
 struct inflight *win_slot(struct stype *ty, struct device *d);
+/* A message of that identifier waits there for its acknowledgement. */
+void win_put(struct lean *ln, struct device *d, struct inflight *slot, uint64_t sched_ns,
+	     const struct mqtt_publish *m, const struct mqtt_props *props, bool marked);
 /* `props` may be NULL. */
 void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8_t reason,
 	     const struct mqtt_props *props);
+/* PUBACKs at the start of p that are awaited, and no more than an identifier: how many bytes. */
+uint32_t win_pubacks(struct lean *ln, struct device *d, const uint8_t *p, uint32_t len);
 /* What has waited too long has failed; *next_ns becomes the time of the next, if earlier. */
 void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns);
 /* A session goes on: from here on win_resend() sends what is in flight again. */
@@ -424,8 +435,6 @@ void win_fail(struct lean *ln, struct device *d, enum sim_fail kind); /* all hav
 /* publish.c */
 void pub_due(struct lean *ln, struct device *d);
 void pub_schedule(struct lean *ln, struct device *d, bool rephase);
-/* The grid on which `n` devices of a type in this shard fall due. */
-uint64_t pub_grid(uint64_t interval_ns, uint32_t n);
 void pub_busy(struct lean *ln, struct device *d);
 void pub_more(struct lean *ln, struct device *d); /* the window or the socket has room again */
 void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,

@@ -13,16 +13,16 @@ void out_begin(struct lean *ln, struct device *d)
 {
 	assert(!ln->owner && !ln->tx_len && !ln->tx_n);
 	ln->owner = d;
-	ln->topic_len = 0;
+	ln->topic_len = ln->same_len = 0;
 }
 
-/* A message has left; QoS 1 and 2 count as published with that, QoS 0 is done. */
+/* n messages have left; QoS 1 and 2 count as published with that, QoS 0 is done. */
 static void left(struct lean *ln, const struct device *d, uint64_t sched_ns, uint32_t bytes,
-		 bool count)
+		 bool count, uint32_t n)
 {
-	stat_ok(&ln->led, d->type, SIM_PUBLISH, sched_ns, ln->led.now, bytes);
+	stat_oks(&ln->led, d->type, SIM_PUBLISH, sched_ns, ln->led.now, bytes, n);
 	if (count)
-		msg_acked(&ln->led);
+		msg_acked(&ln->led, n);
 }
 
 /* One of QoS 0 never will. */
@@ -98,16 +98,25 @@ static void append(struct device *d, const uint8_t *p, uint32_t len)
 /* The buffer's messages up to `done` have left; with the connection lost the rest never will. */
 static void tell(struct lean *ln, struct device *d, uint32_t done)
 {
-	uint32_t start = 0;
+	uint32_t start = 0, n;
 
-	for (uint32_t i = 0; i < ln->tx_n; i++) {
-		bool whole = ln->tx_msg[i].end <= done, count = ln->tx_msg[i].count;
+	for (uint32_t i = 0; i < ln->tx_n; i += n) {
+		const struct tx_msg *m = &ln->tx_msg[i];
+		uint32_t bytes = m->end - start;
 
-		if (whole || !count)
-			left(ln, d, ln->tx_msg[i].sched_ns, ln->tx_msg[i].end - start, count);
-		else if (d->fail)
-			stayed(ln, d, ln->tx_msg[i].seq, ln->tx_msg[i].marked, F_UNSENT);
-		start = ln->tx_msg[i].end;
+		n = 1;
+		if (m->end > done && m->count) {
+			if (d->fail)
+				stayed(ln, d, m->seq, m->marked, F_UNSENT);
+		} else {
+			/* Most of a write's are alike, and counted at once. */
+			while (i + n < ln->tx_n && m[n].sched_ns == m->sched_ns &&
+			       m[n].end - m[n - 1].end == bytes && m[n].count == m->count &&
+			       (m[n].end <= done || !m->count))
+				n++;
+			left(ln, d, m->sched_ns, bytes, m->count, n);
+		}
+		start = m[n - 1].end;
 	}
 }
 
@@ -172,6 +181,7 @@ void out_end(struct lean *ln)
 
 uint8_t *out_room(struct lean *ln, size_t need, size_t *ret_cap)
 {
+	ln->same_len = 0;
 	if (SIM_TX_CAP - ln->tx_len < need || ln->tx_n == SIM_TX_MSGS)
 		out_flush(ln);
 	*ret_cap = SIM_TX_CAP - ln->tx_len;
@@ -198,7 +208,7 @@ static void streamed(struct lean *ln, struct device *d, struct stream *s)
 	if (slot && slot->id == s->id)
 		slot->sent_ms = ms_of(ln->led.now);
 	if (!s->again)
-		left(ln, d, s->sched_ns, s->bytes, s->count);
+		left(ln, d, s->sched_ns, s->bytes, s->count, 1);
 	stream_free(s);
 	d->out->stream = NULL;
 }
@@ -240,7 +250,7 @@ void out_writable(struct lean *ln)
 		u->off += (uint32_t)n;
 		d->last_out_ms = ms_of(ln->led.now);
 		for (; gone < u->nmsg && u->msg[gone].end <= u->off; gone++)
-			left(ln, d, u->msg[gone].sched_ns, u->msg[gone].bytes, true);
+			left(ln, d, u->msg[gone].sched_ns, u->msg[gone].bytes, true, 1);
 		u->nmsg -= gone;
 		if (gone)
 			memmove(u->msg, u->msg + gone, u->nmsg * sizeof(*u->msg));

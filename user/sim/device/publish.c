@@ -24,23 +24,6 @@ static bool finished(const struct stype *ty, const struct device *d)
 
 /* --- schedule ---------------------------------------------------------------- */
 
-/*
- * Waking up costs as much as sending. So that a device of a small fleet costs what
- * one of a large fleet does, devices fall due in groups of about four: an interval
- * is divided into slots, each a power of two of ticks, but never longer than a
- * hundredth of the interval or 10 ms, and messages are due at the start of a slot. From
- * some 15,000 messages per second and shard on that is the wheel's own tick.
- */
-uint64_t pub_grid(uint64_t interval_ns, uint32_t n)
-{
-	uint64_t most = interval_ns / 100 < 10000000 ? interval_ns / 100 : 10000000,
-		 grid = 1ull << WHEEL_SHIFT;
-
-	while (grid * 2 <= most && grid * n < interval_ns * 4)
-		grid *= 2;
-	return grid;
-}
-
 static uint64_t on_grid(const struct stype *ty, uint64_t at)
 {
 	return at - at % ty->p.interval_ns % ty->grid;
@@ -282,28 +265,6 @@ static const struct mqtt_props *own_props(struct lean *ln, const struct stype *t
 	return ret;
 }
 
-/*
- * For a session that goes on. An alias ends with its connection: the copy, which another
- * connection may carry, has the topic.
- */
-static void keep_copy(struct lean *ln, struct device *d, struct inflight *slot,
-		      const struct mqtt_publish *m, const struct mqtt_props *props)
-{
-	size_t cap = (size_t)m->topic.n + m->payload.n + 16384;
-	struct kept *k = malloc(sizeof(*k) + cap), *fits;
-	long n = k ? mqtt_enc_publish(k->p, cap, type_of(ln, d)->p.version, m, props) : -1;
-
-	if (n < 0) {
-		free(k);
-		return;
-	}
-	k->len = (uint32_t)n;
-	k->from = m->payload.n;
-	k->rest = m->more ? sim_bulk_ref(type_of(ln, d)->bulk) : NULL;
-	fits = realloc(k, sizeof(*k) + (size_t)n);
-	slot->copy = fits ? fits : k;
-}
-
 /* At the outbox's end, by a topic alias; how long it is, or negative. */
 static long encode_alias(struct lean *ln, struct device *d, const struct mqtt_publish *m,
 			 const struct mqtt_props *props)
@@ -320,28 +281,6 @@ static long encode_alias(struct lean *ln, struct device *d, const struct mqtt_pu
 	if (n > 0 && (!d->max_packet || n + m->more <= d->max_packet))
 		d->aliased = true;
 	return n;
-}
-
-/* It waits in the window for its acknowledgement. */
-static void in_window(struct lean *ln, struct device *d, struct inflight *slot, uint64_t sched_ns,
-		      const struct mqtt_publish *m, const struct mqtt_props *props, bool marked)
-{
-	struct stype *ty = type_of(ln, d);
-
-	*slot = (struct inflight){.sched_ns = sched_ns,
-				  .sent_ms = ms_of(ln->led.now),
-				  .seq = d->seq,
-				  .id = m->id,
-				  .marked = marked,
-				  .sent = true,
-				  .await = m->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
-	if (!ty->p.clean)
-		keep_copy(ln, d, slot, m, props);
-	d->win->nsent++;
-	/* The timer looks at the window from the first message on. */
-	if (!d->win->n++ &&
-	    (!d->life.pprev || d->life.tick << WHEEL_SHIFT > ln->led.now + ty->p.ack_timeout_ns))
-		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
 }
 
 /* The message that d->seq was given to. */
@@ -370,6 +309,17 @@ static void send_stream(struct lean *ln, struct device *d, uint64_t sched_ns,
 	s->count = !m->qos;
 	s->marked = marked;
 	out_stream(ln, s);
+}
+
+/* The outbox holds one message, of which the next ones differ in the identifier only. */
+static void same_begins(struct lean *ln, uint32_t topic_len)
+{
+	uint32_t at = 1;
+
+	while (ln->tx[at++] & 128)
+		;
+	ln->same_len = ln->same_end = ln->tx_len;
+	ln->same_id = at + 2 + topic_len;
 }
 
 /* Topic, payload and properties are an answer's; NULL: those of the schedule. */
@@ -413,6 +363,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		}
 		m.id = d->next_id;
 	}
+	ln->same_len = 0;
 	if (ty->alias && !topic && d->alias_max && props)
 		n = encode_alias(ln, d, &m, props);
 	else
@@ -428,7 +379,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 		SIM_STORE(&ln->led.a->sent[(size_t)d->type * ln->led.a->max_devices + d->index],
 			  d->seq);
 	if (slot)
-		in_window(ln, d, slot, sched_ns, &m, props, marked);
+		win_put(ln, d, slot, sched_ns, &m, props, marked);
 	if (ty->p.publish_cap)
 		d->cap_n++;
 	if (m.more) {
@@ -437,6 +388,48 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 	}
 	out_wrote(ln, n);
 	out_message(ln, d->seq, sched_ns, !m.qos, marked);
+	if (ty->same && !payload && ln->tx_len == (uint32_t)n)
+		same_begins(ln, m.topic.n);
+	if (ln->tx_n >= ty->p.batch)
+		out_flush(ln);
+}
+
+/*
+ * More messages of a type whose messages are all the same: what stands in the outbox since the
+ * last write is left there, and copied from its first where it is not.
+ */
+static void send_same(struct lean *ln, struct device *d, struct stype *ty, uint32_t n)
+{
+	struct mqtt_publish m = {.qos = ty->p.qos};
+	uint32_t len = ln->same_len;
+
+	msg_scheduled(&ln->led, n);
+	d->published += n;
+	if (ty->p.publish_cap)
+		d->cap_n = (uint16_t)(d->cap_n + n);
+	while (n--) {
+		uint8_t *at = ln->tx + ln->tx_len;
+
+		if (ln->tx_len + len > ln->same_end) {
+			memcpy(at, ln->tx, len);
+			ln->same_end = ln->tx_len + len;
+		}
+		d->seq++;
+		if (m.qos) {
+			struct inflight *slot = win_slot(ty, d);
+
+			if (!slot) {
+				never_sent(ln, d, F_MEMORY);
+				continue;
+			}
+			m.id = d->next_id;
+			at[ln->same_id] = (uint8_t)(m.id >> 8);
+			at[ln->same_id + 1] = (uint8_t)m.id;
+			win_put(ln, d, slot, ln->led.now, &m, NULL, false);
+		}
+		out_wrote(ln, len);
+		out_message(ln, d->seq, ln->led.now, !m.qos, false);
+	}
 	if (ln->tx_n >= ty->p.batch)
 		out_flush(ln);
 }
@@ -445,7 +438,7 @@ static void send_message(struct lean *ln, struct device *d, uint64_t sched_ns,
 
 static void due(struct lean *ln, struct device *d, uint64_t sched_ns)
 {
-	msg_scheduled(&ln->led);
+	msg_scheduled(&ln->led, 1);
 	d->published++;
 	if (d->state != D_ONLINE)
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_NOT_CONNECTED, 0);
@@ -497,25 +490,49 @@ void pub_due(struct lean *ln, struct device *d)
  * ring only while it can go on; the next PUBACK or a writable socket brings it back
  * through pub_more().
  */
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many messages a device without interval may make now, as the next part of a write. */
+static uint32_t may_send(struct lean *ln, struct device *d, const struct stype *ty, uint32_t most)
+{
+	uint32_t n = least(most, ty->p.batch - ln->tx_n);
+
+	if (finished(ty, d) || !can_send(ln, d))
+		return 0;
+	if (!ln->same_len || ln->tx_len > SIM_TX_FULL)
+		return 1;
+	if (ty->p.count)
+		n = least(n, ty->p.count - d->published);
+	if (ty->p.qos && d->win)
+		n = least(n, win_size(ty, d) - d->win->n);
+	if (ty->p.publish_cap)
+		n = least(n, ty->p.publish_cap - d->cap_n);
+	if (n > 1 && n * (uint64_t)ln->same_len > SIM_TX_FULL - ln->tx_len)
+		n = (SIM_TX_FULL - ln->tx_len) / ln->same_len + 1;
+	return n;
+}
+
 void pub_busy(struct lean *ln, struct device *d)
 {
 	struct stype *ty = type_of(ln, d);
-	bool more = true;
+	uint32_t left = ty->p.batch * BUSY_WRITES, n = 1;
 
 	if (d->busy_next)
 		__builtin_prefetch(d->busy_next);
-	for (uint32_t i = 0; i < ty->p.batch * BUSY_WRITES; i++) {
-		more = !finished(ty, d) && can_send(ln, d);
-		if (!more)
-			break;
-		msg_scheduled(&ln->led);
+	for (; left && (n = may_send(ln, d, ty, left)); left -= n) {
+		if (ln->same_len && ln->tx_len <= SIM_TX_FULL) {
+			send_same(ln, d, ty, n);
+			continue;
+		}
+		msg_scheduled(&ln->led, 1);
 		d->published++;
 		send_message(ln, d, ln->led.now, NULL, NULL, NULL);
 	}
 	out_flush(ln);
-	if (more && (finished(ty, d) || !can_send(ln, d)))
-		more = false;
-	if (more)
+	if (n && !finished(ty, d) && can_send(ln, d))
 		busy_add(ln, d);
 	else
 		busy_del(ln, d);
@@ -540,7 +557,7 @@ void pub_answer(struct lean *ln, struct device *d, struct mqtt_slice topic,
 	char *text = NULL;
 	long n;
 
-	msg_scheduled(&ln->led);
+	msg_scheduled(&ln->led, 1);
 	SIM_ADD(&ln->led.pub->tot.answers, 1);
 	if (!can_send(ln, d)) {
 		msg_failed(&ln->led, d->type, SIM_PUBLISH, F_BACKLOG, 0);

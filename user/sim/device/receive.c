@@ -213,11 +213,10 @@ static bool decode(struct lean *ln, struct device *d, struct mqtt_packet *ret)
 			continue;
 		}
 		/* The short PUBACK is most of what arrives: no packet struct for it. */
-		if (len >= 4 && b[0] == MQTT_PUBACK << 4 && b[1] == 2 && (b[2] | b[3]) &&
-		    d->state >= D_SUBACK) {
-			win_ack(ln, d, MQTT_PUBACK, (uint16_t)(b[2] << 8 | b[3]), 0, NULL);
+		n = d->state >= D_SUBACK ? win_pubacks(ln, d, b, (uint32_t)len) : 0;
+		if (n) {
 			ln->rx_acks = true;
-			ln->rx_at += 4;
+			ln->rx_at += (uint32_t)n;
 			continue;
 		}
 		n = mqtt_decode(version, b, len, SIM_RX_MAX, ret);

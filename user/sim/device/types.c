@@ -138,7 +138,26 @@ int stype_compile(struct stype *ty, struct sq_error *err)
 	if (!sim_tmpl_fixed(ty->payload, &ty->fixed_payload, &ty->fixed_len))
 		ty->fixed_payload = NULL;
 	ty->bulk = sim_tmpl_bulk(ty->payload);
+	ty->same = ty->fixed_payload && !ty->bulk && !ty->topic_varies && !ty->reply_to &&
+		   !ty->alias && !p->e2e && !p->shadow && (!p->qos || p->clean);
 	return 0;
+}
+
+/*
+ * Waking up costs as much as sending. So that a device of a small fleet costs what
+ * one of a large fleet does, devices fall due in groups of about four: an interval
+ * is divided into slots, each a power of two of ticks, but never longer than a
+ * hundredth of the interval or 10 ms, and messages are due at the start of a slot. From
+ * some 15,000 messages per second and shard on that is the wheel's own tick.
+ */
+uint64_t stype_grid(uint64_t interval_ns, uint32_t n)
+{
+	uint64_t most = interval_ns / 100 < 10000000 ? interval_ns / 100 : 10000000,
+		 grid = 1ull << WHEEL_SHIFT;
+
+	while (grid * 2 <= most && grid * n < interval_ns * 4)
+		grid *= 2;
+	return grid;
 }
 
 uint32_t stype_share(const struct stype *ty, uint32_t n)

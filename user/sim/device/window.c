@@ -27,13 +27,14 @@ uint32_t win_size(const struct stype *ty, const struct device *d)
 struct inflight *win_slot(struct stype *ty, struct device *d)
 {
 	struct window *w = d->win;
-	uint32_t size = 1;
 
-	while (size < ty->p.inflight)
-		size *= 2;
-	if (!w || w->mask + 1u < size) {
-		struct window *grown = calloc(1, sizeof(*w) + size * sizeof(w->slot[0]));
+	if (!w || w->mask + 1u < ty->p.inflight) {
+		struct window *grown;
+		uint32_t size = 1;
 
+		while (size < ty->p.inflight)
+			size *= 2;
+		grown = calloc(1, sizeof(*w) + size * sizeof(w->slot[0]));
 		if (!grown)
 			return NULL;
 		if (w) {
@@ -56,10 +57,54 @@ struct inflight *win_slot(struct stype *ty, struct device *d)
 	return NULL;
 }
 
+/*
+ * For a session that goes on. An alias ends with its connection: the copy, which another
+ * connection may carry, has the topic.
+ */
+static void keep_copy(struct lean *ln, struct device *d, struct inflight *slot,
+		      const struct mqtt_publish *m, const struct mqtt_props *props)
+{
+	size_t cap = (size_t)m->topic.n + m->payload.n + 16384;
+	struct kept *k = malloc(sizeof(*k) + cap), *fits;
+	long n = k ? mqtt_enc_publish(k->p, cap, type_of(ln, d)->p.version, m, props) : -1;
+
+	if (n < 0) {
+		free(k);
+		return;
+	}
+	k->len = (uint32_t)n;
+	k->from = m->payload.n;
+	k->rest = m->more ? sim_bulk_ref(type_of(ln, d)->bulk) : NULL;
+	fits = realloc(k, sizeof(*k) + (size_t)n);
+	slot->copy = fits ? fits : k;
+}
+
+void win_put(struct lean *ln, struct device *d, struct inflight *slot, uint64_t sched_ns,
+	     const struct mqtt_publish *m, const struct mqtt_props *props, bool marked)
+{
+	struct stype *ty = type_of(ln, d);
+
+	*slot = (struct inflight){.sched_ns = sched_ns,
+				  .sent_ms = ms_of(ln->led.now),
+				  .seq = d->seq,
+				  .id = m->id,
+				  .marked = marked,
+				  .sent = true,
+				  .await = m->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC};
+	if (!ty->p.clean)
+		keep_copy(ln, d, slot, m, props);
+	d->win->nsent++;
+	/* The timer looks at the window from the first message on. */
+	if (!d->win->n++ &&
+	    (!d->life.pprev || d->life.tick << WHEEL_SHIFT > ln->led.now + ty->p.ack_timeout_ns))
+		wheel_arm(&ln->wheel, &d->life, ln->led.now + ty->p.ack_timeout_ns);
+}
+
 static void kept_free(struct kept *k)
 {
-	if (k)
-		sim_bulk_put(k->rest);
+	if (!k)
+		return;
+	sim_bulk_put(k->rest);
 	free(k);
 }
 
@@ -76,13 +121,13 @@ static void win_free(struct window *w, struct inflight *s)
 	w->n--;
 }
 
-static void done(struct lean *ln, struct device *d, struct inflight *s)
+/* n messages of one time are acknowledged. */
+static void done(struct lean *ln, const struct device *d, uint64_t sched_ns, uint32_t n)
 {
 	struct ledger *l = &ln->led;
 
-	stat_ok(l, d->type, SIM_PUBACK, s->sched_ns, l->now, 0);
-	msg_acked(l);
-	win_free(d->win, s);
+	stat_oks(l, d->type, SIM_PUBACK, sched_ns, l->now, 0, n);
+	msg_acked(l, n);
 }
 
 static void failed(struct lean *ln, struct device *d, struct inflight *s, enum sim_fail kind,
@@ -143,7 +188,34 @@ void win_ack(struct lean *ln, struct device *d, uint8_t type, uint16_t id, uint8
 		out_ack(ln, MQTT_PUBREL, id, 0);
 		return;
 	}
-	done(ln, d, s);
+	done(ln, d, s->sched_ns, 1);
+	win_free(d->win, s);
+}
+
+uint32_t win_pubacks(struct lean *ln, struct device *d, const uint8_t *p, uint32_t len)
+{
+	struct window *w = d->win;
+	uint64_t sched_ns = 0;
+	uint32_t at = 0, n = 0;
+
+	for (; w && len - at >= 4 && p[at] == MQTT_PUBACK << 4 && p[at + 1] == 2; at += 4) {
+		uint16_t id = (uint16_t)(p[at + 2] << 8 | p[at + 3]);
+		struct inflight *s = &w->slot[id & w->mask];
+
+		if (!id || s->id != id || s->await != MQTT_PUBACK)
+			break;
+		/* Those of messages that fell due together are counted at once. */
+		if (n && s->sched_ns != sched_ns) {
+			done(ln, d, sched_ns, n);
+			n = 0;
+		}
+		sched_ns = s->sched_ns;
+		n++;
+		win_free(w, s);
+	}
+	if (n)
+		done(ln, d, sched_ns, n);
+	return at;
 }
 
 void win_timeouts(struct lean *ln, struct device *d, uint64_t *next_ns)

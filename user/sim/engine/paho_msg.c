@@ -71,7 +71,7 @@ void pdev_end(struct pmsg *m, enum sim_fail kind, uint32_t detail)
 		stat_ok(&ph->led, d->type, SIM_PUBACK, m->sched_ns, ph->led.now, 0);
 	else
 		stat_ok(&ph->led, d->type, SIM_PUBLISH, m->sched_ns, ph->led.now, 0);
-	msg_acked(&ph->led);
+	msg_acked(&ph->led, 1);
 }
 
 static void free_msg(struct pmsg *m)
@@ -150,7 +150,7 @@ void pdev_publish(struct pdev *d, uint64_t sched_ns)
 	pdev_lock();
 	if (n >= 0 && pdev_too_big(d, 2 + (size_t)len + (ty->p.qos ? 2 : 0) + (size_t)n))
 		n = -EMSGSIZE;
-	msg_scheduled(&ph->led);
+	msg_scheduled(&ph->led, 1);
 	if (!m || n < 0 || !d->up) {
 		msg_failed(&ph->led, d->type, SIM_PUBLISH,
 			   !m	   ? F_MEMORY

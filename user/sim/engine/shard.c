@@ -69,7 +69,7 @@ static void stype_update(struct shard *sh, unsigned t)
 	}
 	ty->churn_ns = 0;
 	own_ports(ty, sh->l.led.a->max_devices);
-	ty->grid = pub_grid(ty->p.interval_ns, stype_share(ty, sh->ramp[t].to));
+	ty->grid = stype_grid(ty->p.interval_ns, stype_share(ty, sh->ramp[t].to));
 	if (!ty->dev)
 		return;
 	for (uint32_t i = 0; i < ty->started; i++)
@@ -233,8 +233,9 @@ static void follow_owner(struct shard *sh)
 		if (SIM_LOAD(&sh->l.led.a->conf_gen[t]) != sh->l.type[t].gen)
 			stype_update(sh, t);
 		else
-			sh->l.type[t].grid = pub_grid(sh->l.type[t].p.interval_ns,
-						      stype_share(&sh->l.type[t], sh->ramp[t].to));
+			sh->l.type[t].grid =
+				stype_grid(sh->l.type[t].p.interval_ns,
+					   stype_share(&sh->l.type[t], sh->ramp[t].to));
 	}
 	if (quiet != sh->l.quiet) {
 		sh->l.quiet = quiet;

@@ -18,18 +18,18 @@ static uint32_t epoch_of(const struct ledger *l, uint64_t ns)
 	return (uint32_t)((ns + (uint64_t)l->a->epoch_off_ns) / 1000000000ull);
 }
 
-void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
-	     uint32_t bytes)
+void stat_oks(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
+	      uint32_t bytes, uint32_t n)
 {
 	struct sim_stat *s = &l->pub->stat[type * SIM_NAMES + name];
 	uint64_t us = now > from_ns ? (now - from_ns) / 1000 : 0;
 
-	SIM_ADD(&s->requests, 1);
-	SIM_ADD(&s->bytes, bytes);
-	SIM_ADD(&s->total_us, us);
+	SIM_ADD(&s->requests, n);
+	SIM_ADD(&s->bytes, (uint64_t)bytes * n);
+	SIM_ADD(&s->total_us, us * n);
 	__atomic_store_n(&s->last_ns, now, __ATOMIC_RELAXED);
-	second_add(s->req_sec, epoch_of(l, now), 1);
-	sim_hist_add(&s->hist, us);
+	second_add(s->req_sec, epoch_of(l, now), n);
+	sim_hist_add(&s->hist, us, n);
 }
 
 /* One more of `key`, which is new as long as less than `most` are there; false: there are. */

@@ -11,17 +11,23 @@ struct ledger {
 	uint64_t now; /* what is counted has happened at this time */
 };
 
-void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
-	     uint32_t bytes);
+/* n requests that are alike, of `bytes` each. */
+void stat_oks(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns, uint64_t now,
+	      uint32_t bytes, uint32_t n);
+static inline void stat_ok(struct ledger *l, unsigned type, enum sim_name name, uint64_t from_ns,
+			   uint64_t now, uint32_t bytes)
+{
+	stat_oks(l, type, name, from_ns, now, bytes, 1);
+}
 /* `note` (may be NULL): what the broker said; the first one of a failure is kept. */
 void stat_fail(struct ledger *l, unsigned type, enum sim_name name, enum sim_fail kind,
 	       uint32_t detail, const char *note);
 
 /* A message ends: exactly one of these per scheduled message. */
-static inline void msg_acked(struct ledger *l)
+static inline void msg_acked(struct ledger *l, uint32_t n)
 {
-	SIM_ADD(&l->pub->tot.acked, 1);
-	SIM_ADD(&l->pub->tot.in_flight, -1);
+	SIM_ADD(&l->pub->tot.acked, n);
+	SIM_ADD(&l->pub->tot.in_flight, -(uint64_t)n);
 }
 
 static inline void msg_failed_note(struct ledger *l, unsigned type, enum sim_name name,
@@ -45,10 +51,10 @@ static inline void msg_failed(struct ledger *l, unsigned type, enum sim_name nam
  */
 void msg_unacked(struct ledger *l, unsigned type, uint32_t index, uint32_t seq);
 
-static inline void msg_scheduled(struct ledger *l)
+static inline void msg_scheduled(struct ledger *l, uint32_t n)
 {
-	SIM_ADD(&l->pub->tot.scheduled, 1);
-	SIM_ADD(&l->pub->tot.in_flight, 1);
+	SIM_ADD(&l->pub->tot.scheduled, n);
+	SIM_ADD(&l->pub->tot.in_flight, n);
 }
 
 #endif
