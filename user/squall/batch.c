@@ -167,6 +167,12 @@ static int read_steps(struct batch *b, FILE *f)
 			    : complain_text(b->cli, EXIT_FAILED, "out of memory");
 	}
 	free(text);
+	/* A folder, too: it opens, and its first line does not come. */
+	if (!r && ferror(f)) {
+		b->cli->where = NULL;
+		r = complain_text(b->cli, EXIT_USAGE, "cannot read %s: %s", b->file,
+				  strerror(errno));
+	}
 	return r;
 }
 

@@ -313,6 +313,17 @@ static int tap_ready(struct engine *e, struct space *s)
 	return err;
 }
 
+/* All of ours but FQ_OUT have the kernel's own queue, or none. */
+static void qdiscs_delete(void)
+{
+	static const char *const names[] = {SEG_OUT, SEG_IN, FQ_IN, TAP};
+	struct nl_link k;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!nl_link_get(names[i], &k))
+			nl_qdisc_delete(k.ifindex);
+}
+
 int lane_ready(struct engine *e, struct space *s)
 {
 	int err = seg_ready(e, s), res = 0;
@@ -328,6 +339,7 @@ int lane_ready(struct engine *e, struct space *s)
 	}
 	if (res)
 		s->lane_ifindex = 0;
+	qdiscs_delete();
 	return err ? err : res;
 }
 
@@ -353,6 +365,14 @@ static bool fq_gone(uint32_t ifindex)
 	return err ? err == -ENOENT : !fq.ours;
 }
 
+/* Somebody's tbf makes of 50 ms what it likes, and nothing counts it. */
+static bool has_qdisc(uint32_t ifindex)
+{
+	struct nl_fq_stats q;
+
+	return !nl_qdisc_stats(ifindex, &q) && q.made;
+}
+
 /* What is wrong with a device, or NULL. */
 static const char *part_broken(const struct part *p, uint32_t ifindex)
 {
@@ -370,6 +390,8 @@ static const char *part_broken(const struct part *p, uint32_t ifindex)
 		return "has lost our filter";
 	if (!strcmp(p->name, FQ_OUT) && fq_gone(k.ifindex))
 		return "has lost our fq qdisc";
+	if (strcmp(p->name, FQ_OUT) && has_qdisc(k.ifindex))
+		return "has somebody's qdisc";
 	return NULL;
 }
 

@@ -518,6 +518,7 @@ static int qdisc_cb(const struct nlmsghdr *nlh, void *arg)
 
 	if ((uint32_t)tcm->tcm_ifindex != q->ifindex || tcm->tcm_parent != TC_H_ROOT)
 		return MNL_CB_OK;
+	q->stats->made = tcm->tcm_handle != 0;
 	mnl_attr_for_each(a, nlh, sizeof(*tcm))
 	{
 		if (mnl_attr_get_type(a) == TCA_KIND)
@@ -550,6 +551,14 @@ int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret)
 	memset(ret, 0, sizeof(*ret));
 	err = nl_talk(nlh, qdisc_cb, &q);
 	return err ? err : q.found ? 0 : -ENOENT;
+}
+
+int nl_qdisc_delete(uint32_t ifindex)
+{
+	char buf[256] __attribute__((aligned(NLMSG_ALIGNTO)));
+
+	return nl_talk(tc_request(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, TC_H_ROOT, 0, 0), NULL,
+		       NULL);
 }
 
 static int nsid_cb(const struct nlmsghdr *nlh, void *arg)

@@ -74,10 +74,13 @@ struct nl_fq_stats {
 	uint32_t qlen;
 	uint32_t backlog;
 	bool ours; /* the root qdisc is fq as nl_fq_set() makes it */
+	bool made; /* somebody made the root qdisc: it is not the kernel's own choice */
 };
 /* Makes fq the root qdisc; one of ours that is there is changed and keeps its packets. */
 int nl_fq_set(uint32_t ifindex, uint32_t limit_pkts);
 int nl_qdisc_stats(uint32_t ifindex, struct nl_fq_stats *ret);
+/* Back to the kernel's own choice. */
+int nl_qdisc_delete(uint32_t ifindex);
 
 /* Id of the namespace netns_fd as seen from this one; assigns one if `assign`. -ENOENT: none. */
 int nl_nsid(int netns_fd, bool assign, int32_t *ret);
