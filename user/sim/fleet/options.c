@@ -411,7 +411,7 @@ const struct opt sim_profile_opts[] = {
 	 "have; 0: never",
 	 U32(count, 0, UINT32_MAX), "0"},
 	{"publish-cap", "N", "Messages", "messages per device and second at most; 0: no cap",
-	 U32(publish_cap, 0, 1000000), "0"},
+	 U32(publish_cap, 0, 65535), "0"},
 
 	{"subscribe", "FILTER", "Subscriptions", "subscribe to it; {thing} {index}; repeatable",
 	 CALL(set_subscribe, nsubs), NULL},

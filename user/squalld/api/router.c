@@ -110,32 +110,40 @@ static bool matches(const struct route *route, const struct request *r, const ch
 	return i == r->n_seg;
 }
 
-/* A word that is not known would be ignored: "?target=" of what clears all would clear all. */
-static bool query_known(const char *query, const char *known)
+/* What would be ignored, or NULL: "?target=" of what clears all would clear all, and of two targets
+ * the first alone would be meant. */
+static const char *query_fault(const char *query, const char *known)
 {
-	for (const char *p = query, *word; *p; p += strcspn(p, "&"), p += *p == '&') {
-		size_t n = strcspn(p, "=&"), len = 0;
+	unsigned int had = 0;
 
-		for (word = known; n && *word; word += len, word += *word == ' ') {
+	for (const char *p = query; *p; p += strcspn(p, "&"), p += *p == '&') {
+		size_t n = strcspn(p, "=&"), len = 0;
+		const char *word = known;
+		unsigned int bit = 1;
+
+		for (; n && *word; word += len, word += *word == ' ', bit <<= 1) {
 			len = strcspn(word, " ");
 			if (len == n && memcmp(word, p, n) == 0)
 				break;
 		}
 		if (n && !*word)
-			return false;
+			return "that is not known";
+		if (n && (had & bit))
+			return "twice";
+		had |= n ? bit : 0;
 	}
-	return true;
+	return NULL;
 }
 
 static enum MHD_Result call(struct request *r, const struct route *route, const char *name)
 {
 	const char *known = route->query ? route->query : "";
+	const char *fault = query_fault(r->query, known);
 
-	if (query_known(r->query, known))
+	if (!fault)
 		return route->fn(r, name);
-	return reply_status(r, 400, "query",
-			    "query: \"%.60s\" has a word that is not known; accepted: %s", r->query,
-			    *known ? known : "none");
+	return reply_status(r, 400, "query", "query: \"%.60s\" has a word %s; accepted: %s%s",
+			    r->query, fault, *known ? known : "none", *known ? ", each once" : "");
 }
 
 static enum MHD_Result route_api(struct request *r)
