@@ -127,9 +127,9 @@ static const char *query_fault(const char *query, const char *known)
 				break;
 		}
 		if (n && !*word)
-			return "that is not known";
+			return "that is not known; accepted";
 		if (n && (had & bit))
-			return "twice";
+			return "twice; accepted, each once";
 		had |= n ? bit : 0;
 	}
 	return NULL;
@@ -142,8 +142,8 @@ static enum MHD_Result call(struct request *r, const struct route *route, const 
 
 	if (!fault)
 		return route->fn(r, name);
-	return reply_status(r, 400, "query", "query: \"%.60s\" has a word %s; accepted: %s%s",
-			    r->query, fault, *known ? known : "none", *known ? ", each once" : "");
+	return reply_status(r, 400, "query", "query: \"%.60s\" has a word %s: %s", r->query, fault,
+			    *known ? known : "none");
 }
 
 static enum MHD_Result route_api(struct request *r)
