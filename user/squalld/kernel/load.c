@@ -159,17 +159,19 @@ static bool same_maps(const struct squall_bpf *a, const struct squall_bpf *b)
 	return true;
 }
 
-/* Its descriptors stay when the object for egress goes. */
+/* Of descriptors of the programs' own: the object for egress goes, and who takes programs over has
+ * no others either. */
 static int take_programs(struct engine *e, const struct squall_bpf *egress)
 {
 	for (int p = 0; p < PROGRAMS; p++) {
 		const struct squall_bpf *of = p == P_EGRESS && egress ? egress : e->skel;
-		const struct bpf_program *prog =
+		struct bpf_program *prog =
 			bpf_object__find_program_by_name(of->obj, program_name(p));
 
 		e->prog_fd[p] = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 3);
 		if (e->prog_fd[p] < 0)
 			return -errno;
+		bpf_program__unload(prog);
 	}
 	return 0;
 }
